@@ -1,0 +1,285 @@
+//! What a person or a pipeline asked for, every word read and checked, nothing yet looked up.
+//!
+//! The `cli` layer fills these in; the command files act on them.
+
+use crate::pure::auth::scope::Action;
+use crate::pure::http::url::Url;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::platform::Platform;
+use crate::pure::image::reference::Reference;
+use crate::pure::image::registry::Registry;
+use crate::pure::image::repository::Repository;
+use crate::pure::promote::template::Template;
+use crate::pure::text::glob::Glob;
+use crate::pure::version::calver::{Build, OnConflict};
+use crate::pure::version::scheme::TagFormat;
+use std::net::IpAddr;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// A command with its arguments, and the flags that every command takes.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// What to do.
+    pub request: Request,
+    /// How to do it.
+    pub common: Common,
+}
+
+/// One command with its own arguments.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Labels of an image.
+    Labels(Labels),
+    /// What a reference is.
+    Inspect(Inspect),
+    /// The tag of a build.
+    FindTag(FindTag),
+    /// All tags.
+    Tags(Tags),
+    /// The next version.
+    NextVersion(NextVersion),
+    /// More tags for a digest.
+    Promote(Box<Promote>),
+    /// Which credential answers.
+    Auth(Auth),
+}
+
+impl Request {
+    /// The command's name as it is typed.
+    pub fn command(&self) -> &'static str {
+        match self {
+            Request::Labels(_) => "labels",
+            Request::Inspect(_) => "inspect",
+            Request::FindTag(_) => "find-tag",
+            Request::Tags(_) => "tags",
+            Request::NextVersion(_) => "next-version",
+            Request::Promote(_) => "promote",
+            Request::Auth(_) => "auth",
+        }
+    }
+}
+
+/// Arguments of `labels`.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    /// The image, `latest` filled in where no tag was named.
+    pub reference: Reference,
+    /// The labels asked for; empty means all.
+    pub keys: Vec<String>,
+    /// The platform asked for.
+    pub platform: Option<Platform>,
+    /// Whether to report each platform apart.
+    pub all_platforms: bool,
+    /// What to answer for a label that is not there; may be empty.
+    pub default: Option<String>,
+}
+
+/// Arguments of `inspect`.
+#[derive(Clone, Debug)]
+pub struct Inspect {
+    /// The image, `latest` filled in where no tag was named.
+    pub reference: Reference,
+}
+
+/// Arguments of `find-tag`.
+#[derive(Clone, Debug)]
+pub struct FindTag {
+    /// Where to look.
+    pub repository: Repository,
+    /// The build number.
+    pub build: u64,
+    /// Take the newest of several versions.
+    pub newest: bool,
+    /// Which tags count as versions.
+    pub format: TagFormat,
+}
+
+/// How `tags` orders its list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// Versions newest first, then the rest by name.
+    #[default]
+    Version,
+    /// By name.
+    Name,
+    /// Last updated first.
+    Updated,
+}
+
+/// Arguments of `tags`.
+#[derive(Clone, Debug)]
+pub struct Tags {
+    /// Where to look.
+    pub repository: Repository,
+    /// Only names that match.
+    pub matching: Option<Glob>,
+    /// The order.
+    pub sort: Sort,
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// Which tags count as versions.
+    pub format: TagFormat,
+}
+
+/// Arguments of `next-version`.
+#[derive(Clone, Debug)]
+pub struct NextVersion {
+    /// Where existing versions are looked up, if anywhere.
+    pub repository: Option<Repository>,
+    /// The build number, or one more than the highest.
+    pub build: Build,
+    /// The moment that decides the week; now if not given.
+    pub at: Option<OffsetDateTime>,
+    /// What to do when the version would not be the highest.
+    pub on_conflict: OnConflict,
+    /// Which tags count as versions.
+    pub format: TagFormat,
+}
+
+/// What `promote` starts from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A tag or digest, named.
+    Reference(Reference),
+    /// The tag of a build, to be found.
+    Build {
+        /// Where to look.
+        repository: Repository,
+        /// The build number.
+        build: u64,
+        /// Take the newest of several versions.
+        newest: bool,
+    },
+}
+
+impl Source {
+    /// The repository either way.
+    pub fn repository(&self) -> &Repository {
+        match self {
+            Source::Reference(reference) => reference.repository(),
+            Source::Build { repository, .. } => repository,
+        }
+    }
+}
+
+/// Arguments of `promote`.
+#[derive(Clone, Debug)]
+pub struct Promote {
+    /// What gets more tags.
+    pub source: Source,
+    /// Tags that must not move once they are there; the defaults are filled in.
+    pub to: Vec<Template>,
+    /// Tags that may move; the defaults are filled in.
+    pub moves: Vec<Template>,
+    /// The digest that the source must have.
+    pub expect_digest: Option<Digest>,
+    /// Labels that every platform must have, key and value.
+    pub require_labels: Vec<(String, String)>,
+    /// Whether a tag may go from a newer version to an older one.
+    pub allow_downgrade: bool,
+    /// Look and plan, write nothing.
+    pub dry_run: bool,
+    /// Which tags count as versions.
+    pub format: TagFormat,
+}
+
+/// Arguments of `auth`.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// The registry.
+    pub registry: Registry,
+    /// The repository, where one was named.
+    pub repository: Option<Repository>,
+    /// What is asked for; `pull` if nothing was.
+    pub actions: Vec<Action>,
+}
+
+/// Where tag lists come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// Docker Hub's web API.
+    HubApi,
+    /// The registry's own tag list.
+    Registry,
+}
+
+impl Via {
+    /// As it is typed and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Via::HubApi => "hub-api",
+            Via::Registry => "registry",
+        }
+    }
+}
+
+/// A place where a credential may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`.
+    Env,
+    /// Docker's or podman's file, with its helpers.
+    DockerConfig,
+    /// None at all.
+    Anonymous,
+}
+
+/// One `--resolve HOST:PORT:ADDR`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    /// The host, in lower case.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The address to connect to in its place.
+    pub address: IpAddr,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// The limit of the whole command.
+    pub timeout: Duration,
+    /// How often a request may be repeated.
+    pub retries: u32,
+    /// A PEM file with further roots.
+    pub ca_file: Option<String>,
+    /// HTTPS for loopback registries too.
+    pub https: bool,
+    /// Hosts, or hosts with port, that are spoken to in plain HTTP; in lower case.
+    pub plain_http: Vec<String>,
+    /// Addresses that stand in for name resolution.
+    pub resolve: Vec<Resolve>,
+    /// The address of Docker Hub's web API, where it is not the public one.
+    pub hub_api: Option<Url>,
+    /// The one source of tag lists that is wanted.
+    pub via: Option<Via>,
+    /// The one source of credentials that is wanted.
+    pub credentials_from: Option<CredentialSource>,
+    /// One line per exchange on stderr.
+    pub verbose: bool,
+    /// Nothing but errors on stderr.
+    pub quiet: bool,
+    /// The one value of the result to print, as a dotted path.
+    pub print: Option<String>,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            retries: 3,
+            ca_file: None,
+            https: false,
+            plain_http: Vec::new(),
+            resolve: Vec::new(),
+            hub_api: None,
+            via: None,
+            credentials_from: None,
+            verbose: false,
+            quiet: false,
+            print: None,
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Why a command ended without a result: a stable code, a message, a hint and an exit status.
+//!
+//! Every failure a person can meet is built here and has its code in the one table below, from which
+//! `docs/errors.md` is generated. What an error looks like on stdout is decided in [`crate::output`].
+
+use serde_json::{Map, Value};
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal, $exit:literal;)+) => {
+        /// The stable, documented reason of a failure; it decides the exit status.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Code {
+            /// Every code, in the order of their exit status.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)+];
+
+            /// The code as it is printed, kebab-case.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $text,)+ }
+            }
+
+            /// The exit status that goes with the code.
+            pub fn exit(self) -> u8 {
+                match self { $(Code::$variant => $exit,)+ }
+            }
+
+            /// One line that says what the code means.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$variant => concat!($($doc),+).trim_ascii_start(),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// there is no such command
+    UnknownCommand = "unknown-command", 2;
+    /// the command has no such flag, or the flag stands where it has no meaning
+    UnknownFlag = "unknown-flag", 2;
+    /// a JSON request holds a key that the command does not know
+    UnknownKey = "unknown-key", 2;
+    /// something the command needs was not given, or given as null or blank
+    MissingValue = "missing-value", 2;
+    /// a text is not a reference, a repository, a registry, a tag or a digest
+    ReferenceInvalid = "reference-invalid", 2;
+    /// a text is not a version where one is needed
+    VersionInvalid = "version-invalid", 2;
+    /// a value or a combination of flags that the command cannot take
+    RequestInvalid = "request-invalid", 2;
+    /// a configuration file or environment variable cannot be read as what it should be
+    ConfigMalformed = "config-malformed", 2;
+    /// the repository is there, the tag or digest is not
+    TagUnknown = "tag-unknown", 3;
+    /// the repository is not there
+    RepositoryUnknown = "repository-unknown", 3;
+    /// the image has no such platform
+    PlatformMissing = "platform-missing", 3;
+    /// the image has no such label
+    LabelMissing = "label-missing", 3;
+    /// no tag is a version of that build
+    NoTagForBuild = "no-tag-for-build", 3;
+    /// the value that `--print` asked for is null or not there
+    ValueNull = "value-null", 3;
+    /// a credential was asked for and none was found
+    CredentialMissing = "credential-missing", 4;
+    /// the credential was not accepted
+    Unauthenticated = "unauthenticated", 4;
+    /// the credential was accepted and the action was refused
+    Denied = "denied", 4;
+    /// the credential or token has run out
+    TokenExpired = "token-expired", 4;
+    /// a tag that must not move already has another digest
+    TagConflict = "tag-conflict", 5;
+    /// the registry does not let this tag change
+    TagImmutable = "tag-immutable", 5;
+    /// a tag would go from a newer version to an older one
+    DowngradeRefused = "downgrade-refused", 5;
+    /// it cannot be told which of two versions is newer
+    OrderUnknown = "order-unknown", 5;
+    /// the new version exists, or is lower than one that does
+    VersionNotIncreasing = "version-not-increasing", 5;
+    /// several versions have that build number
+    BuildAmbiguous = "build-ambiguous", 5;
+    /// the platforms of an image disagree on what was asked for
+    PlatformAmbiguous = "platform-ambiguous", 5;
+    /// the reference has another digest than `--expect-digest` names
+    DigestUnexpected = "digest-unexpected", 5;
+    /// a label has another value than `--require-label` names
+    LabelMismatch = "label-mismatch", 5;
+    /// the manifest is not a container image
+    NotAnImage = "not-an-image", 5;
+    /// the manifest is of the retired schema 1
+    Schema1Unsupported = "schema1-unsupported", 5;
+    /// the index names no image
+    IndexEmpty = "index-empty", 5;
+    /// the credential is pinned to another registry
+    CredentialHostMismatch = "credential-host-mismatch", 5;
+    /// the registry names a token realm that a credential must not be sent to
+    RealmRefused = "realm-refused", 5;
+    /// a redirect leads somewhere it must not, or in circles
+    RedirectRefused = "redirect-refused", 5;
+    /// plain HTTP was not allowed for this host
+    PlainHttpRefused = "plain-http-refused", 5;
+    /// somebody else wrote the same tag at the same time
+    Raced = "raced", 5;
+    /// no connection could be made, or it broke
+    Unreachable = "unreachable", 6;
+    /// the time limit was reached
+    Timeout = "timeout", 6;
+    /// the service asks to come back later
+    RateLimited = "rate-limited", 6;
+    /// the service is there and cannot answer now
+    RegistryUnavailable = "registry-unavailable", 6;
+    /// the content is not what its digest says
+    DigestMismatch = "digest-mismatch", 7;
+    /// the content is larger than it may be
+    SizeExceeded = "size-exceeded", 7;
+    /// the reply cannot be read as what it should be
+    ReplyMalformed = "reply-malformed", 7;
+    /// a blob that the manifest names is not there
+    BlobMissing = "blob-missing", 7;
+    /// a bug in tagwright
+    Internal = "internal", 70;
+}
+
+/// What a server answered when it refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The method of the request.
+    pub method: String,
+    /// The address, without user info and without secret query values.
+    pub url: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The service's own error code, where it gave one.
+    pub code: Option<String>,
+    /// The service's name for this request, where it gave one.
+    pub request_id: Option<String>,
+}
+
+/// What had been changed when a command ended early.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// What was written, one sentence each.
+    pub done: Vec<String>,
+    /// The commands that undo it, each as its words.
+    pub rollback: Vec<Vec<String>>,
+}
+
+/// Why a command ended without a result.
+///
+/// Boxed inside, so that `Result<T, Error>` stays as small as `T`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Error(Box<Parts>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Parts {
+    code: Code,
+    message: String,
+    hint: Option<String>,
+    causes: Vec<String>,
+    http: Option<Refusal>,
+    details: Map<String, Value>,
+    progress: Progress,
+}
+
+impl Error {
+    /// A failure with its code and one sentence: lower case, no full stop, the object in backticks.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            code,
+            message: message.into(),
+            hint: None,
+            causes: Vec::new(),
+            http: None,
+            details: Map::new(),
+            progress: Progress::default(),
+        }))
+    }
+
+    /// Adds the next thing to do, as a sentence that can be followed as written.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a hint unless there is one already.
+    #[must_use]
+    pub fn hint_if_none(self, hint: impl Into<String>) -> Self {
+        if self.0.hint.is_some() { self } else { self.hint(hint) }
+    }
+
+    /// Adds an inner cause, after those that are there.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.0.causes.push(cause.into());
+        self
+    }
+
+    /// Says during what it happened, as the outermost cause.
+    #[must_use]
+    pub fn during(mut self, what: impl Into<String>) -> Self {
+        self.0.causes.insert(0, what.into());
+        self
+    }
+
+    /// Adds what the server answered.
+    #[must_use]
+    pub fn http(mut self, refusal: Refusal) -> Self {
+        self.0.http = Some(refusal);
+        self
+    }
+
+    /// Adds a list or value for programs to read, such as `labels` or `candidates`.
+    #[must_use]
+    pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.0.details.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Says what had been changed before it happened.
+    #[must_use]
+    pub fn after(mut self, progress: Progress) -> Self {
+        self.0.progress = progress;
+        self
+    }
+
+    /// The same failure under another code.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.0.code = code;
+        self
+    }
+
+    /// The same failure with another sentence; the old one becomes the first cause.
+    #[must_use]
+    pub fn restate(mut self, message: impl Into<String>) -> Self {
+        let old = std::mem::replace(&mut self.0.message, message.into());
+        self.0.causes.insert(0, old);
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The sentence.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The next thing to do, where it is known.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The causes, outermost first.
+    pub fn causes(&self) -> &[String] {
+        &self.0.causes
+    }
+
+    /// What the server answered, where one did.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.0.http.as_ref()
+    }
+
+    /// Values for programs to read.
+    pub fn details(&self) -> &Map<String, Value> {
+        &self.0.details
+    }
+
+    /// What had been changed before it happened.
+    pub fn progress(&self) -> &Progress {
+        &self.0.progress
+    }
+}
+
+impl fmt::Display for Error {
+    /// The form for people: `error[code]: message`, then a line per cause and the hint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error[{}]: {}", self.code().as_str(), self.message())?;
+        for cause in self.causes() {
+            write!(f, "\n  cause: {cause}")?;
+        }
+        if let Some(hint) = self.hint_text() {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_end_with_a_documented_status() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "`{}` stands twice", code.as_str());
+            assert!(matches!(code.exit(), 2..=7 | 70), "`{}` ends with {}", code.as_str(), code.exit());
+            assert!(!code.meaning().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_text_form_holds_causes_and_hint_in_order() {
+        let error = Error::new(Code::Denied, "no").cause("inner").during("outer").hint("do this");
+        assert_eq!(error.to_string(), "error[denied]: no\n  cause: outer\n  cause: inner\n  hint: do this");
+    }
+}

@@ -1,0 +1,127 @@
+//! A request and a response as values: what was asked, and what came back.
+//!
+//! How they travel is the business of `io::http`; which request comes next is decided elsewhere.
+//!
+//! Terms: RFC 9110.
+
+use super::url::Url;
+
+/// The method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Reads the headers alone.
+    Head,
+    /// Asks a token server or a web API.
+    Post,
+    /// Writes at a name.
+    Put,
+}
+
+impl Method {
+    /// The method as it stands in the request line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+        }
+    }
+}
+
+/// Header fields in the order they came; names compare without case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// No header at all.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a field and returns the whole, for building a request in one expression.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.push(name, value);
+        self
+    }
+
+    /// Adds a field.
+    pub fn push(&mut self, name: &str, value: impl Into<String>) {
+        self.0.push((name.to_owned(), value.into()));
+    }
+
+    /// Removes every field of that name.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    }
+
+    /// The first value of a field.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// Every value of a field.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Every field, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// One request, complete with its credential if it carries one.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What is asked.
+    pub method: Method,
+    /// Of whom.
+    pub url: Url,
+    /// With which fields; `Host`, `User-Agent` and `Content-Length` are added on the way.
+    pub headers: Headers,
+    /// The body, for `PUT` and `POST`.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// A request without body.
+    pub fn new(method: Method, url: Url) -> Self {
+        Self { method, url, headers: Headers::new(), body: None }
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push(name, value);
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: Vec<u8>) -> Self {
+        self.body = Some(body);
+        self
+    }
+}
+
+/// One reply, its body read to the end.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The HTTP status; every status is data here, none is an error.
+    pub status: u16,
+    /// The fields.
+    pub headers: Headers,
+    /// The body after transfer decoding; empty for `HEAD`.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// Whether the status is 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}

@@ -1,0 +1,14 @@
+//! The nouns of the OCI specifications, one a file; each parses, prints and compares itself.
+
+pub mod config;
+pub mod descriptor;
+pub mod digest;
+pub mod index;
+pub mod manifest;
+pub mod media_type;
+pub mod platform;
+pub mod reference;
+pub mod referrers;
+pub mod registry;
+pub mod repository;
+pub mod tag;

@@ -1,0 +1,9 @@
+//! Decisions without the world: no socket, file, clock, environment or process; same input, same output.
+
+pub mod auth;
+pub mod http;
+pub mod hub;
+pub mod image;
+pub mod promote;
+pub mod text;
+pub mod version;

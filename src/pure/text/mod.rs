@@ -1,0 +1,5 @@
+//! The few bytes-to-text tools that the crates do not bring.
+
+pub mod glob;
+pub mod hex;
+pub mod percent;

@@ -1,0 +1,5 @@
+//! Versions: dotted integers in tags, the ISO week scheme, and the tag of a build among many.
+
+pub mod calver;
+pub mod pick;
+pub mod scheme;
