@@ -2,4 +2,5 @@
 
 pub mod glob;
 pub mod hex;
+pub mod instant;
 pub mod percent;
