@@ -3,3 +3,4 @@
 pub mod glob;
 pub mod hex;
 pub mod percent;
+pub mod show;
