@@ -4,3 +4,4 @@ pub mod glob;
 pub mod hex;
 pub mod instant;
 pub mod percent;
+pub mod show;
