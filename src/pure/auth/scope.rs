@@ -114,6 +114,22 @@ impl ScopeSet {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// What of this set is not among the rights that were granted, as [`super::token::Token::granted`] lists them.
+    #[must_use]
+    pub fn missing(&self, granted: &[String]) -> ScopeSet {
+        let is_granted = |repository: &str, action: Action| {
+            let rights = granted.iter().filter_map(|right| right.strip_prefix("repository:")?.rsplit_once(':'));
+            rights
+                .filter(|(name, _)| *name == repository)
+                .any(|(_, actions)| actions.split(',').any(|granted| granted == "*" || granted == action.as_str()))
+        };
+        let lacking = self.0.iter().map(|scope| {
+            let actions = scope.actions.iter().copied().filter(|action| !is_granted(&scope.repository, *action));
+            Scope::new(scope.repository.clone(), actions)
+        });
+        lacking.filter(|scope| !scope.actions.is_empty()).collect()
+    }
 }
 
 impl From<Scope> for ScopeSet {
@@ -168,5 +184,20 @@ mod tests {
         let set: ScopeSet = [Scope::push("into"), Scope::pull("from"), Scope::pull("into")].into_iter().collect();
         assert_eq!(set.to_string(), "repository:into:pull,push repository:from:pull");
         assert!(!set.is_empty() && ScopeSet::new().is_empty());
+    }
+
+    #[test]
+    fn missing_rights_are_named() {
+        for (granted, missing) in [
+            (&["repository:a:pull,push"][..], ""),
+            (&["repository:a:*"], ""),
+            (&["repository:a:pull"], "repository:a:push"),
+            (&["repository:a:push", "repository:a:pull"], ""),
+            (&["repository:b:pull,push", "aws"], "repository:a:pull,push"),
+            (&[], "repository:a:pull,push"),
+        ] {
+            let granted: Vec<String> = granted.iter().map(|&text| text.to_owned()).collect();
+            assert_eq!(ScopeSet::from(Scope::push("a")).missing(&granted).to_string(), missing, "{granted:?}");
+        }
     }
 }

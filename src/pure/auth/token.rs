@@ -12,7 +12,6 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeSet;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -77,12 +76,16 @@ impl Token {
         Secret::new(format!("Bearer {}", self.value.reveal()))
     }
 
-    /// The actions that the token says it allows, on whatever it names; `None` if it does not say.
+    /// What the token says it allows, as `repository:a/b:pull,push`; `None` if it does not say.
     ///
-    /// Servers grant a part of what was asked for without a word, so this is the only way to tell.
+    /// Servers grant a part of what was asked for without a word, so this is the only way to tell;
+    /// [`ScopeSet::missing`](super::scope::ScopeSet::missing) names the rest.
     pub fn granted(&self) -> Option<Vec<String>> {
         #[derive(Deserialize)]
         struct Access {
+            #[serde(rename = "type")]
+            kind: String,
+            name: String,
             actions: Option<Vec<String>>,
         }
         let mut parts = self.value.reveal().split('.');
@@ -94,8 +97,11 @@ impl Token {
         let mut claims: Value = serde_json::from_slice(&claims).ok()?;
         let access = claims.get_mut("access")?.take();
         let access: Option<Vec<Access>> = serde_json::from_value(access).ok()?;
-        let actions = access.unwrap_or_default().into_iter().filter_map(|access| access.actions).flatten();
-        Some(actions.collect::<BTreeSet<String>>().into_iter().collect())
+        let with_actions = access.unwrap_or_default().into_iter().filter_map(|access| {
+            let actions = access.actions.filter(|actions| !actions.is_empty())?.join(",");
+            Some(format!("{}:{}:{actions}", access.kind, access.name))
+        });
+        Some(with_actions.collect())
     }
 }
 
@@ -190,7 +196,7 @@ mod tests {
         for (claims, expected) in [
             (
                 r#"{"access":[{"type":"repository","name":"a/b","actions":["pull","push"]},{"type":"repository","name":"c","actions":["*"]}]}"#,
-                Some(vec!["*", "pull", "push"]),
+                Some(vec!["repository:a/b:pull,push", "repository:c:*"]),
             ),
             (r#"{"access":[{"type":"repository","name":"a/b","actions":[]}]}"#, Some(vec![])),
             (r#"{"access":[{"type":"repository","name":"a/b","actions":null}]}"#, Some(vec![])),
