@@ -5,7 +5,7 @@
 //! written over again; anything else is reported. Only the digest that was asked for is ever written.
 
 use super::holder::Versions;
-use super::look::{self, Seen};
+use super::look::Seen;
 use crate::command::listing;
 use crate::command::request::Promote;
 use crate::command::session::Session;
