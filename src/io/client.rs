@@ -10,7 +10,7 @@ use crate::pure::auth::challenge::{self, Challenge};
 use crate::pure::auth::credential::Credential;
 use crate::pure::auth::flow::{self, Answer, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
-use crate::pure::auth::token::Token;
+use crate::pure::auth::token::{self, Token};
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Said, Subject};
 use crate::pure::http::url::{Origin, Url};
@@ -266,27 +266,28 @@ impl<'w> Client<'w> {
             response = self.exchange.send(&what, &request, TOKEN_LIMIT)?;
         }
         if response.is_success() {
-            return Token::parse(&response.body, &self.exchange.world.now()).map_err(|error| error.during(format!("cannot {what}")));
+            return token::parse(&response.body, self.exchange.world.now()).map_err(|error| error.during(format!("cannot {what}")));
         }
-        let error = wanted.refusal(&response).http(refusal::refusal(&request, &response, &Said::default()));
-        if error.code() != Code::Unauthenticated && error.code() != Code::Denied {
-            return Err(error.during(format!("cannot {what}")));
+        let mut said = Said::read(&response);
+        // A server may repeat what it was sent.
+        said.text = said.text.map(|text| wanted.without_secret(&text));
+        if !matches!(response.status, 400 | 401 | 403) {
+            return Err(refusal::of(Subject::Service, &what, &request, &response, &said));
         }
-        let words = error.causes().join(" ").to_ascii_lowercase();
-        Err(match &found.credential {
-            Credential::Anonymous => {
-                let missing = credential_missing(registry, found);
-                error.with_code(missing.code()).restate(missing.message()).detail("tried", tried(found)).hint(LOG_IN)
+        let expired = said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
+        let code = if expired { Code::TokenExpired } else { Code::Unauthenticated };
+        let (realm, source) = (request.url.authority(), &found.source);
+        let error = match &found.credential {
+            Credential::Anonymous => credential_missing(registry, found),
+            Credential::IdentityToken { .. } => {
+                Error::new(code, format!("`{realm}` did not accept the identity token of {source} for `{registry}`"))
+                    .hint("log in again with the tool that wrote it; identity tokens run out")
             }
-            Credential::IdentityToken { .. } => error
-                .with_code(if words.contains("expired") { Code::TokenExpired } else { Code::Unauthenticated })
-                .during(format!("with the identity token of {}", found.source))
-                .hint("log in again with the tool that wrote it; identity tokens run out"),
-            _ => error
-                .with_code(if words.contains("expired") { Code::TokenExpired } else { Code::Unauthenticated })
-                .during(format!("with the credential of {}", found.source))
+            _ => Error::new(code, format!("`{realm}` did not accept the credential of {source} for `{registry}`"))
                 .hint("check user name and password; where two-factor login is on, use an access token as the password"),
-        })
+        };
+        let line = refusal::cause(&request, &response, &said);
+        Err(error.cause(line).http(refusal::refusal(&request, &response, &said)))
     }
 
     /// Why an answered request was refused all the same.
