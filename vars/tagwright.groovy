@@ -266,6 +266,10 @@ private static Map text(String path, Object value) {
     if (value == null || value instanceof String && value.trim().isEmpty()) {
         return problem('missing-value', '`' + path + '` is ' + (value == null ? 'null' : 'blank'), 'give it a value, or leave the key out')
     }
+    // No environment variable can hold it, and no name has it.
+    if (value instanceof String && value.contains('\u0000')) {
+        return problem('request-invalid', '`' + path + '` holds a NUL character', 'give it a value without one')
+    }
     return value instanceof String ? null : wrongType(path, value, 'String', path.substring(path.indexOf('.') + 1) + ": '…'")
 }
 

@@ -172,7 +172,7 @@ unpack() {
 
 if [ ! -f "$TAGWRIGHT_PARCEL" ]; then
   in_each_place look
-  say deliver "$target"
+  say "deliver $target"
 fi
 for tool in gzip chmod mv mkdir rm; do
   has "$tool" || say helper-missing "this agent has no \`$tool\`, which unpacking the program needs" "add it, or $how"

@@ -39,6 +39,8 @@ public final class Build {
     IOException shellFails;
     /** What a `writeFile` of this build meets. */
     IOException writeFails;
+    /** Whether `writeFile` writes where the shell does not look, as with a container that does not mount the workspace. */
+    boolean hidden;
 
     /** Every line that a browser would show, before any masking. */
     final List<String> log = Collections.synchronizedList(new ArrayList<>());

@@ -137,7 +137,7 @@ final class Steps {
                 if (build.writeFails != null) {
                     throw build.writeFails;
                 }
-                Path file = build.dir().resolve((String) args.get("file"));
+                Path file = build.dir().resolve(args.get("file") + (build.hidden ? ".elsewhere" : ""));
                 Files.createDirectories(file.getParent());
                 String text = (String) args.get("text");
                 Files.write(file, "Base64".equals(args.get("encoding")) ? Base64.getDecoder().decode(text) : text.getBytes(StandardCharsets.UTF_8));

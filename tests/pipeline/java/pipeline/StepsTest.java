@@ -113,8 +113,8 @@ class StepsTest extends Fixture {
         Build build = succeeded(run(trust, """
             node {
               def image = '%s'
-              promoteImage(image: "${image}:2026.34.103", to: 'a-{version} b-{tag}'.split(' '), move: ["stable-${1 + 1}"], requireLabel: [git_revision: '41d0aa7'])
-            }""".formatted(open.host + "/" + repository)));
+              promoteImage(image: "${image}:2026.34.103", to: params.TAGS, move: ["stable-${1 + 1}"], requireLabel: [git_revision: '41d0aa7'])
+            }""".formatted(open.host + "/" + repository), b -> b.params.put("TAGS", new String[] {"a-{version}", "b-{tag}"})));
         for (String tag : List.of("a-2026.34.103", "b-2026.34.103", "stable-2")) {
             assertEquals(digest, open.digestOf(repository, tag), build::text);
         }
@@ -149,13 +149,14 @@ class StepsTest extends Fixture {
     @EnumSource
     void a_large_request_goes_by_a_file_that_is_gone_afterwards(Controller.Library trust) throws Exception {
         open.push("acme/large", LABELS, "1.0.0");
-        Build build = succeeded(run(trust, "node { def big = '0123456789abcdef' * 4096\n promoteImage(image: '" + open.host
-            + "/acme/large:1.0.0', to: 'large', requireLabel: [big: big]) }"));
+        Build build = succeeded(run(trust, "node { promoteImage(image: '" + open.host + "/acme/large:1.0.0', to: 'large', requireLabel: [big: params.BIG]) }",
+            b -> b.params.put("BIG", BIG)));
         assertEquals(1, build.count("writeFile"), build::text);
         assertEquals(1, build.count("sh"), build::text);
         assertEquals(List.of(), files(folder.resolve("workspace")));
         assertTrue(Files.isDirectory(folder.resolve("workspace/job@tmp")));
-        Build other = failed(run(trust, "node { promoteImage(image: '" + open.host + "/acme/large:1.0.0', to: 'x', requireLabel: [big: 'y' * 200000]) }"));
-        assertTrue(other.text().contains("error[label-mismatch]: "), () -> other.text().substring(0, 2000));
+        Build other = failed(run(trust, "node { promoteImage(image: '" + open.host + "/acme/large:1.0.0', to: 'x', requireLabel: [big: params.BIG]) }",
+            b -> b.params.put("BIG", BIG + BIG + BIG)));
+        assertTrue(other.text().contains("error[label-mismatch]: "), () -> other.text().substring(0, Math.min(2000, other.text().length())));
     }
 }
