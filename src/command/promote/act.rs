@@ -241,7 +241,7 @@ impl Run<'_, '_> {
             }
             Held::NotNewer if *rewrites < REWRITES => {
                 let older = versions.older(self.session, &seen.repository, Right::Push, version, other);
-                if older.is_none_or(|older| older >= *version) {
+                if older.is_none() {
                     return Err(raced());
                 }
                 *rewrites += 1;
