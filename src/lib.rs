@@ -86,7 +86,14 @@ fn carry_out(world: &World, invocation: &Invocation, style: Style) -> Ending {
         Ok(session) => {
             let outcome = dispatch(&session, &invocation.request);
             let exchange = &session.client.exchange;
-            output::ending(command, outcome, &exchange.warnings(), &exchange.exchanges(), style)
+            let failed = outcome.is_err();
+            let ending = output::ending(command, outcome, &exchange.warnings(), &exchange.exchanges(), style);
+            if failed {
+                // The words of a failure are partly a server's, and a server may repeat what it was sent.
+                let (stdout, stderr) = (exchange.without_secrets(&ending.stdout), exchange.without_secrets(&ending.stderr));
+                return Ending { stdout, stderr, ..ending };
+            }
+            ending
         }
     }
 }

@@ -183,6 +183,9 @@ impl<'w> Client<'w> {
         for warning in &found.warnings {
             self.exchange.warn("credential-helper", warning.clone());
         }
+        for secret in found.credential.secrets() {
+            self.exchange.guard(&secret);
+        }
         standing.found = Some(found.clone());
         Ok(found)
     }
@@ -250,6 +253,7 @@ impl<'w> Client<'w> {
             }
             Answer::Token(request) => {
                 let token = self.fetch_token(&place.registry, &request, &found)?;
+                self.exchange.guard(&token.value);
                 let header = token.header();
                 standing.tokens.insert(key(scopes), token);
                 Ok(Some(header))

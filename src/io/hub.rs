@@ -110,7 +110,9 @@ impl Hub {
         };
         let response = client.exchange.send_within(wanted, &request, LOGIN_LIMIT, Some(PATIENCE))?;
         if response.is_success() {
-            return login::parse(&response.body).map(Some).map_err(|error| error.during(format!("cannot {wanted}")));
+            let token = login::parse(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
+            client.exchange.guard(&token);
+            return Ok(Some(token));
         }
         Err(refusal::error(Subject::Service, wanted, &request, &response))
     }

@@ -279,7 +279,7 @@ fn before_versions(session: &Session, seen: &Seen, plan: &Plan, action: Right) -
         .filter_map(|step| {
             let before = step.before.as_ref()?;
             let newer = seen.facts.targets.iter().find(|target| target.tag == step.tag).and_then(|target| match &target.held {
-                Held::Newer(version) => Some(version.clone()),
+                Held::Newer(version) => Some(*version),
                 _ => None,
             });
             let found = newer.or_else(|| versions.older(session, &seen.repository, action, version, before));
@@ -295,12 +295,12 @@ fn name_befores(session: &Session, seen: &Seen, outcomes: &mut [Outcome], before
             session.client.exchange.warn("previous-unknown", sentence);
         }
         for outcome in outcomes.iter_mut().filter(|outcome| outcome.step.tag == tag) {
-            outcome.before_version = version.clone();
+            outcome.before_version = version;
         }
     }
     // A tag that already has the source's digest held the source's version.
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.step.before.as_ref() == Some(&seen.manifest.digest)) {
-        outcome.before_version = seen.facts.version.clone();
+        outcome.before_version = seen.facts.version;
     }
 }
 

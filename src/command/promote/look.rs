@@ -75,7 +75,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         facts: Facts {
             repository: repository.to_string(),
             digest: manifest.digest.clone(),
-            version: version.as_ref().map(|tag| tag.version.clone()),
+            version: version.as_ref().map(|tag| tag.version),
             targets: Vec::new(),
         },
         repository,
