@@ -5,7 +5,6 @@
 
 use super::common::{choice, common, number};
 use super::given::{Dialect, Given, UNSET, in_quotes, shown};
-use super::shell;
 use crate::command::request::{
     Auth, FindTag, Inspect, Invocation, Labels, NextVersion, Promote, Request, Sort, Source, Tags,
 };
@@ -18,6 +17,7 @@ use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
 use crate::pure::promote::template::Template;
 use crate::pure::text::glob::Glob;
+use crate::pure::text::shell;
 use crate::pure::version::calver::{self, Build, OnConflict};
 use crate::pure::version::scheme::TagFormat;
 

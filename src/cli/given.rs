@@ -4,8 +4,8 @@
 //! depends on the way it came.
 
 use super::defs::{Command, Flag};
-use super::shell;
 use crate::error::{Code, Error};
+use crate::pure::text::shell;
 use crate::pure::text::show;
 
 /// How the arguments were written, and so how messages spell them.

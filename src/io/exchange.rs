@@ -95,7 +95,10 @@ impl<'w> Exchange<'w> {
             let plain = secret.reveal();
             let quoted = serde_json::to_string(plain).unwrap_or_default();
             let spellings = [plain, quoted.trim_matches('"'), &percent::encode(plain)].map(str::to_owned);
-            spellings.iter().filter(|s| !s.is_empty()).fold(text, |text, s| if text.contains(s) { text.replace(s, "…") } else { text })
+            spellings
+                .iter()
+                .filter(|s| !s.is_empty())
+                .fold(text, |text, s| if text.contains(s) { text.replace(s, "…") } else { text })
         })
     }
 
@@ -158,8 +161,7 @@ impl<'w> Exchange<'w> {
     fn repeat(&self, wanted: &str, request: &Request, limit: u64, until: Option<Instant>) -> Result<Response, Error> {
         let mut attempt = 1;
         loop {
-            let limits =
-                Limits { connect: Duration::from_secs(5), idle: Duration::from_secs(30), until, body: limit };
+            let limits = Limits { connect: Duration::from_secs(5), idle: Duration::from_secs(30), until, body: limit };
             let begun = self.world.instant();
             let outcome = self.http.send(request, &limits);
             self.note(request, &outcome, begun, attempt);

@@ -34,7 +34,7 @@ impl Versions {
             .iter()
             .filter_map(|listed| Some((format.read(&listed.name)?, listed.digest.clone())))
             .collect();
-        tags.sort_by(|a, b| b.0.version.cmp(&a.0.version));
+        tags.sort_by_key(|(tag, _)| std::cmp::Reverse(tag.version));
         Self { tags }
     }
 
@@ -91,7 +91,8 @@ fn find<'t>(
     digest: &Digest,
 ) -> Result<Option<&'t VersionTag>, Error> {
     for batch in tags.chunks(at_once) {
-        let heads = side_by_side::map(batch, |tag| registry::head_manifest(&session.client, repository, &tag.tag, action))?;
+        let heads =
+            side_by_side::map(batch, |tag| registry::head_manifest(&session.client, repository, &tag.tag, action))?;
         if let Some(hit) = heads.iter().position(|held| held.as_ref() == Some(digest)) {
             return Ok(Some(batch[hit]));
         }

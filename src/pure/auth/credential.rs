@@ -35,7 +35,8 @@ impl Credential {
         match self {
             Credential::Anonymous => Vec::new(),
             Credential::Password { password, .. } => {
-                let header = self.basic_header().map(|header| Secret::new(header.reveal().trim_start_matches("Basic ")));
+                let header =
+                    self.basic_header().map(|header| Secret::new(header.reveal().trim_start_matches("Basic ")));
                 header.into_iter().chain([password.clone()]).collect()
             }
             Credential::IdentityToken { token, .. } | Credential::RegistryToken(token) => vec![token.clone()],

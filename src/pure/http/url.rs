@@ -303,7 +303,9 @@ mod tests {
         ] {
             assert_eq!(Url::parse(input).unwrap().to_string(), expected, "{input}");
         }
-        for bad in ["ftp://a/", "//a/", "https://", "https://u:p@h/", "https://a:99999/", "https://a:0/", "https://a/ b"] {
+        for bad in
+            ["ftp://a/", "//a/", "https://", "https://u:p@h/", "https://a:99999/", "https://a:0/", "https://a/ b"]
+        {
             assert!(Url::parse(bad).is_err(), "{bad}");
         }
     }
