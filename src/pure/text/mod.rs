@@ -2,4 +2,7 @@
 
 pub mod glob;
 pub mod hex;
+pub mod instant;
 pub mod percent;
+pub mod shell;
+pub mod show;
