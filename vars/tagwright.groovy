@@ -117,7 +117,8 @@ private Map runOnAgent(Map release, String parcel) {
         return envelope(reply)
     } catch (IOException unable) {
         // What `sh` throws where there is no shell to start: Windows agents, and images without one.
-        if (told(unable).contains('Cannot run program')) {
+        String said = told(unable)
+        if (said.contains('Cannot run program') && !said.contains('Argument list too long')) {
             return problem('helper-missing', 'this agent has no `sh`, which the step needs; it said: "' + unable.message + '"',
                 'run the step on a Linux agent, or in a container image that has `sh`')
         }
@@ -306,7 +307,8 @@ private static Object plain(Object value, String path, List wrong) {
         return value.toString()
     }
     if (value != null && !(value instanceof Number) && !(value instanceof Boolean)) {
-        wrong.add(problem('key-wrong-type', '`' + path.replaceFirst('^args[.]', '') + '` is ' + described(value),
+        String key = path.startsWith('args.') ? path.substring('args.'.length()) : path
+        wrong.add(problem('key-wrong-type', '`' + key + '` is ' + described(value),
             'give a String, a number, a Boolean, a List or a Map'))
         return null
     }

@@ -44,7 +44,7 @@ abstract class Fixture {
     private static String required(String property) {
         String value = System.getProperty(property, "");
         if (value.isEmpty() || value.startsWith("$")) {
-            throw new IllegalStateException("these tests need -D" + property + "; scripts/pipeline-tests.sh gives it");
+            throw new IllegalStateException("these tests need -D" + property + "; scripts/pipeline-tests gives it");
         }
         return value;
     }
