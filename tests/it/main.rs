@@ -4,4 +4,5 @@
 mod support;
 
 mod fakes;
+mod tidy;
 mod usage;
