@@ -2,10 +2,11 @@
 //!
 //! One JSON document, compact when piped, indented on a terminal, ASCII only for `call`.
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Refusal};
 use crate::io::exchange::Warning;
+use crate::pure::text::shell;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The version of the envelope; it rises when a field is renamed, removed or means something else.
 pub const SCHEMA: u32 = 1;
@@ -38,7 +39,9 @@ impl Report {
     /// # Errors
     /// `internal` if the result cannot be written as JSON.
     pub fn new<T: Serialize>(result: &T, sentence: impl Into<String>) -> Result<Self, Error> {
-        let internal = |error: serde_json::Error| Error::new(Code::Internal, "a result could not be written").cause(error.to_string());
+        let internal = |error: serde_json::Error| {
+            Error::new(Code::Internal, "a result could not be written").cause(error.to_string())
+        };
         Ok(Self {
             result: serde_json::to_value(result).map_err(internal)?,
             text: serde_json::to_string(result).map_err(internal)?,
@@ -114,16 +117,6 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
     let stdout = if style.print.is_some() {
         String::new()
     } else {
-        let http = error.refusal().map(|refusal| {
-            let mut http = json!({"method": refusal.method, "url": refusal.url, "status": refusal.status});
-            if let Some(code) = &refusal.code {
-                http["code"] = json!(code);
-            }
-            if let Some(id) = &refusal.request_id {
-                http["requestId"] = json!(id);
-            }
-            http
-        });
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Shown<'a> {
@@ -132,7 +125,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
             message: &'a str,
             hint: Option<&'a str>,
             causes: &'a [String],
-            http: Option<Value>,
+            http: Option<&'a Refusal>,
             details: &'a serde_json::Map<String, Value>,
             changed: bool,
             done: &'a [String],
@@ -159,7 +152,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
                 message: error.message(),
                 hint: error.hint_text(),
                 causes: error.causes(),
-                http,
+                http: error.refusal(),
                 details: error.details(),
                 changed,
                 done: &progress.done,
@@ -181,21 +174,10 @@ fn last_line(error: &Error) -> String {
     if progress.done.is_empty() {
         return "nothing was written".to_owned();
     }
-    let undo: Vec<String> = progress.rollback.iter().map(|words| shell_words(words)).collect();
-    let undo = if undo.is_empty() { "not needed, no tag had another digest before".to_owned() } else { undo.join(" && ") };
+    let undo: Vec<String> = progress.rollback.iter().map(shell::line).collect();
+    let undo =
+        if undo.is_empty() { "not needed, no tag had another digest before".to_owned() } else { undo.join(" && ") };
     format!("written: {}; undo: {undo}", progress.done.join(", "))
-}
-
-/// Words as one line that a POSIX shell reads back as the same words.
-pub fn shell_words(words: &[String]) -> String {
-    let quoted: Vec<String> = words
-        .iter()
-        .map(|word| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
-            if !word.is_empty() && word.chars().all(plain) { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-        })
-        .collect();
-    quoted.join(" ")
 }
 
 fn framed(text: &str, style: Style) -> String {
@@ -272,7 +254,8 @@ fn printed(result: &Value, path: &str) -> Result<String, Error> {
         Some(Value::Null) => Err(Error::new(Code::ValueNull, format!("`{path}` of the result is null"))),
         Some(value) => Ok(value.to_string()),
         None => {
-            let known: Vec<&str> = result.as_object().map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
+            let known: Vec<&str> =
+                result.as_object().map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
             Err(Error::new(Code::ValueNull, format!("the result has no `{path}`"))
                 .hint(format!("it has {}", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))))
         }
@@ -298,10 +281,12 @@ fn step<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_path_goes_deeper_and_keys_with_dots_are_found() {
-        let result = json!({"labels": {"org.opencontainers.image.revision": "abc", "n": null}, "list": [{"a": 1}], "b": true});
+        let result =
+            json!({"labels": {"org.opencontainers.image.revision": "abc", "n": null}, "list": [{"a": 1}], "b": true});
         for (path, expected) in [
             ("labels.org.opencontainers.image.revision", Ok("abc")),
             ("list.0.a", Ok("1")),
@@ -324,14 +309,12 @@ mod tests {
     fn laying_out_keeps_keys_in_order_and_strings_whole() {
         let text = r#"{"b":1,"a":[],"c":{"s":"x:{,\"}\\"},"d":[1,2]}"#;
         let laid = indented(text);
-        assert_eq!(laid, "{\n  \"b\": 1,\n  \"a\": [],\n  \"c\": {\n    \"s\": \"x:{,\\\"}\\\\\"\n  },\n  \"d\": [\n    1,\n    2\n  ]\n}");
-        let (before, after): (Value, Value) = (serde_json::from_str(text).unwrap(), serde_json::from_str(&laid).unwrap());
+        assert_eq!(
+            laid,
+            "{\n  \"b\": 1,\n  \"a\": [],\n  \"c\": {\n    \"s\": \"x:{,\\\"}\\\\\"\n  },\n  \"d\": [\n    1,\n    2\n  ]\n}"
+        );
+        let (before, after): (Value, Value) =
+            (serde_json::from_str(text).unwrap(), serde_json::from_str(&laid).unwrap());
         assert_eq!(before, after);
-    }
-
-    #[test]
-    fn shell_words_survive_a_shell() {
-        let words = ["a b", "it's", "", "plain-1.0", "$HOME"].map(str::to_owned);
-        assert_eq!(shell_words(&words), r"'a b' 'it'\''s' '' plain-1.0 '$HOME'");
     }
 }

@@ -10,9 +10,9 @@ use crate::pure::auth::scope::Action;
 use crate::pure::http::link;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
+use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::content::Content;
 use crate::pure::image::media_type::{ACCEPT, MediaType};
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers;
@@ -68,8 +68,8 @@ pub fn get_manifest(
         return Err(refusal::error(Subject::Manifest, &wanted, &request, &response));
     }
     let digest = checked(&name, identifier, &response)?;
-    let content = Content::parse(&response.body, response.headers.get("content-type"))
-        .map_err(|error| error.about(&name))?;
+    let content =
+        Content::parse(&response.body, response.headers.get("content-type")).map_err(|error| error.about(&name))?;
     Ok(Fetched { digest, media_type: content.media_type().as_str().to_owned(), body: response.body, content })
 }
 
@@ -189,6 +189,7 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
     let mut url = bare.clone().with_query(format!("n={TAGS_PAGE}"));
     let mut tags: Vec<String> = Vec::new();
     let mut seen: HashSet<String> = HashSet::new();
+    let mut linked = false;
     loop {
         let request = Request::new(Method::Get, url.clone());
         let response = client.ask(repository, action, &wanted, request.clone(), TAGS_LIMIT)?;
@@ -204,8 +205,12 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
         let before = tags.len();
         tags.extend(page.into_iter().filter(|tag| seen.insert(tag.clone())));
         let next = match link::next(&response.headers, &url) {
-            Some(next) => Some(next.map_err(|error| error.during(format!("cannot {wanted}")))?),
-            None if count == TAGS_PAGE => {
+            Some(next) => {
+                linked = true;
+                Some(next.map_err(|error| error.during(format!("cannot {wanted}")))?)
+            }
+            // A registry that never links may still page; one that does has come to its last page.
+            None if count == TAGS_PAGE && !linked => {
                 last.map(|last| bare.clone().with_query(format!("n={TAGS_PAGE}&last={}", percent::encode(&last))))
             }
             None => None,
@@ -230,7 +235,12 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
 ///
 /// # Errors
 /// Those of [`Client::ask`].
-pub fn count_referrers(client: &Client, repository: &Repository, digest: &Digest, action: Action) -> Result<Option<usize>, Error> {
+pub fn count_referrers(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+    action: Action,
+) -> Result<Option<usize>, Error> {
     let wanted = format!("list what points at `{repository}@{}`", digest.short());
     let mut url = client.url(repository.registry(), &format!("{}/referrers/{digest}", repository.path()));
     let mut count = 0;
@@ -253,8 +263,9 @@ fn tag_page(body: &[u8]) -> Result<Vec<String>, Error> {
     struct Page {
         tags: Option<Vec<String>>,
     }
-    let page: Page = serde_json::from_slice(body)
-        .map_err(|error| Error::new(Code::ReplyMalformed, "the tag list is not what the specification says").cause(error.to_string()))?;
+    let page: Page = serde_json::from_slice(body).map_err(|error| {
+        Error::new(Code::ReplyMalformed, "the tag list is not what the specification says").cause(error.to_string())
+    })?;
     Ok(page.tags.unwrap_or_default())
 }
 
@@ -281,7 +292,9 @@ fn checked(name: &str, identifier: &Identifier, response: &Response) -> Result<D
         };
     }
     match response.headers.get("docker-content-digest").map(Digest::parse) {
-        Some(Ok(digest)) if !digest.matches(&response.body) => Err(mismatch(&format!("`{name}`"), &digest, &response.body)),
+        Some(Ok(digest)) if !digest.matches(&response.body) => {
+            Err(mismatch(&format!("`{name}`"), &digest, &response.body))
+        }
         Some(Ok(digest)) => Ok(digest),
         _ => Ok(Digest::of(&response.body)),
     }

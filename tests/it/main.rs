@@ -1,8 +1,16 @@
 //! The program from outside: the real binary, an empty environment, servers that answer as told.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests meet the world and end at the first surprise"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
+mod counts;
 mod fakes;
+mod stage;
 mod tidy;
 mod usage;

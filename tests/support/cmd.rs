@@ -181,6 +181,7 @@ impl Ran {
         let document: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"));
         assert_eq!(document["schema"], 1, "{self}");
         assert_eq!(document["ok"] == true, self.exit == Some(0), "envelope and exit status differ: {self}");
+        super::schema::check(&self.stdout);
         document
     }
 
