@@ -12,4 +12,5 @@ mod support;
 mod counts;
 mod fakes;
 mod stage;
+mod tidy;
 mod usage;
