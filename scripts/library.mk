@@ -2,7 +2,7 @@
 
 MUSL_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 
-.PHONY: static library release release-check pipeline-tests
+.PHONY: static library release release-check pipeline
 
 static: ## the release program for this machine, static and within its size
 	@scripts/build-static
@@ -17,5 +17,5 @@ release-check: ## version, changelog heading and sums of target/library agree
 release: library ## the release commit and its tags, from a clean tree; pushes nothing
 	@scripts/make-release
 
-pipeline-tests: ## every step and the example on the real interpreter, against a real registry
+pipeline: ## every step and the example on the real interpreter, against a real registry
 	@scripts/pipeline-tests
