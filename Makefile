@@ -23,10 +23,11 @@ fmt-check:
 	$(CARGO) fmt --check
 
 lint: ## clippy on every target, warnings are errors
-	$(CARGO) clippy --locked --all-targets --test live -- -D warnings
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test live -- -D warnings
 
 doc: ## rustdoc, warnings are errors
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
 test: ## unit and integration tests, with servers that answer as told
 	$(CARGO) test --locked
