@@ -11,5 +11,6 @@ mod support;
 
 mod counts;
 mod fakes;
+mod faults;
 mod stage;
 mod usage;
