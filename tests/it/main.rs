@@ -13,4 +13,5 @@ mod counts;
 mod fakes;
 mod faults;
 mod stage;
+mod tidy;
 mod usage;

@@ -222,7 +222,7 @@ impl Ran {
 }
 
 /// Spreads compact JSON over lines without touching the order of its keys.
-fn indented(json: &str) -> String {
+pub fn indented(json: &str) -> String {
     let mut out = String::new();
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     let chars: Vec<char> = json.trim_end().chars().collect();
