@@ -11,6 +11,7 @@ mod support;
 
 mod counts;
 mod fakes;
+mod faults;
 mod stage;
 mod tidy;
 mod usage;
