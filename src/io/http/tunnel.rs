@@ -219,7 +219,7 @@ mod tests {
         let fault =
             run(&http(&[("ALL_PROXY", &proxy.to_string())], None), "http://registry.example/", &limits()).unwrap_err();
         assert!(
-            matches!(fault, Fault::Proxy { status: Some(407), .. }) && fault.hint().unwrap().contains("HTTPS_PROXY")
+            matches!(fault, Fault::Proxy { status: Some(407), .. }) && fault.hint().contains("HTTPS_PROXY")
         );
 
         let fault =
