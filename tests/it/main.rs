@@ -12,6 +12,7 @@ mod support;
 mod counts;
 mod fakes;
 mod faults;
+mod secrets;
 mod stage;
 mod tidy;
 mod usage;

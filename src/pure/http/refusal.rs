@@ -142,7 +142,7 @@ pub fn cause(request: &Request, response: &Response, said: &Said) -> String {
     let mut line = format!("{} {}: {}", request.method.as_str(), redact::url(&request.url), response.status);
     if let Some(text) = &said.text {
         line.push_str(&format!("; the registry said: \"{text}\""));
-    } else if let Some(code) = said.codes.first() {
+    } else if let Some(code) = said.codes.first().filter(|code| is_name(code)) {
         line.push_str(&format!("; the registry said: {code}"));
     }
     line
@@ -155,9 +155,15 @@ pub fn refusal(request: &Request, response: &Response, said: &Said) -> Refusal {
         method: request.method.as_str().to_owned(),
         url: redact::url(&request.url),
         status: response.status,
-        code: said.codes.first().cloned(),
-        request_id: id.iter().find_map(|name| response.headers.get(name)).map(one_line),
+        code: said.codes.first().filter(|code| is_name(code)).cloned(),
+        request_id: id.iter().find_map(|name| response.headers.get(name)).filter(|id| is_name(id)).map(str::to_owned),
     }
+}
+
+/// Whether a text is what codes and request ids are: one short word. Anything else is somebody's prose, or an echo.
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:+/=".contains(c);
+    !text.is_empty() && text.len() <= 128 && text.chars().all(plain)
 }
 
 fn code(subject: Subject, status: u16, said: &Said) -> Code {
