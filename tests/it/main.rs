@@ -9,9 +9,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
 mod counts;
 mod fakes;
 mod faults;
+mod promote;
 mod secrets;
 mod stage;
 mod tidy;
