@@ -1,8 +1,8 @@
 //! TLS on a stream: which roots are trusted, the handshake, and what its failures mean.
 //!
-//! Trusted are the roots built in, those of `--ca-file`, and the system's. Reading the system's bundle
-//! costs more than a request, so that is put off until a server's certificate needs it; a file that
-//! was named is read before the first handshake and has to be in order.
+//! Trusted are the roots built in, those of `--ca-file`, and the system's, which `SSL_CERT_FILE` and
+//! `SSL_CERT_DIR` name where they are not in the usual place. Making sense of the system's bundle costs
+//! more than a request, so that is put off until a server's certificate needs it.
 
 use super::stream::{Limit, Stream, fault};
 use crate::error::{Code, Error};
@@ -25,6 +25,9 @@ use std::sync::{Arc, OnceLock};
 
 /// More than any bundle of roots.
 const BUNDLE_LIMIT: u64 = 8 * 1024 * 1024;
+
+/// How a certificate begins in a PEM file.
+const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Where systems keep their roots, each in one file; the first that is there counts.
 const BUNDLES: [&str; 5] = [
@@ -73,20 +76,24 @@ impl Trust {
     }
 
     fn configure(&self) -> Result<Arc<ClientConfig>, Fault> {
-        let mut named = self.given.clone();
         if let Some(path) = &self.file {
-            named.extend(read_pem(path).map_err(|why| Fault::Config {
+            let bad = |why: String| Fault::Config {
                 why: format!("`SSL_CERT_FILE` {why}"),
                 hint: "set `SSL_CERT_FILE` to a file with roots in PEM form, or unset it".to_owned(),
-            })?);
+            };
+            let bytes = read_named(path).map_err(bad)?;
+            if !bytes.windows(PEM_BEGIN.len()).any(|part| part == PEM_BEGIN) {
+                return Err(bad(format!("names `{path}`, which holds no certificate in PEM form")));
+            }
         }
         let provider = Arc::new(super::crypto::provider());
         let built_in = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let other = |why: String| Fault::Tls { trouble: Trouble::Other, why };
+        let none = || Fault::Tls { trouble: Trouble::Other, why: "there are no roots".to_owned() };
         let verifier = Verifier {
-            first: Roots::new(built_in, named, &provider).ok_or_else(|| other("there are no roots".to_owned()))?,
-            system: OnceLock::new(),
-            bundles: if self.file.is_none() { &BUNDLES } else { &[] },
+            first: Roots::new(built_in, self.given.clone(), &provider).ok_or_else(none)?,
+            bundle: OnceLock::new(),
+            singles: OnceLock::new(),
+            file: self.file.clone(),
             folders: self.folders.clone(),
             provider: provider.clone(),
         };
@@ -100,10 +107,14 @@ impl Trust {
     }
 }
 
+fn read_named(path: &str) -> Result<Vec<u8>, String> {
+    read_file(Path::new(path), BUNDLE_LIMIT)
+        .map_err(|error| format!("names `{path}`, which cannot be read: {}", super::stream::plain(&error)))
+}
+
 /// The certificates of a PEM file; there is at least one.
 fn read_pem(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = read_file(Path::new(path), BUNDLE_LIMIT)
-        .map_err(|error| format!("names `{path}`, which cannot be read: {}", super::stream::plain(&error)))?;
+    let bytes = read_named(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match found {
         Ok(found) if found.is_empty() => Err(format!("names `{path}`, which holds no certificate in PEM form")),
@@ -160,28 +171,41 @@ impl Roots {
     }
 }
 
-/// Checks a server's certificate against the roots that are known, and asks the system only then.
+/// Checks a server's certificate against the roots that are known, and asks the system only then: its
+/// bundle first, its folders of single files last.
 struct Verifier {
     first: Roots,
-    system: OnceLock<Option<Roots>>,
-    bundles: &'static [&'static str],
+    bundle: OnceLock<Option<Roots>>,
+    singles: OnceLock<Option<Roots>>,
+    file: Option<String>,
     folders: Option<String>,
     provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
-    /// The system's roots; what cannot be read there is passed over, as nobody named it.
-    fn system(&self) -> Option<&Roots> {
+    fn bundle(&self) -> Option<&Roots> {
         let load = || {
-            let bundle = self.bundles.iter().find_map(|path| read_file(Path::new(path), BUNDLE_LIMIT).ok());
-            let folders = self.folders.iter().flat_map(|folders| folders.split(':')).flat_map(files);
-            let mut found = Vec::new();
-            for bytes in bundle.into_iter().chain(folders.filter_map(|path| read_file(&path, BUNDLE_LIMIT).ok())) {
-                found.extend(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok));
-            }
-            Roots::new(RootCertStore::empty(), found, &self.provider)
+            let paths = self.file.as_deref().map_or(BUNDLES.to_vec(), |file| vec![file]);
+            self.roots(paths.iter().find_map(|path| read_file(Path::new(path), BUNDLE_LIMIT).ok()).into_iter())
         };
-        self.system.get_or_init(load).as_ref()
+        self.bundle.get_or_init(load).as_ref()
+    }
+
+    fn singles(&self) -> Option<&Roots> {
+        let load = || {
+            let folders = self.folders.iter().flat_map(|folders| folders.split(':')).flat_map(files);
+            self.roots(folders.filter_map(|path| read_file(&path, BUNDLE_LIMIT).ok()))
+        };
+        self.singles.get_or_init(load).as_ref()
+    }
+
+    /// What cannot be read is passed over, as bundles hold the odd and the old.
+    fn roots(&self, files: impl Iterator<Item = Vec<u8>>) -> Option<Roots> {
+        let mut found = Vec::new();
+        for bytes in files {
+            found.extend(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok));
+        }
+        Roots::new(RootCertStore::empty(), found, &self.provider)
     }
 }
 
@@ -199,14 +223,15 @@ impl ServerCertVerifier for Verifier {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let first = self.first.verify(end_entity, intermediates, name, now);
-        match &first {
-            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))) => {
-                let system = self.system().map(|system| system.verify(end_entity, intermediates, name, now));
-                system.unwrap_or(first)
+        use rustls::Error::InvalidCertificate as Invalid;
+        let mut outcome = self.first.verify(end_entity, intermediates, name, now);
+        for roots in [Self::bundle, Self::singles] {
+            let Err(Invalid(CertificateError::UnknownIssuer | CertificateError::Other(_))) = &outcome else { break };
+            if let Some(roots) = roots(self) {
+                outcome = roots.verify(end_entity, intermediates, name, now);
             }
-            _ => first,
         }
+        outcome
     }
 
     fn verify_tls12_signature(
@@ -261,8 +286,9 @@ fn explain(error: &rustls::Error) -> Fault {
             }
             other => (Trouble::Other, format!("the server's certificate is not acceptable: {other}")),
         },
-        E::InvalidMessage(_) | E::AlertReceived(AlertDescription::ProtocolVersion) => {
-            (Trouble::NotTls, format!("what answers does not speak TLS 1.2 or later: {error}"))
+        E::InvalidMessage(_) => (Trouble::NotTls, "what answers does not speak TLS".to_owned()),
+        E::AlertReceived(AlertDescription::ProtocolVersion) => {
+            (Trouble::Other, "the server speaks no TLS as recent as 1.2".to_owned())
         }
         E::AlertReceived(alert) => (Trouble::Other, format!("the server broke off the handshake: {alert:?}")),
         other => (Trouble::Other, other.to_string()),
