@@ -68,8 +68,8 @@ pub fn get_manifest(
         return Err(refusal::error(Subject::Manifest, &wanted, &request, &response));
     }
     let digest = checked(&name, identifier, &response)?;
-    let content =
-        Content::parse(&response.body, response.headers.get("content-type")).map_err(|error| error.about(&name))?;
+    let content = Content::parse(&response.body, response.headers.get("content-type"))
+        .map_err(|error| error.about(&name).hint_if_none(not_a_registry(&request)))?;
     Ok(Fetched { digest, media_type: content.media_type().as_str().to_owned(), body: response.body, content })
 }
 
@@ -89,7 +89,7 @@ pub fn head_manifest(
     let name = named(repository, &identifier);
     let wanted = format!("look at `{name}`");
     let request = manifest_request(client, Method::Head, repository, &identifier);
-    match client.ask(repository, action, &wanted, request, SMALL_LIMIT) {
+    match client.ask(repository, action, &wanted, request.clone(), SMALL_LIMIT) {
         Ok(response) if response.is_success() => {
             if let Some(text) = response.headers.get("docker-content-digest")
                 && let Ok(digest) = Digest::parse(text)
@@ -99,6 +99,10 @@ pub fn head_manifest(
         }
         // The registry's own "not there" announces an error document; a proxy's does not.
         Ok(response) if response.status == 404 && is_own(&response) => return Ok(None),
+        // "Not now" would be said again.
+        Ok(response) if response.status == 429 || response.status >= 500 => {
+            return Err(refusal::error(Subject::Manifest, &wanted, &request, &response));
+        }
         Ok(_) => {}
         // A refusal to `HEAD` has no words; the same question with `GET` brings them, or an answer.
         Err(error) if matches!(error.code(), Code::Denied | Code::Unauthenticated | Code::RateLimited) => {}
@@ -134,7 +138,8 @@ pub fn get_blob(
         return Err(Error::new(
             Code::SizeExceeded,
             format!("cannot {wanted}: the manifest says it has {} bytes, the limit is {limit}", descriptor.size),
-        ));
+        )
+        .hint("check the image: no config blob that a build tool writes is that large"));
     }
     let url = client.url(repository.registry(), &format!("{}/blobs/{digest}", repository.path()));
     let request = Request::new(Method::Get, url);
@@ -150,7 +155,8 @@ pub fn get_blob(
         return Err(Error::new(
             Code::DigestMismatch,
             format!("the {what} `{digest}` of `{repository}` has {got} bytes, its manifest says {said}"),
-        ));
+        )
+        .hint("build and push the image again: its manifest contradicts itself"));
     }
     Ok(response.body)
 }
@@ -174,7 +180,8 @@ pub fn put_manifest(client: &Client, repository: &Repository, tag: &Tag, manifes
         Some(Ok(stored)) if stored != manifest.digest => Err(Error::new(
             Code::DigestMismatch,
             format!("`{name}` was pushed as `{}` and the registry stored `{stored}`", manifest.digest),
-        )),
+        )
+        .hint(format!("look at it with `tagwright inspect {name}`, and tell whoever runs the registry"))),
         _ => Ok(()),
     }
 }
@@ -189,6 +196,7 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
     let mut url = bare.clone().with_query(format!("n={TAGS_PAGE}"));
     let mut tags: Vec<String> = Vec::new();
     let mut seen: HashSet<String> = HashSet::new();
+    let mut linked = false;
     loop {
         let request = Request::new(Method::Get, url.clone());
         let response = client.ask(repository, action, &wanted, request.clone(), TAGS_LIMIT)?;
@@ -199,13 +207,30 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
         if !response.is_success() {
             return Err(refusal::error(Subject::Tags, &wanted, &request, &response));
         }
-        let page = tag_page(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
+        let page = tag_page(&response.body).map_err(|why| {
+            Error::new(Code::ReplyMalformed, format!("cannot {wanted}: the reply is no tag list"))
+                .cause(why.to_string())
+                .hint(not_a_registry(&request))
+        })?;
         let (count, last) = (page.len(), page.last().cloned());
         let before = tags.len();
+        let more = link::next(&response.headers, &url).is_some() || count == TAGS_PAGE;
+        if tags.is_empty() && !more {
+            // Most lists are one page, and nothing can be there twice that matters.
+            return Ok(page);
+        }
         tags.extend(page.into_iter().filter(|tag| seen.insert(tag.clone())));
         let next = match link::next(&response.headers, &url) {
-            Some(next) => Some(next.map_err(|error| error.during(format!("cannot {wanted}")))?),
-            None if count == TAGS_PAGE => {
+            Some(next) => {
+                linked = true;
+                let elsewhere = |error: Error| {
+                    let hint = format!("ask whoever runs `{}` to correct the `Link` header", url.authority());
+                    error.restate(format!("cannot {wanted}: the next page is not where it must be")).hint(hint)
+                };
+                Some(next.map_err(elsewhere)?)
+            }
+            // A registry that never links may still page; one that does has come to its last page.
+            None if count == TAGS_PAGE && !linked => {
                 last.map(|last| bare.clone().with_query(format!("n={TAGS_PAGE}&last={}", percent::encode(&last))))
             }
             None => None,
@@ -253,14 +278,17 @@ pub fn count_referrers(
     }
 }
 
-fn tag_page(body: &[u8]) -> Result<Vec<String>, Error> {
+/// What to do about a reply that is none of a registry's.
+fn not_a_registry(request: &Request) -> String {
+    format!("check that a registry answers at `{}`, and no proxy or login page in its place", request.url.authority())
+}
+
+fn tag_page(body: &[u8]) -> Result<Vec<String>, serde_json::Error> {
     #[derive(serde::Deserialize)]
     struct Page {
         tags: Option<Vec<String>>,
     }
-    let page: Page = serde_json::from_slice(body).map_err(|error| {
-        Error::new(Code::ReplyMalformed, "the tag list is not what the specification says").cause(error.to_string())
-    })?;
+    let page: Page = serde_json::from_slice(body)?;
     Ok(page.tags.unwrap_or_default())
 }
 
@@ -324,13 +352,13 @@ fn unknown(
     if whole {
         error
             .with_code(Code::RepositoryUnknown)
-            .restate(format!("there is no repository `{repository}`"))
+            .retold(format!("there is no repository `{repository}`"))
             .hint("check the spelling; a private repository may also look like this without a credential")
     } else {
         error
             .with_code(Code::TagUnknown)
-            .restate(format!("`{repository}` has no {text}"))
-            .hint(format!("`tagwright tags {repository}` lists the tags there are"))
+            .retold(format!("`{repository}` has no {text}"))
+            .hint(format!("list the tags there are with `tagwright tags {repository}`"))
     }
 }
 

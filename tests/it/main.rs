@@ -9,5 +9,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod counts;
 mod fakes;
+mod faults;
+mod secrets;
+mod stage;
+mod tidy;
 mod usage;
