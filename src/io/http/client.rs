@@ -2,8 +2,8 @@
 
 use super::body::{Body, Incoming, broken};
 use super::connect::{Dial, NoResolver};
-use super::tls::Trust;
 use super::transport::{Broken, HEAD_LIMIT};
+use super::trust::Trust;
 use crate::error::Error;
 use crate::io::world::{World, instant};
 use crate::pure::http::fault::{Fault, Phase};
@@ -592,6 +592,20 @@ mod tests {
             ask(&http, &get(address), &limits()).unwrap();
             let fault = ask(&http, &Request::new(Method::Post, url(address)), &limits()).unwrap_err();
             assert!(matches!(fault, Fault::Reset { .. }), "an upload is not started twice: {fault}");
+        }
+    }
+
+    #[test]
+    fn what_comes_after_a_reply_is_not_the_next_one() {
+        let address = server(|_, mut stream| {
+            while !read_request(&mut stream).is_empty() {
+                let reply = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all((reply("mine") + &reply("another's")).as_bytes());
+            }
+        });
+        let http = http(&[]);
+        for _ in 0..5 {
+            assert_eq!(ask(&http, &get(address), &limits()).unwrap().body, b"mine");
         }
     }
 
