@@ -116,9 +116,14 @@ private Map runOnAgent(Map release, String parcel) {
         }
         return envelope(reply)
     } catch (IOException unable) {
-        // What `sh` throws where there is no shell to start: Windows agents, and images without one.
         String said = told(unable)
-        if (said.contains('Cannot run program') && !said.contains('Argument list too long')) {
+        // The launcher itself always ends with 0.
+        if (said.contains('exit code 126') || said.contains('Permission denied')) {
+            return problem('helper-missing', 'the workspace of this agent does not allow execution; `sh` said: "' + unable.message + '"',
+                'give the agent a workspace on a volume that is not mounted `noexec`')
+        }
+        // What `sh` throws where there is no shell to start: Windows agents, and images without one.
+        if (said.contains('Cannot run program') && !said.contains('Argument list too long') || said.contains('exit code 127')) {
             return problem('helper-missing', 'this agent has no `sh`, which the step needs; it said: "' + unable.message + '"',
                 'run the step on a Linux agent, or in a container image that has `sh`')
         }

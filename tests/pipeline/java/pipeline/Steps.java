@@ -167,9 +167,8 @@ final class Steps {
         Path control = Path.of(build.workspace + "@tmp", "durable-" + UUID.randomUUID());
         Files.createDirectories(control);
         Path script = Files.writeString(control.resolve("script.sh"), text);
-        List<String> command = new ArrayList<>(text.startsWith("#!")
-            ? List.of(text.substring(2, text.indexOf('\n')).trim().split(" ")) : List.of("/bin/sh", "-xe"));
-        command.add(script.toString());
+        boolean itself = text.startsWith("#!") && script.toFile().setExecutable(true);
+        List<String> command = itself ? List.of(script.toString()) : List.of("/bin/sh", "-xe", script.toString());
         boolean wantsOutput = Boolean.TRUE.equals(args.get("returnStdout"));
         ProcessBuilder builder = new ProcessBuilder(command).directory(build.dir().toFile()).redirectErrorStream(!wantsOutput);
         builder.redirectInput(ProcessBuilder.Redirect.from(new java.io.File("/dev/null")));
