@@ -184,12 +184,14 @@ fn unknown_key(command: &Command, key: &str) -> Error {
         return unknown(format!("`{name}` has no key {}", shown(key))).hint(format!("write `{right}`"));
     }
     let every = format!("`tagwright {name} --help` lists every flag, and a key is a flag in camelCase");
-    unknown(format!("`{name}` has no key {}", shown(key))).hint(match suggest::nearest(key, known.chain(STEP_KEYS)).filter(|near| *near != key) {
-        Some(near) if STEP_KEYS.contains(&near) => format!("write `{near}`, a key of the pipeline step itself"),
-        Some(near) => format!("write `{near}`; {every}"),
-        None if suggest::is_about_secrets(key) => suggest::SECRETS.to_owned(),
-        None => every,
-    })
+    unknown(format!("`{name}` has no key {}", shown(key))).hint(
+        match suggest::nearest(key, known.chain(STEP_KEYS)).filter(|near| *near != key) {
+            Some(near) if STEP_KEYS.contains(&near) => format!("write `{near}`, a key of the pipeline step itself"),
+            Some(near) => format!("write `{near}`; {every}"),
+            None if suggest::is_about_secrets(key) => suggest::SECRETS.to_owned(),
+            None => every,
+        },
+    )
 }
 
 /// What would be typed for the same; values are joined with `=`, so that none is taken for a flag.
