@@ -9,8 +9,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
 mod counts;
 mod fakes;
+mod faults;
+mod promote;
+mod secrets;
 mod stage;
 mod tidy;
 mod usage;
