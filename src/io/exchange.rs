@@ -104,7 +104,7 @@ impl<'w> Exchange<'w> {
 
     /// Notes a warning, once.
     pub fn warn(&self, code: &'static str, message: impl Into<String>) {
-        let warning = Warning { code, message: message.into() };
+        let warning = Warning { code, message: self.without_secrets(&message.into()) };
         let mut warnings = lock(&self.warnings);
         if !warnings.contains(&warning) {
             warnings.push(warning);

@@ -192,11 +192,11 @@ impl fmt::Display for Fault {
             Fault::TooLarge { limit } => write!(f, "the reply is longer than {limit} bytes"),
             Fault::Malformed { why } => write!(f, "the reply is not proper HTTP: {why}"),
             Fault::Timeout { what, after } => {
-                let after = after.as_secs_f64();
+                let (seconds, tenths) = (after.as_secs(), after.subsec_millis() / 100);
                 match what {
-                    Phase::Connect => write!(f, "no connection within {after:.1} s"),
-                    Phase::Idle => write!(f, "nothing was received for {after:.1} s"),
-                    Phase::Overall => write!(f, "the time limit was reached, {after:.1} s into the request"),
+                    Phase::Connect => write!(f, "no connection within {seconds}.{tenths} s"),
+                    Phase::Idle => write!(f, "nothing was received for {seconds}.{tenths} s"),
+                    Phase::Overall => write!(f, "the time limit was reached, {seconds}.{tenths} s into the request"),
                 }
             }
             Fault::Proxy { proxy, status: Some(status), why } => {
