@@ -71,8 +71,7 @@ impl Hub {
             if !response.is_success() {
                 return Err(refusal::error(Subject::Tags, &wanted, &request, &response));
             }
-            let page = page::parse(&response.body)
-                .map_err(|error| foreign(wanted, error))?;
+            let page = page::parse(&response.body).map_err(|error| foreign(&wanted, error))?;
             if seen.len() == 1 {
                 most = page.count.saturating_add(1);
             }
@@ -82,8 +81,7 @@ impl Hub {
                 None => return Ok(Tags { listed, scanned }),
                 Some(_) if seen.len() > most => return Err(malformed(&wanted, "there are more pages than tags")),
                 Some(next) => {
-                    let url = page::next_url(&self.api, &next)
-                        .map_err(|error| foreign(wanted, error))?;
+                    let url = page::next_url(&self.api, &next).map_err(|error| foreign(&wanted, error))?;
                     request = Request::new(Method::Get, url);
                 }
             }
@@ -121,8 +119,7 @@ impl Hub {
         };
         let response = client.exchange.send_within(wanted, &request, LOGIN_LIMIT, Some(PATIENCE))?;
         if response.is_success() {
-            let token = login::parse(&response.body)
-                .map_err(|error| foreign(wanted, error))?;
+            let token = login::parse(&response.body).map_err(|error| foreign(wanted, error))?;
             client.exchange.guard(&token);
             return Ok(Some(token));
         }

@@ -220,11 +220,11 @@ impl<'w> Keychain<'w> {
                         search.warnings.push(format!("{}, named in `{origin}`", error.message()));
                     }
                     Err(error) => {
-                        let by_hand =
-                            format!("see what `echo {server_key} | {program} get` says, or take it out of `{origin}`");
+                        let instead =
+                            format!("log in again with the tool that uses it, or take it out of `{origin}`");
                         return Err(error
                             .during(format!("`{origin}` names it for `{}`", search.registry))
-                            .hint(by_hand));
+                            .hint(instead));
                     }
                 }
                 config.entry(search.registry, search.path).map_err(correct)?
