@@ -298,8 +298,11 @@ mod tests {
         for (key, near) in [("credentialId", "credentialsId"), ("retrunError", "returnError"), ("intoAWS", "intoAws")] {
             let text = format!(r#"{{"command":"find-tag","args":{{"repository":"acme/app","build":1,"{key}":"x"}}}}"#);
             let error = invocation(&text).unwrap_err();
-            assert_eq!(error.code(), Code::UnknownKey);
-            assert_eq!(error.hint_text(), Some(format!("write `{near}`, a key of the pipeline step itself").as_str()));
+            assert_eq!(error.error.code(), Code::UnknownKey);
+            assert_eq!(
+                error.error.hint_text(),
+                Some(format!("write `{near}`, a key of the pipeline step itself").as_str())
+            );
         }
     }
 
