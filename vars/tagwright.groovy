@@ -40,7 +40,8 @@ private Map runBound(Map request) {
         passwords << usernamePassword(credentialsId: request.own.intoCredentialsId, usernameVariable: 'INTO_REGISTRY_USERNAME', passwordVariable: 'INTO_REGISTRY_PASSWORD')
     }
     Map release = parse(libraryResource('tagwright/release.json'))
-    String name = env.WORKSPACE_TMP + '/tagwright-' + UUID.randomUUID()
+    // Beside the workspace, where the agent writes and its containers read; old controllers leave the variable out.
+    String name = (env.WORKSPACE_TMP ?: env.WORKSPACE + '@tmp') + '/tagwright-' + UUID.randomUUID()
     String json = JsonOutput.toJson(request.body)
     boolean byFile = json.length() > 8192
     Map answer = null

@@ -28,8 +28,8 @@ final class Steps {
     /** Name of a step, its parameters, the one that may stand alone first; `*` needs a node, `&` suspends, `{` has a body. */
     private static final Map<String, List<String>> KNOWN = Map.ofEntries(
         known("echo", "message"), known("error", "message"), known("libraryResource", "resource encoding"),
-        known("isUnix*", ""), known("sh*&", "script returnStdout returnStatus encoding label"),
-        known("writeFile*&", "file text encoding"), known("readFile*&", "file encoding"), known("fileExists*&", "file"),
+        known("sh*&", "script returnStdout returnStatus encoding label"),
+        known("writeFile*&", "file text encoding"),
         known("node{", "label"), known("stage{", "name"), known("dir*{", "path"), known("withEnv{", "overrides"),
         known("withCredentials{", "bindings"), known("timeout{", "time unit"), known("retry{", "count"),
         known("catchError{", "buildResult stageResult message catchInterruptions"),
@@ -125,14 +125,8 @@ final class Steps {
                 return null;
             case "error":
                 throw new AbortException(String.valueOf(args.get("message")));
-            case "isUnix":
-                return build.shellFails == null;
             case "libraryResource":
                 return resource((String) args.get("resource"), (String) args.get("encoding"));
-            case "fileExists":
-                return Files.exists(build.dir().resolve((String) args.get("file")));
-            case "readFile":
-                return Files.readString(build.dir().resolve((String) args.get("file")));
             case "writeFile":
                 if (build.writeFails != null) {
                     throw build.writeFails;
