@@ -10,11 +10,17 @@
 mod support;
 
 mod auth;
+mod call;
 mod counts;
 mod fakes;
 mod faults;
+mod find_tag;
+mod inspect;
+mod labels;
+mod next_version;
 mod promote;
 mod secrets;
 mod stage;
+mod tags;
 mod tidy;
 mod usage;
