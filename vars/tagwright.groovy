@@ -52,10 +52,8 @@ private Map runBound(Map request) {
                 withAwsKeys('', request.own.aws) {
                     withAwsKeys('INTO_', request.own.intoAws) {
                         bound = true
-                        if (byFile) {
-                            writeFile(file: name + '.json', text: json, encoding: 'UTF-8')
-                        }
-                        runOnAgent(release, name + '.gz')
+                        Map unwritten = byFile ? put('the request', name + '.json', json, 'UTF-8') : null
+                        unwritten ?: runOnAgent(release, name + '.gz')
                     }
                 }
             }
@@ -82,6 +80,7 @@ private Object withAwsKeys(String side, Map aws, Closure body) {
     String key = side + 'AWS_ACCESS_KEY_ID'
     String secret = side + 'AWS_SECRET_ACCESS_KEY'
     boolean bound = false
+    String said = null
     try {
         return withCredentials([usernamePassword(credentialsId: aws.credentialsId, usernameVariable: key, passwordVariable: secret)]) {
             bound = true
@@ -91,9 +90,18 @@ private Object withAwsKeys(String side, Map aws, Closure body) {
         if (bound || !refused.message.contains('is of type')) {
             throw refused
         }
+        said = refused.message
     }
-    return withCredentials([[$class: 'AmazonWebServicesCredentialsBinding', credentialsId: aws.credentialsId, accessKeyVariable: key, secretKeyVariable: secret]]) {
-        body()
+    try {
+        return withCredentials([[$class: 'AmazonWebServicesCredentialsBinding', credentialsId: aws.credentialsId, accessKeyVariable: key, secretKeyVariable: secret]]) {
+            bound = true
+            body()
+        }
+    } catch (IllegalArgumentException | UnsupportedOperationException withoutPlugin) {
+        if (bound) {
+            throw withoutPlugin
+        }
+        error(said)
     }
 }
 
@@ -137,19 +145,28 @@ private Map deliver(Map release, String target, String parcel) {
     String resource = 'tagwright/bin/' + target + '/tagwright.gz'
     try {
         // Not kept in a variable: it would be saved with the build's state at every later step.
-        writeFile(file: parcel, text: libraryResource(resource: resource, encoding: 'Base64'), encoding: 'Base64')
+        return put('the program', parcel, libraryResource(resource: resource, encoding: 'Base64'), 'Base64')
+    } catch (IOException unable) {
+        if (!told(unable).contains('No such library resource')) {
+            throw unable
+        }
+        return problem('helper-missing', 'tagwright ' + release.version + ' is not on this agent, and this library lacks `' + resource + '`',
+            'install tagwright ' + release.version + ' on the `PATH` of the agent, or load `tagwright@v' + release.version + '` in place of its `-slim` form')
+    }
+}
+
+/** Writes a file on the agent. Returns what went wrong, or null. */
+private Map put(String what, String file, String text, String encoding) {
+    try {
+        writeFile(file: file, text: text, encoding: encoding)
     } catch (IOException unable) {
         String said = told(unable)
-        if (said.contains('No such library resource')) {
-            return problem('helper-missing', 'tagwright ' + release.version + ' is not on this agent, and this library lacks `' + resource + '`',
-                'install tagwright ' + release.version + ' on the `PATH` of the agent, or load `tagwright@v' + release.version + '` in place of its `-slim` form')
-        }
         // A lost agent stays what it is, so that `retry(conditions: [agent()])` still knows it.
         if (said.contains('ChannelClosedException') || said.contains('RequestAbortedException')) {
             throw unable
         }
-        return problem('helper-missing', 'the program cannot be written to `' + parcel + '`: ' + unable.message,
-            'free space on the agent and let the build write beside its workspace, or install tagwright ' + release.version + ' on the `PATH` of the agent')
+        return problem('helper-missing', what + ' cannot be written to `' + file + '`: ' + unable.message,
+            'free space on the agent, and let the build write beside its workspace')
     }
     return null
 }

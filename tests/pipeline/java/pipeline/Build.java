@@ -41,6 +41,8 @@ public final class Build {
     IOException writeFails;
     /** Whether `writeFile` writes where the shell does not look, as with a container that does not mount the workspace. */
     boolean hidden;
+    /** Whether the controller has the plugin that binds AWS credentials. */
+    boolean awsPlugin = true;
 
     /** Every line that a browser would show, before any masking. */
     final List<String> log = Collections.synchronizedList(new ArrayList<>());
@@ -157,6 +159,9 @@ public final class Build {
 
     private void bind(Frame frame, Map<?, ?> binding) throws IOException {
         boolean ofAwsPlugin = "AmazonWebServicesCredentialsBinding".equals(binding.get("$class"));
+        if (ofAwsPlugin && !awsPlugin) {
+            throw new UnsupportedOperationException("no known implementation of MultiBinding is named AmazonWebServicesCredentialsBinding");
+        }
         String id = (String) binding.get("credentialsId");
         Credential credential = credentials.get(id);
         if (credential == null) {

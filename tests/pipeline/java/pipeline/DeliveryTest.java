@@ -157,6 +157,13 @@ class DeliveryTest extends Fixture {
         failed(run(build, "node { " + step + " }"));
         assertTrue(build.text().contains("ERROR: error[helper-missing]: the program cannot be written to `"), build::text);
         assertTrue(build.text().contains("No space left on device"), build::text);
+
+        build = build(trust);
+        build.writeFails = new IOException("No space left on device");
+        build.params.put("BIG", BIG);
+        failed(run(build, "node { promoteImage(image: 'localhost:1/a', to: 'b', requireLabel: [big: params.BIG]) }"));
+        assertTrue(build.text().contains("ERROR: error[helper-missing]: the request cannot be written to `"), build::text);
+        assertFalse(build.text().contains("\tat "), build::text);
     }
 
     @ParameterizedTest

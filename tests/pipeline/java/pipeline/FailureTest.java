@@ -114,6 +114,11 @@ class FailureTest extends Fixture {
             "error[credential-missing]: Jenkins did not hand out a credential; it said: \"Could not find credentials entry with ID 'hubb'\"");
         Map<?, ?> result = (Map<?, ?>) succeeded(run(trust, "node { inspectImage(image: 'localhost:1/a', aws: [credentialsId: 'keys'], returnError: true) }")).returned;
         assertEquals("credential-missing", result.get("code"));
+        // Of a kind that neither a key pair is nor, on this controller, anything else.
+        says(run(trust, "node { promoteImage(repository: 'localhost:1/a', build: '1', aws: [credentialsId: 'odd']) }", build -> {
+            build.credentials.put("odd", new Build.Credential(true, "x", "y"));
+            build.awsPlugin = false;
+        }), "error[credential-missing]: Jenkins did not hand out a credential; it said: \"Credentials 'odd' is of type ");
     }
 
     @ParameterizedTest
