@@ -52,8 +52,7 @@ private Map runBound(Map request) {
                 withAwsKeys('', request.own.aws) {
                     withAwsKeys('INTO_', request.own.intoAws) {
                         bound = true
-                        Map unwritten = byFile ? put('the request', name + '.json', json, 'UTF-8') : null
-                        unwritten ?: runOnAgent(release, name + '.gz')
+                        runWritten(byFile ? json : null, name, release)
                     }
                 }
             }
@@ -105,6 +104,18 @@ private Object withAwsKeys(String side, Map aws, Closure body) {
     }
 }
 
+/** Writes the request first, where it is too long for a variable. */
+private Map runWritten(String json, String name, Map release) {
+    if (json) {
+        try {
+            writeFile(file: name + '.json', text: json, encoding: 'UTF-8')
+        } catch (IOException unable) {
+            return unwritten('the request', name + '.json', unable)
+        }
+    }
+    return runOnAgent(release, name + '.gz')
+}
+
 /** One `sh`; only where that asks for the program, two steps that bring it and the same `sh` again. */
 private Map runOnAgent(Map release, String parcel) {
     String launcher = libraryResource('tagwright/launch.sh')
@@ -144,31 +155,26 @@ private Map runOnAgent(Map release, String parcel) {
 private Map deliver(Map release, String target, String parcel) {
     String resource = 'tagwright/bin/' + target + '/tagwright.gz'
     try {
-        // Not kept in a variable: it would be saved with the build's state at every later step.
-        return put('the program', parcel, libraryResource(resource: resource, encoding: 'Base64'), 'Base64')
+        // Not kept in a variable, nor handed to a method: it would be saved with the state of the build.
+        writeFile(file: parcel, text: libraryResource(resource: resource, encoding: 'Base64'), encoding: 'Base64')
     } catch (IOException unable) {
         if (!told(unable).contains('No such library resource')) {
-            throw unable
+            return unwritten('the program', parcel, unable)
         }
         return problem('helper-missing', 'tagwright ' + release.version + ' is not on this agent, and this library lacks `' + resource + '`',
             'install tagwright ' + release.version + ' on the `PATH` of the agent, or load `tagwright@v' + release.version + '` in place of its `-slim` form')
     }
+    return null
 }
 
-/** Writes a file on the agent. Returns what went wrong, or null. */
-private Map put(String what, String file, String text, String encoding) {
-    try {
-        writeFile(file: file, text: text, encoding: encoding)
-    } catch (IOException unable) {
-        String said = told(unable)
-        // A lost agent stays what it is, so that `retry(conditions: [agent()])` still knows it.
-        if (said.contains('ChannelClosedException') || said.contains('RequestAbortedException')) {
-            throw unable
-        }
-        return problem('helper-missing', what + ' cannot be written to `' + file + '`: ' + unable.message,
-            'free space on the agent, and let the build write beside its workspace')
+private Map unwritten(String what, String file, IOException unable) {
+    String said = told(unable)
+    // A lost agent stays what it is, so that `retry(conditions: [agent()])` still knows it.
+    if (said.contains('ChannelClosedException') || said.contains('RequestAbortedException')) {
+        throw unable
     }
-    return null
+    return problem('helper-missing', what + ' cannot be written to `' + file + '`: ' + unable.message,
+        'free space on the agent, and let the build write beside its workspace')
 }
 
 /** The variables that the program and its launcher read. All secrets come from withCredentials instead. */

@@ -51,6 +51,7 @@ public final class Build {
     final List<String> shellLines = new ArrayList<>();
     final List<String> rejected = new ArrayList<>();
     int saves;
+    int largestSave;
     String result = "SUCCESS";
     String description;
     Throwable failure;

@@ -161,6 +161,7 @@ final class Controller {
             marshaller.finish();
         }
         build.saves++;
+        build.largestSave = Math.max(build.largestSave, bytes.size());
         try (Unmarshaller unmarshaller = river.createUnmarshaller(settings)) {
             unmarshaller.start(Marshalling.createByteInput(new ByteArrayInputStream(bytes.toByteArray())));
             Continuable read = (Continuable) unmarshaller.readObject();

@@ -63,6 +63,7 @@ class DeliveryTest extends Fixture {
         assertEquals("b", succeeded(run(build, "node { " + step + " }")).returned);
         assertEquals(Map.of("node", 1, "libraryResource", 3, "withEnv", 1, "sh", 2, "writeFile", 1), build.counts);
         assertEquals(List.of("job@tmp/" + KEPT), files(folder.resolve("workspace")));
+        assertTrue(build.largestSave < 100_000, "the state that was saved has " + build.largestSave + " bytes: the program is in it");
         build = bareBuild(LIBRARY, trust);
         assertEquals("b", succeeded(run(build, "node { " + step + " }")).returned);
         assertEquals(Map.of("node", 1, "libraryResource", 2, "withEnv", 1, "sh", 1), build.counts);
