@@ -126,10 +126,12 @@ fn words_of_others_do_not_steer_a_terminal() {
         assert!(!ran.stderr.lines().any(|line| line.starts_with("error[denied]")), "{ran}");
     }
     assert_eq!(labels(&registry, ":1", ["--label", "a"]).result()["value"], wild);
-    let two = Index::of([platform("linux/amd64", wild), platform("linux/arm64", "b")]).build();
+    let odd = "linux/arm64\u{1b}[1m\nerror[denied]: `x`";
+    let two = Index::of([platform("linux/amd64", wild), platform(odd, "b")]).build();
     registry.push("acme/app", "2", &two);
     let ran = labels(&registry, ":2", []);
     assert_eq!(ran.code(), "platform-ambiguous");
+    assert!(!ran.stderr.lines().skip(1).any(|line| line.starts_with("error[")), "{ran}");
     assert!(!ran.stderr.contains('\u{1b}') && !ran.error()["text"].as_str().unwrap().contains('\u{1b}'), "{ran}");
     let run = tagwright(["promote", &registry.name("acme/app:2"), "--to", "x", "--require-label", "revision=b"]);
     assert!(!run.run().stderr.contains('\u{1b}'));
