@@ -8,6 +8,7 @@ use crate::io::registry;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::repository::Repository;
 use crate::pure::version::pick::Listed;
+use crate::pure::version::scheme::TagFormat;
 
 /// What was found, and where.
 #[derive(Clone, Debug)]
@@ -34,10 +35,16 @@ pub fn all(session: &Session, repository: &Repository, action: Action) -> Result
 ///
 /// # Errors
 /// As [`all`].
-pub fn of_build(session: &Session, repository: &Repository, build: u64, action: Action) -> Result<Listing, Error> {
-    let filter = format!(".{build}");
-    let listing = list(session, repository, action, Some(&filter))?;
-    if listing.via == Via::HubApi && !listing.tags.iter().any(|tag| tag.name.contains(&filter)) {
+pub fn of_build(
+    session: &Session,
+    repository: &Repository,
+    build: u64,
+    format: &TagFormat,
+    action: Action,
+) -> Result<Listing, Error> {
+    let listing = list(session, repository, action, Some(&format!(".{build}")))?;
+    let is_of_build = |listed: &Listed| format.read(&listed.name).and_then(|tag| tag.version.build()) == Some(build);
+    if listing.via == Via::HubApi && !listing.tags.iter().any(is_of_build) {
         return all(session, repository, action);
     }
     Ok(listing)
