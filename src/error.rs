@@ -243,6 +243,13 @@ impl Error {
         self
     }
 
+    /// The same failure, its sentence opened with the object it is about.
+    #[must_use]
+    pub fn about(mut self, object: &str) -> Self {
+        self.0.message = format!("`{object}`: {}", self.0.message);
+        self
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         self.0.code

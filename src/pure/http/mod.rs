@@ -6,5 +6,6 @@ pub mod message;
 pub mod proxy;
 pub mod redact;
 pub mod redirect;
+pub mod refusal;
 pub mod retry;
 pub mod url;

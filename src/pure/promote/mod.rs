@@ -2,5 +2,4 @@
 
 pub mod facts;
 pub mod plan;
-pub mod policy;
 pub mod template;

@@ -2,4 +2,6 @@
 
 pub mod glob;
 pub mod hex;
+pub mod instant;
 pub mod percent;
+pub mod show;

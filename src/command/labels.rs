@@ -1,0 +1,179 @@
+//! `labels`: the labels of an image, read from its config blob without pulling a layer.
+
+use super::platforms::{self, Image};
+use super::request::Labels;
+use super::session::Session;
+use crate::error::{Code, Error};
+use crate::output::Report;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::platform::Platform;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What `labels` answers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    reference: String,
+    digest: Digest,
+    media_type: String,
+    manifest_digest: Option<Digest>,
+    platform: Option<String>,
+    labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platforms: Option<Vec<OfPlatform>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consistent: Option<bool>,
+}
+
+/// One platform's labels, with `--all-platforms`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OfPlatform {
+    platform: String,
+    digest: Digest,
+    labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Option<String>>,
+}
+
+/// Reads, compares, answers.
+///
+/// # Errors
+/// `label-missing`, `platform-missing`, `platform-ambiguous`, `not-an-image`, `index-empty`,
+/// `schema1-unsupported`, and those of reading.
+pub fn run(session: &Session, request: &Labels) -> Result<Report, Error> {
+    let name = request.reference.to_string();
+    let found = platforms::read(session, &request.reference, request.platform.as_ref())?;
+    let images = select(&name, found.images, request.platform.as_ref())?;
+    let asked: Vec<BTreeMap<String, String>> = images.iter().map(|image| wanted(image, &request.keys)).collect();
+    let agree = asked.windows(2).all(|pair| pair[0] == pair[1]);
+    if !agree && !request.all_platforms {
+        return Err(ambiguous(&name, &images, &asked));
+    }
+    missing(&name, request, &images, &asked)?;
+
+    let only = (images.len() == 1).then(|| &images[0]);
+    let filled = |labels: &BTreeMap<String, String>| with_default(labels, request);
+    let labels = if agree { asked.first().map(filled).unwrap_or_default() } else { BTreeMap::new() };
+    let value = |labels: &BTreeMap<String, String>| match request.keys.as_slice() {
+        [key] => Some(labels.get(key).cloned()),
+        _ => None,
+    };
+    let platforms = request.all_platforms.then(|| {
+        let one = |(image, labels): (&Image, &BTreeMap<String, String>)| OfPlatform {
+            platform: image.platform.to_string(),
+            digest: image.digest.clone(),
+            labels: filled(labels),
+            value: value(&filled(labels)),
+        };
+        images.iter().zip(&asked).map(one).collect()
+    });
+    let sentence = match (request.keys.as_slice(), value(&labels).flatten()) {
+        ([key], Some(value)) => format!("`{key}` of `{name}` is `{value}`"),
+        _ if !agree => format!("the {} platforms of `{name}` do not agree", images.len()),
+        _ => format!("`{name}` has {} {}", labels.len(), if labels.len() == 1 { "label" } else { "labels" }),
+    };
+    let answer = Answer {
+        reference: name,
+        digest: found.digest,
+        media_type: found.media_type,
+        manifest_digest: only.map(|image| image.digest.clone()),
+        platform: only.map(|image| image.platform.to_string()),
+        value: value(&labels),
+        labels,
+        consistent: request.all_platforms.then_some(agree),
+        platforms,
+    };
+    Report::new(&answer, sentence)
+}
+
+/// The images of the platform that was asked for; all of them if none was.
+fn select(name: &str, images: Vec<Image>, platform: Option<&Platform>) -> Result<Vec<Image>, Error> {
+    let Some(wanted) = platform else {
+        return Ok(images);
+    };
+    let known: BTreeSet<String> = images.iter().map(|image| image.platform.to_string()).collect();
+    let chosen: Vec<Image> = images.into_iter().filter(|image| image.platform.matches(wanted)).collect();
+    if chosen.is_empty() {
+        return Err(platforms::missing(name, wanted, known));
+    }
+    Ok(chosen)
+}
+
+/// The labels that were asked for, as far as this image has them.
+fn wanted(image: &Image, keys: &[String]) -> BTreeMap<String, String> {
+    let asked = |key: &String| keys.is_empty() || keys.contains(key);
+    image.config.labels.iter().filter(|(key, _)| asked(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn with_default(labels: &BTreeMap<String, String>, request: &Labels) -> BTreeMap<String, String> {
+    let mut filled = labels.clone();
+    if let Some(default) = &request.default {
+        for key in &request.keys {
+            filled.entry(key.clone()).or_insert_with(|| default.clone());
+        }
+    }
+    filled
+}
+
+/// A label that no platform has is missing, unless there is something to answer in its place.
+fn missing(name: &str, request: &Labels, images: &[Image], asked: &[BTreeMap<String, String>]) -> Result<(), Error> {
+    if request.default.is_some() {
+        return Ok(());
+    }
+    let absent: Vec<&String> = request.keys.iter().filter(|key| !asked.iter().any(|labels| labels.contains_key(*key))).collect();
+    let Some(first) = absent.first() else {
+        return Ok(());
+    };
+    let existing: BTreeSet<&String> = images.iter().flat_map(|image| image.config.labels.keys()).collect();
+    let message = match absent.len() {
+        1 => format!("`{name}` has no label `{first}`"),
+        n => format!("`{name}` lacks {n} of the labels asked for: {}", list(absent.iter().copied())),
+    };
+    let error = Error::new(Code::LabelMissing, message).detail("labels", json!(existing));
+    Err(if existing.is_empty() {
+        error.hint("it has no labels at all; check that the build sets them, or give `--default`")
+    } else {
+        error.hint(format!("it has {}; or give `--default`", list(existing.into_iter())))
+    })
+}
+
+fn ambiguous(name: &str, images: &[Image], asked: &[BTreeMap<String, String>]) -> Error {
+    let keys: BTreeSet<&String> = asked.iter().flat_map(BTreeMap::keys).collect();
+    let differing: Vec<&String> = keys.into_iter().filter(|key| asked.windows(2).any(|p| p[0].get(*key) != p[1].get(*key))).collect();
+    let values: Vec<_> = images
+        .iter()
+        .zip(asked)
+        .map(|(image, labels)| {
+            let labels: BTreeMap<&String, Option<&String>> = differing.iter().map(|key| (*key, labels.get(*key))).collect();
+            json!({"platform": image.platform.to_string(), "digest": image.digest, "labels": labels})
+        })
+        .collect();
+    let one = differing.first().map_or("", |key| key.as_str());
+    let said: Vec<String> = images
+        .iter()
+        .zip(asked)
+        .map(|(image, labels)| match labels.get(one) {
+            Some(value) => format!("{}: `{value}`", image.platform),
+            None => format!("{}: not there", image.platform),
+        })
+        .collect();
+    Error::new(Code::PlatformAmbiguous, format!("the platforms of `{name}` do not agree on {}", list(differing.iter().copied())))
+        .cause(format!("`{one}`: {}", said.join(", ")))
+        .hint("name one with `--platform`, or read them all with `--all-platforms`")
+        .detail("values", json!(values))
+}
+
+/// Names in backticks, cut short where there are too many to read.
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    const SHOWN: usize = 20;
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    match names.len() {
+        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,204 @@
+//! The images behind a reference, one for each platform, with their config blobs; shared by the commands that
+//! look into images.
+
+use super::session::Session;
+use super::side_by_side;
+use crate::error::{Code, Error};
+use crate::io::registry::{self, CONFIG_LIMIT, Fetched};
+use crate::pure::auth::scope::Action;
+use crate::pure::image::config::Config;
+use crate::pure::image::descriptor::Descriptor;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::manifest::{Content, Manifest};
+use crate::pure::image::platform::Platform;
+use crate::pure::image::reference::{Identifier, Reference};
+use crate::pure::image::repository::Repository;
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// How deep an index may name further indexes.
+const DEPTH: usize = 3;
+/// How many images one reference may stand for.
+const MOST: usize = 500;
+
+/// One image of one platform.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The platform, by the index, else by the config blob.
+    pub platform: Platform,
+    /// What the manifest says.
+    pub manifest: Manifest,
+    /// The size of the manifest in bytes.
+    pub manifest_size: u64,
+    /// The config blob.
+    pub config: Config,
+}
+
+/// A reference and the images behind it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The digest of what the reference points at.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// The size of the index, zero where the reference is an image itself.
+    pub index_size: u64,
+    /// The images, in the order of the index.
+    pub images: Vec<Image>,
+}
+
+/// Reads the images of a reference. With a platform, entries that name another one are not fetched.
+///
+/// # Errors
+/// `not-an-image`, `index-empty`, `platform-missing`, and those of reading.
+pub fn read(session: &Session, reference: &Reference, platform: Option<&Platform>) -> Result<Found, Error> {
+    let name = reference.to_string();
+    let repository = reference.repository();
+    let identifier = identifier(reference)?;
+    let top = registry::get_manifest(&session.client, repository, &identifier, Action::Pull)?;
+    of(session, &name, repository, top, platform)
+}
+
+/// The images behind a manifest that has been read already.
+///
+/// # Errors
+/// As [`read`].
+pub fn of(
+    session: &Session,
+    name: &str,
+    repository: &Repository,
+    top: Fetched,
+    platform: Option<&Platform>,
+) -> Result<Found, Error> {
+    let (digest, media_type) = (top.digest.clone(), top.media_type.clone());
+    let index_size = if matches!(top.content, Content::Index(_)) { top.body.len() as u64 } else { 0 };
+    let leaves = leaves(session, name, repository, top, platform)?;
+    let images = side_by_side::map(&leaves, |leaf| image(session, name, repository, leaf))?;
+    Ok(Found { digest, media_type, index_size, images })
+}
+
+/// What a reference names; `latest` has been filled in before.
+///
+/// # Errors
+/// `missing-value` for a reference without tag and digest.
+pub fn identifier(reference: &Reference) -> Result<Identifier, Error> {
+    reference
+        .identifier()
+        .ok_or_else(|| Error::new(Code::MissingValue, format!("`{reference}` names neither a tag nor a digest")))
+}
+
+/// That a platform is not there, with those that are.
+pub fn missing(name: &str, wanted: &Platform, known: BTreeSet<String>) -> Error {
+    let list: Vec<String> = known.iter().map(|platform| format!("`{platform}`")).collect();
+    Error::new(Code::PlatformMissing, format!("`{name}` has no image for `{wanted}`"))
+        .hint(format!("it has {}", list.join(", ")))
+        .detail("platforms", json!(known))
+}
+
+struct Leaf {
+    platform: Option<Platform>,
+    fetched: Fetched,
+}
+
+fn leaves(
+    session: &Session,
+    name: &str,
+    repository: &Repository,
+    top: Fetched,
+    platform: Option<&Platform>,
+) -> Result<Vec<Leaf>, Error> {
+    if let Content::Image(manifest) = &top.content {
+        if !manifest.is_image() {
+            return Err(not_an_image(name, manifest));
+        }
+        return Ok(vec![Leaf { platform: None, fetched: top }]);
+    }
+    let (mut level, mut leaves, mut others) = (vec![top], Vec::new(), None);
+    let mut skipped: BTreeSet<String> = BTreeSet::new();
+    for _ in 0..DEPTH {
+        let entries: Vec<Descriptor> = level
+            .iter()
+            .filter_map(|fetched| match &fetched.content {
+                Content::Index(index) => Some(index.images().cloned().collect::<Vec<_>>()),
+                Content::Image(_) => None,
+            })
+            .flatten()
+            .filter(|entry| match (&entry.platform, platform) {
+                (Some(has), Some(wanted)) if !has.matches(wanted) => {
+                    skipped.insert(has.to_string());
+                    false
+                }
+                _ => true,
+            })
+            .collect();
+        if leaves.len() + entries.len() > MOST {
+            return Err(Error::new(Code::SizeExceeded, format!("`{name}` names more than {MOST} images")));
+        }
+        let children = side_by_side::map(&entries, |entry| {
+            let identifier = Identifier::Digest(entry.digest.clone());
+            registry::get_manifest(&session.client, repository, &identifier, Action::Pull).map_err(|error| child(name, entry, error))
+        })?;
+        level = Vec::new();
+        for (entry, fetched) in entries.into_iter().zip(children) {
+            match &fetched.content {
+                Content::Index(_) => level.push(fetched),
+                Content::Image(manifest) if manifest.is_image() => leaves.push(Leaf { platform: entry.platform, fetched }),
+                Content::Image(manifest) => others = Some(not_an_image(name, manifest)),
+            }
+        }
+        if level.is_empty() {
+            break;
+        }
+    }
+    match (leaves.is_empty(), platform, others) {
+        (false, ..) => Ok(leaves),
+        (true, Some(wanted), _) if !skipped.is_empty() => Err(missing(name, wanted, skipped)),
+        (true, _, Some(error)) => Err(error),
+        (true, _, None) => Err(Error::new(Code::IndexEmpty, format!("`{name}` is an index that names no image"))
+            .hint("it may hold attestations or nothing at all; build and push it again")),
+    }
+}
+
+fn image(session: &Session, name: &str, repository: &Repository, leaf: &Leaf) -> Result<Image, Error> {
+    let Content::Image(manifest) = &leaf.fetched.content else {
+        return Err(Error::new(Code::Internal, "an index among the images"));
+    };
+    let body = registry::get_blob(&session.client, repository, &manifest.config, "config blob", CONFIG_LIMIT)
+        .map_err(|error| error.during(format!("reading the labels of `{name}`")))?;
+    let config = Config::parse(&body).map_err(|error| error.about(name))?;
+    let platform = leaf.platform.clone().unwrap_or_else(|| config.platform());
+    Ok(Image {
+        digest: leaf.fetched.digest.clone(),
+        platform,
+        manifest: manifest.clone(),
+        manifest_size: leaf.fetched.body.len() as u64,
+        config,
+    })
+}
+
+/// An image that its index names and that is not there is damage, not a question of spelling.
+fn child(name: &str, entry: &Descriptor, error: Error) -> Error {
+    if error.code() == Code::TagUnknown {
+        error
+            .with_code(Code::BlobMissing)
+            .restate(format!("the index `{name}` names `{}`, and it is not there", entry.digest))
+            .hint("push the image again; somebody may have deleted one platform of it")
+    } else {
+        error
+    }
+}
+
+fn not_an_image(name: &str, manifest: &Manifest) -> Error {
+    let kind = manifest.artifact_type.as_deref().unwrap_or(&manifest.config.media_type);
+    let known = if kind.contains("helm") {
+        "a Helm chart"
+    } else if kind.contains("cosign") || kind.contains("sigstore") {
+        "a signature"
+    } else {
+        "an artifact"
+    };
+    Error::new(Code::NotAnImage, format!("`{name}` is {known}, not a container image: its config has the type `{kind}`"))
+        .hint("name a container image; artifacts have no labels")
+}

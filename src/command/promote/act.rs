@@ -1,0 +1,316 @@
+//! The act of `promote`: `--to` tags, a second look at `--move` tags, the moves, and everything read back.
+//!
+//! No registry can compare and swap, so another run may write between a look and a write. What is
+//! read back decides: our digest is success; a newer version is somebody else's success; an older one is
+//! written over again; anything else is reported. Only the digest that was asked for is ever written.
+
+use super::holder::Versions;
+use super::look::{self, Seen};
+use crate::command::listing;
+use crate::command::request::Promote;
+use crate::command::session::Session;
+use crate::command::side_by_side::{self, both};
+use crate::error::{Code, Error, Progress};
+use crate::io::registry;
+use crate::pure::auth::scope::Action as Right;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::tag::Tag;
+use crate::pure::promote::facts::{Facts, Held, Kind, Target};
+use crate::pure::promote::plan::{self, Action, Plan, Step};
+use crate::pure::version::scheme::Version;
+use std::time::Duration;
+
+/// How long a tag may go on reading as before.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often an older version is written over again.
+const REWRITES: usize = 3;
+
+/// What became of one tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The step as it was planned; its action is what happened.
+    pub step: Step,
+    /// The version it held before, where that is known.
+    pub before_version: Option<Version>,
+    /// What it points at now.
+    pub after: Digest,
+    /// Whether it was read back; `None` in a dry run.
+    pub verified: Option<bool>,
+}
+
+/// What a dry run would do.
+///
+/// # Errors
+/// None of its own.
+pub fn pretend(session: &Session, seen: &Seen, plan: &Plan) -> Result<Vec<Outcome>, Error> {
+    let outcome = |step: &Step| Outcome {
+        step: step.clone(),
+        before_version: None,
+        after: seen.manifest.digest.clone(),
+        verified: None,
+    };
+    let mut outcomes: Vec<Outcome> = plan.steps.iter().map(outcome).collect();
+    name_befores(session, seen, &mut outcomes, before_versions(session, seen, plan, Right::Pull));
+    Ok(outcomes)
+}
+
+/// Does what was planned.
+///
+/// # Errors
+/// `tag-immutable`, `denied`, `raced`, `downgrade-refused` where a newer version came up meanwhile; each says what
+/// had been written.
+pub fn act(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Result<Vec<Outcome>, Error> {
+    let mut run = Run { session, request, seen, steps: plan.steps.clone(), written: vec![false; plan.steps.len()] };
+    // Which older version a tag held is only told, never decides, so it is found out beside the writing.
+    let (befores, outcomes) = both(|| before_versions(session, seen, plan, Right::Push), || run.all());
+    let mut outcomes = outcomes.map_err(|error| error.after(run.progress()))?;
+    name_befores(session, seen, &mut outcomes, befores);
+    Ok(outcomes)
+}
+
+struct Run<'r, 'w> {
+    session: &'r Session<'w>,
+    request: &'r Promote,
+    seen: &'r Seen,
+    steps: Vec<Step>,
+    written: Vec<bool>,
+}
+
+impl Run<'_, '_> {
+    fn all(&mut self) -> Result<Vec<Outcome>, Error> {
+        for i in self.to_write(Kind::Fixed) {
+            self.write(i)?;
+        }
+        self.look_again()?;
+        for i in self.to_write(Kind::Moving) {
+            self.write(i)?;
+        }
+        self.read_back()
+    }
+
+    fn to_write(&self, kind: Kind) -> Vec<usize> {
+        let due = |step: &Step| step.kind == kind && step.action != Action::Unchanged;
+        self.steps.iter().enumerate().filter(|(_, step)| due(step)).map(|(i, _)| i).collect()
+    }
+
+    fn write(&mut self, i: usize) -> Result<(), Error> {
+        let (seen, tag) = (self.seen, self.steps[i].tag.clone());
+        match registry::put_manifest(&self.session.client, &seen.repository, &tag, &seen.manifest) {
+            Ok(()) => {
+                self.written[i] = true;
+                Ok(())
+            }
+            // Somebody else, or an earlier try whose answer was lost, may have written the same digest.
+            Err(error) if error.code() == Code::TagImmutable => {
+                if self.head(&tag).ok().flatten().as_ref() == Some(&seen.manifest.digest) {
+                    self.steps[i].action = Action::Unchanged;
+                    return Ok(());
+                }
+                Err(error.hint("promote under a new tag; an immutable tag keeps the image it was pushed with"))
+            }
+            Err(error) => {
+                // After a lost answer it is not known whether the write took place; the tag knows.
+                if matches!(error.code(), Code::Unreachable | Code::Timeout | Code::RegistryUnavailable | Code::ReplyMalformed)
+                    && self.head(&tag).ok().flatten().as_ref() == Some(&seen.manifest.digest)
+                {
+                    self.written[i] = true;
+                    return Ok(());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn head(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
+        registry::head_manifest(&self.session.client, &self.seen.repository, tag, Right::Push)
+    }
+
+    /// Reads every moving tag again right before it is moved; what has changed is decided anew.
+    fn look_again(&mut self) -> Result<(), Error> {
+        let moving: Vec<usize> =
+            (0..self.steps.len()).filter(|&i| self.steps[i].kind == Kind::Moving).collect();
+        if !moving.iter().any(|&i| self.steps[i].action != Action::Unchanged) {
+            return Ok(());
+        }
+        let now = side_by_side::map(&moving, |&i| self.head(&self.steps[i].tag))?;
+        for (i, now) in moving.into_iter().zip(now) {
+            if now != self.steps[i].before {
+                self.steps[i] = self.decide_again(&self.steps[i], now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn decide_again(&self, step: &Step, now: Option<Digest>) -> Result<Step, Error> {
+        let seen = self.seen;
+        let held = match &now {
+            Some(digest) if *digest != seen.manifest.digest => self.compare(digest)?,
+            _ => Held::Nothing,
+        };
+        let target = Target { tag: step.tag.clone(), kind: step.kind, before: now, held };
+        let facts = Facts { targets: vec![target], ..seen.facts.clone() };
+        let plan = plan::plan(&facts, self.request.allow_downgrade)
+            .map_err(|error| error.during("looking at the tag again, right before it would be moved"))?;
+        for (code, sentence) in plan.warnings {
+            self.session.client.exchange.warn(code, sentence);
+        }
+        plan.steps.into_iter().next().ok_or_else(|| Error::new(Code::Internal, "a plan lost its step"))
+    }
+
+    /// How a digest that came up meanwhile compares with the source, by a fresh list.
+    fn compare(&self, digest: &Digest) -> Result<Held, Error> {
+        let seen = self.seen;
+        let Some(version) = &seen.facts.version else {
+            return Ok(Held::SourceUnversioned);
+        };
+        self.fresh()?.newer(self.session, &seen.repository, Right::Push, version, digest)
+    }
+
+    fn fresh(&self) -> Result<Versions, Error> {
+        let listing = listing::all(self.session, &self.seen.repository, Right::Push)?;
+        Ok(Versions::of(&listing, &self.request.format))
+    }
+
+    /// Reads back every tag that was written, side by side, until each shows what is true of it.
+    fn read_back(&mut self) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes: Vec<Outcome> = self.steps.iter().map(|step| self.outcome(step)).collect();
+        let mut open: Vec<usize> = (0..outcomes.len()).filter(|&i| self.written[i]).collect();
+        let begun = self.session.client.exchange.world.instant();
+        let (mut pause, mut rewrites) = (Duration::from_millis(100), 0);
+        loop {
+            let now = side_by_side::map(&open, |&i| self.head(&self.steps[i].tag))?;
+            let mut stale = Vec::new();
+            for (i, now) in open.into_iter().zip(now) {
+                match now {
+                    Some(digest) if digest == self.seen.manifest.digest => outcomes[i].verified = Some(true),
+                    now if now == self.steps[i].before => stale.push(i),
+                    None => stale.push(i),
+                    Some(other) => {
+                        if self.overtaken(i, &other, &mut rewrites, &mut outcomes[i])? {
+                            stale.push(i);
+                        }
+                    }
+                }
+            }
+            let waited = self.session.client.exchange.world.instant().saturating_duration_since(begun);
+            if stale.is_empty() || waited + pause > PATIENCE.min(self.session.patience()) {
+                for i in &stale {
+                    outcomes[*i].verified = Some(false);
+                    let name = format!("{}:{}", self.seen.repository, self.steps[*i].tag);
+                    let sentence = format!("`{name}` was written and still read as before after {} s", waited.as_secs());
+                    self.session.client.exchange.warn("unverified", sentence);
+                }
+                return Ok(outcomes);
+            }
+            self.session.client.exchange.world.sleep(pause);
+            (pause, open) = (pause * 2, stale);
+        }
+    }
+
+    fn outcome(&self, step: &Step) -> Outcome {
+        // A tag that was not written was seen with this digest a moment ago.
+        Outcome { step: step.clone(), before_version: None, after: self.seen.manifest.digest.clone(), verified: Some(true) }
+    }
+
+    /// Somebody else wrote after us. Whether the tag is to be read again.
+    fn overtaken(&self, i: usize, other: &Digest, rewrites: &mut usize, outcome: &mut Outcome) -> Result<bool, Error> {
+        let (seen, step) = (self.seen, &self.steps[i]);
+        let name = format!("{}:{}", seen.repository, step.tag);
+        let raced = || {
+            Error::new(
+                Code::Raced,
+                format!("somebody else wrote `{name}` at the same time: it is `{other}`, this run wrote `{}`", seen.manifest.digest),
+            )
+            .hint("find out who else writes this tag, then promote again; only one job at a time should move it")
+            .detail("tag", step.tag.as_str())
+            .detail("wrote", seen.manifest.digest.as_str())
+            .detail("found", other.as_str())
+        };
+        let (Kind::Moving, Some(version)) = (step.kind, &seen.facts.version) else {
+            return Err(raced());
+        };
+        let versions = self.fresh()?;
+        match versions.newer(self.session, &seen.repository, Right::Push, version, other)? {
+            Held::Newer(newer) => {
+                let sentence = format!("`{name}` was moved on to the newer version `{newer}` by somebody else");
+                self.session.client.exchange.warn("superseded", sentence);
+                outcome.step.action = Action::Superseded;
+                outcome.after = other.clone();
+                outcome.verified = Some(true);
+                Ok(false)
+            }
+            Held::NotNewer if *rewrites < REWRITES => {
+                let older = versions.older(self.session, &seen.repository, Right::Push, version, other);
+                if older.is_none_or(|older| older >= *version) {
+                    return Err(raced());
+                }
+                *rewrites += 1;
+                registry::put_manifest(&self.session.client, &seen.repository, &step.tag, &seen.manifest)?;
+                Ok(true)
+            }
+            _ => Err(raced()),
+        }
+    }
+
+    /// What had been written when the run ended early.
+    fn progress(&self) -> Progress {
+        let steps: Vec<&Step> = self.steps.iter().zip(&self.written).filter(|(_, written)| **written).map(|(s, _)| s).collect();
+        let done = steps.iter().map(|step| format!("{}:{} ({})", self.seen.repository, step.tag, step.action.as_str())).collect();
+        Progress { done, rollback: steps.iter().filter_map(|step| undo(self.session, self.seen, step)).collect() }
+    }
+}
+
+/// The command that puts a tag back; a created tag has nothing to go back to.
+pub fn undo(session: &Session, seen: &Seen, step: &Step) -> Option<Vec<String>> {
+    let before = step.before.as_ref().filter(|before| **before != seen.manifest.digest)?;
+    let source = seen.repository.at(before).to_string();
+    let words = ["tagwright", "promote", &source, "--move", step.tag.as_str()].map(str::to_owned);
+    Some(words.into_iter().chain(session.connection.iter().cloned()).collect())
+}
+
+/// The versions that moved tags held, for those that hold one.
+fn before_versions(session: &Session, seen: &Seen, plan: &Plan, action: Right) -> Vec<(Tag, Option<Version>)> {
+    let (Some(version), Some(versions)) = (&seen.facts.version, &seen.versions) else {
+        return Vec::new();
+    };
+    plan.steps
+        .iter()
+        .filter(|step| step.action == Action::Moved)
+        .filter_map(|step| {
+            let before = step.before.as_ref()?;
+            let newer = seen.facts.targets.iter().find(|target| target.tag == step.tag).and_then(|target| match &target.held {
+                Held::Newer(version) => Some(version.clone()),
+                _ => None,
+            });
+            let found = newer.or_else(|| versions.older(session, &seen.repository, action, version, before));
+            Some((step.tag.clone(), found))
+        })
+        .collect()
+}
+
+fn name_befores(session: &Session, seen: &Seen, outcomes: &mut [Outcome], befores: Vec<(Tag, Option<Version>)>) {
+    for (tag, version) in befores {
+        if version.is_none() {
+            let sentence = format!("no version tag looked at is what `{}:{tag}` held, so it was moved without knowing from where", seen.repository);
+            session.client.exchange.warn("previous-unknown", sentence);
+        }
+        for outcome in outcomes.iter_mut().filter(|outcome| outcome.step.tag == tag) {
+            outcome.before_version = version.clone();
+        }
+    }
+    // A tag that already has the source's digest held the source's version.
+    for outcome in outcomes.iter_mut().filter(|outcome| outcome.step.before.as_ref() == Some(&seen.manifest.digest)) {
+        outcome.before_version = seen.facts.version.clone();
+    }
+}
+
+impl Session<'_> {
+    /// How long reading back may take: not the whole of what is left, so that the report can be made.
+    fn patience(&self) -> Duration {
+        let exchange = &self.client.exchange;
+        match exchange.settings.until {
+            Some(until) => until.saturating_duration_since(exchange.world.instant()) / 2,
+            None => PATIENCE,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Which version a digest belongs to, asked of the tags that name versions.
+//!
+//! Where the tag list came with digests nothing is asked; elsewhere tags are looked at one by one,
+//! 16 side by side, newest first, and never more than 200.
+
+use crate::command::listing::Listing;
+use crate::command::session::Session;
+use crate::command::side_by_side::{self, WIDTH};
+use crate::error::Error;
+use crate::io::registry;
+use crate::pure::auth::scope::Action;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::repository::Repository;
+use crate::pure::promote::facts::Held;
+use crate::pure::version::scheme::{TagFormat, Version, VersionTag};
+
+/// How many tags are looked at in search of a digest.
+const MOST: usize = 200;
+/// How many older versions are looked at, only to name the version that a tag held.
+const OLDER: usize = 16;
+/// How many of those at once: no more than there are connections already.
+const OLDER_AT_ONCE: usize = 4;
+
+/// The tags that name versions, newest first, with their digests where the list had them.
+pub struct Versions {
+    tags: Vec<(VersionTag, Option<Digest>)>,
+}
+
+impl Versions {
+    /// Reads a listing.
+    pub fn of(listing: &Listing, format: &TagFormat) -> Self {
+        let mut tags: Vec<(VersionTag, Option<Digest>)> = listing
+            .tags
+            .iter()
+            .filter_map(|listed| Some((format.read(&listed.name)?, listed.digest.clone())))
+            .collect();
+        tags.sort_by(|a, b| b.0.version.cmp(&a.0.version));
+        Self { tags }
+    }
+
+    /// Whether a digest belongs to a version newer than this one.
+    ///
+    /// # Errors
+    /// Those of looking at a tag.
+    pub fn newer(
+        &self,
+        session: &Session,
+        repository: &Repository,
+        action: Action,
+        version: &Version,
+        digest: &Digest,
+    ) -> Result<Held, Error> {
+        let newer: Vec<_> = self.tags.iter().take_while(|(tag, _)| tag.version > *version).collect();
+        if let Some((tag, _)) = newer.iter().find(|(_, known)| known.as_ref() == Some(digest)) {
+            return Ok(Held::Newer(tag.version.clone()));
+        }
+        let unknown: Vec<&VersionTag> = newer.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).collect();
+        let looked = unknown.len().min(MOST);
+        if let Some(tag) = find(session, repository, action, &unknown[..looked], WIDTH, digest)? {
+            return Ok(Held::Newer(tag.version.clone()));
+        }
+        if unknown.len() > looked { Ok(Held::TooMany { newer: newer.len(), looked }) } else { Ok(Held::NotNewer) }
+    }
+
+    /// The version not newer than this one that a digest belongs to, as far as a short look tells.
+    pub fn older(
+        &self,
+        session: &Session,
+        repository: &Repository,
+        action: Action,
+        version: &Version,
+        digest: &Digest,
+    ) -> Option<Version> {
+        let older: Vec<_> = self.tags.iter().skip_while(|(tag, _)| tag.version > *version).collect();
+        if let Some((tag, _)) = older.iter().find(|(_, known)| known.as_ref() == Some(digest)) {
+            return Some(tag.version.clone());
+        }
+        let unknown: Vec<&VersionTag> =
+            older.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(OLDER).collect();
+        let found = find(session, repository, action, &unknown, OLDER_AT_ONCE, digest).ok().flatten()?;
+        Some(found.version.clone())
+    }
+}
+
+fn find<'t>(
+    session: &Session,
+    repository: &Repository,
+    action: Action,
+    tags: &[&'t VersionTag],
+    at_once: usize,
+    digest: &Digest,
+) -> Result<Option<&'t VersionTag>, Error> {
+    for batch in tags.chunks(at_once) {
+        let heads = side_by_side::map(batch, |tag| registry::head_manifest(&session.client, repository, &tag.tag, action))?;
+        if let Some(hit) = heads.iter().position(|held| held.as_ref() == Some(digest)) {
+            return Ok(Some(batch[hit]));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,243 @@
+//! The look of `promote`: the source read once, and what every target tag holds, asked side by side.
+
+use super::holder::Versions;
+use crate::command::find_tag;
+use crate::command::listing::{self, Listing};
+use crate::command::platforms;
+use crate::command::request::{Promote, Source};
+use crate::command::session::Session;
+use crate::command::side_by_side::{self, both};
+use crate::error::{Code, Error};
+use crate::io::registry::{self, Fetched};
+use crate::pure::auth::scope::Action;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::media_type::MediaType;
+use crate::pure::image::reference::Reference;
+use crate::pure::image::referrers;
+use crate::pure::image::repository::Repository;
+use crate::pure::image::tag::Tag;
+use crate::pure::promote::facts::{Facts, Held, Kind, Target};
+use crate::pure::version::scheme::VersionTag;
+use serde_json::json;
+
+/// What was seen: the facts for the plan, and what acting on it needs.
+pub struct Seen {
+    /// The repository of source and targets.
+    pub repository: Repository,
+    /// The source as a reference.
+    pub source: Reference,
+    /// The source's manifest, the very bytes.
+    pub manifest: Fetched,
+    /// The source's version as its tag has it.
+    pub version: Option<VersionTag>,
+    /// What the plan is made of.
+    pub facts: Facts,
+    /// The version tags, where a list was read.
+    pub versions: Option<Versions>,
+    /// How many manifests point at the source: signatures, SBOMs; `None` where it could not be told.
+    pub referrers: Option<usize>,
+}
+
+/// The rights a run asks for: a dry run gets by with reading.
+pub fn rights(request: &Promote) -> Action {
+    if request.dry_run { Action::Pull } else { Action::Push }
+}
+
+/// Reads source and targets.
+///
+/// # Errors
+/// Those of [`find_tag::find`] and of reading; `digest-unexpected`, `label-mismatch`, `version-invalid`,
+/// `request-invalid`.
+pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
+    let action = rights(request);
+    let (source, listing) = source(session, request, action)?;
+    let repository = source.repository().clone();
+    let version = source.tag().filter(|_| source.digest().is_none()).and_then(|tag| request.format.read(tag.as_str()));
+    let wanted = expand(request, &source, version.as_ref())?;
+
+    let manifest = registry::get_manifest(&session.client, &repository, &platforms::identifier(&source)?, action)?;
+    expect_digest(request, &source, &manifest.digest)?;
+    require_labels(session, request, &source, &manifest)?;
+
+    // A digest without version cannot be compared, so nothing would be gained from the list.
+    let compared = version.is_some() && !request.moves.is_empty();
+    let list = || match listing {
+        Some(listing) => Some(Ok(listing)),
+        None => compared.then(|| listing::all(session, &repository, action)),
+    };
+    let heads = || side_by_side::map(&wanted, |(tag, _)| registry::head_manifest(&session.client, &repository, tag, action));
+    let referrers = || count_referrers(session, &repository, &manifest.digest, action);
+    let ((befores, listing), direct) = both(|| both(heads, list), referrers);
+    let befores = befores?;
+    let referrers = total_referrers(session, &repository, &manifest.digest, direct, listing.as_ref(), action);
+
+    let mut seen = Seen {
+        facts: Facts {
+            repository: repository.to_string(),
+            digest: manifest.digest.clone(),
+            version: version.as_ref().map(|tag| tag.version.clone()),
+            targets: Vec::new(),
+        },
+        repository,
+        source,
+        manifest,
+        version,
+        versions: None,
+        referrers,
+    };
+    let mut listing = listing;
+    for ((tag, kind), before) in wanted.into_iter().zip(befores) {
+        let held = match (&before, kind) {
+            (Some(before), Kind::Moving) if *before != seen.manifest.digest => {
+                if let Some(Ok(listing)) = &listing {
+                    seen.versions.get_or_insert_with(|| Versions::of(listing, &request.format));
+                } else if let Some(Err(error)) = listing.take()
+                    && !request.allow_downgrade
+                {
+                    return Err(unlisted(error, &seen.repository, &tag));
+                }
+                held(session, &seen, before, action)?
+            }
+            _ => Held::Nothing,
+        };
+        seen.facts.targets.push(Target { tag, kind, before, held });
+    }
+    Ok(seen)
+}
+
+/// How what a tag holds compares with the source.
+///
+/// # Errors
+/// Those of looking at tags.
+pub fn held(session: &Session, seen: &Seen, before: &Digest, action: Action) -> Result<Held, Error> {
+    match (&seen.facts.version, &seen.versions) {
+        (Some(version), Some(versions)) => versions.newer(session, &seen.repository, action, version, before),
+        (None, _) => Ok(Held::SourceUnversioned),
+        // Only `--allow-downgrade` comes here without a list, and then nothing is compared.
+        (Some(_), None) => Ok(Held::NotNewer),
+    }
+}
+
+fn source(session: &Session, request: &Promote, action: Action) -> Result<(Reference, Option<Listing>), Error> {
+    match &request.source {
+        Source::Reference(reference) => Ok((reference.clone(), None)),
+        Source::Build { repository, build, newest } => {
+            // A list that was filtered for one build would not tell what is newer.
+            let listing = if request.moves.is_empty() {
+                listing::of_build(session, repository, *build, action)?
+            } else {
+                listing::all(session, repository, action)?
+            };
+            let found = find_tag::pick(session, repository, &listing, *build, *newest, &request.format, action)?;
+            Ok((repository.tagged(&found.chosen.tag), (!request.moves.is_empty()).then_some(listing)))
+        }
+    }
+}
+
+/// Fills the placeholders in; a tag that ends up among those that stay and those that move is refused.
+fn expand(request: &Promote, source: &Reference, version: Option<&VersionTag>) -> Result<Vec<(Tag, Kind)>, Error> {
+    let mut wanted: Vec<(Tag, Kind)> = Vec::new();
+    let named = source.tag().filter(|_| source.digest().is_none());
+    let templates = [(&request.to, Kind::Fixed), (&request.moves, Kind::Moving)];
+    for (templates, kind) in templates {
+        for template in templates {
+            let tag = template
+                .expand(named, version.map(|tag| tag.text.as_str()))
+                .map_err(|error| error.about(&source.to_string()))?;
+            match wanted.iter().find(|(known, _)| *known == tag) {
+                None => wanted.push((tag, kind)),
+                Some((_, known)) if *known == kind => {}
+                Some(_) => {
+                    return Err(Error::new(
+                        Code::RequestInvalid,
+                        format!("`{tag}` is named both by `--to`, which keeps tags, and by `--move`, which moves them"),
+                    )
+                    .hint("name it once"));
+                }
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+fn expect_digest(request: &Promote, source: &Reference, digest: &Digest) -> Result<(), Error> {
+    match &request.expect_digest {
+        Some(expected) if expected != digest => Err(Error::new(
+            Code::DigestUnexpected,
+            format!("`{source}` is `{digest}`, and `--expect-digest` says `{expected}`"),
+        )
+        .hint("somebody may have moved the tag; check which build it should be")
+        .detail("digest", digest.as_str())
+        .detail("expected", expected.as_str())),
+        _ => Ok(()),
+    }
+}
+
+/// Every platform must have every label that is required.
+fn require_labels(session: &Session, request: &Promote, source: &Reference, manifest: &Fetched) -> Result<(), Error> {
+    if request.require_labels.is_empty() {
+        return Ok(());
+    }
+    let name = source.to_string();
+    let found = platforms::of(session, &name, source.repository(), manifest.clone(), None)?;
+    for (key, wanted) in &request.require_labels {
+        let values: Vec<(String, Option<&String>)> =
+            found.images.iter().map(|image| (image.platform.to_string(), image.config.labels.get(key))).collect();
+        let Some((platform, value)) = values.iter().find(|(_, value)| *value != Some(wanted)) else {
+            continue;
+        };
+        let is = value.map_or("not there".to_owned(), |value| format!("`{value}`"));
+        let list: Vec<_> = values.iter().map(|(platform, value)| json!({"platform": platform, "value": value})).collect();
+        return Err(Error::new(
+            Code::LabelMismatch,
+            format!("label `{key}` of `{name}` is {is} on `{platform}`, and `{wanted}` is required"),
+        )
+        .hint("check that this is the build that was meant")
+        .detail("values", list));
+    }
+    Ok(())
+}
+
+fn unlisted(error: Error, repository: &Repository, tag: &Tag) -> Error {
+    error
+        .during(format!("finding out which version `{repository}:{tag}` holds"))
+        .hint("give the credential the right to list tags (on ECR `ecr:ListImages` and `ecr:DescribeImages`), or say `--allow-downgrade` to move without comparing")
+}
+
+/// Docker Hub has no referrers API, so it is not asked.
+fn count_referrers(session: &Session, repository: &Repository, digest: &Digest, action: Action) -> Option<Option<usize>> {
+    if repository.registry().is_docker_hub() {
+        return Some(None);
+    }
+    registry::count_referrers(&session.client, repository, digest, action).ok()
+}
+
+/// Referrers by the API, else by the fall-back tag, and cosign's tags.
+fn total_referrers(
+    session: &Session,
+    repository: &Repository,
+    digest: &Digest,
+    direct: Option<Option<usize>>,
+    listing: Option<&Result<Listing, Error>>,
+    action: Action,
+) -> Option<usize> {
+    let Some(Ok(listing)) = listing else {
+        return direct?;
+    };
+    let has = |tag: &Tag| listing.tags.iter().any(|listed| listed.name == tag.as_str());
+    let cosign = referrers::cosign_tags(digest).iter().filter(|tag| has(tag)).count();
+    let fallback = referrers::fallback_tag(digest);
+    let indexed = match direct? {
+        Some(count) => count,
+        None if has(&fallback) => {
+            let identifier = crate::pure::image::reference::Identifier::Tag(fallback);
+            let fetched = registry::get_manifest(&session.client, repository, &identifier, action).ok()?;
+            if fetched.media_type != MediaType::OciIndex.as_str() {
+                return Some(cosign);
+            }
+            referrers::parse(&fetched.body).ok()?.len()
+        }
+        None => 0,
+    };
+    Some(indexed + cosign)
+}

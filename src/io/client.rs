@@ -1,0 +1,345 @@
+//! Speaks to registries as somebody: answers a challenge once, keeps tokens for the run, renews them in time.
+//!
+//! The first request is the one that is wanted; `/v2/` is not asked beforehand. Which request answers a
+//! challenge is decided in `pure::auth::flow`; which credential, in [`super::keychain`].
+
+use super::exchange::{Exchange, lock};
+use super::keychain::{Found, Keychain};
+use crate::error::{Code, Error};
+use crate::pure::auth::challenge::{self, Challenge};
+use crate::pure::auth::credential::Credential;
+use crate::pure::auth::flow::{self, Answer, TokenRequest};
+use crate::pure::auth::scope::{Action, Scope, ScopeSet};
+use crate::pure::auth::token::{self, Token};
+use crate::pure::http::message::{Method, Request, Response};
+use crate::pure::http::refusal::{self, Said, Subject};
+use crate::pure::http::url::{Origin, Url};
+use crate::pure::image::registry::Registry;
+use crate::pure::image::repository::Repository;
+use crate::secret::Secret;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// A token reply is small; anything larger is not one.
+const TOKEN_LIMIT: u64 = 1 << 20;
+
+/// What has been learned about one registry in this run.
+#[derive(Default)]
+struct Standing {
+    /// How it asked for a credential; empty while it has not.
+    challenges: Vec<Challenge>,
+    /// A header that answers every request: Basic, or a token of the user's own.
+    header: Option<Secret>,
+    /// Tokens by the scopes they were asked for.
+    tokens: HashMap<String, Token>,
+    /// The credential, looked up at the first challenge.
+    found: Option<Arc<Found>>,
+}
+
+/// Everything a command needs to speak to registries.
+pub struct Client<'w> {
+    /// The way out.
+    pub exchange: Exchange<'w>,
+    keychain: Keychain<'w>,
+    standings: Mutex<HashMap<Registry, Arc<Mutex<Standing>>>>,
+}
+
+/// What the registry granted, for `auth`.
+pub struct Granted {
+    /// `bearer`, `basic` or `none`.
+    pub challenge: &'static str,
+    /// The credential that answered, if one was asked for.
+    pub found: Option<Arc<Found>>,
+    /// The token, if one was lent.
+    pub token: Option<Token>,
+}
+
+impl<'w> Client<'w> {
+    /// Puts the parts together; asks nothing.
+    pub fn new(exchange: Exchange<'w>, keychain: Keychain<'w>) -> Self {
+        Self { exchange, keychain, standings: Mutex::default() }
+    }
+
+    /// Refuses a registry that the environment's credential is pinned away from, before any packet.
+    ///
+    /// # Errors
+    /// `credential-host-mismatch`, `missing-value`.
+    pub fn check(&self, registry: &Registry) -> Result<(), Error> {
+        self.keychain.check(registry)
+    }
+
+    /// The address of a path under `/v2/`.
+    pub fn url(&self, registry: &Registry, tail: &str) -> Url {
+        let (host, port) = registry.endpoint();
+        let scheme = self.exchange.settings.scheme(registry.host(), &registry.authority(), registry.is_loopback());
+        let port = port.unwrap_or(scheme.default_port());
+        Url::new(Origin { scheme, host, port }, format!("/v2/{tail}"), None)
+    }
+
+    /// Sends a request about a repository, authenticated as far as the registry asks for it.
+    ///
+    /// Every status but those about authentication comes back as an answer; 401 and 403 become errors.
+    ///
+    /// # Errors
+    /// As [`Exchange::send`], and `credential-missing`, `unauthenticated`, `denied`, `token-expired`,
+    /// `realm-refused`, and those of the keychain.
+    pub fn ask(
+        &self,
+        repository: &Repository,
+        action: Action,
+        wanted: &str,
+        request: Request,
+        limit: u64,
+    ) -> Result<Response, Error> {
+        let registry = repository.registry();
+        let scopes = scopes(repository, action);
+        let standing = self.standing(registry);
+        let mut sent = self.authorization(registry, &standing, &scopes)?;
+        let mut answered = false;
+        loop {
+            let response = self.exchange.send(wanted, &authorized(&request, sent.as_ref()), limit)?;
+            match response.status {
+                401 if !answered => {
+                    let values: Vec<&str> = response.headers.all("www-authenticate").collect();
+                    let challenges = challenge::parse(&values);
+                    if challenges.is_empty() {
+                        return Err(refusal::error(Subject::Service, wanted, &request, &response)
+                            .cause("the answer names no way to authenticate (no `WWW-Authenticate` header)"));
+                    }
+                    sent = self.answer(registry, &standing, &challenges, &scopes, sent.as_ref())?;
+                    answered = true;
+                }
+                401 | 403 => return Err(self.refused(registry, &standing, action, wanted, &request, &response)),
+                _ => return Ok(response),
+            }
+        }
+    }
+
+    /// What a registry grants for a repository, asked for on purpose.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn grant(&self, registry: &Registry, scopes: &ScopeSet) -> Result<Granted, Error> {
+        let wanted = format!("log in to `{registry}`");
+        let request = Request::new(Method::Get, self.url(registry, ""));
+        let standing = self.standing(registry);
+        let response = self.exchange.send(&wanted, &request, TOKEN_LIMIT)?;
+        if response.status != 401 {
+            return if response.is_success() {
+                Ok(Granted { challenge: "none", found: None, token: None })
+            } else {
+                Err(refusal::error(Subject::Service, &wanted, &request, &response))
+            };
+        }
+        let values: Vec<&str> = response.headers.all("www-authenticate").collect();
+        let header = self.answer(registry, &standing, &challenge::parse(&values), scopes, None)?;
+        let basic = lock(&standing).header.is_some();
+        if basic {
+            let response = self.exchange.send(&wanted, &authorized(&request, header.as_ref()), TOKEN_LIMIT)?;
+            if !response.is_success() {
+                return Err(self.refused(registry, &standing, Action::Pull, &wanted, &request, &response));
+            }
+        }
+        let standing = lock(&standing);
+        Ok(Granted {
+            challenge: if basic { "basic" } else { "bearer" },
+            found: standing.found.clone(),
+            token: standing.tokens.get(&key(scopes)).cloned(),
+        })
+    }
+
+    /// The credential of a registry, looked up once.
+    ///
+    /// # Errors
+    /// Those of the keychain.
+    pub fn credential(&self, registry: &Registry) -> Result<Arc<Found>, Error> {
+        self.found(registry, &mut lock(&self.standing(registry)))
+    }
+
+    fn standing(&self, registry: &Registry) -> Arc<Mutex<Standing>> {
+        lock(&self.standings).entry(registry.clone()).or_default().clone()
+    }
+
+    fn found(&self, registry: &Registry, standing: &mut Standing) -> Result<Arc<Found>, Error> {
+        if let Some(found) = &standing.found {
+            return Ok(found.clone());
+        }
+        let found = Arc::new(self.keychain.find(registry)?);
+        for warning in &found.warnings {
+            self.exchange.warn("credential-helper", warning.clone());
+        }
+        standing.found = Some(found.clone());
+        Ok(found)
+    }
+
+    /// What can be sent without being asked: what answered before, or a token of a realm known beforehand.
+    fn authorization(
+        &self,
+        registry: &Registry,
+        standing: &Mutex<Standing>,
+        scopes: &ScopeSet,
+    ) -> Result<Option<Secret>, Error> {
+        let mut standing = lock(standing);
+        if let Some(header) = &standing.header {
+            return Ok(Some(header.clone()));
+        }
+        if standing.challenges.is_empty() {
+            match flow::known(registry) {
+                Some(known) => standing.challenges = vec![known],
+                None => return Ok(None),
+            }
+        }
+        let challenges = standing.challenges.clone();
+        self.respond(registry, &mut standing, &challenges, scopes)
+    }
+
+    /// Answers a challenge. `refused` is what the registry did not accept, if anything was sent.
+    fn answer(
+        &self,
+        registry: &Registry,
+        standing: &Mutex<Standing>,
+        challenges: &[Challenge],
+        scopes: &ScopeSet,
+        refused: Option<&Secret>,
+    ) -> Result<Option<Secret>, Error> {
+        let mut standing = lock(standing);
+        let fresh = standing.tokens.get(&key(scopes)).map(Token::header);
+        if refused.is_none() || fresh.as_ref() != refused {
+            // Somebody else, working beside this request, has got a token meanwhile.
+            if let Some(header) = standing.header.clone().or(fresh) {
+                return Ok(Some(header));
+            }
+        }
+        standing.tokens.remove(&key(scopes));
+        standing.challenges = challenges.to_vec();
+        self.respond(registry, &mut standing, challenges, scopes)
+    }
+
+    fn respond(
+        &self,
+        registry: &Registry,
+        standing: &mut Standing,
+        challenges: &[Challenge],
+        scopes: &ScopeSet,
+    ) -> Result<Option<Secret>, Error> {
+        let now = self.exchange.world.now();
+        if let Some(token) = standing.tokens.get(&key(scopes)).filter(|token| now < token.renew_at()) {
+            return Ok(Some(token.header()));
+        }
+        let found = self.found(registry, standing)?;
+        let url = self.url(registry, "");
+        match flow::answer(&url, challenges, scopes, &found.credential).map_err(|error| with_tried(error, &found))? {
+            Answer::Header(header) => {
+                standing.header = Some(header.clone());
+                Ok(Some(header))
+            }
+            Answer::Token(request) => {
+                let token = self.fetch_token(registry, &request, &found)?;
+                let header = token.header();
+                standing.tokens.insert(key(scopes), token);
+                Ok(Some(header))
+            }
+        }
+    }
+
+    fn fetch_token(&self, registry: &Registry, wanted: &TokenRequest, found: &Found) -> Result<Token, Error> {
+        let what = format!("get a token for `{registry}`");
+        let mut request = wanted.request();
+        let mut response = self.exchange.send(&what, &request, TOKEN_LIMIT)?;
+        if let Some(other) = wanted.fallback(&response) {
+            request = other;
+            response = self.exchange.send(&what, &request, TOKEN_LIMIT)?;
+        }
+        if response.is_success() {
+            return token::parse(&response.body, self.exchange.world.now()).map_err(|error| error.during(format!("cannot {what}")));
+        }
+        let said = Said::read(&response);
+        let (host, line) = (request.url.authority(), refusal::cause(&request, &response, &said));
+        let error = match (response.status, &found.credential) {
+            (400 | 401 | 403, Credential::Anonymous) => credential_missing(registry, found),
+            (400 | 401 | 403, credential) => {
+                let expired = said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
+                let code = if expired { Code::TokenExpired } else { Code::Unauthenticated };
+                Error::new(code, format!("`{host}` did not accept the credential of {} for `{registry}`", found.source))
+                    .hint(match credential {
+                        Credential::IdentityToken { .. } => "log in again: the identity token may have run out",
+                        _ => "check user name and password; where two-factor login is on, use an access token as password",
+                    })
+            }
+            _ => return Err(refusal::error(Subject::Service, &what, &request, &response)),
+        };
+        Err(error.cause(line).http(refusal::refusal(&request, &response, &said)))
+    }
+
+    /// Why an answered request was refused all the same.
+    fn refused(
+        &self,
+        registry: &Registry,
+        standing: &Mutex<Standing>,
+        action: Action,
+        wanted: &str,
+        request: &Request,
+        response: &Response,
+    ) -> Error {
+        let standing = lock(standing);
+        let error = refusal::error(Subject::Service, wanted, request, response);
+        let said = Said::read(response);
+        let Some(found) = &standing.found else {
+            return error;
+        };
+        if found.credential == Credential::Anonymous {
+            let missing = credential_missing(registry, found);
+            return error.with_code(Code::CredentialMissing).restate(missing.message()).hint(missing.hint_text().unwrap_or_default()).detail("tried", tried(found));
+        }
+        let lacking = standing.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"))
+            || standing.tokens.values().filter_map(Token::granted).any(|granted| !granted.iter().any(|a| a == action.as_str() || a == "*"));
+        let identity = found.identity.as_deref().unwrap_or("the holder of the token");
+        if response.status == 403 || lacking || said.has(&["DENIED"]) {
+            return error
+                .with_code(Code::Denied)
+                .restate(format!("`{}` refused to {wanted} as `{identity}`", request.url.authority()))
+                .hint(format!("give `{identity}` the right to {} there, or use another credential; the repository may also not exist", action.as_str()));
+        }
+        let expired = standing.tokens.values().any(|token| token.expires_at <= self.exchange.world.now());
+        error
+            .with_code(if expired { Code::TokenExpired } else { Code::Unauthenticated })
+            .restate(format!("`{}` did not accept the credential of {} to {wanted}", request.url.authority(), found.source))
+            .hint("check the credential; a registry may answer the same for a repository that does not exist")
+    }
+}
+
+/// The scopes of one repository for reading or for writing.
+pub fn scopes(repository: &Repository, action: Action) -> ScopeSet {
+    let actions = match action {
+        Action::Pull => vec![Action::Pull],
+        Action::Push => vec![Action::Pull, Action::Push],
+    };
+    ScopeSet::from(Scope::new(repository.path(), actions))
+}
+
+fn key(scopes: &ScopeSet) -> String {
+    scopes.to_string()
+}
+
+fn authorized(request: &Request, header: Option<&Secret>) -> Request {
+    match header {
+        Some(header) => request.clone().header("Authorization", header.reveal()),
+        None => request.clone(),
+    }
+}
+
+fn tried(found: &Found) -> serde_json::Value {
+    found.tried.iter().map(|tried| serde_json::json!({"source": tried.source, "said": tried.said})).collect()
+}
+
+fn with_tried(error: Error, found: &Found) -> Error {
+    if error.code() == Code::CredentialMissing { error.detail("tried", tried(found)) } else { error }
+}
+
+fn credential_missing(registry: &Registry, found: &Found) -> Error {
+    let list: Vec<String> = found.tried.iter().map(|tried| format!("{}: {}", tried.source, tried.said)).collect();
+    Error::new(Code::CredentialMissing, format!("`{registry}` asked for a credential and none was found"))
+        .cause(list.join("; "))
+        .hint("set REGISTRY_USERNAME and REGISTRY_PASSWORD, or log in so that Docker's `config.json` holds the credential")
+        .detail("tried", tried(found))
+}

@@ -1,0 +1,225 @@
+//! Sends a request and brings the answer back: repeated where that is safe, redirected where that is
+//! allowed, written down for `--verbose` and for errors.
+//!
+//! Whether to repeat is decided in `pure::http::retry`, where a redirect may lead in
+//! `pure::http::redirect`. Authentication at registries is one layer up, in [`super::client`].
+
+use super::http::{Http, Limits};
+use super::world::World;
+use crate::error::{Code, Error};
+use crate::pure::http::fault::Fault;
+use crate::pure::http::message::{Request, Response};
+use crate::pure::http::refusal::{self, Subject};
+use crate::pure::http::retry::{self, Verdict};
+use crate::pure::http::url::Scheme;
+use crate::pure::http::{redact, redirect};
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How many exchanges an error shows.
+const REMEMBERED: usize = 20;
+
+/// A sentence for people about something that did not stop the command.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Warning {
+    /// Stable, kebab-case.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+/// What the flags say about every exchange.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The moment the whole command must be done.
+    pub until: Option<Instant>,
+    /// How long that is, for messages.
+    pub timeout: Duration,
+    /// How often a request may be repeated.
+    pub retries: u32,
+    /// One line per exchange to the log.
+    pub verbose: bool,
+    /// HTTPS for loopback registries too.
+    pub https: bool,
+    /// Hosts, or hosts with port, that are spoken to in plain HTTP.
+    pub plain_http: Vec<String>,
+}
+
+impl Settings {
+    /// Which scheme a host is spoken to with.
+    pub fn scheme(&self, host: &str, authority: &str, loopback: bool) -> Scheme {
+        if self.plain_http.iter().any(|name| name == host || name == authority) || (loopback && !self.https) {
+            Scheme::Http
+        } else {
+            Scheme::Https
+        }
+    }
+}
+
+/// The way out, shared by everything a command asks.
+pub struct Exchange<'w> {
+    /// Clock, log and environment.
+    pub world: &'w World,
+    /// What the flags say.
+    pub settings: Settings,
+    http: Http,
+    lines: Mutex<VecDeque<String>>,
+    warnings: Mutex<Vec<Warning>>,
+}
+
+impl<'w> Exchange<'w> {
+    /// Nothing is opened before the first request.
+    pub fn new(world: &'w World, settings: Settings, http: Http) -> Self {
+        Self { world, settings, http, lines: Mutex::default(), warnings: Mutex::default() }
+    }
+
+    /// Notes a warning, once.
+    pub fn warn(&self, code: &'static str, message: impl Into<String>) {
+        let warning = Warning { code, message: message.into() };
+        let mut warnings = lock(&self.warnings);
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
+    /// The warnings so far.
+    pub fn warnings(&self) -> Vec<Warning> {
+        lock(&self.warnings).clone()
+    }
+
+    /// The last exchanges, redacted, oldest first.
+    pub fn exchanges(&self) -> Vec<String> {
+        lock(&self.lines).iter().cloned().collect()
+    }
+
+    /// Sends, repeats and follows; every status that remains is an answer. `limit` caps the body in bytes.
+    ///
+    /// # Errors
+    /// The fault's code when no answer came; `redirect-refused`; `rate-limited` when the service asks to
+    /// wait longer than the command may take.
+    pub fn send(&self, wanted: &str, request: &Request, limit: u64) -> Result<Response, Error> {
+        self.send_within(wanted, request, limit, None)
+    }
+
+    /// As [`Exchange::send`], giving up after `patience` if that is sooner than the command's own limit.
+    pub fn send_within(
+        &self,
+        wanted: &str,
+        request: &Request,
+        limit: u64,
+        patience: Option<Duration>,
+    ) -> Result<Response, Error> {
+        let patience = patience.map(|patience| self.world.instant() + patience);
+        let until = match (self.settings.until, patience) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let mut request = request.clone();
+        let mut hop = 0;
+        loop {
+            let response = self.repeat(wanted, &request, limit, until)?;
+            self.note_warnings(&request, &response);
+            match redirect::follow(&request, &response, hop).map_err(|error| error.during(format!("cannot {wanted}")))? {
+                Some(next) => request = next,
+                None => return Ok(response),
+            }
+            hop += 1;
+        }
+    }
+
+    fn repeat(&self, wanted: &str, request: &Request, limit: u64, until: Option<Instant>) -> Result<Response, Error> {
+        let mut attempt = 0;
+        loop {
+            let limits =
+                Limits { connect: Duration::from_secs(5), idle: Duration::from_secs(30), until, body: limit };
+            let begun = self.world.instant();
+            let outcome = self.http.send(request, &limits);
+            self.note(request, &outcome, begun, attempt);
+            let (retries, now) = (self.settings.retries, self.world.now());
+            match retry::decide(attempt, retries, request.method, outcome.as_ref(), now, self.world.random()) {
+                Verdict::Again(wait) if self.fits(wait, until) => self.world.sleep(wait),
+                Verdict::Again(_) | Verdict::Keep => return self.settle(wanted, request, outcome, until),
+            }
+            attempt += 1;
+        }
+    }
+
+    /// What is left when nothing will be repeated: an answer, or the reason why there is none.
+    fn settle(
+        &self,
+        wanted: &str,
+        request: &Request,
+        outcome: Result<Response, Fault>,
+        until: Option<Instant>,
+    ) -> Result<Response, Error> {
+        let host = request.url.authority();
+        match outcome {
+            Ok(response) => {
+                let now = self.world.now();
+                match retry::retry_after(&response.headers, now) {
+                    Some(wait) if matches!(response.status, 429 | 503) && !self.fits(wait, until) => {
+                        let at = (now + wait).replace_nanosecond(0).unwrap_or(now);
+                        let at = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+                        let error = refusal::error(Subject::Service, wanted, request, &response);
+                        Err(error.with_code(Code::RateLimited).hint(format!(
+                            "run it again after {at}, in {} s; the limit of this run is {} s",
+                            wait.as_secs(),
+                            self.settings.timeout.as_secs_f64()
+                        )))
+                    }
+                    _ => Ok(response),
+                }
+            }
+            Err(fault) => {
+                let message = match fault.code() {
+                    Code::Timeout => format!("cannot {wanted}: `{host}` did not answer in time"),
+                    Code::SizeExceeded => format!("cannot {wanted}: the answer of `{host}` is too large"),
+                    Code::ReplyMalformed => format!("cannot {wanted}: the answer of `{host}` is not whole"),
+                    _ => format!("cannot {wanted}: no connection to `{host}`"),
+                };
+                let line = format!("{} {}: {fault}", request.method.as_str(), redact::url(&request.url));
+                let error = Error::new(fault.code(), message).cause(line);
+                Err(match fault.hint() {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                })
+            }
+        }
+    }
+
+    fn fits(&self, wait: Duration, until: Option<Instant>) -> bool {
+        until.is_none_or(|until| self.world.instant() + wait < until)
+    }
+
+    fn note(&self, request: &Request, outcome: &Result<Response, Fault>, begun: Instant, attempt: u32) {
+        let took = self.world.instant().saturating_duration_since(begun).as_millis();
+        let end = match outcome {
+            Ok(response) => response.status.to_string(),
+            Err(fault) => fault.to_string(),
+        };
+        let again = if attempt == 0 { String::new() } else { format!(", attempt {}", attempt + 1) };
+        let line = format!("{} {}: {end}, {took} ms{again}", request.method.as_str(), redact::url(&request.url));
+        if self.settings.verbose {
+            self.world.log(&line);
+        }
+        let mut lines = lock(&self.lines);
+        if lines.len() == REMEMBERED {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    /// `Warning: 299 - "text"` headers are for the user.
+    fn note_warnings(&self, request: &Request, response: &Response) {
+        for value in response.headers.all("warning") {
+            let text = value.splitn(3, ' ').nth(2).unwrap_or(value).trim_matches('"');
+            self.warn("registry-warning", format!("`{}` says: {}", request.url.authority(), redact::text(text)));
+        }
+    }
+}
+
+/// A lock whose holder cannot have left a half-done change behind, poisoned or not.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,220 @@
+//! Why no complete reply came back: the failures of the way, as opposed to a status, which is data.
+//!
+//! Whether a repeat may help and under which code a failure is reported is decided here; `io::http`
+//! only says what happened.
+
+use crate::error::Code;
+use std::fmt;
+use std::time::Duration;
+
+/// Which limit was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The connection, with tunnel and TLS, was not made in time.
+    Connect,
+    /// Nothing was received, or could be sent, for too long.
+    Idle,
+    /// The time for everything was used up.
+    Overall,
+}
+
+/// What is wrong with the TLS of a server, as far as it can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The certificate leads to no root that is trusted.
+    UnknownIssuer,
+    /// The certificate was made for other names.
+    WrongName,
+    /// The certificate has run out, or is not valid yet.
+    Expired,
+    /// What answers does not speak TLS.
+    NotTls,
+    /// Anything else.
+    Other,
+}
+
+/// Why a request got no complete reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The host has no address.
+    Resolve {
+        /// The host that was looked up.
+        host: String,
+        /// What the resolver said.
+        why: String,
+        /// Whether the resolver could not tell, as opposed to knowing that there is none.
+        temporary: bool,
+    },
+    /// No address accepted a connection.
+    Connect {
+        /// The last address tried, with its port.
+        addr: String,
+        /// What the system said.
+        why: String,
+    },
+    /// The TLS handshake failed, or the server's certificate was not accepted.
+    Tls {
+        /// What kind of failure it is.
+        trouble: Trouble,
+        /// The same in words.
+        why: String,
+    },
+    /// The connection broke before the reply was complete, or before it began.
+    Reset {
+        /// What the system said.
+        why: String,
+    },
+    /// The connection was closed in order, and the reply was not complete.
+    Truncated {
+        /// Bytes of the body that came.
+        got: u64,
+        /// Bytes that were announced, where they were.
+        expected: Option<u64>,
+    },
+    /// The body is longer than the caller takes.
+    TooLarge {
+        /// How many bytes the caller takes.
+        limit: u64,
+    },
+    /// What came back is not HTTP, or breaks its rules.
+    Malformed {
+        /// Which rule.
+        why: String,
+    },
+    /// A limit was reached.
+    Timeout {
+        /// Which one.
+        what: Phase,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The proxy could not be reached, or refused.
+    Proxy {
+        /// The proxy's host and port.
+        proxy: String,
+        /// The status it answered with, if it got that far.
+        status: Option<u16>,
+        /// What it said.
+        why: String,
+    },
+    /// A setting that this request needs cannot be used.
+    Config {
+        /// Which one, and what is wrong with it.
+        why: String,
+        /// What to do about it.
+        hint: String,
+    },
+}
+
+impl Fault {
+    /// Whether the same request may get a reply when it is sent again.
+    pub fn repeatable(&self) -> bool {
+        match self {
+            Fault::Resolve { temporary, .. } => *temporary,
+            Fault::Connect { .. } | Fault::Reset { .. } | Fault::Truncated { .. } => true,
+            Fault::Timeout { what, .. } => *what != Phase::Overall,
+            Fault::Proxy { status, .. } => status.is_none_or(|status| matches!(status, 429 | 502..=504)),
+            Fault::Tls { .. } | Fault::TooLarge { .. } | Fault::Malformed { .. } | Fault::Config { .. } => false,
+        }
+    }
+
+    /// The code under which a command reports it.
+    pub fn code(&self) -> Code {
+        match self {
+            Fault::Timeout { .. } => Code::Timeout,
+            Fault::TooLarge { .. } => Code::SizeExceeded,
+            Fault::Malformed { .. } => Code::ReplyMalformed,
+            Fault::Config { .. } => Code::ConfigMalformed,
+            Fault::Resolve { .. }
+            | Fault::Connect { .. }
+            | Fault::Tls { .. }
+            | Fault::Reset { .. }
+            | Fault::Truncated { .. }
+            | Fault::Proxy { .. } => Code::Unreachable,
+        }
+    }
+
+    /// The next thing to do, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Fault::Tls { trouble: Trouble::UnknownIssuer, .. } => {
+                "give the certificate of its authority with `--ca-file FILE`, or in `SSL_CERT_FILE`"
+            }
+            Fault::Tls { trouble: Trouble::NotTls, .. } => {
+                "check the port; a registry without TLS has to be named with `--plain-http HOST`"
+            }
+            Fault::Proxy { status: Some(407), .. } => {
+                "write user and password into the proxy's address, as in `HTTPS_PROXY=http://user:password@host:port`"
+            }
+            Fault::Config { hint, .. } => return Some(hint.clone()),
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Resolve { host, why, .. } => write!(f, "the name `{host}` has no address: {why}"),
+            Fault::Connect { addr, why } => write!(f, "no connection to {addr}: {why}"),
+            Fault::Tls { why, .. } => write!(f, "TLS: {why}"),
+            Fault::Reset { why } => write!(f, "the connection broke: {why}"),
+            Fault::Truncated { got, expected: Some(expected) } => {
+                write!(f, "the reply ended after {got} of {expected} bytes")
+            }
+            Fault::Truncated { got: 0, expected: None } => write!(f, "the reply ended before it was complete"),
+            Fault::Truncated { got, expected: None } => {
+                write!(f, "the reply ended after {got} bytes, before it was complete")
+            }
+            Fault::TooLarge { limit } => write!(f, "the reply is longer than {limit} bytes"),
+            Fault::Malformed { why } => write!(f, "the reply is not proper HTTP: {why}"),
+            Fault::Timeout { what, after } => {
+                let after = after.as_secs_f64();
+                match what {
+                    Phase::Connect => write!(f, "no connection within {after:.1} s"),
+                    Phase::Idle => write!(f, "nothing was received for {after:.1} s"),
+                    Phase::Overall => write!(f, "the time limit was reached, {after:.1} s into the request"),
+                }
+            }
+            Fault::Proxy { proxy, status: Some(status), why } => {
+                write!(f, "the proxy {proxy} answered {status}: {why}")
+            }
+            Fault::Proxy { proxy, status: None, why } => write!(f, "the proxy {proxy} cannot be used: {why}"),
+            Fault::Config { why, .. } => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeat_is_for_failures_that_pass() {
+        let second = Duration::from_secs(1);
+        for (fault, repeatable, code) in [
+            (Fault::Connect { addr: "a:1".into(), why: "refused".into() }, true, Code::Unreachable),
+            (Fault::Truncated { got: 1, expected: Some(2) }, true, Code::Unreachable),
+            (Fault::Timeout { what: Phase::Idle, after: second }, true, Code::Timeout),
+            (Fault::Timeout { what: Phase::Overall, after: second }, false, Code::Timeout),
+            (Fault::TooLarge { limit: 1 }, false, Code::SizeExceeded),
+            (Fault::Malformed { why: "x".into() }, false, Code::ReplyMalformed),
+            (Fault::Proxy { proxy: "p:1".into(), status: Some(407), why: "x".into() }, false, Code::Unreachable),
+            (Fault::Proxy { proxy: "p:1".into(), status: None, why: "x".into() }, true, Code::Unreachable),
+            (Fault::Resolve { host: "h".into(), why: "x".into(), temporary: false }, false, Code::Unreachable),
+        ] {
+            assert_eq!((fault.repeatable(), fault.code()), (repeatable, code), "{fault}");
+        }
+    }
+
+    #[test]
+    fn the_text_names_the_numbers() {
+        let text = Fault::Truncated { got: 10, expected: Some(20) }.to_string();
+        assert_eq!(text, "the reply ended after 10 of 20 bytes");
+        let text = Fault::Timeout { what: Phase::Idle, after: Duration::from_millis(1500) }.to_string();
+        assert_eq!(text, "nothing was received for 1.5 s");
+    }
+}

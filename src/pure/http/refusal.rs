@@ -1,0 +1,239 @@
+//! What a service said when it refused, whatever form it said it in.
+//!
+//! Registries answer with the error document of the distribution specification, Docker Hub with one
+//! of several others, proxies with HTML. All of it becomes one line of text and a list of codes;
+//! which of our own codes that is depends on what was asked, and is decided by [`error`].
+//!
+//! Error document: OCI distribution specification, "Error codes".
+
+use super::message::{Request, Response};
+use super::redact;
+use crate::error::{Code, Error, Refusal};
+use serde_json::Value;
+
+/// How much of a service's own words is shown, in characters.
+const SAID_LIMIT: usize = 500;
+
+/// A refusal in the service's own words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Its error codes, in order.
+    pub codes: Vec<String>,
+    /// Its text, on one line, cut short.
+    pub text: Option<String>,
+}
+
+impl Said {
+    /// Reads a reply's body.
+    pub fn read(response: &Response) -> Self {
+        let body = String::from_utf8_lossy(&response.body);
+        let Ok(value) = serde_json::from_str::<Value>(&body) else {
+            return Self { codes: Vec::new(), text: plain_text(&body) };
+        };
+        let mut said = Self::default();
+        let mut texts = Vec::new();
+        if let Some(errors) = value.get("errors").and_then(Value::as_array) {
+            for error in errors {
+                if let Some(code) = error.get("code").and_then(Value::as_str) {
+                    said.codes.push(code.to_owned());
+                }
+                if let Some(message) = error.get("message").and_then(Value::as_str).filter(|text| !text.is_empty()) {
+                    texts.push(message.to_owned());
+                }
+            }
+        }
+        for key in ["detail", "message", "details", "text", "error_description", "error"] {
+            if texts.is_empty()
+                && let Some(text) = value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+            {
+                texts.push(text.to_owned());
+            }
+        }
+        said.text = if texts.is_empty() { None } else { Some(one_line(&texts.join("; "))) };
+        said
+    }
+
+    /// Whether one of the codes is among these.
+    pub fn has(&self, codes: &[&str]) -> bool {
+        self.codes.iter().any(|code| codes.iter().any(|known| code.eq_ignore_ascii_case(known)))
+    }
+
+    fn mentions(&self, word: &str) -> bool {
+        self.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains(word))
+    }
+}
+
+/// What was asked for, as far as it decides what a refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A manifest, by tag or digest.
+    Manifest,
+    /// A manifest that is being written.
+    Write,
+    /// A blob.
+    Blob,
+    /// The tag list.
+    Tags,
+    /// Anything else, such as a token.
+    Service,
+}
+
+/// Turns a reply that is not a success into an error. `wanted` says what was attempted, with the
+/// object in backticks: "read `docker.io/acme/app:1`".
+pub fn error(subject: Subject, wanted: &str, request: &Request, response: &Response) -> Error {
+    let said = Said::read(response);
+    let host = request.url.authority();
+    let code = code(subject, response.status, &said);
+    let message = match code {
+        Code::TagUnknown | Code::RepositoryUnknown | Code::BlobMissing => format!("cannot {wanted}: it is not there"),
+        Code::Denied => format!("`{host}` refused to {wanted}"),
+        Code::Unauthenticated => format!("`{host}` did not accept the credential to {wanted}"),
+        Code::TagImmutable => format!("cannot {wanted}: the registry does not let the tag change"),
+        Code::RateLimited => format!("`{host}` asks to come back later to {wanted}"),
+        Code::RegistryUnavailable => format!("`{host}` cannot {wanted} now"),
+        _ => format!("`{host}` gave an answer to the request to {wanted} that is not known here"),
+    };
+    let error = Error::new(code, message).cause(cause(request, response, &said)).http(refusal(request, response, &said));
+    match code {
+        Code::RateLimited => error.hint("run it again later, or give a credential: most limits are higher with one"),
+        Code::RegistryUnavailable => error.hint("run it again later; a second run repairs what the first left"),
+        _ => error,
+    }
+}
+
+/// The line `PUT https://…: 403; the registry said: "…"`.
+pub fn cause(request: &Request, response: &Response, said: &Said) -> String {
+    let mut line = format!("{} {}: {}", request.method.as_str(), redact::url(&request.url), response.status);
+    if let Some(text) = &said.text {
+        line.push_str(&format!("; the registry said: \"{text}\""));
+    } else if let Some(code) = said.codes.first() {
+        line.push_str(&format!("; the registry said: {code}"));
+    }
+    line
+}
+
+/// The machine-readable part of the same.
+pub fn refusal(request: &Request, response: &Response, said: &Said) -> Refusal {
+    let id = ["x-request-id", "x-amzn-requestid", "docker-request-id", "x-ms-correlation-request-id"];
+    Refusal {
+        method: request.method.as_str().to_owned(),
+        url: redact::url(&request.url),
+        status: response.status,
+        code: said.codes.first().cloned(),
+        request_id: id.iter().find_map(|name| response.headers.get(name)).map(one_line),
+    }
+}
+
+fn code(subject: Subject, status: u16, said: &Said) -> Code {
+    if status == 429 || said.has(&["TOOMANYREQUESTS"]) {
+        return Code::RateLimited;
+    }
+    let immutable = said.has(&["TAG_INVALID"]) || said.mentions("immutable");
+    if subject == Subject::Write && matches!(status, 400 | 403 | 409 | 412) && immutable {
+        return Code::TagImmutable;
+    }
+    match status {
+        401 => Code::Unauthenticated,
+        403 => Code::Denied,
+        404 if said.has(&["NAME_UNKNOWN"]) => Code::RepositoryUnknown,
+        404 => match subject {
+            Subject::Manifest => Code::TagUnknown,
+            Subject::Blob => Code::BlobMissing,
+            Subject::Tags => Code::RepositoryUnknown,
+            Subject::Write => Code::RepositoryUnknown,
+            Subject::Service => Code::ReplyMalformed,
+        },
+        408 | 499 | 500..=599 => Code::RegistryUnavailable,
+        400 | 405 | 409 | 411 | 412 | 413 | 415 | 422 if subject == Subject::Write => Code::Denied,
+        400 if said.has(&["DENIED"]) => Code::Denied,
+        _ => Code::ReplyMalformed,
+    }
+}
+
+/// Text without tags, on one line; `None` where nothing is left.
+fn plain_text(body: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut inside = false;
+    for c in body.chars().take(8 * SAID_LIMIT) {
+        match c {
+            '<' => inside = true,
+            '>' if inside => {
+                inside = false;
+                text.push(' ');
+            }
+            c if !inside => text.push(c),
+            _ => {}
+        }
+    }
+    let line = one_line(&text);
+    if line.is_empty() { None } else { Some(line) }
+}
+
+fn one_line(text: &str) -> String {
+    let mut line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).fold(
+        String::new(),
+        |mut line, word| {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+            line
+        },
+    );
+    if line.chars().count() > SAID_LIMIT {
+        line = line.chars().take(SAID_LIMIT).collect();
+        line.push('…');
+    }
+    redact::text(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{Headers, Method};
+    use super::super::url::Url;
+    use super::*;
+
+    fn reply(status: u16, body: &str) -> Response {
+        Response { status, headers: Headers::new(), body: body.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn every_form_of_refusal_becomes_one_line() {
+        for (body, codes, text) in [
+            (
+                r#"{"errors":[{"code":"DENIED","message":"access denied","detail":[1]}]}"#,
+                vec!["DENIED"],
+                Some("access denied"),
+            ),
+            (r#"{"detail":"Object not found","message":"x"}"#, vec![], Some("Object not found")),
+            (r#"{"message":"token issued from personal access token","errinfo":{}}"#, vec![], Some("token issued from personal access token")),
+            ("<html><body><h1>502 Bad\nGateway</h1></body></html>", vec![], Some("502 Bad Gateway")),
+            ("", vec![], None),
+            ("{}", vec![], None),
+            ("Too Many Requests", vec![], Some("Too Many Requests")),
+        ] {
+            let said = Said::read(&reply(400, body));
+            assert_eq!(said.codes, codes, "{body}");
+            assert_eq!(said.text.as_deref(), text, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_means_what_its_subject_makes_of_it() {
+        let immutable = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag '1' already exists and cannot be overwritten because the repository is immutable."}]}"#;
+        for (subject, status, body, expected) in [
+            (Subject::Manifest, 404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#, Code::TagUnknown),
+            (Subject::Manifest, 404, r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#, Code::RepositoryUnknown),
+            (Subject::Blob, 404, "", Code::BlobMissing),
+            (Subject::Tags, 404, "", Code::RepositoryUnknown),
+            (Subject::Write, 400, immutable, Code::TagImmutable),
+            (Subject::Write, 400, r#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#, Code::Denied),
+            (Subject::Manifest, 400, r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#, Code::RateLimited),
+            (Subject::Manifest, 522, "", Code::RegistryUnavailable),
+            (Subject::Manifest, 418, "", Code::ReplyMalformed),
+        ] {
+            let request = Request::new(Method::Get, Url::parse("https://reg.example/v2/").unwrap());
+            assert_eq!(error(subject, "read `x`", &request, &reply(status, body)).code(), expected, "{status} {body}");
+        }
+    }
+}

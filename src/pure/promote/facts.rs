@@ -1,0 +1,60 @@
+//! What a promotion found when it looked: the source, and what every target tag holds now.
+
+use crate::pure::image::digest::Digest;
+use crate::pure::image::tag::Tag;
+use crate::pure::version::scheme::Version;
+
+/// Whether a tag may move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `--to`: once it is there, it stays.
+    Fixed,
+    /// `--move`: it goes on to newer versions.
+    Moving,
+}
+
+/// What is known about the version that a moving tag holds, compared with the source's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// There is nothing to compare: the tag is new, or has the source's digest.
+    Nothing,
+    /// The source has no version, so nothing can be compared.
+    SourceUnversioned,
+    /// A newer version, by the tag that names it.
+    Newer(Version),
+    /// No newer version; which older one, if any, does not decide.
+    NotNewer,
+    /// More newer versions than are looked at, the first so many without a hit.
+    TooMany {
+        /// How many newer versions there are.
+        newer: usize,
+        /// How many of them were looked at.
+        looked: usize,
+    },
+}
+
+/// One tag that is to point at the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The tag.
+    pub tag: Tag,
+    /// Whether it may move.
+    pub kind: Kind,
+    /// What it points at now.
+    pub before: Option<Digest>,
+    /// How that compares with the source.
+    pub held: Held,
+}
+
+/// Everything a plan is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The repository, for messages.
+    pub repository: String,
+    /// The digest that is promoted.
+    pub digest: Digest,
+    /// Its version, where its tag names one.
+    pub version: Option<Version>,
+    /// The tags, `--to` first.
+    pub targets: Vec<Target>,
+}

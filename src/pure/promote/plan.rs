@@ -1,0 +1,182 @@
+//! What a promotion will do, tag by tag, or why it will not.
+//!
+//! Everything is refused here, before anything is written. `--dry-run` prints the plan, a real run
+//! executes it without further choices.
+
+use super::facts::{Facts, Held, Kind, Target};
+use crate::error::{Code, Error};
+use crate::pure::image::digest::Digest;
+use crate::pure::image::tag::Tag;
+
+/// What happens to a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It was not there.
+    Created,
+    /// It pointed elsewhere.
+    Moved,
+    /// It has the digest already.
+    Unchanged,
+    /// Somebody else moved it on to a newer version right after us.
+    Superseded,
+}
+
+impl Action {
+    /// As it is printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Created => "created",
+            Action::Moved => "moved",
+            Action::Unchanged => "unchanged",
+            Action::Superseded => "superseded",
+        }
+    }
+}
+
+/// One tag and what happens to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The tag.
+    pub tag: Tag,
+    /// Whether it may move.
+    pub kind: Kind,
+    /// What it pointed at.
+    pub before: Option<Digest>,
+    /// What happens.
+    pub action: Action,
+}
+
+/// The steps in the order they will be done: `--to` tags, then `--move` tags, because a tag that is
+/// missing can be promoted again, a moved tag may already be deployed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// What the user should know, code and sentence.
+    pub warnings: Vec<(&'static str, String)>,
+}
+
+/// Decides, or refuses.
+///
+/// # Errors
+/// `tag-conflict`, `downgrade-refused`, `order-unknown`.
+pub fn plan(facts: &Facts, allow_downgrade: bool) -> Result<Plan, Error> {
+    let mut plan = Plan::default();
+    for kind in [Kind::Fixed, Kind::Moving] {
+        for target in facts.targets.iter().filter(|target| target.kind == kind) {
+            let action = match &target.before {
+                None => Action::Created,
+                Some(before) if *before == facts.digest => Action::Unchanged,
+                Some(before) => {
+                    match kind {
+                        Kind::Fixed => return Err(conflict(facts, target, before)),
+                        Kind::Moving => plan.warnings.extend(may_move(facts, target, before, allow_downgrade)?),
+                    }
+                    Action::Moved
+                }
+            };
+            let (tag, before) = (target.tag.clone(), target.before.clone());
+            plan.steps.push(Step { tag, kind, before, action });
+        }
+    }
+    Ok(plan)
+}
+
+fn may_move(
+    facts: &Facts,
+    target: &Target,
+    before: &Digest,
+    allow_downgrade: bool,
+) -> Result<Option<(&'static str, String)>, Error> {
+    let name = format!("{}:{}", facts.repository, target.tag);
+    let version = facts.version.as_ref().map(ToString::to_string).unwrap_or_default();
+    match &target.held {
+        Held::Nothing | Held::NotNewer => Ok(None),
+        Held::Newer(newer) if allow_downgrade => {
+            Ok(Some(("downgrade", format!("`{name}` goes back from `{newer}` to `{version}`, as `--allow-downgrade` says"))))
+        }
+        Held::TooMany { .. } if allow_downgrade => Ok(None),
+        Held::SourceUnversioned => Ok(Some((
+            "order-unknown",
+            format!("the source has no version, so it could not be told whether `{name}` moves forward"),
+        ))),
+        Held::Newer(newer) => Err(Error::new(
+            Code::DowngradeRefused,
+            format!("`{name}` holds the newer version `{newer}` and would go back to `{version}`"),
+        )
+        .hint("promote a newer version, or say `--allow-downgrade` to go back on purpose")
+        .detail("tag", target.tag.as_str())
+        .detail("before", before.as_str())
+        .detail("beforeVersion", newer.to_string())
+        .detail("version", version)),
+        Held::TooMany { newer, looked } => Err(Error::new(
+            Code::OrderUnknown,
+            format!("{newer} versions are newer than `{version}`, and none of the first {looked} is what `{name}` holds"),
+        )
+        .hint("promote a newer version, narrow the versions down with `--tag-format`, or say `--allow-downgrade`")
+        .detail("tag", target.tag.as_str())
+        .detail("before", before.as_str())),
+    }
+}
+
+fn conflict(facts: &Facts, target: &Target, before: &Digest) -> Error {
+    let name = format!("{}:{}", facts.repository, target.tag);
+    Error::new(Code::TagConflict, format!("`{name}` already points at `{before}`, the source is `{}`", facts.digest))
+        .hint("promote under a new tag, or name it with `--move` to point it at the new image")
+        .detail("tag", target.tag.as_str())
+        .detail("before", before.as_str())
+        .detail("source", facts.digest.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::version::scheme::Version;
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
+    fn target(tag: &str, kind: Kind, before: Option<&str>, held: Held) -> Target {
+        Target { tag: Tag::parse(tag).unwrap(), kind, before: before.map(digest), held }
+    }
+
+    fn check(target_list: Vec<Target>, allow_downgrade: bool) -> Result<Vec<(String, &'static str)>, Code> {
+        let facts = Facts {
+            repository: "reg.example/app".into(),
+            digest: digest("source"),
+            version: Version::parse("2026.34.103"),
+            targets: target_list,
+        };
+        let shown = |plan: Plan| plan.steps.iter().map(|s| (s.tag.to_string(), s.action.as_str())).collect();
+        plan(&facts, allow_downgrade).map(shown).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn fixed_tags_come_first_whatever_the_order_given() {
+        let targets = vec![target("latest", Kind::Moving, None, Held::Nothing), target("rc", Kind::Fixed, None, Held::Nothing)];
+        assert_eq!(check(targets, false), Ok(vec![("rc".into(), "created"), ("latest".into(), "created")]));
+    }
+
+    #[test]
+    fn each_state_of_a_tag_has_its_answer() {
+        let newer = || Held::Newer(Version::parse("2026.35.1").unwrap());
+        let many = || Held::TooMany { newer: 900, looked: 200 };
+        for (kind, before, held, allow, expected) in [
+            (Kind::Fixed, None, Held::Nothing, false, Ok("created")),
+            (Kind::Fixed, Some("source"), Held::Nothing, false, Ok("unchanged")),
+            (Kind::Fixed, Some("other"), Held::Nothing, true, Err(Code::TagConflict)),
+            (Kind::Moving, None, Held::Nothing, false, Ok("created")),
+            (Kind::Moving, Some("source"), Held::Nothing, false, Ok("unchanged")),
+            (Kind::Moving, Some("other"), Held::NotNewer, false, Ok("moved")),
+            (Kind::Moving, Some("other"), Held::SourceUnversioned, false, Ok("moved")),
+            (Kind::Moving, Some("other"), newer(), false, Err(Code::DowngradeRefused)),
+            (Kind::Moving, Some("other"), newer(), true, Ok("moved")),
+            (Kind::Moving, Some("other"), many(), false, Err(Code::OrderUnknown)),
+            (Kind::Moving, Some("other"), many(), true, Ok("moved")),
+        ] {
+            let shown = check(vec![target("t", kind, before, held.clone())], allow);
+            assert_eq!(shown, expected.map(|action| vec![("t".to_owned(), action)]), "{kind:?} {before:?} {held:?} {allow}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A pattern with `*`, `?` and `[…]` that a whole name must match.
+//!
+//! `*` stands for any characters, `?` for one, `[a-z]` for one of a set, `[!a-z]` for one that is not.
+//! There is no escape and no special treatment of dots and slashes. Matching takes at most the
+//! product of both lengths, whatever the pattern.
+
+use crate::error::{Code, Error};
+use crate::pure::text::show::quoted;
+use std::fmt;
+
+/// A pattern, read and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob {
+    text: String,
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Many,
+    Any,
+    One(char),
+    Set { inverted: bool, ranges: Vec<(char, char)> },
+}
+
+impl Glob {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// `request-invalid` for an empty pattern, a `[` without `]`, an empty set and a range that runs backwards.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let bad = |why: &str| Error::new(Code::RequestInvalid, format!("{} is not a pattern: {why}", quoted(text)));
+        if text.is_empty() {
+            return Err(bad("it is empty").hint("write `*` for every name"));
+        }
+        let mut pieces = Vec::new();
+        let mut rest = text.chars();
+        while let Some(character) = rest.next() {
+            match character {
+                '*' if pieces.last() == Some(&Piece::Many) => {}
+                '*' => pieces.push(Piece::Many),
+                '?' => pieces.push(Piece::Any),
+                '[' => {
+                    let (inside, after) = set(rest.as_str()).ok_or_else(|| bad("a `[` has no `]`"))?;
+                    pieces.push(piece(inside).map_err(|why| bad(&why))?);
+                    rest = after.chars();
+                }
+                character => pieces.push(Piece::One(character)),
+            }
+        }
+        Ok(Self { text: text.to_owned(), pieces })
+    }
+
+    /// Whether the whole name matches.
+    pub fn matches(&self, name: &str) -> bool {
+        let pieces = &self.pieces;
+        let (mut at, mut rest) = (0, name.chars());
+        // Where to go on when a piece does not fit: only the last `*` can take one more character,
+        // for what an earlier one could take, the last one can take too.
+        let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
+        loop {
+            if let Some(Piece::Many) = pieces.get(at) {
+                at += 1;
+                if at == pieces.len() {
+                    return true;
+                }
+                retry = Some((at, rest.clone()));
+                continue;
+            }
+            match (pieces.get(at), rest.next()) {
+                (None, None) => return true,
+                (Some(piece), Some(character)) if piece.takes(character) => {
+                    at += 1;
+                    continue;
+                }
+                (_, None) => return false,
+                _ => {}
+            }
+            match &mut retry {
+                Some((piece, from)) => {
+                    from.next();
+                    at = *piece;
+                    rest = from.clone();
+                }
+                None => return false,
+            }
+        }
+    }
+
+    /// The longest stretch of plain characters, which every matching name contains; empty if there is none.
+    pub fn literal(&self) -> String {
+        let mut runs = vec![String::new()];
+        for piece in &self.pieces {
+            match (piece, runs.last_mut()) {
+                (Piece::One(character), Some(run)) => run.push(*character),
+                _ => runs.push(String::new()),
+            }
+        }
+        runs.into_iter().max_by_key(String::len).unwrap_or_default()
+    }
+}
+
+impl Piece {
+    fn takes(&self, character: char) -> bool {
+        match self {
+            Piece::Many => false,
+            Piece::Any => true,
+            Piece::One(wanted) => *wanted == character,
+            Piece::Set { inverted, ranges } => {
+                ranges.iter().any(|(low, high)| (*low..=*high).contains(&character)) != *inverted
+            }
+        }
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Splits what follows a `[` at its `]`, which is a member where it comes first.
+fn set(rest: &str) -> Option<(&str, &str)> {
+    let skip = rest.len() - rest.trim_start_matches(['!', '^']).len();
+    let skip = skip.min(1);
+    let skip = if rest[skip..].starts_with(']') { skip + 1 } else { skip };
+    let end = skip + rest[skip..].find(']')?;
+    Some((&rest[..end], &rest[end + 1..]))
+}
+
+fn piece(inside: &str) -> Result<Piece, String> {
+    let members = inside.strip_prefix(['!', '^']).unwrap_or(inside);
+    let characters: Vec<char> = members.chars().collect();
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    while let Some(&low) = characters.get(at) {
+        match (characters.get(at + 1), characters.get(at + 2)) {
+            (Some('-'), Some(&high)) if high < low => return Err(format!("the range `{low}-{high}` runs backwards")),
+            (Some('-'), Some(&high)) => {
+                ranges.push((low, high));
+                at += 3;
+            }
+            _ => {
+                ranges.push((low, low));
+                at += 1;
+            }
+        }
+    }
+    Ok(Piece::Set { inverted: members.len() != inside.len(), ranges })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_as_in_a_shell() {
+        for (pattern, yes, no) in [
+            ("2026.*", &["2026.", "2026.1.2"][..], &["2025.1", "x2026.1", "2026"][..]),
+            ("*-rc", &["-rc", "1-rc", "a-rc-rc"], &["rc", "1-rc1"]),
+            ("*a*b*c", &["abc", "xaybzc", "aabbcc", "abcabc"], &["acb", "abcx"]),
+            ("v?.?", &["v1.2"], &["v1", "v12.3", "1.2"]),
+            ("[0-9]*", &["0", "9x"], &["x9", ""]),
+            ("[!0-9]*", &["x9"], &["9x", ""]),
+            ("[^a]", &["b", "é"], &["a", "bb"]),
+            ("[]]", &["]"], &["[", "]]"]),
+            ("[a-]", &["a", "-"], &["b"]),
+            ("x[ab]c*", &["xac", "xbcd"], &["xc", "xabc"]),
+            ("**", &["", "anything"], &[]),
+            ("é?", &["éa", "éé"], &["e?"]),
+        ] {
+            let glob = Glob::parse(pattern).unwrap();
+            assert_eq!(glob.to_string(), pattern);
+            for name in yes {
+                assert!(glob.matches(name), "`{pattern}` should match `{name}`");
+            }
+            for name in no {
+                assert!(!glob.matches(name), "`{pattern}` should not match `{name}`");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for bad in ["", "[", "a[b", "[]", "[!]", "[z-a]", "[[a"] {
+            assert_eq!(Glob::parse(bad).unwrap_err().code(), Code::RequestInvalid, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_pattern_ends_soon() {
+        let glob = Glob::parse(&"*a".repeat(50)).unwrap();
+        assert!(!glob.matches(&("a".repeat(20_000) + "b")));
+    }
+
+    #[test]
+    fn the_literal_is_the_longest_plain_stretch() {
+        for (pattern, expected) in [("*", ""), ("2026.34.*", "2026.34."), ("a*bcd?e", "bcd"), ("[ab]c", "c")] {
+            assert_eq!(Glob::parse(pattern).unwrap().literal(), expected);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Bytes as lower-case hexadecimal digits.
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Two lower-case digits for each byte.
+pub fn encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+/// Whether every character is one of `0-9a-f`.
+pub fn is_lower(text: &str) -> bool {
+    text.bytes().all(|byte| DIGITS.contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_two_lower_case_digits_each() {
+        for (bytes, expected) in [(&[][..], ""), (&[0], "00"), (&[0x0f, 0xa0, 0xff], "0fa0ff")] {
+            assert_eq!(encode(bytes), expected);
+            assert!(is_lower(expected));
+        }
+        assert!(!is_lower("0F") && !is_lower("g") && !is_lower("é"));
+    }
+}
