@@ -1,6 +1,7 @@
 //! The nouns of the OCI specifications, one a file; each parses, prints and compares itself.
 
 pub mod config;
+pub mod content;
 pub mod descriptor;
 pub mod digest;
 pub mod index;

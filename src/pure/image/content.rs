@@ -1,0 +1,267 @@
+//! What a registry answers for a reference: a manifest or an index, told apart and checked.
+//!
+//! Errors name no reference; the caller knows it and adds it.
+//!
+//! Rules: OCI image specification, "Image Manifest" and "Image Index"; a body that could be read as
+//! either is refused.
+
+use super::descriptor::{Descriptor, strings};
+use super::index::Index;
+use super::manifest::Manifest;
+use super::media_type::MediaType;
+use crate::error::{Code, Error};
+use crate::pure::text::show::quoted;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
+
+/// A manifest or an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a command holds a handful of these")]
+pub enum Content {
+    /// One image, or another artifact.
+    Image(Manifest),
+    /// A list of manifests.
+    Index(Index),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    schema_version: Option<u64>,
+    media_type: Option<String>,
+    manifests: Option<Vec<Descriptor>>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    fs_layers: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "strings")]
+    annotations: BTreeMap<String, String>,
+    subject: Option<Descriptor>,
+    artifact_type: Option<String>,
+}
+
+impl Content {
+    /// Reads a body with the `Content-Type` it came with.
+    ///
+    /// # Errors
+    /// `schema1-unsupported`; `not-an-image` for a kind of manifest that is neither image nor index;
+    /// `reply-malformed` for everything that is not a manifest, or contradicts itself or its header.
+    pub fn parse(body: &[u8], content_type: Option<&str>) -> Result<Self, Error> {
+        let header = content_type.map(MediaType::parse);
+        if header.as_ref().is_some_and(MediaType::is_schema1) {
+            return Err(schema1());
+        }
+        let wire: Wire = serde_json::from_slice(body).map_err(|error| unreadable(body, &error))?;
+        match wire.schema_version {
+            Some(1) => return Err(schema1()),
+            None if wire.fs_layers.is_some() => return Err(schema1()),
+            Some(2) | None => {}
+            Some(other) => {
+                return Err(malformed(format!("the manifest has `schemaVersion` {other}, which is unknown")));
+            }
+        }
+        let written = wire.media_type.as_deref().map(MediaType::parse);
+        if let (Some(written), Some(header)) = (&written, &header)
+            && written != header
+        {
+            let (written, header) = (quoted(written.as_str()), quoted(header.as_str()));
+            return Err(malformed(format!("the manifest says it is {written}, its `Content-Type` says {header}")));
+        }
+        if wire.manifests.is_some() && (wire.config.is_some() || wire.layers.is_some()) {
+            return Err(malformed("the manifest holds both `manifests` and `config` or `layers`"));
+        }
+        match written.or(header) {
+            Some(media_type) if media_type.is_schema1() => Err(schema1()),
+            Some(media_type) if media_type.is_index() => wire.index(media_type),
+            Some(media_type) if media_type.is_manifest() => wire.manifest(media_type),
+            // A header such as `application/json` says nothing; the members decide.
+            _ if wire.manifests.is_some() => wire.index(MediaType::OciIndex),
+            _ if wire.config.is_some() => wire.manifest(MediaType::OciManifest),
+            Some(MediaType::Other(kind)) if wire.schema_version.is_none() && wire.media_type.is_some() => {
+                Err(Error::new(Code::NotAnImage, format!("the manifest is of the media type {}", quoted(&kind))))
+            }
+            _ => Err(malformed("the reply is JSON, but neither a manifest nor an index")),
+        }
+    }
+
+    /// The media type it came with.
+    pub fn media_type(&self) -> &MediaType {
+        match self {
+            Content::Image(manifest) => &manifest.media_type,
+            Content::Index(index) => &index.media_type,
+        }
+    }
+
+    /// The annotations.
+    pub fn annotations(&self) -> &BTreeMap<String, String> {
+        match self {
+            Content::Image(manifest) => &manifest.annotations,
+            Content::Index(index) => &index.annotations,
+        }
+    }
+}
+
+impl Wire {
+    fn index(self, media_type: MediaType) -> Result<Content, Error> {
+        if self.config.is_some() || self.layers.is_some() {
+            return Err(malformed(format!("the index of media type `{media_type}` holds `config` or `layers`")));
+        }
+        Ok(Content::Index(Index {
+            media_type,
+            manifests: self.manifests.unwrap_or_default(),
+            annotations: self.annotations,
+            subject: self.subject,
+            artifact_type: self.artifact_type,
+        }))
+    }
+
+    fn manifest(self, media_type: MediaType) -> Result<Content, Error> {
+        let Some(config) = self.config else {
+            return Err(malformed(format!("the manifest of media type `{media_type}` has no `config`")));
+        };
+        Ok(Content::Image(Manifest {
+            media_type,
+            config,
+            layers: self.layers.unwrap_or_default(),
+            annotations: self.annotations,
+            subject: self.subject,
+            artifact_type: self.artifact_type,
+        }))
+    }
+}
+
+fn malformed(message: impl Into<String>) -> Error {
+    Error::new(Code::ReplyMalformed, message)
+}
+
+fn schema1() -> Error {
+    Error::new(Code::Schema1Unsupported, "the manifest is of schema 1, which is retired")
+        .hint("rebuild the image, or push it again with a current tool")
+}
+
+/// Says what a body is that cannot be read as JSON of the wanted shape.
+pub(super) fn unreadable(body: &[u8], error: &serde_json::Error) -> Error {
+    let start = body.trim_ascii_start();
+    if start.is_empty() {
+        malformed("the reply is empty")
+    } else if start.starts_with(b"<") {
+        malformed("the reply is HTML or XML, not JSON")
+            .hint("check that the address is a registry, and the proxy in between")
+    } else if error.is_data() {
+        malformed("the reply is JSON of another shape").cause(error.to_string())
+    } else if error.is_eof() {
+        malformed("the reply is JSON that ends early").cause(error.to_string())
+    } else {
+        malformed("the reply is not JSON").cause(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+    /// Fills in `<D>` with a descriptor and `<I>` with a config descriptor; `'` stands for `"`.
+    fn json(text: &str) -> String {
+        let descriptor = |kind: &str| format!("{{'mediaType':'{kind}','digest':'{DIGEST}','size':2}}");
+        let config = descriptor("application/vnd.oci.image.config.v1+json");
+        text.replace("<D>", &descriptor(OCI_MANIFEST)).replace("<I>", &config).replace('\'', "\"")
+    }
+
+    #[test]
+    fn bodies_are_told_apart_by_header_member_or_shape() {
+        for (body, header, expected) in [
+            ("{'schemaVersion':2,'manifests':[<D>]}", Some(OCI_INDEX), MediaType::OciIndex),
+            ("{'schemaVersion':2,'manifests':[<D>]}", None, MediaType::OciIndex),
+            ("{'schemaVersion':2,'manifests':null}", Some(OCI_INDEX), MediaType::OciIndex),
+            ("{'schemaVersion':2,'mediaType':'application/vnd.oci.image.index.v1+json'}", None, MediaType::OciIndex),
+            ("{'schemaVersion':2,'config':<I>,'layers':[<D>]}", None, MediaType::OciManifest),
+            ("{'config':<I>,'layers':null}", Some("application/json"), MediaType::OciManifest),
+            ("{'schemaVersion':2,'config':<I>,'layers':[]}", Some(DOCKER_MANIFEST), MediaType::DockerManifest),
+            (
+                "{'schemaVersion':2,'mediaType':'application/vnd.oci.image.manifest.v1+json','config':<I>,'layers':[],'annotations':null,'subject':<D>}",
+                Some("Application/vnd.oci.image.manifest.v1+json;charset=utf-8"),
+                MediaType::OciManifest,
+            ),
+        ] {
+            let content = Content::parse(json(body).as_bytes(), header).unwrap();
+            assert_eq!(content.media_type(), &expected, "{body}");
+            assert_eq!(matches!(content, Content::Index(_)), expected.is_index());
+        }
+    }
+
+    #[test]
+    fn contradictions_and_other_things_are_refused() {
+        use Code::{NotAnImage, ReplyMalformed, Schema1Unsupported};
+        let deep = "[".repeat(100_000);
+        for (body, header, code, message) in [
+            ("", None, ReplyMalformed, "the reply is empty"),
+            (" \n", Some(OCI_INDEX), ReplyMalformed, "the reply is empty"),
+            ("<!DOCTYPE html>", Some(OCI_INDEX), ReplyMalformed, "HTML"),
+            ("Not here", None, ReplyMalformed, "not JSON"),
+            ("{'manifests':[<D>", None, ReplyMalformed, "ends early"),
+            ("{'manifests':[<D>]} x", None, ReplyMalformed, "not JSON"),
+            ("[]", None, ReplyMalformed, "another shape"),
+            ("{}", None, ReplyMalformed, "neither"),
+            ("{'errors':[]}", Some("application/json"), ReplyMalformed, "neither"),
+            ("{'manifests':[<D>],'manifests':[]}", None, ReplyMalformed, "another shape"),
+            ("{'manifests':[{'digest':'sha256:00','size':1}]}", None, ReplyMalformed, "another shape"),
+            ("{'manifests':[<D>],'layers':[]}", None, ReplyMalformed, "both"),
+            ("{'manifests':[<D>],'config':<I>}", Some(OCI_INDEX), ReplyMalformed, "both"),
+            ("{'config':<I>,'layers':[]}", Some(OCI_INDEX), ReplyMalformed, "holds `config`"),
+            ("{'manifests':[<D>]}", Some(OCI_MANIFEST), ReplyMalformed, "has no `config`"),
+            ("{'layers':[]}", None, ReplyMalformed, "neither"),
+            ("{'schemaVersion':3,'manifests':[<D>]}", None, ReplyMalformed, "`schemaVersion` 3"),
+            (
+                "{'mediaType':'application/vnd.oci.image.manifest.v1+json','config':<I>,'layers':[]}",
+                Some(DOCKER_MANIFEST),
+                ReplyMalformed,
+                "its `Content-Type` says",
+            ),
+            ("{'mediaType':'application/vnd.oci.artifact.manifest.v1+json','blobs':[]}", None, NotAnImage, "artifact"),
+            ("{'schemaVersion':1,'fsLayers':[]}", None, Schema1Unsupported, "schema 1"),
+            ("{'fsLayers':[{'blobSum':'x'}]}", None, Schema1Unsupported, "schema 1"),
+            ("x", Some("application/vnd.docker.distribution.manifest.v1+prettyjws"), Schema1Unsupported, "schema 1"),
+            (&deep, None, ReplyMalformed, "the reply is"),
+        ] {
+            let error = Content::parse(json(body).as_bytes(), header).unwrap_err();
+            assert_eq!(error.code(), code, "{body}: {error}");
+            assert!(error.message().contains(message), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn images_leave_attestations_out_and_keep_nested_indexes() {
+        let attestation = format!(
+            "{{'mediaType':'{OCI_MANIFEST}','digest':'{DIGEST}','size':3,'platform':{{'os':'unknown','architecture':'unknown'}}}}"
+        );
+        let nested = format!("{{'mediaType':'{OCI_INDEX}','digest':'{DIGEST}','size':4}}");
+        let body = json(&format!("{{'schemaVersion':2,'manifests':[<D>,{attestation},{nested},<I>]}}"));
+        let Content::Index(index) = Content::parse(body.as_bytes(), None).unwrap() else {
+            panic!("an index is an index");
+        };
+        assert_eq!(index.manifests.len(), 4);
+        assert_eq!(index.images().map(|image| image.size).collect::<Vec<_>>(), [2, 4]);
+    }
+
+    #[test]
+    fn a_manifest_is_an_image_by_its_config() {
+        for (kind, expected) in [
+            ("application/vnd.oci.image.config.v1+json", true),
+            ("application/vnd.docker.container.image.v1+json", true),
+            ("application/vnd.oci.empty.v1+json", false),
+            ("application/vnd.cncf.helm.config.v1+json", false),
+            ("", false),
+        ] {
+            let body = json("{'config':<I>,'layers':[]}").replace("application/vnd.oci.image.config.v1+json", kind);
+            let Content::Image(manifest) = Content::parse(body.as_bytes(), None).unwrap() else {
+                panic!("a manifest is a manifest");
+            };
+            assert_eq!(manifest.is_image(), expected, "{kind}");
+        }
+    }
+}

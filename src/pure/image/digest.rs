@@ -1,0 +1,145 @@
+//! The hash that names content and cannot move.
+//!
+//! `sha256` is what is produced; `sha512` is understood where a registry uses it.
+//!
+//! Grammar: OCI image specification, descriptor, "Digests".
+
+use crate::error::{Code, Error};
+use crate::pure::text::hex;
+use crate::pure::text::show::quoted;
+use serde::{Serialize, Serializer};
+use sha2::{Digest as _, Sha256, Sha512};
+use std::fmt;
+
+/// An algorithm and the lower-case hexadecimal hash, such as `sha256:9f2c…`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(Box<str>);
+
+impl Digest {
+    /// Reads `sha256:` with 64 digits or `sha512:` with 128.
+    ///
+    /// # Errors
+    /// `reference-invalid` for anything else.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let why = match check(text) {
+            Ok(()) => return Ok(Self(text.into())),
+            Err(why) => why,
+        };
+        let error = Error::new(Code::ReferenceInvalid, format!("{} is not a digest: {why}", quoted(text)));
+        let fixed = text.trim().to_ascii_lowercase();
+        Err(match check(&fixed) {
+            Ok(()) => error.hint(format!("write `{fixed}`")),
+            Err(_) => error,
+        })
+    }
+
+    /// The sha256 digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(format!("sha256:{}", hex::encode(&Sha256::digest(bytes))).into())
+    }
+
+    /// Whether these bytes have this digest, by its own algorithm.
+    pub fn matches(&self, bytes: &[u8]) -> bool {
+        match self.algorithm() {
+            "sha512" => self.hex() == hex::encode(&Sha512::digest(bytes)),
+            _ => self.hex() == hex::encode(&Sha256::digest(bytes)),
+        }
+    }
+
+    /// The whole text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The algorithm, `sha256` or `sha512`.
+    pub fn algorithm(&self) -> &str {
+        &self.0[.."sha256".len()]
+    }
+
+    /// The hash without its algorithm.
+    pub fn hex(&self) -> &str {
+        &self.0["sha256:".len()..]
+    }
+
+    /// The algorithm and the first twelve digits, for sentences.
+    pub fn short(&self) -> &str {
+        &self.0[.."sha256:".len() + 12]
+    }
+}
+
+/// Says why a text is not a digest.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    let Some((algorithm, encoded)) = text.split_once(':') else {
+        return Err("it does not begin with `sha256:`".to_owned());
+    };
+    let length = match algorithm {
+        "sha256" => 64,
+        "sha512" => 128,
+        _ => return Err(format!("the algorithm {} is neither `sha256` nor `sha512`", quoted(algorithm))),
+    };
+    if !hex::is_lower(encoded) {
+        return Err("the hash holds other characters than `0-9a-f`".to_owned());
+    }
+    if encoded.len() != length {
+        return Err(format!("the hash has {} digits, `{algorithm}` has {length}", encoded.len()));
+    }
+    Ok(())
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const BRACES: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    const EMPTY_512: &str = "sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e";
+
+    #[test]
+    fn digests_are_computed_and_compared_by_their_algorithm() {
+        assert_eq!(Digest::of(b"").as_str(), EMPTY);
+        assert_eq!(Digest::of(b"{}").as_str(), BRACES);
+        assert!(Digest::parse(EMPTY).unwrap().matches(b""));
+        assert!(!Digest::parse(EMPTY).unwrap().matches(b"{}"));
+        assert!(Digest::parse(EMPTY_512).unwrap().matches(b""));
+        assert!(!Digest::parse(EMPTY_512).unwrap().matches(b"{}"));
+    }
+
+    #[test]
+    fn the_parts_of_a_digest_can_be_had() {
+        let digest = Digest::parse(EMPTY).unwrap();
+        assert_eq!((digest.algorithm(), digest.hex(), digest.short()), ("sha256", &EMPTY[7..], "sha256:e3b0c44298fc"));
+        assert_eq!(serde_json::to_string(&digest).unwrap(), format!("{EMPTY:?}"));
+    }
+
+    #[test]
+    fn other_texts_are_refused_with_the_reason() {
+        let upper = format!("sha256:{}", EMPTY[7..].to_uppercase());
+        for (text, why) in [
+            ("", "it does not begin with `sha256:`"),
+            ("latest", "it does not begin with `sha256:`"),
+            ("sha256:", "the hash has 0 digits, `sha256` has 64"),
+            ("sha256:abc", "the hash has 3 digits, `sha256` has 64"),
+            ("md5:00", "the algorithm `md5` is neither `sha256` nor `sha512`"),
+            (&upper, "the hash holds other characters than `0-9a-f`"),
+            (&EMPTY.replace("sha256", "sha512"), "the hash has 64 digits, `sha512` has 128"),
+            (&format!("{EMPTY}\n"), "the hash holds other characters than `0-9a-f`"),
+            ("sha256:é", "the hash holds other characters than `0-9a-f`"),
+        ] {
+            let error = Digest::parse(text).unwrap_err();
+            assert!(error.message().ends_with(why), "{text}: {error}");
+        }
+        assert_eq!(Digest::parse(&upper).unwrap_err().hint_text(), Some(&*format!("write `{EMPTY}`")));
+    }
+}

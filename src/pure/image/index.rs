@@ -1,0 +1,29 @@
+//! A list of manifests by platform.
+//!
+//! Read as part of [`super::content::Content`].
+
+use super::descriptor::Descriptor;
+use super::media_type::MediaType;
+use std::collections::BTreeMap;
+
+/// An index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// The media type it came with.
+    pub media_type: MediaType,
+    /// Everything it names, in its order.
+    pub manifests: Vec<Descriptor>,
+    /// The annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The manifest that this index is about.
+    pub subject: Option<Descriptor>,
+    /// What the artifact is, where it says so.
+    pub artifact_type: Option<String>,
+}
+
+impl Index {
+    /// The images, and further indexes, that it names; attestations and other artifacts are left out.
+    pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|descriptor| descriptor.may_be_image())
+    }
+}

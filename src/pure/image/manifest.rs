@@ -1,0 +1,35 @@
+//! One image, or another artifact: a config blob and layers.
+//!
+//! Read as part of [`super::content::Content`].
+
+use super::descriptor::Descriptor;
+use super::media_type::MediaType;
+use std::collections::BTreeMap;
+
+/// The media types of the config blob of a container image.
+pub(super) const IMAGE_CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+
+/// A manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// The media type it came with.
+    pub media_type: MediaType,
+    /// The config blob.
+    pub config: Descriptor,
+    /// The layers, lowest first.
+    pub layers: Vec<Descriptor>,
+    /// The annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The manifest that this one is about.
+    pub subject: Option<Descriptor>,
+    /// What the artifact is, where it says so.
+    pub artifact_type: Option<String>,
+}
+
+impl Manifest {
+    /// Whether it is a container image: the media type of its config blob says so.
+    pub fn is_image(&self) -> bool {
+        IMAGE_CONFIGS.iter().any(|kind| kind.eq_ignore_ascii_case(&self.config.media_type))
+    }
+}

@@ -1,0 +1,290 @@
+//! A repository with the tag or digest that picks one manifest in it.
+//!
+//! With both, the digest decides and the tag is for people.
+//!
+//! Grammar: `[host[:port]/]path[:tag][@digest]`, OCI distribution specification.
+
+use super::digest::{self, Digest};
+use super::repository::Repository;
+use super::tag::{self, Tag};
+use crate::error::{Code, Error};
+use crate::pure::text::show::quoted;
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// A repository, and the tag and digest that were named.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reference {
+    repository: Repository,
+    tag: Option<Tag>,
+    digest: Option<Digest>,
+}
+
+/// The tag or digest that decides.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Identifier {
+    /// A tag.
+    Tag(Tag),
+    /// A digest.
+    Digest(Digest),
+}
+
+impl Reference {
+    /// A reference from its parts.
+    pub fn new(repository: Repository, tag: Option<Tag>, digest: Option<Digest>) -> Self {
+        Self { repository, tag, digest }
+    }
+
+    /// Reads `[host[:port]/]path[:tag][@digest]`.
+    ///
+    /// # Errors
+    /// `reference-invalid`, with the character and its position; the hint has a spelling that works,
+    /// where trimming, lower case or leaving a scheme out is all it takes.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::read(text).map_err(|why| {
+            let fixed = corrected(text, |text| Self::read(text).is_ok());
+            invalid(text, "an image reference", &why, fixed.as_deref())
+        })
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let Parts { name, tag, digest } = split(text)?;
+        let repository = Repository::read(name)?;
+        let tag = tag.map(|tag| Tag::parse(tag).map_err(|_| why_no_tag(tag))).transpose()?;
+        let digest = digest.map(|digest| Digest::parse(digest).map_err(|_| why_no_digest(digest))).transpose()?;
+        Ok(Self { repository, tag, digest })
+    }
+
+    /// The repository.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The tag, where one was named.
+    pub fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
+    }
+
+    /// The digest, where one was named.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// The same, with the tag `latest` where neither tag nor digest was named.
+    #[must_use]
+    pub fn or_latest(mut self) -> Self {
+        if self.tag.is_none() && self.digest.is_none() {
+            self.tag = Some(Tag::latest());
+        }
+        self
+    }
+
+    /// What decides: the digest, else the tag, else nothing.
+    pub fn identifier(&self) -> Option<Identifier> {
+        let digest = self.digest.clone().map(Identifier::Digest);
+        digest.or_else(|| self.tag.clone().map(Identifier::Tag))
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Reference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Identifier {
+    /// The text as it stands in an address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Identifier::Tag(tag) => tag.fmt(f),
+            Identifier::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+/// The three parts of a reference, not yet checked.
+pub(super) struct Parts<'a> {
+    pub(super) name: &'a str,
+    pub(super) tag: Option<&'a str>,
+    pub(super) digest: Option<&'a str>,
+}
+
+/// Takes a reference apart.
+pub(super) fn split(text: &str) -> Result<Parts<'_>, String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if let Some((scheme, _)) = text.split_once("://") {
+        return Err(format!("it begins with {}", quoted(&format!("{scheme}://"))));
+    }
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (text, None),
+    };
+    let last = rest.rfind('/').map_or(0, |slash| slash + 1);
+    let (name, tag) = match rest[last..].rfind(':') {
+        Some(colon) => (&rest[..last + colon], Some(&rest[last + colon + 1..])),
+        None => (rest, None),
+    };
+    if name.is_empty() {
+        return Err("it names no repository".to_owned());
+    }
+    Ok(Parts { name, tag, digest })
+}
+
+fn why_no_tag(text: &str) -> String {
+    match tag::check(text) {
+        Err(_) if text.is_empty() => "no tag follows the `:`".to_owned(),
+        Err(why) => why,
+        Ok(()) => String::new(),
+    }
+}
+
+fn why_no_digest(text: &str) -> String {
+    match digest::check(text) {
+        Err(_) if text.is_empty() => "no digest follows the `@`".to_owned(),
+        Err(why) => format!("{} is not a digest: {why}", quoted(text)),
+        Ok(()) => String::new(),
+    }
+}
+
+/// Another spelling that is right, where small changes are all it takes.
+pub(super) fn corrected(text: &str, is_right: impl Fn(&str) -> bool) -> Option<String> {
+    let bare = text.trim();
+    let rest = bare.split_once("://").map_or(bare, |(_, rest)| rest).trim_end_matches('/');
+    // A host alone would be taken for a name on Docker Hub, and what a browser shows is no reference.
+    if rest.len() < bare.len() && (!rest.contains('/') || rest.starts_with("hub.docker.com/")) {
+        return None;
+    }
+    let bare = rest;
+    if is_right(bare) {
+        return Some(bare.to_owned());
+    }
+    let parts = split(bare).ok()?;
+    let mut lower = parts.name.to_ascii_lowercase();
+    if let Some(tag) = parts.tag {
+        lower = format!("{lower}:{tag}");
+    }
+    if let Some(digest) = parts.digest {
+        lower = format!("{lower}@{}", digest.to_ascii_lowercase());
+    }
+    is_right(&lower).then_some(lower)
+}
+
+/// The error for a text that is not what the noun says.
+pub(super) fn invalid(text: &str, noun: &str, why: &str, fixed: Option<&str>) -> Error {
+    // A password can stand before an `@`, so such a text is not repeated.
+    if text.split_once('@').is_some_and(|(_, after)| after.contains('/')) {
+        let message = format!("a text with user info is not {noun}");
+        let hint = "leave out what stands before the `@`, and set `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`";
+        return Error::new(Code::ReferenceInvalid, message).hint(hint);
+    }
+    let error = Error::new(Code::ReferenceInvalid, format!("{} is not {noun}: {why}", quoted(text)));
+    match fixed {
+        Some(fixed) => error.hint(format!("write `{fixed}`")),
+        None if text.contains('$') => error.hint("put the value in place of the `$…` before it is passed on"),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn references_are_read_and_printed_whole() {
+        for (text, expected) in [
+            ("nginx".to_owned(), "docker.io/library/nginx".to_owned()),
+            ("acme/app:1".to_owned(), "docker.io/acme/app:1".to_owned()),
+            ("localhost:5000".to_owned(), "docker.io/library/localhost:5000".to_owned()),
+            ("localhost:5000/app".to_owned(), "localhost:5000/app".to_owned()),
+            ("localhost:5000/app:Rc_1".to_owned(), "localhost:5000/app:Rc_1".to_owned()),
+            ("[::1]:5000/app:1".to_owned(), "[::1]:5000/app:1".to_owned()),
+            (format!("acme/app@sha256:{HEX}"), format!("docker.io/acme/app@sha256:{HEX}")),
+            (format!("reg.example:1/a/b:t@sha256:{HEX}"), format!("reg.example:1/a/b:t@sha256:{HEX}")),
+        ] {
+            assert_eq!(Reference::parse(&text).unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn the_digest_decides() {
+        for (text, expected, latest) in [
+            ("acme/app".to_owned(), None, Some("latest".to_owned())),
+            ("acme/app:1".to_owned(), Some("1".to_owned()), Some("1".to_owned())),
+            (format!("acme/app:1@sha256:{HEX}"), Some(format!("sha256:{HEX}")), Some(format!("sha256:{HEX}"))),
+        ] {
+            let reference = Reference::parse(&text).unwrap();
+            assert_eq!(reference.identifier().map(|identifier| identifier.to_string()), expected);
+            assert_eq!(reference.or_latest().identifier().map(|identifier| identifier.to_string()), latest);
+        }
+        assert_eq!(Reference::parse(&format!("a@sha256:{HEX}")).unwrap().or_latest().tag(), None);
+    }
+
+    #[test]
+    fn other_texts_are_refused_with_reason_and_a_spelling_that_works() {
+        let upper = format!("acme/app@sha256:{}", HEX.to_uppercase());
+        let lower = format!("write `acme/app@sha256:{HEX}`");
+        for (text, why, hint) in [
+            (
+                "acme/ServiceOne:1.2",
+                "upper-case `S` at position 6 of the repository",
+                Some("write `acme/serviceone:1.2`"),
+            ),
+            ("", "it is empty", None),
+            (":1", "it names no repository", None),
+            ("@sha256:00", "it names no repository", None),
+            ("acme/app:", "no tag follows the `:`", None),
+            ("acme/app@", "no digest follows the `@`", None),
+            ("acme/app:1.0+2", "character `+` at position 4 of the tag", None),
+            ("acme/app:1 ", "a space at position 2 of the tag", Some("write `acme/app:1`")),
+            ("acme/app:1\n", "character `\\n` at position 2 of the tag", Some("write `acme/app:1`")),
+            ("acme/app:\u{1b}[31m", "character `\\u{1b}` at position 1 of the tag", None),
+            ("acme/app:1;rm", "character `;` at position 2 of the tag", None),
+            ("docker://acme/App:1", "it begins with `docker://`", Some("write `acme/app:1`")),
+            ("https://hub.docker.com/r/acme/app", "it begins with `https://`", None),
+            ("acme/app@sha256:12", "`sha256:12` is not a digest: the hash has 2 digits, `sha256` has 64", None),
+            ("acme/app@latest", "`latest` is not a digest: it does not begin with `sha256:`", None),
+            (&upper, "the hash holds other characters than `0-9a-f`", Some(&lower)),
+            ("reg:x/app:1", "its host `reg:x`: a host with an optional port is wanted", None),
+            ("a:b:c", "character `:` at position 2 of the repository", None),
+            ("Ünicode", "character `Ü` at position 1 of the repository", None),
+        ] {
+            let error = Reference::parse(text).unwrap_err();
+            assert_eq!(error.code(), Code::ReferenceInvalid);
+            assert!(error.message().ends_with(why), "{text}: {error}");
+            assert_eq!(error.hint_text(), hint, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_left_in_place_is_pointed_at() {
+        let error = Reference::parse("acme/app:${BUILD}").unwrap_err();
+        assert!(error.message().ends_with("character `$` at position 1 of the tag"), "{error}");
+        assert!(error.hint_text().unwrap().contains("`$…`"));
+    }
+
+    #[test]
+    fn a_password_in_a_reference_is_not_repeated() {
+        for text in ["https://ci:hunter2@reg.example/app:1", "ci:hunter2@reg.example/app", "reg.example/ci:hunter2@x/y"]
+        {
+            let error = Reference::parse(text).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}
