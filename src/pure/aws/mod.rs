@@ -4,6 +4,7 @@
 //! credentials, requests to signed requests, and refusals to codes and hints.
 
 pub mod answer;
+pub mod ecr;
 pub mod fault;
 pub mod host;
 pub mod profile;

@@ -84,7 +84,7 @@ fn canonical_query(query: Option<&str>) -> String {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let again = |text: &str| percent::encode(&percent::decode(text));
+            let again = |text: &str| percent::encode(&percent::decode(text).unwrap_or_else(|| text.to_owned()));
             (again(name), again(value))
         })
         .collect();
