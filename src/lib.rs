@@ -1,7 +1,7 @@
 //! tagwright promotes container images and reads their labels.
 //!
 //! One straight line per command: arguments → request → look → plan → act → report → JSON.
-//! `cli` reads words, `command` holds the lines, `pure` decides, `io` meets the world.
+//! [`cli`] reads words, [`command`] holds the lines, [`pure`] decides, [`io`] meets the world.
 
 pub mod cli;
 pub mod command;
@@ -10,3 +10,96 @@ pub mod io;
 pub mod output;
 pub mod pure;
 pub mod secret;
+
+use cli::parse::{self, Parsed};
+use command::request::{Common, Invocation, Request};
+use command::session::Session;
+use error::{Code, Error};
+use io::world::World;
+use output::{Ending, Report, Style};
+use std::ffi::OsString;
+
+/// The largest request that is read from a file or from standard input.
+const REQUEST_LIMIT: u64 = 16 << 20;
+
+/// Runs one command. `terminal` says whether stdout is one.
+pub fn run(words: &[OsString], world: &World, terminal: bool) -> Ending {
+    let style = Style { indent: terminal, ..Style::default() };
+    match parse::parse(words) {
+        Ok(Parsed::Help(text)) => Ending { stdout: text, stderr: String::new(), exit: 0 },
+        Ok(Parsed::Version) => Ending { stdout: version(), stderr: String::new(), exit: 0 },
+        Ok(Parsed::Run(invocation)) => carry_out(world, &invocation, style),
+        Ok(Parsed::Call { stdin }) => call(world, stdin, terminal),
+        Err((command, error)) => output::ending(command, Err(error), &[], &[], style),
+    }
+}
+
+/// `call`: the same as the command line, from a JSON request, for programs.
+fn call(world: &World, stdin: bool, terminal: bool) -> Ending {
+    let style = Style { indent: terminal, ascii: true, silent: true, ..Style::default() };
+    let asked = request_text(world, stdin).map_err(|error| (None, error)).and_then(|text| cli::json::invocation(&text));
+    match asked {
+        Ok((invocation, words)) => {
+            world.log(&output::shell_words(&words));
+            carry_out(world, &invocation, style)
+        }
+        Err((command, error)) => output::ending(command.or(Some("call")), Err(error), &[], &[], style),
+    }
+}
+
+fn request_text(world: &World, stdin: bool) -> Result<String, Error> {
+    let unreadable = |place: &str, why: String| {
+        Error::new(Code::RequestInvalid, format!("the request in {place} cannot be read")).cause(why)
+    };
+    let (place, bytes) = if stdin {
+        let bytes = (world.stdin)(REQUEST_LIMIT).map_err(|error| unreadable("standard input", error.to_string()))?;
+        ("standard input".to_owned(), bytes)
+    } else {
+        let Some(text) = world.env("TAGWRIGHT_REQUEST") else {
+            return Err(Error::new(Code::MissingValue, "`call` has no request: TAGWRIGHT_REQUEST is not set")
+                .hint(r#"set it to JSON such as {"command":"labels","args":{"image":"acme/app:1"}}, or to `@FILE`, or write `call -`"#));
+        };
+        match text.strip_prefix('@') {
+            None => return Ok(text.to_owned()),
+            Some(path) => {
+                let read = world.read_file(std::path::Path::new(path), REQUEST_LIMIT);
+                (format!("`{path}`"), read.map_err(|error| unreadable(&format!("`{path}`"), error.to_string()))?)
+            }
+        }
+    };
+    String::from_utf8(bytes).map_err(|error| unreadable(&place, error.to_string()))
+}
+
+fn carry_out(world: &World, invocation: &Invocation, style: Style) -> Ending {
+    let Common { quiet, print, .. } = &invocation.common;
+    let style = Style { quiet: *quiet, print: print.as_deref(), ..style };
+    let command = Some(invocation.request.command());
+    match Session::new(world, &invocation.common) {
+        Err(error) => output::ending(command, Err(error), &[], &[], style),
+        Ok(session) => {
+            let outcome = dispatch(&session, &invocation.request);
+            let exchange = &session.client.exchange;
+            output::ending(command, outcome, &exchange.warnings(), &exchange.exchanges(), style)
+        }
+    }
+}
+
+fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
+    if let Some(registry) = request.registry() {
+        session.client.check(registry)?;
+    }
+    match request {
+        Request::Labels(request) => command::labels::run(session, request),
+        Request::Inspect(request) => command::inspect::run(session, request),
+        Request::FindTag(request) => command::find_tag::run(session, request),
+        Request::Tags(request) => command::tags::run(session, request),
+        Request::NextVersion(request) => command::next_version::run(session, request),
+        Request::Promote(request) => command::promote::run(session, request),
+        Request::Auth(request) => command::auth::run(session, request),
+    }
+}
+
+fn version() -> String {
+    let commit = option_env!("TAGWRIGHT_COMMIT").unwrap_or("unknown");
+    format!("tagwright {} ({commit})\n", env!("CARGO_PKG_VERSION"))
+}

@@ -46,6 +46,19 @@ pub enum Request {
 }
 
 impl Request {
+    /// The registry that the positional names, if there is one.
+    pub fn registry(&self) -> Option<&Registry> {
+        match self {
+            Request::Labels(labels) => Some(labels.reference.repository().registry()),
+            Request::Inspect(inspect) => Some(inspect.reference.repository().registry()),
+            Request::FindTag(find) => Some(find.repository.registry()),
+            Request::Tags(tags) => Some(tags.repository.registry()),
+            Request::NextVersion(next) => next.repository.as_ref().map(Repository::registry),
+            Request::Promote(promote) => Some(promote.source.repository().registry()),
+            Request::Auth(auth) => Some(&auth.registry),
+        }
+    }
+
     /// The command's name as it is typed.
     pub fn command(&self) -> &'static str {
         match self {

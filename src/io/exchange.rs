@@ -13,9 +13,11 @@ use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::retry::{self, Verdict};
 use crate::pure::http::url::Scheme;
 use crate::pure::http::{redact, redirect};
+use crate::pure::text::instant;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 
 /// How many exchanges an error shows.
 const REMEMBERED: usize = 20;
@@ -116,20 +118,22 @@ impl<'w> Exchange<'w> {
             (a, b) => a.or(b),
         };
         let mut request = request.clone();
-        let mut hop = 0;
+        let mut trail = vec![request.url.clone()];
         loop {
             let response = self.repeat(wanted, &request, limit, until)?;
             self.note_warnings(&request, &response);
-            match redirect::follow(&request, &response, hop).map_err(|error| error.during(format!("cannot {wanted}")))? {
+            let next = redirect::follow(&request, response.status, &response.headers, &trail)
+                .map_err(|error| error.restate(format!("cannot {wanted}: the redirect leads where it must not")))?;
+            match next {
                 Some(next) => request = next,
                 None => return Ok(response),
             }
-            hop += 1;
+            trail.push(request.url.clone());
         }
     }
 
     fn repeat(&self, wanted: &str, request: &Request, limit: u64, until: Option<Instant>) -> Result<Response, Error> {
-        let mut attempt = 0;
+        let mut attempt = 1;
         loop {
             let limits =
                 Limits { connect: Duration::from_secs(5), idle: Duration::from_secs(30), until, body: limit };
@@ -137,7 +141,7 @@ impl<'w> Exchange<'w> {
             let outcome = self.http.send(request, &limits);
             self.note(request, &outcome, begun, attempt);
             let (retries, now) = (self.settings.retries, self.world.now());
-            match retry::decide(attempt, retries, request.method, outcome.as_ref(), now, self.world.random()) {
+            match retry::decide(attempt, retries, request, outcome.as_ref(), now, jitter(now)) {
                 Verdict::Again(wait) if self.fits(wait, until) => self.world.sleep(wait),
                 Verdict::Again(_) | Verdict::Keep => return self.settle(wanted, request, outcome, until),
             }
@@ -159,8 +163,7 @@ impl<'w> Exchange<'w> {
                 let now = self.world.now();
                 match retry::retry_after(&response.headers, now) {
                     Some(wait) if matches!(response.status, 429 | 503) && !self.fits(wait, until) => {
-                        let at = (now + wait).replace_nanosecond(0).unwrap_or(now);
-                        let at = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+                        let at = instant::rfc3339(now + wait);
                         let error = refusal::error(Subject::Service, wanted, request, &response);
                         Err(error.with_code(Code::RateLimited).hint(format!(
                             "run it again after {at}, in {} s; the limit of this run is {} s",
@@ -198,7 +201,7 @@ impl<'w> Exchange<'w> {
             Ok(response) => response.status.to_string(),
             Err(fault) => fault.to_string(),
         };
-        let again = if attempt == 0 { String::new() } else { format!(", attempt {}", attempt + 1) };
+        let again = if attempt == 1 { String::new() } else { format!(", attempt {attempt}") };
         let line = format!("{} {}: {end}, {took} ms{again}", request.method.as_str(), redact::url(&request.url));
         if self.settings.verbose {
             self.world.log(&line);
@@ -217,6 +220,11 @@ impl<'w> Exchange<'w> {
             self.warn("registry-warning", format!("`{}` says: {}", request.url.authority(), redact::text(text)));
         }
     }
+}
+
+/// Enough chance to keep two runs from coming back at the same moment.
+fn jitter(now: OffsetDateTime) -> u64 {
+    u64::from(now.nanosecond()).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }
 
 /// A lock whose holder cannot have left a half-done change behind, poisoned or not.

@@ -123,13 +123,12 @@ impl Fault {
         match self {
             Fault::Timeout { .. } => Code::Timeout,
             Fault::TooLarge { .. } => Code::SizeExceeded,
-            Fault::Malformed { .. } => Code::ReplyMalformed,
+            Fault::Malformed { .. } | Fault::Truncated { .. } => Code::ReplyMalformed,
             Fault::Config { .. } => Code::ConfigMalformed,
             Fault::Resolve { .. }
             | Fault::Connect { .. }
             | Fault::Tls { .. }
             | Fault::Reset { .. }
-            | Fault::Truncated { .. }
             | Fault::Proxy { .. } => Code::Unreachable,
         }
     }

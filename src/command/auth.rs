@@ -1,0 +1,83 @@
+//! `auth`: which credential answers a registry, where it comes from, and what it is granted.
+
+use super::request::Auth;
+use super::session::Session;
+use crate::error::Error;
+use crate::io::client;
+use crate::io::registry;
+use crate::output::Report;
+use crate::pure::auth::scope::{Action, Scope, ScopeSet};
+use crate::pure::text::instant;
+use serde::Serialize;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    registry: String,
+    identity: Option<String>,
+    source: Option<String>,
+    challenge: &'static str,
+    granted: Vec<String>,
+    expires_at: Option<String>,
+    tried: Vec<Tried>,
+}
+
+#[derive(Serialize)]
+struct Tried {
+    source: String,
+    said: String,
+}
+
+/// Logs in and says as whom.
+///
+/// # Errors
+/// `credential-missing`, `unauthenticated`, `token-expired`, `realm-refused`, and those of the keychain.
+pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
+    let push = request.actions.contains(&Action::Push);
+    let scopes = match &request.repository {
+        Some(repository) => client::scopes(repository, if push { Action::Push } else { Action::Pull }),
+        None => ScopeSet::default(),
+    };
+    let granted = session.client.grant(&request.registry, request.repository.as_ref(), &scopes)?;
+    let rights = match (&granted.token, &request.repository) {
+        (Some(token), _) if token.granted().is_some() => token.granted().unwrap_or_default(),
+        // An opaque token, Basic or no challenge: only asking tells, and only reading can be tried without writing.
+        (_, Some(repository)) => match registry::list_tags(&session.client, repository, Action::Pull) {
+            Ok(_) => vec![Scope::new(repository.path(), vec![Action::Pull]).to_string()],
+            Err(error) => {
+                session.client.exchange.warn("not-granted", format!("reading was tried and refused: {}", error.message()));
+                Vec::new()
+            }
+        },
+        (_, None) => Vec::new(),
+    };
+    if push && !rights.iter().any(|right| right.contains("push") || right.ends_with('*')) {
+        let sentence = match granted.token.as_ref().and_then(|token| token.granted()) {
+            Some(_) => "the token does not grant push",
+            None => "whether push is granted shows only when something is pushed",
+        };
+        session.client.exchange.warn("push-unknown", sentence);
+    }
+    let found = granted.found.as_deref();
+    let registry = request.registry.to_string();
+    let sentence = match found {
+        Some(found) => format!(
+            "`{registry}` answers to {} ({})",
+            found.identity.as_deref().map_or("anybody".to_owned(), |identity| format!("`{identity}`")),
+            found.source
+        ),
+        None => format!("`{registry}` asks for no credential"),
+    };
+    let answer = Answer {
+        registry,
+        identity: found.and_then(|found| found.identity.clone()),
+        source: found.map(|found| found.source.clone()),
+        challenge: granted.challenge,
+        granted: rights,
+        expires_at: granted.token.as_ref().map(|token| instant::rfc3339(token.expires_at)),
+        tried: found
+            .map(|found| found.tried.iter().map(|t| Tried { source: t.source.clone(), said: t.said.clone() }).collect())
+            .unwrap_or_default(),
+    };
+    Report::new(&answer, sentence)
+}

@@ -1,0 +1,137 @@
+//! `inspect`: what a reference is, with every other tag that is the same.
+
+use super::listing::{self, Listing};
+use super::platforms::{self, Found};
+use super::request::Inspect;
+use super::session::Session;
+use super::side_by_side::{self, both};
+use crate::error::Error;
+use crate::io::registry;
+use crate::output::Report;
+use crate::pure::auth::scope::Action;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::repository::Repository;
+use crate::pure::image::tag::Tag;
+use crate::pure::version::pick;
+use crate::pure::version::scheme::TagFormat;
+use serde::Serialize;
+
+/// How many tags are looked at one by one where the list has no digests.
+const LOOKED_AT: usize = 64;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    reference: String,
+    digest: Digest,
+    media_type: String,
+    version: Option<String>,
+    aliases: Vec<String>,
+    platforms: Vec<OfPlatform>,
+    created: Option<String>,
+    size: u64,
+}
+
+#[derive(Serialize)]
+struct OfPlatform {
+    platform: String,
+    digest: Digest,
+}
+
+/// Reads the image and looks for its other tags.
+///
+/// # Errors
+/// Those of reading; a tag list that cannot be had only warns.
+pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
+    let reference = &request.reference;
+    let repository = reference.repository();
+    let (listing, found) = both(
+        || listing::all(session, repository, Action::Pull),
+        || platforms::read(session, reference, None),
+    );
+    let found = found?;
+    let format = TagFormat::default();
+    let mut aliases = match listing {
+        Ok(listing) => aliases(session, repository, &listing, &found.digest)?,
+        Err(error) => {
+            session.client.exchange.warn("aliases-unknown", format!("other tags are not known: {}", error.message()));
+            Vec::new()
+        }
+    };
+    let own = reference.tag().filter(|_| reference.digest().is_none());
+    aliases.retain(|tag| Some(tag.as_str()) != own.map(Tag::as_str));
+    let version = own
+        .and_then(|tag| format.read(tag.as_str()))
+        .or_else(|| aliases.iter().find_map(|alias| format.read(alias)))
+        .map(|tag| tag.text);
+    let (created, size) = (created(&found), size(&found));
+    let platforms = found
+        .images
+        .into_iter()
+        .map(|image| OfPlatform { platform: image.platform.to_string(), digest: image.digest })
+        .collect::<Vec<_>>();
+    let sentence = format!(
+        "`{reference}` is {}, {}, {:.1} MB",
+        version.as_deref().unwrap_or("no version"),
+        platforms.iter().map(|one| one.platform.as_str()).collect::<Vec<_>>().join(" "),
+        size as f64 / 1e6
+    );
+    let answer = Answer {
+        reference: reference.to_string(),
+        digest: found.digest,
+        media_type: found.media_type,
+        version,
+        aliases,
+        platforms,
+        created,
+        size,
+    };
+    Report::new(&answer, sentence)
+}
+
+/// Every other tag with the same digest, versions newest first, then the rest by name.
+fn aliases(session: &Session, repository: &Repository, listing: &Listing, digest: &Digest) -> Result<Vec<String>, Error> {
+    let ordered = pick::order(&listing.tags, &TagFormat::default());
+    let unknown: Vec<Tag> = ordered
+        .iter()
+        .filter(|listed| listed.digest.is_none())
+        .filter_map(|listed| Tag::parse(&listed.name).ok())
+        .collect();
+    // Names such as `latest` come after all versions and are what people ask about, so both ends are looked at.
+    let asked: Vec<Tag> = if unknown.len() <= LOOKED_AT {
+        unknown.clone()
+    } else {
+        let half = LOOKED_AT / 2;
+        unknown[..half].iter().chain(&unknown[unknown.len() - half..]).cloned().collect()
+    };
+    if asked.len() < unknown.len() {
+        let sentence = format!("only {} of {} tags were looked at for the same digest", asked.len(), unknown.len());
+        session.client.exchange.warn("aliases-partial", sentence);
+    }
+    let heads = side_by_side::map(&asked, |tag| registry::head_manifest(&session.client, repository, tag, Action::Pull))?;
+    let same = |name: &str, known: Option<&Digest>| {
+        known == Some(digest)
+            || asked.iter().zip(&heads).any(|(tag, head)| tag.as_str() == name && head.as_ref() == Some(digest))
+    };
+    Ok(ordered.iter().filter(|l| same(&l.name, l.digest.as_ref())).map(|l| l.name.clone()).collect())
+}
+
+/// When the image was built; of several platforms, the last one.
+fn created(found: &Found) -> Option<String> {
+    found.images.iter().filter_map(|image| image.config.created.clone()).max()
+}
+
+/// All bytes that a mirror of it would hold: manifests, config blobs and layers, each once.
+fn size(found: &Found) -> u64 {
+    let mut seen = std::collections::HashSet::new();
+    let mut size = found.index_size;
+    for image in &found.images {
+        size += image.manifest_size;
+        for blob in std::iter::once(&image.manifest.config).chain(&image.manifest.layers) {
+            if seen.insert(&blob.digest) {
+                size = size.saturating_add(blob.size);
+            }
+        }
+    }
+    size
+}

@@ -1,0 +1,62 @@
+//! `next-version`: the next version from the date, the build number and what the registry holds.
+
+use super::listing;
+use super::request::NextVersion;
+use super::session::Session;
+use crate::error::{Code, Error};
+use crate::output::Report;
+use crate::pure::auth::scope::Action;
+use crate::pure::version::calver;
+use crate::pure::version::scheme::Version;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Answer {
+    version: String,
+    previous: Option<String>,
+    reason: &'static str,
+    week: u8,
+    year: i32,
+    build: u64,
+}
+
+/// Reads the versions there are, and counts on.
+///
+/// # Errors
+/// `version-not-increasing`, and those of the tag list; a repository that is not there yet has no versions.
+pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
+    let existing = match &request.repository {
+        None => None,
+        Some(repository) => match listing::all(session, repository, Action::Pull) {
+            Ok(listing) => Some(
+                listing.tags.iter().filter_map(|listed| request.format.read(&listed.name)).map(|tag| tag.version).collect(),
+            ),
+            // The first build of a repository finds nothing there, and that is proven.
+            Err(error) if error.code() == Code::RepositoryUnknown => {
+                let sentence = format!("there is no repository `{repository}` yet, so there is no earlier version");
+                session.client.exchange.warn("repository-unknown", sentence);
+                Some(Vec::<Version>::new())
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let moment = request.at.unwrap_or_else(|| session.client.exchange.world.now());
+    let next = calver::next(calver::week_of(moment), &request.build, existing.as_deref(), request.on_conflict)
+        .map_err(|error| match &request.repository {
+            Some(repository) => error.about(&repository.to_string()),
+            None => error,
+        })?;
+    let sentence = match &next.previous {
+        Some(previous) => format!("the next version after {previous} is {}", next.version),
+        None => format!("the version is {}", next.version),
+    };
+    let answer = Answer {
+        version: next.version.to_string(),
+        previous: next.previous.as_ref().map(ToString::to_string),
+        reason: next.reason.as_str(),
+        week: next.week,
+        year: next.year,
+        build: next.build,
+    };
+    Report::new(&answer, sentence)
+}

@@ -1,0 +1,63 @@
+//! `tags`: every tag of a repository, versions newest first.
+
+use super::listing;
+use super::request::{Sort, Tags};
+use super::session::Session;
+use crate::error::Error;
+use crate::output::Report;
+use crate::pure::auth::scope::Action;
+use crate::pure::image::digest::Digest;
+use crate::pure::version::pick::{self, Listed};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Answer {
+    repository: String,
+    tags: Vec<Shown>,
+    scanned: usize,
+    via: &'static str,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    tag: String,
+    version: Option<String>,
+    digest: Option<Digest>,
+    updated: Option<String>,
+}
+
+/// Lists, filters, orders.
+///
+/// # Errors
+/// Those of the tag list.
+pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
+    let listing = listing::all(session, &request.repository, Action::Pull)?;
+    let fits = |listed: &&Listed| request.matching.as_ref().is_none_or(|glob| glob.matches(&listed.name));
+    let chosen: Vec<Listed> = listing.tags.iter().filter(fits).cloned().collect();
+    let mut ordered: Vec<&Listed> = pick::order(&chosen, &request.format);
+    match request.sort {
+        Sort::Version => {}
+        Sort::Name => ordered.sort_by(|a, b| a.name.cmp(&b.name)),
+        // Times are RFC 3339 in UTC, so their order as text is their order in time.
+        Sort::Updated => ordered.sort_by(|a, b| b.updated.cmp(&a.updated)),
+    }
+    if request.sort == Sort::Updated && !ordered.is_empty() && ordered.iter().all(|listed| listed.updated.is_none()) {
+        let sentence = "this tag list does not say when tags were updated, so they are in version order";
+        session.client.exchange.warn("updated-unknown", sentence);
+    }
+    let count = ordered.len();
+    ordered.truncate(request.limit.unwrap_or(usize::MAX));
+    let shown = |listed: &Listed| Shown {
+        version: request.format.read(&listed.name).map(|tag| tag.text),
+        tag: listed.name.clone(),
+        digest: listed.digest.clone(),
+        updated: listed.updated.clone(),
+    };
+    let repository = request.repository.to_string();
+    let sentence = match ordered.len() {
+        n if n < count => format!("`{repository}`: the first {n} of {count} tags"),
+        n => format!("`{repository}` has {n} {}", if n == 1 { "tag" } else { "tags" }),
+    };
+    let tags = ordered.into_iter().map(shown).collect();
+    Report::new(&Answer { repository, tags, scanned: listing.scanned, via: listing.via.as_str() }, sentence)
+}

@@ -1,0 +1,95 @@
+//! What a caller owns and shows to a registry or its token server.
+//!
+//! Where it was found is the keychain's business; how it is shown is decided in [`super::flow`].
+
+use crate::secret::Secret;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// A credential for one registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// None.
+    Anonymous,
+    /// User name and password, or an access token in the password's place.
+    Password {
+        /// Who.
+        username: String,
+        /// With what.
+        password: Secret,
+    },
+    /// A refresh token that a token server once lent; it is sent to the realm alone.
+    IdentityToken {
+        /// Whose, where it is known.
+        username: Option<String>,
+        /// The token.
+        token: Secret,
+    },
+    /// A token that goes to the registry as it is.
+    RegistryToken(Secret),
+}
+
+impl Credential {
+    /// The value of an `Authorization` header, for user name and password.
+    pub fn basic_header(&self) -> Option<Secret> {
+        match self {
+            Credential::Password { username, password } => {
+                let pair = STANDARD.encode(format!("{username}:{}", password.reveal()));
+                Some(Secret::new(format!("Basic {pair}")))
+            }
+            _ => None,
+        }
+    }
+
+    /// Who it belongs to, where that is known.
+    pub fn identity(&self) -> Option<&str> {
+        match self {
+            Credential::Password { username, .. } => Some(username),
+            Credential::IdentityToken { username, .. } => username.as_deref(),
+            Credential::Anonymous | Credential::RegistryToken(_) => None,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self, Credential::Anonymous)
+    }
+
+    /// What kind it is, for people.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Credential::Anonymous => "no credential",
+            Credential::Password { .. } => "user name and password",
+            Credential::IdentityToken { .. } => "an identity token",
+            Credential::RegistryToken(_) => "a registry token",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_password_makes_a_basic_header() {
+        let password = Credential::Password { username: "Aladdin".to_owned(), password: Secret::new("open sesame") };
+        assert_eq!(password.basic_header().unwrap().reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        for other in [
+            Credential::Anonymous,
+            Credential::IdentityToken { username: Some("a".to_owned()), token: Secret::new("t") },
+            Credential::RegistryToken(Secret::new("t")),
+        ] {
+            assert_eq!(other.basic_header(), None);
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let token = Credential::IdentityToken { username: None, token: Secret::new("hunter2") };
+        let password = Credential::Password { username: "u".to_owned(), password: Secret::new("hunter2") };
+        assert!(
+            !format!("{token:?}{password:?}{:?}", Credential::RegistryToken(Secret::new("hunter2")))
+                .contains("hunter2")
+        );
+    }
+}

@@ -1,0 +1,567 @@
+//! Given what a registry answered, which credential goes where next.
+//!
+//! A registry may name any address as the realm of its tokens, and the credential goes there, so the
+//! realm is looked at before anything is sent. Names are not resolved for this; the text decides.
+//! Sending, repeating and keeping tokens is left to the exchange.
+//!
+//! Rules: the token authentication and OAuth 2 documentation of the distribution project.
+
+use super::challenge::{Challenge, Scheme};
+use super::credential::Credential;
+use super::scope::{Scope, ScopeSet};
+use crate::error::{Code, Error};
+use crate::pure::http::message::{Method, Request, Response};
+use crate::pure::http::url::{Place, Scheme as UrlScheme, Url, place};
+use crate::pure::image::registry::Registry;
+use crate::pure::text::percent;
+use crate::secret::Secret;
+use serde_json::Value;
+use std::net::Ipv4Addr;
+
+/// The name this program gives to token servers.
+const CLIENT: &str = "tagwright";
+
+/// What answers a challenge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The value of the `Authorization` header for the request itself.
+    Header(Secret),
+    /// A token has to be fetched first.
+    Token(TokenRequest),
+}
+
+/// A token to be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// Whom to ask.
+    pub realm: Url,
+    /// Whom the token is for.
+    pub service: Option<String>,
+    /// What it must allow, the demanded one first; texts, because a registry may demand what is not known here.
+    pub scopes: Vec<String>,
+    /// On what grounds.
+    pub grant: Grant,
+}
+
+/// On what grounds a token is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Everybody may have it.
+    Anonymous,
+    /// User name and password.
+    Password {
+        /// Who.
+        username: String,
+        /// With what.
+        password: Secret,
+    },
+    /// An identity token.
+    Refresh(Secret),
+}
+
+/// The challenge of a registry that is known without asking, which saves the request that would be refused.
+pub fn known(registry: &Registry) -> Option<Challenge> {
+    registry.is_docker_hub().then(|| Challenge {
+        scheme: Scheme::Bearer,
+        realm: Some("https://auth.docker.io/token".to_owned()),
+        service: Some("registry.docker.io".to_owned()),
+        scope: None,
+        error: None,
+    })
+}
+
+/// Decides how a challenge is answered: a token where one can be fetched, else user name and password.
+///
+/// # Errors
+/// `realm-refused` for a realm that a credential must not go to, `credential-missing` where the
+/// registry wants a credential of a kind that there is not, `unauthenticated` where it names no
+/// challenge that is spoken here.
+pub fn answer(
+    registry: &Url,
+    challenges: &[Challenge],
+    wanted: &ScopeSet,
+    credential: &Credential,
+) -> Result<Answer, Error> {
+    let host = registry.authority();
+    if let Some(bearer) = challenges.iter().find(|c| is_usable_bearer(c)) {
+        let grant = match credential {
+            Credential::RegistryToken(token) => {
+                return Ok(Answer::Header(Secret::new(format!("Bearer {}", token.reveal()))));
+            }
+            Credential::Anonymous => Grant::Anonymous,
+            Credential::Password { username, password } => {
+                Grant::Password { username: username.clone(), password: password.clone() }
+            }
+            Credential::IdentityToken { token, .. } => Grant::Refresh(token.clone()),
+        };
+        let realm = realm(registry, bearer.realm.as_deref().unwrap_or_default())?;
+        let scopes = scopes(bearer.scope.as_deref(), wanted);
+        let service = bearer.service.clone().filter(|service| !service.is_empty());
+        return Ok(Answer::Token(TokenRequest { realm, service, scopes, grant }));
+    }
+    if challenges.iter().any(|c| c.scheme == Scheme::Basic) {
+        return match credential.basic_header() {
+            Some(header) => Ok(Answer::Header(header)),
+            None if credential.is_anonymous() => {
+                Err(Error::new(Code::CredentialMissing, format!("`{host}` asked for a credential and none was found"))
+                    .hint("set `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`"))
+            }
+            None => Err(Error::new(
+                Code::CredentialMissing,
+                format!("`{host}` asked for a user name and a password, and what was found is {}", credential.kind()),
+            )
+            .hint("set `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`")),
+        };
+    }
+    let refused = format!("`{host}` refused the request and named no way to log in that tagwright knows");
+    let error = Error::new(Code::Unauthenticated, refused);
+    Err(match challenges.iter().map(|c| c.scheme.to_string()).collect::<Vec<_>>() {
+        none if none.is_empty() => error.cause("the answer was 401 without a `WWW-Authenticate` challenge"),
+        named if challenges.iter().any(|c| c.scheme == Scheme::Bearer) => {
+            error.cause(format!("it asked for {}, and the challenge names no realm", named.join(", ")))
+        }
+        named => error.cause(format!("it asked for {}", named.join(", "))),
+    })
+}
+
+fn is_usable_bearer(challenge: &Challenge) -> bool {
+    challenge.scheme == Scheme::Bearer && challenge.realm.as_deref().is_some_and(|realm| !realm.trim().is_empty())
+}
+
+/// Reads the realm and refuses one that a credential must not be sent to.
+fn realm(registry: &Url, text: &str) -> Result<Url, Error> {
+    let host = registry.authority();
+    let refused = |named: &str, why: &str| {
+        Error::new(Code::RealmRefused, format!("`{host}` sends callers to {named} for tokens, and {why}"))
+            .hint("check that the registry's name is right, and that nobody answers in its place")
+    };
+    let url = Url::parse(text.trim()).map_err(|error| {
+        refused("an address that cannot be used", "no credential goes there").cause(error.message())
+    })?;
+    let named = format!("`{}`", url.origin());
+    if url.scheme() == UrlScheme::Http && registry.scheme() == UrlScheme::Https {
+        return Err(refused(&named, "that is plain HTTP while the registry itself is spoken to over TLS"));
+    }
+    if is_odd_number(url.host()) {
+        return Err(refused(&named, "that is a number which some resolvers read as an address"));
+    }
+    let at_home = matches!(place(registry.host()), Place::Private | Place::Loopback);
+    match place(url.host().trim_end_matches('.')) {
+        Place::LinkLocal => Err(refused(&named, "that is a link-local address, where metadata services live")),
+        Place::Loopback if !at_home => Err(refused(&named, "that is a loopback address while the registry is not")),
+        Place::Private if !at_home => Err(refused(&named, "that is a private address while the registry is not")),
+        _ => Ok(url),
+    }
+}
+
+/// Whether a host is a number in one of the spellings that only a resolver takes for an address.
+///
+/// `127.1`, `2130706433` and `0x7f000001` all reach this machine, and no real name ends in a number.
+fn is_odd_number(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
+    let decimal = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
+    (hex || decimal) && host.parse::<Ipv4Addr>().is_err()
+}
+
+/// The demanded scopes first, joined with what is wanted: some servers look at the first one only.
+fn scopes(demanded: Option<&str>, wanted: &ScopeSet) -> Vec<String> {
+    let mut scopes: Vec<String> = Vec::new();
+    let mut push = |text: String| {
+        if !scopes.contains(&text) {
+            scopes.push(text);
+        }
+    };
+    let mut joined: Vec<&str> = Vec::new();
+    for text in demanded.unwrap_or_default().split_ascii_whitespace() {
+        let known = Scope::parse(text);
+        let same = known.as_ref().and_then(|k| wanted.iter().find(|scope| scope.repository == k.repository));
+        match (known, same) {
+            (Some(mut scope), Some(same)) => {
+                scope.actions.extend(&same.actions);
+                joined.push(&same.repository);
+                push(scope.to_string());
+            }
+            _ => push(text.to_owned()),
+        }
+    }
+    for scope in wanted.iter().filter(|scope| !scope.actions.is_empty() && !joined.contains(&scope.repository.as_str()))
+    {
+        push(scope.to_string());
+    }
+    scopes
+}
+
+impl TokenRequest {
+    /// The request to send first.
+    ///
+    /// A password goes as Basic with `GET`, which every token server understands; an identity token
+    /// can only go in a form.
+    pub fn request(&self) -> Request {
+        match &self.grant {
+            Grant::Anonymous => self.get(None),
+            Grant::Password { username, password } => {
+                let credential = Credential::Password { username: username.clone(), password: password.clone() };
+                let request = self.get(Some(username));
+                match credential.basic_header() {
+                    Some(header) => request.header("Authorization", header.reveal()),
+                    None => request,
+                }
+            }
+            Grant::Refresh(token) => self.post(&[("grant_type", "refresh_token"), ("refresh_token", token.reveal())]),
+        }
+    }
+
+    /// The other form of the request, where the server answered the first one with 404 or 405 and there is another.
+    ///
+    /// Meant to be asked once, with the answer to [`TokenRequest::request`].
+    pub fn fallback(&self, response: &Response) -> Option<Request> {
+        match &self.grant {
+            Grant::Password { username, password } if matches!(response.status, 404 | 405) => {
+                Some(self.post(&[("grant_type", "password"), ("username", username), ("password", password.reveal())]))
+            }
+            _ => None,
+        }
+    }
+
+    /// What a token that was lent for this request may be kept under, within one registry.
+    pub fn scope_key(&self) -> String {
+        self.scopes.join(" ")
+    }
+
+    /// Why the token server lent no token: its status and words as an error.
+    pub fn refusal(&self, response: &Response) -> Error {
+        let realm = self.realm.origin();
+        let said = error_text(&response.body).map(|text| self.without_secret(text));
+        let (code, what) = match (response.status, &self.grant) {
+            (429, _) => (Code::RateLimited, "asks to come back later"),
+            (408 | 499 | 500..=599, _) => (Code::RegistryUnavailable, "cannot answer now"),
+            (401 | 400, Grant::Refresh(_)) => (Code::Unauthenticated, "did not accept the identity token"),
+            (401 | 400, Grant::Password { .. }) => (Code::Unauthenticated, "did not accept the credential"),
+            (401 | 400, Grant::Anonymous) => (Code::Unauthenticated, "lends no token without a credential"),
+            (403, _) => (Code::Denied, "refused to lend a token"),
+            (404 | 405, Grant::Refresh(_)) => (Code::Unauthenticated, "does not take identity tokens"),
+            _ => (Code::ReplyMalformed, "gave an answer that is no token"),
+        };
+        let error = Error::new(code, format!("the token server `{realm}` {what}"));
+        match said {
+            Some(said) => error.cause(format!("{}; the token server said: {said:?}", response.status)),
+            None => error.cause(format!("the answer was {}", response.status)),
+        }
+    }
+
+    /// A server may repeat what it was sent; what it was sent must not be shown.
+    fn without_secret(&self, text: String) -> String {
+        match &self.grant {
+            Grant::Password { password: secret, .. } | Grant::Refresh(secret) if !secret.is_empty() => {
+                text.replace(secret.reveal(), "…").replace(&percent::encode(secret.reveal()), "…")
+            }
+            _ => text,
+        }
+    }
+
+    fn get(&self, account: Option<&str>) -> Request {
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        pairs.extend(self.service.as_deref().map(|service| ("service", service)));
+        pairs.extend(self.scopes.iter().map(|scope| ("scope", scope.as_str())));
+        pairs.extend(account.map(|account| ("account", account)));
+        pairs.push(("client_id", CLIENT));
+        let mut query = self.realm.query().map(str::to_owned).unwrap_or_default();
+        if !query.is_empty() && !query.ends_with('&') {
+            query.push('&');
+        }
+        query.push_str(&form(&pairs));
+        Request::new(Method::Get, self.realm.clone().with_query(query)).header("Accept", "application/json")
+    }
+
+    fn post(&self, grant: &[(&str, &str)]) -> Request {
+        let scope = self.scopes.join(" ");
+        let mut pairs = grant.to_vec();
+        pairs.extend(self.service.as_deref().map(|service| ("service", service)));
+        pairs.push(("client_id", CLIENT));
+        if !scope.is_empty() {
+            pairs.push(("scope", &scope));
+        }
+        Request::new(Method::Post, self.realm.clone())
+            .header("Accept", "application/json")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(form(&pairs).into_bytes())
+    }
+}
+
+fn form(pairs: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", percent::encode(value))).collect();
+    pairs.join("&")
+}
+
+/// The words of a token server, whichever of the usual forms they have; at most 300 characters.
+fn error_text(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let first = body.get("errors").and_then(|errors| errors.get(0));
+    let text = first
+        .and_then(|error| error.get("message"))
+        .or_else(|| body.get("error_description"))
+        .or_else(|| body.get("details"))
+        .or_else(|| body.get("detail"))
+        .or_else(|| body.get("message"))
+        .or_else(|| body.get("error"))?;
+    let text: String = text.as_str()?.chars().take(300).collect();
+    if text.trim().is_empty() { None } else { Some(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::challenge;
+    use super::*;
+    use crate::pure::http::message::Headers;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    fn password() -> Credential {
+        Credential::Password { username: "ada".to_owned(), password: Secret::new("p&ss wörd") }
+    }
+
+    fn identity() -> Credential {
+        Credential::IdentityToken { username: None, token: Secret::new("id+tok/en=") }
+    }
+
+    fn pull() -> ScopeSet {
+        Scope::pull("acme/app").into()
+    }
+
+    fn ask(registry: &str, header: &str, wanted: &ScopeSet, credential: &Credential) -> Result<Answer, Error> {
+        answer(&url(registry), &challenge::parse(&[header]), wanted, credential)
+    }
+
+    fn token(registry: &str, header: &str, wanted: &ScopeSet, credential: &Credential) -> TokenRequest {
+        match ask(registry, header, wanted, credential) {
+            Ok(Answer::Token(request)) => request,
+            other => panic!("{header}: {other:?}"),
+        }
+    }
+
+    /// Writes a request in one line: method, address, authorization, body.
+    fn show(request: &Request) -> String {
+        let body = request.body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned());
+        let authorization = request.headers.get("Authorization").unwrap_or("-");
+        format!("{} {} {authorization} {}", request.method.as_str(), request.url, body.unwrap_or("-".to_owned()))
+    }
+
+    fn status(status: u16, body: &str) -> Response {
+        Response { status, headers: Headers::new(), body: body.as_bytes().to_vec() }
+    }
+
+    const BEARER: &str =
+        r#"Bearer realm="https://auth.example/token",service="reg.example",scope="repository:acme/app:pull""#;
+
+    #[test]
+    fn each_credential_is_shown_in_its_own_way() {
+        let both = format!(r#"Basic realm="x", {BEARER}"#);
+        for (header, credential, expected) in [
+            (
+                BEARER,
+                Credential::Anonymous,
+                "GET https://auth.example/token?service=reg.example&scope=repository%3Aacme%2Fapp%3Apull&client_id=tagwright - -",
+            ),
+            (
+                &both,
+                password(),
+                "GET https://auth.example/token?service=reg.example&scope=repository%3Aacme%2Fapp%3Apull&account=ada&client_id=tagwright Basic YWRhOnAmc3Mgd8O2cmQ= -",
+            ),
+            (
+                BEARER,
+                identity(),
+                "POST https://auth.example/token - grant_type=refresh_token&refresh_token=id%2Btok%2Fen%3D&service=reg.example&client_id=tagwright&scope=repository%3Aacme%2Fapp%3Apull",
+            ),
+        ] {
+            assert_eq!(show(&token("https://reg.example/v2/", header, &pull(), &credential).request()), expected);
+        }
+        for (header, credential, expected) in [
+            (r#"Basic realm="x""#, password(), "Basic YWRhOnAmc3Mgd8O2cmQ="),
+            (r#"Bearer service="no realm", Basic realm="x""#, password(), "Basic YWRhOnAmc3Mgd8O2cmQ="),
+            (
+                r#"Negotiate, BASIC realm="https://e/",service="ecr.amazonaws.com""#,
+                password(),
+                "Basic YWRhOnAmc3Mgd8O2cmQ=",
+            ),
+            (BEARER, Credential::RegistryToken(Secret::new("tok")), "Bearer tok"),
+        ] {
+            let answer = ask("https://reg.example/", header, &pull(), &credential).unwrap();
+            assert_eq!(answer, Answer::Header(Secret::new(expected)), "{header}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_answered_is_said() {
+        let registry_token = Credential::RegistryToken(Secret::new("hunter2"));
+        for (header, credential, code) in [
+            (r#"Basic realm="x""#, Credential::Anonymous, Code::CredentialMissing),
+            (r#"Basic realm="x""#, identity(), Code::CredentialMissing),
+            (r#"Basic realm="x""#, registry_token, Code::CredentialMissing),
+            ("", password(), Code::Unauthenticated),
+            ("Negotiate", password(), Code::Unauthenticated),
+            ("Bearer", password(), Code::Unauthenticated),
+            (r#"Bearer realm="""#, password(), Code::Unauthenticated),
+            (r#"Bearer realm="/token""#, password(), Code::RealmRefused),
+            (r#"Bearer realm="ftp://a/""#, password(), Code::RealmRefused),
+            (r#"Bearer realm="https://u:hunter2@a/", Basic realm="x""#, password(), Code::RealmRefused),
+        ] {
+            let error = ask("https://reg.example/", header, &pull(), &credential).unwrap_err();
+            assert_eq!(error.code(), code, "{header}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_realm_is_no_way_into_a_private_network() {
+        for (registry, realm, fits) in [
+            ("https://reg.example/", "https://auth.other.example/token", true),
+            ("https://reg.example/", "http://reg.example/token", false),
+            ("http://reg.example/", "http://reg.example/token", true),
+            ("http://reg.example/", "https://auth.example/token", true),
+            ("https://reg.example/", "https://localhost/token", false),
+            ("https://reg.example/", "https://localhost./token", false),
+            ("https://reg.example/", "https://127.0.0.1:5001/token", false),
+            ("https://reg.example/", "https://[::1]/token", false),
+            ("https://reg.example/", "https://[::ffff:10.0.0.1]/token", false),
+            ("https://reg.example/", "https://10.0.0.7/token", false),
+            ("https://reg.example/", "https://192.168.1.1/token", false),
+            ("https://reg.example/", "https://127.1/token", false),
+            ("https://reg.example/", "https://2130706433/token", false),
+            ("https://reg.example/", "https://0x7f000001/token", false),
+            ("https://reg.example/", "https://169.254.169.254/latest", false),
+            ("https://8.8.8.8/", "https://10.0.0.7/token", false),
+            ("https://8.8.8.8/", "https://9.9.9.9/token", true),
+            ("http://localhost:5000/", "http://127.0.0.1:5001/token", true),
+            ("http://localhost:5000/", "http://10.0.0.7/token", true),
+            ("http://127.0.0.1:5000/", "https://auth.example/token", true),
+            ("https://10.0.0.8/", "https://10.0.0.7/token", true),
+            ("https://10.0.0.8/", "http://10.0.0.7/token", false),
+            ("http://localhost:5000/", "http://169.254.169.254/token", false),
+            ("https://10.0.0.8/", "https://[fe80::1]/token", false),
+            ("https://10.0.0.8/", "https://[fd00:ec2::23]/token", false),
+        ] {
+            for credential in [Credential::Anonymous, password()] {
+                let answer = ask(registry, &format!(r#"Bearer realm="{realm}""#), &pull(), &credential);
+                match answer {
+                    Ok(_) => assert!(fits, "{registry} {realm}"),
+                    Err(error) => assert!(!fits && error.code() == Code::RealmRefused, "{registry} {realm}: {error}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_demanded_scope_goes_first_and_holds_what_is_wanted() {
+        let mount: ScopeSet = [Scope::push("into"), Scope::pull("from")].into_iter().collect();
+        for (demanded, wanted, expected) in [
+            ("", &pull(), "repository:acme/app:pull"),
+            ("repository:acme/app:pull", &Scope::push("acme/app").into(), "repository:acme/app:pull,push"),
+            ("repository:acme/app:push,pull", &pull(), "repository:acme/app:pull,push"),
+            ("repository:from:pull", &mount, "repository:from:pull repository:into:pull,push"),
+            ("aws", &pull(), "aws repository:acme/app:pull"),
+            ("repository:acme/app:*", &pull(), "repository:acme/app:* repository:acme/app:pull"),
+            (
+                "registry:catalog:* repository:other:pull",
+                &pull(),
+                "registry:catalog:* repository:other:pull repository:acme/app:pull",
+            ),
+            ("aws aws", &ScopeSet::new(), "aws"),
+            ("", &ScopeSet::new(), ""),
+        ] {
+            let header = format!(r#"Bearer realm="https://auth.example/t",scope="{demanded}""#);
+            let request = token("https://reg.example/", &header, wanted, &Credential::Anonymous);
+            assert_eq!(request.scope_key(), expected, "{demanded}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_forms_are_built_from_what_there_is() {
+        let none = ScopeSet::new();
+        for (header, wanted, credential, expected) in [
+            (r#"Bearer realm="https://a/t""#, &none, Credential::Anonymous, "GET https://a/t?client_id=tagwright - -"),
+            (
+                r#"Bearer realm="https://a/t?x=1",service="a b""#,
+                &none,
+                Credential::Anonymous,
+                "GET https://a/t?x=1&service=a%20b&client_id=tagwright - -",
+            ),
+            (
+                r#"Bearer realm="https://a/t?x=1",service="""#,
+                &none,
+                identity(),
+                "POST https://a/t?x=1 - grant_type=refresh_token&refresh_token=id%2Btok%2Fen%3D&client_id=tagwright",
+            ),
+        ] {
+            assert_eq!(show(&token("https://reg.example/", header, wanted, &credential).request()), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_password_has_a_second_form() {
+        let request = token("https://reg.example/", BEARER, &pull(), &password());
+        for wanted in [404, 405] {
+            let second = request.fallback(&status(wanted, "")).unwrap();
+            assert_eq!(
+                show(&second),
+                "POST https://auth.example/token - grant_type=password&username=ada&password=p%26ss%20w%C3%B6rd&service=reg.example&client_id=tagwright&scope=repository%3Aacme%2Fapp%3Apull"
+            );
+        }
+        for other in [200, 400, 401, 403, 429, 500] {
+            assert_eq!(request.fallback(&status(other, "")).map(|r| show(&r)), None);
+        }
+        for credential in [Credential::Anonymous, identity()] {
+            let request = token("https://reg.example/", BEARER, &pull(), &credential);
+            assert_eq!(request.fallback(&status(404, "")).map(|r| show(&r)), None);
+        }
+    }
+
+    #[test]
+    fn refusals_carry_the_servers_words_and_no_secret() {
+        let echo = r#"{"details":"bad pair ada:p&ss wörd or p%26ss%20w%C3%B6rd"}"#;
+        for (code, credential, answer, cause) in [
+            (
+                Code::Unauthenticated,
+                password(),
+                status(401, echo),
+                "401; the token server said: \"bad pair ada:… or …\"",
+            ),
+            (
+                Code::Unauthenticated,
+                identity(),
+                status(400, r#"{"error":"invalid_grant","error_description":"expired"}"#),
+                "400; the token server said: \"expired\"",
+            ),
+            (Code::Unauthenticated, identity(), status(405, ""), "the answer was 405"),
+            (Code::Unauthenticated, Credential::Anonymous, status(401, "<html>"), "the answer was 401"),
+            (
+                Code::Denied,
+                password(),
+                status(403, r#"{"errors":[{"code":"DENIED","message":"not\nyou"}]}"#),
+                "403; the token server said: \"not\\nyou\"",
+            ),
+            (Code::RateLimited, password(), status(429, ""), "the answer was 429"),
+            (Code::RegistryUnavailable, password(), status(503, "[]"), "the answer was 503"),
+            (Code::ReplyMalformed, password(), status(302, ""), "the answer was 302"),
+        ] {
+            let error = token("https://reg.example/", BEARER, &pull(), &credential).refusal(&answer);
+            assert_eq!((error.code(), error.causes()), (code, &[cause.to_owned()][..]));
+            assert!(!format!("{error:?}").contains("p&ss"), "{error}");
+        }
+    }
+
+    #[test]
+    fn docker_hub_is_known_without_asking() {
+        let challenge = known(&Registry::docker_hub()).unwrap();
+        let answer = answer(&url("https://registry-1.docker.io/"), &[challenge], &pull(), &Credential::Anonymous);
+        let Ok(Answer::Token(request)) = answer else { panic!("{answer:?}") };
+        assert_eq!(
+            show(&request.request()),
+            "GET https://auth.docker.io/token?service=registry.docker.io&scope=repository%3Aacme%2Fapp%3Apull&client_id=tagwright - -"
+        );
+        assert_eq!(known(&Registry::parse("reg.example").unwrap()), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! Pages of tags as Docker Hub's web API lists them.
+//!
+//! The API is documented loosely and answers more loosely still, so all but the names is optional,
+//! and what cannot be read is left out. Walking the pages, and when to stop, is left to `io::hub`.
+//!
+//! Form: Docker Hub API, `/v2/namespaces/{namespace}/repositories/{repository}/tags`.
+
+use crate::error::{Code, Error};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::url::Url;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::repository::Repository;
+use crate::pure::text::percent;
+use crate::pure::version::pick::Listed;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The largest page that the API serves.
+const PAGE_SIZE: u32 = 100;
+/// How much of somebody else's words is shown.
+const WORDS: usize = 500;
+
+/// One page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// How many tags there are on all pages, where it is said.
+    pub count: Option<u64>,
+    /// The address of the next page, as it came; [`next_url`] checks it.
+    pub next: Option<String>,
+    /// The tags.
+    pub tags: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct WirePage {
+    count: Option<Value>,
+    next: Option<String>,
+    results: Option<Vec<WireTag>>,
+}
+
+#[derive(Deserialize)]
+struct WireTag {
+    name: String,
+    digest: Option<Value>,
+    last_updated: Option<Value>,
+    tag_last_pushed: Option<Value>,
+}
+
+/// The request for the first page; the filter is a part of the name, and a hint that the API may ignore.
+pub fn first(api: &Url, repository: &Repository, name_filter: Option<&str>) -> Request {
+    let (namespace, name) = repository.path().split_once('/').unwrap_or(("library", repository.path()));
+    let path = format!("/v2/namespaces/{}/repositories/{}/tags", percent::encode(namespace), percent::encode(name));
+    let mut query = format!("page=1&page_size={PAGE_SIZE}");
+    if let Some(part) = name_filter {
+        query.push_str("&name=");
+        query.push_str(&percent::encode(part));
+    }
+    Request::new(Method::Get, route(api, &path).with_query(query)).header("Accept", "application/json")
+}
+
+/// The address of a route, below whatever path the API's address has.
+pub(super) fn route(api: &Url, path: &str) -> Url {
+    Url::new(api.origin().clone(), format!("{}{path}", api.path().trim_end_matches('/')), None)
+}
+
+impl Page {
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// `reply-malformed` where it is not a page of named tags.
+    pub fn parse(body: &[u8]) -> Result<Self, Error> {
+        let bad = |why: String| Error::new(Code::ReplyMalformed, format!("the tag page of Docker Hub's web API {why}"));
+        let page: WirePage = serde_json::from_slice(body).map_err(|error| bad(format!("cannot be read: {error}")))?;
+        let Some(results) = page.results else { return Err(bad("has no `results`".to_owned())) };
+        let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
+        let tags = results.into_iter().map(|tag| Listed {
+            digest: text(tag.digest).and_then(|digest| Digest::parse(&digest).ok()),
+            updated: text(tag.last_updated).or_else(|| text(tag.tag_last_pushed)),
+            name: tag.name,
+        });
+        Ok(Self {
+            count: page.count.as_ref().and_then(Value::as_u64),
+            next: page.next.filter(|next| !next.is_empty()),
+            tags: tags.collect(),
+        })
+    }
+}
+
+/// Reads the address of the next page, which must have scheme, host and port of the API itself.
+///
+/// # Errors
+/// `reply-malformed` for any other: the token of this API goes nowhere else.
+pub fn next_url(api: &Url, next: &str) -> Result<Url, Error> {
+    let bad = |why: String| Error::new(Code::ReplyMalformed, format!("Docker Hub's web API names a next page {why}"));
+    let url = api.join(next).map_err(|error| bad("that is no address".to_owned()).cause(error.message()))?;
+    let (expected, found) = (api.origin(), url.origin());
+    if expected == found { Ok(url) } else { Err(bad(format!("at `{found}`, which is not `{expected}`"))) }
+}
+
+/// The words of an error reply, whichever of the usual forms they have; empty where there are none.
+pub fn error_text(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let words = match serde_json::from_str::<Value>(&text) {
+        Ok(Value::String(words)) => words,
+        Ok(reply) => ["detail", "message", "text", "error"]
+            .into_iter()
+            .find_map(|key| reply.get(key).and_then(Value::as_str).filter(|words| !words.trim().is_empty()))
+            .map(str::to_owned)
+            .unwrap_or_else(|| reply.get("fields").map(Value::to_string).unwrap_or_default()),
+        Err(_) if text.trim_start().starts_with('<') => title(&text).unwrap_or("a web page").to_owned(),
+        Err(_) => text.into_owned(),
+    };
+    let words = words.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ").chars().take(WORDS).collect()
+}
+
+fn title(html: &str) -> Option<&str> {
+    let lower = html.to_ascii_lowercase();
+    let start = lower.find("<title>")? + "<title>".len();
+    let end = start + lower[start..].find("</title>")?;
+    Some(html[start..end].trim()).filter(|title| !title.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_first_page_is_asked_for_by_namespace_and_name() {
+        for (api, repository, filter, expected) in [
+            (
+                "https://hub.docker.com",
+                "acme/app",
+                None,
+                "https://hub.docker.com/v2/namespaces/acme/repositories/app/tags?page=1&page_size=100",
+            ),
+            (
+                "http://127.0.0.1:5001/",
+                "library/app",
+                Some(".103&x"),
+                "http://127.0.0.1:5001/v2/namespaces/library/repositories/app/tags?page=1&page_size=100&name=.103%26x",
+            ),
+            (
+                "https://mirror.example/hub/",
+                "acme/app",
+                None,
+                "https://mirror.example/hub/v2/namespaces/acme/repositories/app/tags?page=1&page_size=100",
+            ),
+        ] {
+            let repository = Repository::parse(repository).unwrap();
+            assert_eq!(first(&url(api), &repository, filter).url.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn pages_are_read_leniently() {
+        let digest = format!("sha256:{}", "9f".repeat(32));
+        let body = format!(
+            r#"{{"count":214,"next":"https://hub.docker.com/v2/x?page=2","previous":null,"results":[
+                {{"name":"2017.2.1929","full_size":31415926,"last_updated":"2017-01-10T21:06:53.506400Z","digest":"{digest}",
+                  "media_type":"m","tag_status":"active","v2":true,"images":[{{"architecture":"amd64","digest":"sha256:1"}}]}},
+                {{"name":"old","last_updated":null,"tag_last_pushed":"2016-01-01T00:00:00Z","images":{{"architecture":"amd64"}}}},
+                {{"name":"odd","digest":"sha256:short","last_updated":7}}]}}"#
+        );
+        let listed = |name: &str, digest: Option<&str>, updated: Option<&str>| Listed {
+            name: name.to_owned(),
+            digest: digest.map(|digest| Digest::parse(digest).unwrap()),
+            updated: updated.map(str::to_owned),
+        };
+        let expected = Page {
+            count: Some(214),
+            next: Some("https://hub.docker.com/v2/x?page=2".to_owned()),
+            tags: vec![
+                listed("2017.2.1929", Some(&digest), Some("2017-01-10T21:06:53.506400Z")),
+                listed("old", None, Some("2016-01-01T00:00:00Z")),
+                listed("odd", None, None),
+            ],
+        };
+        assert_eq!(Page::parse(body.as_bytes()).unwrap(), expected);
+        let empty = Page { count: None, next: None, tags: vec![] };
+        for body in [r#"{"results":[]}"#, r#"{"count":null,"next":null,"results":[]}"#, r#"{"next":"","results":[]}"#] {
+            assert_eq!(Page::parse(body.as_bytes()).unwrap(), empty, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_page_is_malformed() {
+        for body in [
+            "",
+            "[]",
+            "{}",
+            "<html>",
+            r#"{"results":null}"#,
+            r#"{"results":[{"digest":"x"}]}"#,
+            r#"{"next":7,"results":[]}"#,
+        ] {
+            assert_eq!(Page::parse(body.as_bytes()).unwrap_err().code(), Code::ReplyMalformed, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_stays_with_the_api() {
+        for (api, next, expected) in [
+            (
+                "https://hub.docker.com",
+                "https://hub.docker.com/v2/a?page=2",
+                Some("https://hub.docker.com/v2/a?page=2"),
+            ),
+            ("https://hub.docker.com", "https://HUB.docker.com:443/v2/a", Some("https://hub.docker.com/v2/a")),
+            ("https://hub.docker.com", "/v2/a?page=2", Some("https://hub.docker.com/v2/a?page=2")),
+            ("http://127.0.0.1:81", "http://127.0.0.1:81/v2/a", Some("http://127.0.0.1:81/v2/a")),
+            ("https://hub.docker.com", "http://hub.docker.com/v2/a", None),
+            ("https://hub.docker.com", "https://hub.docker.com:8443/v2/a", None),
+            ("https://hub.docker.com", "https://evil.example/v2/a", None),
+            ("https://hub.docker.com", "//evil.example/v2/a", None),
+            ("https://hub.docker.com", "https://hub.docker.com@evil.example/", None),
+            ("https://hub.docker.com", "javascript:alert(1)://x", None),
+        ] {
+            let found = next_url(&url(api), next).ok().map(|url| url.to_string());
+            assert_eq!(found.as_deref(), expected, "{next}");
+        }
+    }
+
+    #[test]
+    fn error_words_are_found_in_every_form() {
+        for (body, expected) in [
+            (r#"{"detail":"no\nsuch"}"#, "no such"),
+            (
+                r#"{"message":"token issued from personal access token","errinfo":{}}"#,
+                "token issued from personal access token",
+            ),
+            (r#"{"errinfo":{},"detail":"","message":"m"}"#, "m"),
+            (r#"{"fields":{"page":["bad"]},"text":"bad page"}"#, "bad page"),
+            (r#"{"fields":{"page":["bad"]}}"#, r#"{"page":["bad"]}"#),
+            ("Too Many Requests\r\n", "Too Many Requests"),
+            ("<html><head><TITLE> 502 Bad Gateway </TITLE></head></html>", "502 Bad Gateway"),
+            ("<html>İ<title>x", "a web page"),
+            ("\"said\"", "said"),
+            ("{}", ""),
+            ("", ""),
+        ] {
+            assert_eq!(error_text(body.as_bytes()), expected, "{body}");
+        }
+        assert_eq!(error_text("ä ".repeat(1000).as_bytes()).chars().count(), 500);
+        assert_eq!(error_text(b"\xff\x1b[31mred"), "\u{fffd} [31mred");
+    }
+}
