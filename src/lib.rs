@@ -30,20 +30,27 @@ pub fn run(words: &[OsString], world: &World, terminal: bool) -> Ending {
         Ok(Parsed::Version) => Ending { stdout: version(), stderr: String::new(), exit: 0 },
         Ok(Parsed::Run(invocation)) => carry_out(world, &invocation, style),
         Ok(Parsed::Call { stdin }) => call(world, stdin, terminal),
-        Err((command, error)) => output::ending(command, Err(error), &[], &[], style),
+        Err(misuse) => {
+            let style = Style { print: misuse.print.then_some(""), ..style };
+            output::ending(misuse.command, Err(misuse.error), &[], &[], style)
+        }
     }
 }
 
 /// `call`: the same as the command line, from a JSON request, for programs.
 fn call(world: &World, stdin: bool, terminal: bool) -> Ending {
     let style = Style { indent: terminal, ascii: true, silent: true, ..Style::default() };
-    let asked = request_text(world, stdin).map_err(|error| (None, error)).and_then(|text| cli::json::invocation(&text));
-    match asked {
+    let ended = |command, error| output::ending(command, Err(error), &[], &[], style);
+    let text = match request_text(world, stdin) {
+        Ok(text) => text,
+        Err(error) => return ended(Some("call"), error),
+    };
+    match cli::json::invocation(&text) {
         Ok((invocation, words)) => {
             world.log(&output::shell_words(&words));
             carry_out(world, &invocation, style)
         }
-        Err((command, error)) => output::ending(command.or(Some("call")), Err(error), &[], &[], style),
+        Err(misuse) => ended(misuse.command.or(Some("call")), misuse.error),
     }
 }
 

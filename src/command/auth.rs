@@ -36,14 +36,14 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
     let push = request.actions.contains(&Action::Push);
     let scopes = match &request.repository {
         Some(repository) => client::scopes(repository, if push { Action::Push } else { Action::Pull }),
-        None => ScopeSet::default(),
+        None => ScopeSet::new(),
     };
     let granted = session.client.grant(&request.registry, request.repository.as_ref(), &scopes)?;
     let rights = match (&granted.token, &request.repository) {
         (Some(token), _) if token.granted().is_some() => token.granted().unwrap_or_default(),
         // An opaque token, Basic or no challenge: only asking tells, and only reading can be tried without writing.
         (_, Some(repository)) => match registry::list_tags(&session.client, repository, Action::Pull) {
-            Ok(_) => vec![Scope::new(repository.path(), vec![Action::Pull]).to_string()],
+            Ok(_) => vec![Scope::pull(repository.path()).to_string()],
             Err(error) => {
                 session.client.exchange.warn("not-granted", format!("reading was tried and refused: {}", error.message()));
                 Vec::new()

@@ -15,8 +15,8 @@ struct Answer {
     version: String,
     previous: Option<String>,
     reason: &'static str,
-    week: u8,
-    year: i32,
+    week: u64,
+    year: u64,
     build: u64,
 }
 
@@ -41,7 +41,7 @@ pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
         },
     };
     let moment = request.at.unwrap_or_else(|| session.client.exchange.world.now());
-    let next = calver::next(calver::week_of(moment), &request.build, existing.as_deref(), request.on_conflict)
+    let next = calver::next(calver::week_of(moment), request.build, existing.as_deref(), request.on_conflict)
         .map_err(|error| match &request.repository {
             Some(repository) => error.about(&repository.to_string()),
             None => error,

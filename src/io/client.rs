@@ -10,7 +10,7 @@ use crate::pure::auth::challenge::{self, Challenge};
 use crate::pure::auth::credential::Credential;
 use crate::pure::auth::flow::{self, Answer, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
-use crate::pure::auth::token::{self, Token};
+use crate::pure::auth::token::Token;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Said, Subject};
 use crate::pure::http::url::{Origin, Url};
@@ -109,7 +109,7 @@ impl<'w> Client<'w> {
                     sent = self.answer(registry, &standing, &challenges, &scopes, sent.as_ref())?;
                     answered = true;
                 }
-                401 | 403 => return Err(self.refused(registry, &standing, action, wanted, &request, &response)),
+                401 | 403 => return Err(self.refused(registry, &standing, (action, &scopes), wanted, &request, &response)),
                 _ => return Ok(response),
             }
         }
@@ -137,7 +137,7 @@ impl<'w> Client<'w> {
         if basic {
             let response = self.exchange.send(&wanted, &authorized(&request, header.as_ref()), TOKEN_LIMIT)?;
             if !response.is_success() {
-                return Err(self.refused(registry, &standing, Action::Pull, &wanted, &request, &response));
+                return Err(self.refused(registry, &standing, (Action::Pull, scopes), &wanted, &request, &response));
             }
         }
         let standing = lock(&standing);
@@ -251,24 +251,27 @@ impl<'w> Client<'w> {
             response = self.exchange.send(&what, &request, TOKEN_LIMIT)?;
         }
         if response.is_success() {
-            return token::parse(&response.body, self.exchange.world.now()).map_err(|error| error.during(format!("cannot {what}")));
+            return Token::parse(&response.body, &self.exchange.world.now()).map_err(|error| error.during(format!("cannot {what}")));
         }
-        let said = Said::read(&response);
-        let (host, line) = (request.url.authority(), refusal::cause(&request, &response, &said));
-        let error = match (response.status, &found.credential) {
-            (400 | 401 | 403, Credential::Anonymous) => credential_missing(registry, found),
-            (400 | 401 | 403, credential) => {
-                let expired = said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
-                let code = if expired { Code::TokenExpired } else { Code::Unauthenticated };
-                Error::new(code, format!("`{host}` did not accept the credential of {} for `{registry}`", found.source))
-                    .hint(match credential {
-                        Credential::IdentityToken { .. } => "log in again: the identity token may have run out",
-                        _ => "check user name and password; where two-factor login is on, use an access token as password",
-                    })
+        let error = wanted.refusal(&response).http(refusal::refusal(&request, &response, &Said::default()));
+        if error.code() != Code::Unauthenticated && error.code() != Code::Denied {
+            return Err(error.during(format!("cannot {what}")));
+        }
+        let words = error.causes().join(" ").to_ascii_lowercase();
+        Err(match &found.credential {
+            Credential::Anonymous => {
+                let missing = credential_missing(registry, found);
+                error.with_code(missing.code()).restate(missing.message()).detail("tried", tried(found)).hint(LOG_IN)
             }
-            _ => return Err(refusal::error(Subject::Service, &what, &request, &response)),
-        };
-        Err(error.cause(line).http(refusal::refusal(&request, &response, &said)))
+            Credential::IdentityToken { .. } => error
+                .with_code(if words.contains("expired") { Code::TokenExpired } else { Code::Unauthenticated })
+                .during(format!("with the identity token of {}", found.source))
+                .hint("log in again with the tool that wrote it; identity tokens run out"),
+            _ => error
+                .with_code(if words.contains("expired") { Code::TokenExpired } else { Code::Unauthenticated })
+                .during(format!("with the credential of {}", found.source))
+                .hint("check user name and password; where two-factor login is on, use an access token as the password"),
+        })
     }
 
     /// Why an answered request was refused all the same.
@@ -276,45 +279,62 @@ impl<'w> Client<'w> {
         &self,
         registry: &Registry,
         standing: &Mutex<Standing>,
-        action: Action,
+        (action, scopes): (Action, &ScopeSet),
         wanted: &str,
         request: &Request,
         response: &Response,
     ) -> Error {
         let standing = lock(standing);
         let error = refusal::error(Subject::Service, wanted, request, response);
-        let said = Said::read(response);
         let Some(found) = &standing.found else {
             return error;
         };
-        if found.credential == Credential::Anonymous {
+        if found.credential.is_anonymous() {
             let missing = credential_missing(registry, found);
-            return error.with_code(Code::CredentialMissing).restate(missing.message()).hint(missing.hint_text().unwrap_or_default()).detail("tried", tried(found));
-        }
-        let lacking = standing.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"))
-            || standing.tokens.values().filter_map(Token::granted).any(|granted| !granted.iter().any(|a| a == action.as_str() || a == "*"));
-        let identity = found.identity.as_deref().unwrap_or("the holder of the token");
-        if response.status == 403 || lacking || said.has(&["DENIED"]) {
             return error
-                .with_code(Code::Denied)
-                .restate(format!("`{}` refused to {wanted} as `{identity}`", request.url.authority()))
-                .hint(format!("give `{identity}` the right to {} there, or use another credential; the repository may also not exist", action.as_str()));
+                .with_code(Code::CredentialMissing)
+                .restate(missing.message())
+                .hint(LOG_IN)
+                .detail("tried", tried(found));
         }
-        let expired = standing.tokens.values().any(|token| token.expires_at <= self.exchange.world.now());
+        let said = Said::read(response);
+        let host = request.url.authority();
+        let identity = found.identity.as_deref().unwrap_or("the holder of the token");
+        let token = standing.tokens.values().next();
+        let withheld = token.and_then(Token::granted).map(|granted| scopes.missing(&granted)).filter(|missing| !missing.is_empty());
+        let insufficient = standing.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"));
+        if response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"]) {
+            let error = error.with_code(Code::Denied).restate(format!("`{host}` refused to {wanted} as `{identity}`"));
+            let error = match withheld {
+                Some(missing) => error.cause(format!("the token was lent without `{missing}`")),
+                None => error,
+            };
+            return error.hint(format!(
+                "give `{identity}` the right to {} there, or use another credential; a repository that does not exist may look the same",
+                action.as_str()
+            ));
+        }
+        let expired = token.is_some_and(|token| token.expires_at <= self.exchange.world.now())
+            || said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
         error
             .with_code(if expired { Code::TokenExpired } else { Code::Unauthenticated })
-            .restate(format!("`{}` did not accept the credential of {} to {wanted}", request.url.authority(), found.source))
-            .hint("check the credential; a registry may answer the same for a repository that does not exist")
+            .restate(format!("`{host}` did not accept the credential of {} to {wanted}", found.source))
+            .hint("check the credential; a repository that does not exist may look the same")
     }
 }
 
+/// The way out where a credential is wanted.
+const LOG_IN: &str =
+    "set REGISTRY_USERNAME and REGISTRY_PASSWORD, or log in so that Docker's `config.json` holds the credential";
+
 /// The scopes of one repository for reading or for writing.
 pub fn scopes(repository: &Repository, action: Action) -> ScopeSet {
-    let actions = match action {
-        Action::Pull => vec![Action::Pull],
-        Action::Push => vec![Action::Pull, Action::Push],
-    };
-    ScopeSet::from(Scope::new(repository.path(), actions))
+    let mut scopes = ScopeSet::new();
+    scopes.add(match action {
+        Action::Pull => Scope::pull(repository.path()),
+        Action::Push => Scope::push(repository.path()),
+    });
+    scopes
 }
 
 fn key(scopes: &ScopeSet) -> String {
@@ -340,6 +360,6 @@ fn credential_missing(registry: &Registry, found: &Found) -> Error {
     let list: Vec<String> = found.tried.iter().map(|tried| format!("{}: {}", tried.source, tried.said)).collect();
     Error::new(Code::CredentialMissing, format!("`{registry}` asked for a credential and none was found"))
         .cause(list.join("; "))
-        .hint("set REGISTRY_USERNAME and REGISTRY_PASSWORD, or log in so that Docker's `config.json` holds the credential")
+        .hint(LOG_IN)
         .detail("tried", tried(found))
 }

@@ -12,7 +12,7 @@ use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::manifest::Content;
+use crate::pure::image::content::Content;
 use crate::pure::image::media_type::{ACCEPT, MediaType};
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers;
@@ -70,7 +70,7 @@ pub fn get_manifest(
     let digest = checked(&name, identifier, &response)?;
     let content = Content::parse(&response.body, response.headers.get("content-type"))
         .map_err(|error| error.about(&name))?;
-    Ok(Fetched { digest, media_type: content.media_type().to_owned(), body: response.body, content })
+    Ok(Fetched { digest, media_type: content.media_type().as_str().to_owned(), body: response.body, content })
 }
 
 /// What a tag points at now; `None` where the registry says that there is no such tag.

@@ -48,7 +48,6 @@ const STDERR_KEPT: u64 = 64 * 1024;
 impl World {
     /// The real machine. Variables that are not Unicode are left out.
     pub fn real(log: Log) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "this is where the environment comes from")]
         let variables = std::env::vars_os();
         let environment =
             variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
@@ -91,9 +90,7 @@ impl World {
     /// # Errors
     /// As the system says, and `FileTooLarge` where it holds more than `limit` bytes.
     pub fn read_file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        #[expect(clippy::disallowed_methods, reason = "this is where files are read")]
-        let file = std::fs::File::open(path)?;
-        read_limited(file, limit)
+        read_file(path, limit)
     }
 
     /// Runs a program without a shell and waits for it, at most `limit`; its output may be `max` bytes long.
@@ -140,6 +137,13 @@ impl fmt::Debug for World {
 #[expect(clippy::disallowed_methods, reason = "this is where moments come from")]
 pub(in crate::io) fn instant() -> Instant {
     Instant::now()
+}
+
+/// A whole file, for those who read one long after they were given the world.
+pub(in crate::io) fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    #[expect(clippy::disallowed_methods, reason = "this is where files are read")]
+    let file = std::fs::File::open(path)?;
+    read_limited(file, limit)
 }
 
 fn read_limited(mut from: impl Read, limit: u64) -> io::Result<Vec<u8>> {

@@ -34,8 +34,7 @@ impl Credential {
     pub fn basic_header(&self) -> Option<Secret> {
         match self {
             Credential::Password { username, password } => {
-                let pair = STANDARD.encode(format!("{username}:{}", password.reveal()));
-                Some(Secret::new(format!("Basic {pair}")))
+                Some(Secret::new(format!("Basic {}", pair(username, password).reveal())))
             }
             _ => None,
         }
@@ -64,6 +63,11 @@ impl Credential {
             Credential::RegistryToken(_) => "a registry token",
         }
     }
+}
+
+/// User name and password as Basic authentication sends them, RFC 7617.
+pub(super) fn pair(username: &str, password: &Secret) -> Secret {
+    Secret::new(STANDARD.encode(format!("{username}:{}", password.reveal())))
 }
 
 #[cfg(test)]

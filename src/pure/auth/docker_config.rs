@@ -148,7 +148,7 @@ impl DockerConfig {
                 || path.is_some_and(|path| {
                     path.strip_prefix(namespace).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
                 });
-            if fits && at == *registry {
+            if fits && is_same(&at, registry) {
                 found.push(Match { key, value, namespace: namespace.len() });
             }
         }
@@ -245,6 +245,12 @@ pub fn read_key(key: &str) -> Option<(Registry, &str)> {
     let namespace = namespace.trim_end_matches('/');
     let namespace = if matches!(namespace, "v1" | "v2") { "" } else { namespace };
     Some((Registry::parse(authority).ok()?, namespace))
+}
+
+/// Whether two names stand for one registry, the port of https said or not.
+pub fn is_same(one: &Registry, other: &Registry) -> bool {
+    let port = |registry: &Registry| registry.port().filter(|port| *port != 443);
+    one.host() == other.host() && port(one) == port(other)
 }
 
 /// Splits a decoded `auth` at the first colon; Docker itself once padded the password with NULs.
@@ -344,6 +350,8 @@ mod tests {
             ("https://reg.example.com/v2/", "reg.example.com", true),
             ("https://localhost:5000", "localhost:5000", true),
             ("[::1]:5000", "[::1]:5000", true),
+            ("reg.example.com:443", "reg.example.com", true),
+            ("reg.example.com", "reg.example.com:443", true),
             ("localhost:5001", "localhost:5000", false),
             ("localhost", "localhost:5000", false),
             ("xreg.example.com", "reg.example.com", false),

@@ -38,34 +38,34 @@ struct Reply {
     issued_at: Option<Value>,
 }
 
-impl Token {
-    /// Reads a token server's reply.
-    ///
-    /// # Errors
-    /// `reply-malformed` where it is not JSON or holds no token that a header can carry.
-    pub fn parse(body: &[u8], now: &OffsetDateTime) -> Result<Self, Error> {
-        let bad = |why: String| Error::new(Code::ReplyMalformed, format!("the reply of the token server {why}"));
-        let reply: Reply = serde_json::from_slice(body).map_err(|error| {
-            // The parser's own words may quote the reply, and the reply holds the token.
-            bad(format!("is not a JSON object (line {}, column {})", error.line(), error.column()))
-        })?;
-        let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
-        let value = Some(text(&reply.token)).filter(|token| !token.is_empty());
-        let value = value.unwrap_or_else(|| text(&reply.access_token));
-        if value.is_empty() {
-            return Err(bad("holds no token".to_owned()));
-        }
-        if !is_sendable(&value) {
-            return Err(bad("holds a token with a character that a header cannot carry".to_owned()));
-        }
-        let lifetime = Duration::seconds(seconds(reply.expires_in.as_ref()).clamp(SHORTEST, LONGEST));
-        let issued = OffsetDateTime::parse(&text(&reply.issued_at), &Rfc3339).ok();
-        // A time of issue that makes no sense here comes from a clock that differs from ours, and then
-        // only the lifetime can be trusted.
-        let issued = issued.filter(|at| *at <= *now && *now < *at + lifetime).unwrap_or(*now);
-        Ok(Self { value: Secret::new(value), expires_at: issued + lifetime, lifetime })
+/// Reads a token server's reply.
+///
+/// # Errors
+/// `reply-malformed` where it is not JSON or holds no token that a header can carry.
+pub fn parse(body: &[u8], now: OffsetDateTime) -> Result<Token, Error> {
+    let bad = |why: String| Error::new(Code::ReplyMalformed, format!("the reply of the token server {why}"));
+    let reply: Reply = serde_json::from_slice(body).map_err(|error| {
+        // The parser's own words may quote the reply, and the reply holds the token.
+        bad(format!("is not a JSON object (line {}, column {})", error.line(), error.column()))
+    })?;
+    let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+    let value = Some(text(&reply.token)).filter(|token| !token.is_empty());
+    let value = value.unwrap_or_else(|| text(&reply.access_token));
+    if value.is_empty() {
+        return Err(bad("holds no token".to_owned()));
     }
+    if !is_sendable(&value) {
+        return Err(bad("holds a token with a character that a header cannot carry".to_owned()));
+    }
+    let lifetime = Duration::seconds(seconds(reply.expires_in.as_ref()).clamp(SHORTEST, LONGEST));
+    let issued = OffsetDateTime::parse(&text(&reply.issued_at), &Rfc3339).ok();
+    // A time of issue that makes no sense here comes from a clock that differs from ours, and then
+    // only the lifetime can be trusted.
+    let issued = issued.filter(|at| *at <= now && now < *at + lifetime).unwrap_or(now);
+    Ok(Token { value: Secret::new(value), expires_at: issued + lifetime, lifetime })
+}
 
+impl Token {
     /// When a new one is better asked for: a tenth of its lifetime before the end, at most 30 seconds.
     pub fn renew_at(&self) -> OffsetDateTime {
         self.expires_at - Duration::min(self.lifetime / 10, Duration::seconds(30))
@@ -77,6 +77,9 @@ impl Token {
     }
 
     /// What the token says it allows, as `repository:a/b:pull,push`; `None` if it does not say.
+    ///
+    /// Servers grant a part of what was asked for without a word, so this is the only way to tell;
+    /// [`ScopeSet::missing`](super::scope::ScopeSet::missing) names the rest.
     pub fn granted(&self) -> Option<Vec<String>> {
         #[derive(Deserialize)]
         struct Access {
@@ -125,7 +128,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-08-01 12:00:00 UTC);
 
     fn lifetime(body: &str) -> i64 {
-        (Token::parse(body.as_bytes(), &NOW).unwrap().expires_at - NOW).whole_seconds()
+        (parse(body.as_bytes(), NOW).unwrap().expires_at - NOW).whole_seconds()
     }
 
     #[test]
@@ -149,7 +152,7 @@ mod tests {
         ] {
             assert_eq!(lifetime(body), expected, "{body}");
         }
-        let token = Token::parse(br#"{"token":"first","access_token":"second"}"#, &NOW).unwrap();
+        let token = parse(br#"{"token":"first","access_token":"second"}"#, NOW).unwrap();
         assert_eq!(token.header().reveal(), "Bearer first");
     }
 
@@ -157,7 +160,7 @@ mod tests {
     fn renewal_comes_a_little_early() {
         for (seconds, early) in [(60, 6), (300, 30), (43_200, 30)] {
             let body = format!(r#"{{"token":"t","expires_in":{seconds}}}"#);
-            let token = Token::parse(body.as_bytes(), &NOW).unwrap();
+            let token = parse(body.as_bytes(), NOW).unwrap();
             assert_eq!((token.expires_at - token.renew_at()).whole_seconds(), early);
         }
     }
@@ -177,7 +180,7 @@ mod tests {
             r#"{"token":"hunter2é"}"#,
             r#"{"token":"hunter2""#,
         ] {
-            let error = Token::parse(body.as_bytes(), &NOW).unwrap_err();
+            let error = parse(body.as_bytes(), NOW).unwrap_err();
             assert_eq!(error.code(), Code::ReplyMalformed, "{body}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error}");
         }
@@ -188,7 +191,7 @@ mod tests {
         let granted = |claims: &str, padded: bool| {
             let claims = if padded { PADDED.encode(claims) } else { URL_SAFE_NO_PAD.encode(claims) };
             let body = format!(r#"{{"token":"eyJ9.{claims}.c2ln"}}"#);
-            Token::parse(body.as_bytes(), &NOW).unwrap().granted()
+            parse(body.as_bytes(), NOW).unwrap().granted()
         };
         for (claims, expected) in [
             (
@@ -210,7 +213,7 @@ mod tests {
         }
         for opaque in ["opaque", "a.b", "a.!!.c", "a.b.c.d"] {
             let body = format!(r#"{{"token":"{opaque}"}}"#);
-            assert_eq!(Token::parse(body.as_bytes(), &NOW).unwrap().granted(), None, "{opaque}");
+            assert_eq!(parse(body.as_bytes(), NOW).unwrap().granted(), None, "{opaque}");
         }
     }
 }

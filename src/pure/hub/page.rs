@@ -23,8 +23,8 @@ const WORDS: usize = 500;
 /// One page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// How many tags there are on all pages, where it is said.
-    pub count: Option<u64>,
+    /// How many tags there are on all pages; `usize::MAX` where it is not said.
+    pub count: usize,
     /// The address of the next page, as it came; [`next_url`] checks it.
     pub next: Option<String>,
     /// The tags.
@@ -63,27 +63,26 @@ pub(super) fn route(api: &Url, path: &str) -> Url {
     Url::new(api.origin().clone(), format!("{}{path}", api.path().trim_end_matches('/')), None)
 }
 
-impl Page {
-    /// Reads a page.
-    ///
-    /// # Errors
-    /// `reply-malformed` where it is not a page of named tags.
-    pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let bad = |why: String| Error::new(Code::ReplyMalformed, format!("the tag page of Docker Hub's web API {why}"));
-        let page: WirePage = serde_json::from_slice(body).map_err(|error| bad(format!("cannot be read: {error}")))?;
-        let Some(results) = page.results else { return Err(bad("has no `results`".to_owned())) };
-        let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
-        let tags = results.into_iter().map(|tag| Listed {
-            digest: text(tag.digest).and_then(|digest| Digest::parse(&digest).ok()),
-            updated: text(tag.last_updated).or_else(|| text(tag.tag_last_pushed)),
-            name: tag.name,
-        });
-        Ok(Self {
-            count: page.count.as_ref().and_then(Value::as_u64),
-            next: page.next.filter(|next| !next.is_empty()),
-            tags: tags.collect(),
-        })
-    }
+/// Reads a page.
+///
+/// # Errors
+/// `reply-malformed` where it is not a page of named tags.
+pub fn parse(body: &[u8]) -> Result<Page, Error> {
+    let bad = |why: String| Error::new(Code::ReplyMalformed, format!("the tag page of Docker Hub's web API {why}"));
+    let page: WirePage = serde_json::from_slice(body).map_err(|error| bad(format!("cannot be read: {error}")))?;
+    let Some(results) = page.results else { return Err(bad("has no `results`".to_owned())) };
+    let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
+    let tags = results.into_iter().map(|tag| Listed {
+        digest: text(tag.digest).and_then(|digest| Digest::parse(&digest).ok()),
+        updated: text(tag.last_updated).or_else(|| text(tag.tag_last_pushed)),
+        name: tag.name,
+    });
+    let count = page.count.as_ref().and_then(Value::as_u64);
+    Ok(Page {
+        count: count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX),
+        next: page.next.filter(|next| !next.is_empty()),
+        tags: tags.collect(),
+    })
 }
 
 /// Reads the address of the next page, which must have scheme, host and port of the API itself.
@@ -172,7 +171,7 @@ mod tests {
             updated: updated.map(str::to_owned),
         };
         let expected = Page {
-            count: Some(214),
+            count: 214,
             next: Some("https://hub.docker.com/v2/x?page=2".to_owned()),
             tags: vec![
                 listed("2017.2.1929", Some(&digest), Some("2017-01-10T21:06:53.506400Z")),
@@ -180,10 +179,10 @@ mod tests {
                 listed("odd", None, None),
             ],
         };
-        assert_eq!(Page::parse(body.as_bytes()).unwrap(), expected);
-        let empty = Page { count: None, next: None, tags: vec![] };
+        assert_eq!(parse(body.as_bytes()).unwrap(), expected);
+        let empty = Page { count: usize::MAX, next: None, tags: vec![] };
         for body in [r#"{"results":[]}"#, r#"{"count":null,"next":null,"results":[]}"#, r#"{"next":"","results":[]}"#] {
-            assert_eq!(Page::parse(body.as_bytes()).unwrap(), empty, "{body}");
+            assert_eq!(parse(body.as_bytes()).unwrap(), empty, "{body}");
         }
     }
 
@@ -198,7 +197,7 @@ mod tests {
             r#"{"results":[{"digest":"x"}]}"#,
             r#"{"next":7,"results":[]}"#,
         ] {
-            assert_eq!(Page::parse(body.as_bytes()).unwrap_err().code(), Code::ReplyMalformed, "{body}");
+            assert_eq!(parse(body.as_bytes()).unwrap_err().code(), Code::ReplyMalformed, "{body}");
         }
     }
 

@@ -1,0 +1,165 @@
+//! `find-tag`: the one tag whose version belongs to a build number.
+
+use super::listing::{self, Listing};
+use super::request::FindTag;
+use super::session::Session;
+use super::side_by_side;
+use crate::error::{Code, Error};
+use crate::io::registry;
+use crate::output::Report;
+use crate::pure::auth::scope::Action;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::repository::Repository;
+use crate::pure::version::pick::{self, Candidate, Picked};
+use crate::pure::version::scheme::{TagFormat, VersionTag};
+use serde::Serialize;
+use serde_json::json;
+
+#[derive(Serialize)]
+struct Answer {
+    repository: String,
+    tag: String,
+    version: String,
+    digest: Option<Digest>,
+    alternatives: Vec<Alternative>,
+    scanned: usize,
+    via: &'static str,
+}
+
+#[derive(Serialize)]
+struct Alternative {
+    tag: String,
+    version: String,
+    digest: Option<Digest>,
+}
+
+/// The tag of a build, and what else would have been one.
+pub struct Found {
+    /// The tag.
+    pub chosen: VersionTag,
+    /// Its digest, where it is known.
+    pub digest: Option<Digest>,
+    /// Other tags of the build.
+    pub alternatives: Vec<Candidate>,
+}
+
+/// Lists, picks, looks the digest up.
+///
+/// # Errors
+/// `no-tag-for-build`, `build-ambiguous`, and those of the tag list.
+pub fn run(session: &Session, request: &FindTag) -> Result<Report, Error> {
+    let FindTag { repository, build, newest, format } = request;
+    let listing = listing::of_build(session, repository, *build, Action::Pull)?;
+    let found = pick(session, repository, &listing, *build, *newest, format, Action::Pull)?;
+    let digest = match found.digest {
+        Some(digest) => Some(digest),
+        None => registry::head_manifest(&session.client, repository, &found.chosen.tag, Action::Pull)?,
+    };
+    let sentence = format!("build {build} of `{repository}` is `{}`", found.chosen.tag);
+    let alternative = |candidate: Candidate| Alternative {
+        tag: candidate.tag.tag.to_string(),
+        version: candidate.tag.text,
+        digest: candidate.digest,
+    };
+    let answer = Answer {
+        repository: repository.to_string(),
+        tag: found.chosen.tag.to_string(),
+        version: found.chosen.text,
+        digest,
+        alternatives: found.alternatives.into_iter().map(alternative).collect(),
+        scanned: listing.scanned,
+        via: listing.via.as_str(),
+    };
+    Report::new(&answer, sentence)
+}
+
+/// Picks the tag of a build from a list, looking digests up where two spellings have to be compared.
+///
+/// # Errors
+/// `no-tag-for-build`, `build-ambiguous`, and those of looking at a tag.
+pub fn pick(
+    session: &Session,
+    repository: &Repository,
+    listing: &Listing,
+    build: u64,
+    newest: bool,
+    format: &TagFormat,
+    action: Action,
+) -> Result<Found, Error> {
+    let mut tags = listing.tags.clone();
+    loop {
+        match pick::pick(&tags, build, newest, format) {
+            Picked::One { chosen, alternatives } => {
+                return Ok(Found { chosen: chosen.tag, digest: chosen.digest, alternatives });
+            }
+            Picked::None { newest } => return Err(none(repository, listing, build, newest)),
+            Picked::Many(candidates) => return Err(many(repository, build, &candidates)),
+            Picked::Apart(candidates) => return Err(apart(repository, build, &candidates)),
+            Picked::NeedDigests(unknown) => {
+                let look = |tag: &VersionTag| registry::head_manifest(&session.client, repository, &tag.tag, action);
+                for (tag, digest) in unknown.iter().zip(side_by_side::map(&unknown, look)?) {
+                    match digest {
+                        // A tag that was deleted since the list was read is no candidate any more.
+                        None => tags.retain(|listed| listed.name != tag.tag.as_str()),
+                        Some(digest) => tags
+                            .iter_mut()
+                            .filter(|listed| listed.name == tag.tag.as_str())
+                            .for_each(|listed| listed.digest = Some(digest.clone())),
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn none(repository: &Repository, listing: &Listing, build: u64, newest: Option<VersionTag>) -> Error {
+    let count = listing.scanned;
+    let error = Error::new(
+        Code::NoTagForBuild,
+        match count {
+            0 => format!("`{repository}` has no tags, so none is a version of build {build}"),
+            1 => format!("the one tag of `{repository}` is not a version of build {build}"),
+            n => format!("none of the {n} tags of `{repository}` is a version of build {build}"),
+        },
+    )
+    .detail("scanned", count);
+    match newest {
+        Some(newest) => error
+            .hint(format!("newest version found is `{}`; check that the build pushed its image", newest.tag))
+            .detail("newest", newest.tag.as_str()),
+        None => error.hint("no tag is a version such as `2026.34.103`; check repository and `--tag-format`"),
+    }
+}
+
+fn many(repository: &Repository, build: u64, candidates: &[Candidate]) -> Error {
+    let names: Vec<String> = candidates.iter().map(|candidate| format!("`{}`", candidate.tag.tag)).collect();
+    Error::new(
+        Code::BuildAmbiguous,
+        format!("{} versions of `{repository}` have build {build}: {}", candidates.len(), names.join(", ")),
+    )
+    .hint("take the newest with `--newest`, narrow the versions down with `--tag-format`, or name the tag")
+    .detail("candidates", listed(candidates))
+}
+
+fn apart(repository: &Repository, build: u64, candidates: &[Candidate]) -> Error {
+    let names: Vec<String> = candidates
+        .iter()
+        .map(|candidate| match &candidate.digest {
+            Some(digest) => format!("`{}` is `{}`", candidate.tag.tag, digest.short()),
+            None => format!("`{}`", candidate.tag.tag),
+        })
+        .collect();
+    Error::new(
+        Code::BuildAmbiguous,
+        format!("the tags for build {build} of `{repository}` name one version and different images: {}", names.join(", ")),
+    )
+    .hint("find out which image is meant and name its tag or digest")
+    .detail("candidates", listed(candidates))
+}
+
+fn listed(candidates: &[Candidate]) -> serde_json::Value {
+    candidates
+        .iter()
+        .map(|candidate| json!({"tag": candidate.tag.tag.as_str(), "version": candidate.tag.text, "digest": candidate.digest}))
+        .collect()
+}
