@@ -4,7 +4,7 @@ use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=TAGWRIGHT_COMMIT");
-    println!("cargo:rerun-if-changed=.git/HEAD");
+    println!("cargo:rerun-if-changed=.git/logs/HEAD");
     if std::env::var("TAGWRIGHT_COMMIT").is_ok() {
         return;
     }

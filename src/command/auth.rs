@@ -7,6 +7,7 @@ use crate::io::client;
 use crate::io::registry;
 use crate::output::Report;
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
+use crate::pure::auth::token::Token;
 use crate::pure::text::instant;
 use serde::Serialize;
 
@@ -51,12 +52,16 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
         },
         (_, None) => Vec::new(),
     };
-    if push && !rights.iter().any(|right| right.contains("push") || right.ends_with('*')) {
-        let sentence = match granted.token.as_ref().and_then(|token| token.granted()) {
-            Some(_) => "the token does not grant push",
-            None => "whether push is granted shows only when something is pushed",
-        };
-        session.client.exchange.warn("push-unknown", sentence);
+    let missing = scopes.missing(&rights);
+    if !missing.is_empty() {
+        match granted.token.as_ref().and_then(Token::granted) {
+            Some(_) => session.client.exchange.warn("not-granted", format!("the token was lent without `{missing}`")),
+            None if push => {
+                let sentence = "whether push is granted shows only when something is pushed";
+                session.client.exchange.warn("push-unknown", sentence);
+            }
+            None => {}
+        }
     }
     let found = granted.found.as_deref();
     let registry = request.registry.to_string();

@@ -94,8 +94,8 @@ fn aliases(session: &Session, repository: &Repository, listing: &Listing, digest
     let ordered = pick::order(&listing.tags, &TagFormat::default());
     let unknown: Vec<Tag> = ordered
         .iter()
-        .filter(|each| each.listed.digest.is_none())
-        .filter_map(|each| Tag::parse(&each.listed.name).ok())
+        .filter(|listed| listed.digest.is_none())
+        .filter_map(|listed| Tag::parse(&listed.name).ok())
         .collect();
     // Names such as `latest` come after all versions and are what people ask about, so both ends are looked at.
     let asked: Vec<Tag> = if unknown.len() <= LOOKED_AT {
@@ -113,8 +113,7 @@ fn aliases(session: &Session, repository: &Repository, listing: &Listing, digest
         known == Some(digest)
             || asked.iter().zip(&heads).any(|(tag, head)| tag.as_str() == name && head.as_ref() == Some(digest))
     };
-    let listed = ordered.iter().map(|each| each.listed);
-    Ok(listed.filter(|l| same(&l.name, l.digest.as_ref())).map(|l| l.name.clone()).collect())
+    Ok(ordered.iter().filter(|l| same(&l.name, l.digest.as_ref())).map(|l| l.name.clone()).collect())
 }
 
 /// When the image was built; of several platforms, the last one.

@@ -169,7 +169,10 @@ fn image(session: &Session, name: &str, repository: &Repository, leaf: &Leaf) ->
     let body = registry::get_blob(&session.client, repository, &manifest.config, "config blob", CONFIG_LIMIT)
         .map_err(|error| error.during(format!("reading the labels of `{name}`")))?;
     let config = Config::parse(&body).map_err(|error| error.about(name))?;
-    let platform = leaf.platform.clone().unwrap_or_else(|| config.platform());
+    let platform = leaf
+        .platform
+        .clone()
+        .unwrap_or_else(|| Platform::new(&config.os, &config.architecture, config.variant.as_deref(), None));
     Ok(Image {
         digest: leaf.fetched.digest.clone(),
         platform,

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::output::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
-use crate::pure::version::pick::{self, Listed, Ordered};
+use crate::pure::version::pick::{self, Listed};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -34,24 +34,24 @@ pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
     let listing = listing::all(session, &request.repository, Action::Pull)?;
     let fits = |listed: &&Listed| request.matching.as_ref().is_none_or(|glob| glob.matches(&listed.name));
     let chosen: Vec<Listed> = listing.tags.iter().filter(fits).cloned().collect();
-    let mut ordered: Vec<Ordered> = pick::order(&chosen, &request.format);
+    let mut ordered: Vec<&Listed> = pick::order(&chosen, &request.format);
     match request.sort {
         Sort::Version => {}
-        Sort::Name => ordered.sort_by(|a, b| a.listed.name.cmp(&b.listed.name)),
+        Sort::Name => ordered.sort_by(|a, b| a.name.cmp(&b.name)),
         // Times are RFC 3339 in UTC, so their order as text is their order in time.
-        Sort::Updated => ordered.sort_by(|a, b| b.listed.updated.cmp(&a.listed.updated)),
+        Sort::Updated => ordered.sort_by(|a, b| b.updated.cmp(&a.updated)),
     }
-    if request.sort == Sort::Updated && !ordered.is_empty() && ordered.iter().all(|each| each.listed.updated.is_none()) {
+    if request.sort == Sort::Updated && !ordered.is_empty() && ordered.iter().all(|listed| listed.updated.is_none()) {
         let sentence = "this tag list does not say when tags were updated, so they are in version order";
         session.client.exchange.warn("updated-unknown", sentence);
     }
     let count = ordered.len();
     ordered.truncate(request.limit.unwrap_or(usize::MAX));
-    let shown = |each: Ordered| Shown {
-        tag: each.listed.name.clone(),
-        version: each.version.map(|spelled| spelled.text.to_owned()),
-        digest: each.listed.digest.clone(),
-        updated: each.listed.updated.clone(),
+    let shown = |listed: &Listed| Shown {
+        tag: listed.name.clone(),
+        version: request.format.read(&listed.name).map(|tag| tag.text),
+        digest: listed.digest.clone(),
+        updated: listed.updated.clone(),
     };
     let repository = request.repository.to_string();
     let sentence = match ordered.len() {

@@ -10,7 +10,7 @@ use crate::pure::auth::challenge::{self, Challenge};
 use crate::pure::auth::credential::Credential;
 use crate::pure::auth::flow::{self, Answer, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
-use crate::pure::auth::token::Token;
+use crate::pure::auth::token::{self, Token};
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Said, Subject};
 use crate::pure::http::url::{Origin, Url};
@@ -23,7 +23,20 @@ use std::sync::{Arc, Mutex};
 /// A token reply is small; anything larger is not one.
 const TOKEN_LIMIT: u64 = 1 << 20;
 
-/// What has been learned about one registry in this run.
+/// What a credential belongs to: a registry, or with podman's files one repository of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    registry: Registry,
+    path: Option<String>,
+}
+
+impl Place {
+    fn of(repository: &Repository) -> Self {
+        Self { registry: repository.registry().clone(), path: Some(repository.path().to_owned()) }
+    }
+}
+
+/// What has been learned about one place in this run.
 #[derive(Default)]
 struct Standing {
     /// How it asked for a credential; empty while it has not.
@@ -41,7 +54,7 @@ pub struct Client<'w> {
     /// The way out.
     pub exchange: Exchange<'w>,
     keychain: Keychain<'w>,
-    standings: Mutex<HashMap<Registry, Arc<Mutex<Standing>>>>,
+    standings: Mutex<HashMap<Place, Arc<Mutex<Standing>>>>,
 }
 
 /// What the registry granted, for `auth`.
@@ -91,10 +104,10 @@ impl<'w> Client<'w> {
         request: Request,
         limit: u64,
     ) -> Result<Response, Error> {
-        let registry = repository.registry();
+        let place = Place::of(repository);
         let scopes = scopes(repository, action);
-        let standing = self.standing(registry);
-        let mut sent = self.authorization(registry, &standing, &scopes)?;
+        let standing = self.standing(&place);
+        let mut sent = self.authorization(&place, &standing, &scopes)?;
         let mut answered = false;
         loop {
             let response = self.exchange.send(wanted, &authorized(&request, sent.as_ref()), limit)?;
@@ -106,10 +119,10 @@ impl<'w> Client<'w> {
                         return Err(refusal::error(Subject::Service, wanted, &request, &response)
                             .cause("the answer names no way to authenticate (no `WWW-Authenticate` header)"));
                     }
-                    sent = self.answer(registry, &standing, &challenges, &scopes, sent.as_ref())?;
+                    sent = self.answer(&place, &standing, &challenges, &scopes, sent.as_ref())?;
                     answered = true;
                 }
-                401 | 403 => return Err(self.refused(registry, &standing, (action, &scopes), wanted, &request, &response)),
+                401 | 403 => return Err(self.refused(&place, &standing, (action, &scopes), wanted, &request, &response)),
                 _ => return Ok(response),
             }
         }
@@ -119,10 +132,11 @@ impl<'w> Client<'w> {
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub fn grant(&self, registry: &Registry, scopes: &ScopeSet) -> Result<Granted, Error> {
+    pub fn grant(&self, registry: &Registry, repository: Option<&Repository>, scopes: &ScopeSet) -> Result<Granted, Error> {
         let wanted = format!("log in to `{registry}`");
         let request = Request::new(Method::Get, self.url(registry, ""));
-        let standing = self.standing(registry);
+        let place = repository.map_or_else(|| Place { registry: registry.clone(), path: None }, Place::of);
+        let standing = self.standing(&place);
         let response = self.exchange.send(&wanted, &request, TOKEN_LIMIT)?;
         if response.status != 401 {
             return if response.is_success() {
@@ -132,12 +146,12 @@ impl<'w> Client<'w> {
             };
         }
         let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-        let header = self.answer(registry, &standing, &challenge::parse(&values), scopes, None)?;
+        let header = self.answer(&place, &standing, &challenge::parse(&values), scopes, None)?;
         let basic = lock(&standing).header.is_some();
         if basic {
             let response = self.exchange.send(&wanted, &authorized(&request, header.as_ref()), TOKEN_LIMIT)?;
             if !response.is_success() {
-                return Err(self.refused(registry, &standing, (Action::Pull, scopes), &wanted, &request, &response));
+                return Err(self.refused(&place, &standing, (Action::Pull, scopes), &wanted, &request, &response));
             }
         }
         let standing = lock(&standing);
@@ -148,23 +162,24 @@ impl<'w> Client<'w> {
         })
     }
 
-    /// The credential of a registry, looked up once.
+    /// The credential of a repository, looked up once.
     ///
     /// # Errors
     /// Those of the keychain.
-    pub fn credential(&self, registry: &Registry) -> Result<Arc<Found>, Error> {
-        self.found(registry, &mut lock(&self.standing(registry)))
+    pub fn credential(&self, repository: &Repository) -> Result<Arc<Found>, Error> {
+        let place = Place::of(repository);
+        self.found(&place, &mut lock(&self.standing(&place)))
     }
 
-    fn standing(&self, registry: &Registry) -> Arc<Mutex<Standing>> {
-        lock(&self.standings).entry(registry.clone()).or_default().clone()
+    fn standing(&self, place: &Place) -> Arc<Mutex<Standing>> {
+        lock(&self.standings).entry(place.clone()).or_default().clone()
     }
 
-    fn found(&self, registry: &Registry, standing: &mut Standing) -> Result<Arc<Found>, Error> {
+    fn found(&self, place: &Place, standing: &mut Standing) -> Result<Arc<Found>, Error> {
         if let Some(found) = &standing.found {
             return Ok(found.clone());
         }
-        let found = Arc::new(self.keychain.find(registry)?);
+        let found = Arc::new(self.keychain.find(&place.registry, place.path.as_deref())?);
         for warning in &found.warnings {
             self.exchange.warn("credential-helper", warning.clone());
         }
@@ -175,7 +190,7 @@ impl<'w> Client<'w> {
     /// What can be sent without being asked: what answered before, or a token of a realm known beforehand.
     fn authorization(
         &self,
-        registry: &Registry,
+        place: &Place,
         standing: &Mutex<Standing>,
         scopes: &ScopeSet,
     ) -> Result<Option<Secret>, Error> {
@@ -184,19 +199,19 @@ impl<'w> Client<'w> {
             return Ok(Some(header.clone()));
         }
         if standing.challenges.is_empty() {
-            match flow::known(registry) {
+            match flow::known(&place.registry) {
                 Some(known) => standing.challenges = vec![known],
                 None => return Ok(None),
             }
         }
         let challenges = standing.challenges.clone();
-        self.respond(registry, &mut standing, &challenges, scopes)
+        self.respond(place, &mut standing, &challenges, scopes)
     }
 
     /// Answers a challenge. `refused` is what the registry did not accept, if anything was sent.
     fn answer(
         &self,
-        registry: &Registry,
+        place: &Place,
         standing: &Mutex<Standing>,
         challenges: &[Challenge],
         scopes: &ScopeSet,
@@ -212,12 +227,12 @@ impl<'w> Client<'w> {
         }
         standing.tokens.remove(&key(scopes));
         standing.challenges = challenges.to_vec();
-        self.respond(registry, &mut standing, challenges, scopes)
+        self.respond(place, &mut standing, challenges, scopes)
     }
 
     fn respond(
         &self,
-        registry: &Registry,
+        place: &Place,
         standing: &mut Standing,
         challenges: &[Challenge],
         scopes: &ScopeSet,
@@ -226,15 +241,15 @@ impl<'w> Client<'w> {
         if let Some(token) = standing.tokens.get(&key(scopes)).filter(|token| now < token.renew_at()) {
             return Ok(Some(token.header()));
         }
-        let found = self.found(registry, standing)?;
-        let url = self.url(registry, "");
+        let found = self.found(place, standing)?;
+        let url = self.url(&place.registry, "");
         match flow::answer(&url, challenges, scopes, &found.credential).map_err(|error| with_tried(error, &found))? {
             Answer::Header(header) => {
                 standing.header = Some(header.clone());
                 Ok(Some(header))
             }
             Answer::Token(request) => {
-                let token = self.fetch_token(registry, &request, &found)?;
+                let token = self.fetch_token(&place.registry, &request, &found)?;
                 let header = token.header();
                 standing.tokens.insert(key(scopes), token);
                 Ok(Some(header))
@@ -251,33 +266,34 @@ impl<'w> Client<'w> {
             response = self.exchange.send(&what, &request, TOKEN_LIMIT)?;
         }
         if response.is_success() {
-            return Token::parse(&response.body, &self.exchange.world.now()).map_err(|error| error.during(format!("cannot {what}")));
+            return token::parse(&response.body, self.exchange.world.now()).map_err(|error| error.during(format!("cannot {what}")));
         }
-        let error = wanted.refusal(&response).http(refusal::refusal(&request, &response, &Said::default()));
-        if error.code() != Code::Unauthenticated && error.code() != Code::Denied {
-            return Err(error.during(format!("cannot {what}")));
+        let mut said = Said::read(&response);
+        // A server may repeat what it was sent.
+        said.text = said.text.map(|text| wanted.without_secret(&text));
+        if !matches!(response.status, 400 | 401 | 403) {
+            return Err(refusal::of(Subject::Service, &what, &request, &response, &said));
         }
-        let words = error.causes().join(" ").to_ascii_lowercase();
-        Err(match &found.credential {
-            Credential::Anonymous => {
-                let missing = credential_missing(registry, found);
-                error.with_code(missing.code()).restate(missing.message()).detail("tried", tried(found)).hint(LOG_IN)
+        let expired = said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
+        let code = if expired { Code::TokenExpired } else { Code::Unauthenticated };
+        let (realm, source) = (request.url.authority(), &found.source);
+        let error = match &found.credential {
+            Credential::Anonymous => credential_missing(registry, found),
+            Credential::IdentityToken { .. } => {
+                Error::new(code, format!("`{realm}` did not accept the identity token of {source} for `{registry}`"))
+                    .hint("log in again with the tool that wrote it; identity tokens run out")
             }
-            Credential::IdentityToken { .. } => error
-                .with_code(if words.contains("expired") { Code::TokenExpired } else { Code::Unauthenticated })
-                .during(format!("with the identity token of {}", found.source))
-                .hint("log in again with the tool that wrote it; identity tokens run out"),
-            _ => error
-                .with_code(if words.contains("expired") { Code::TokenExpired } else { Code::Unauthenticated })
-                .during(format!("with the credential of {}", found.source))
+            _ => Error::new(code, format!("`{realm}` did not accept the credential of {source} for `{registry}`"))
                 .hint("check user name and password; where two-factor login is on, use an access token as the password"),
-        })
+        };
+        let line = refusal::cause(&request, &response, &said);
+        Err(error.cause(line).http(refusal::refusal(&request, &response, &said)))
     }
 
     /// Why an answered request was refused all the same.
     fn refused(
         &self,
-        registry: &Registry,
+        place: &Place,
         standing: &Mutex<Standing>,
         (action, scopes): (Action, &ScopeSet),
         wanted: &str,
@@ -290,7 +306,7 @@ impl<'w> Client<'w> {
             return error;
         };
         if found.credential.is_anonymous() {
-            let missing = credential_missing(registry, found);
+            let missing = credential_missing(&place.registry, found);
             return error
                 .with_code(Code::CredentialMissing)
                 .restate(missing.message())

@@ -62,7 +62,7 @@ impl Versions {
         if unknown.len() > looked { Ok(Held::TooMany { newer: newer.len(), looked }) } else { Ok(Held::NotNewer) }
     }
 
-    /// The version not newer than this one that a digest belongs to, as far as a short look tells.
+    /// The version older than this one that a digest belongs to, as far as a short look tells.
     pub fn older(
         &self,
         session: &Session,
@@ -71,7 +71,7 @@ impl Versions {
         version: &Version,
         digest: &Digest,
     ) -> Option<Version> {
-        let older: Vec<_> = self.tags.iter().skip_while(|(tag, _)| tag.version > *version).collect();
+        let older: Vec<_> = self.tags.iter().skip_while(|(tag, _)| tag.version >= *version).collect();
         if let Some((tag, _)) = older.iter().find(|(_, known)| known.as_ref() == Some(digest)) {
             return Some(tag.version.clone());
         }

@@ -81,9 +81,13 @@ pub enum Subject {
 /// Turns a reply that is not a success into an error. `wanted` says what was attempted, with the
 /// object in backticks: "read `docker.io/acme/app:1`".
 pub fn error(subject: Subject, wanted: &str, request: &Request, response: &Response) -> Error {
-    let said = Said::read(response);
+    of(subject, wanted, request, response, &Said::read(response))
+}
+
+/// As [`error`], with the service's words read already.
+pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response, said: &Said) -> Error {
     let host = request.url.authority();
-    let code = code(subject, response.status, &said);
+    let code = code(subject, response.status, said);
     let message = match code {
         Code::TagUnknown | Code::RepositoryUnknown | Code::BlobMissing => format!("cannot {wanted}: it is not there"),
         Code::Denied => format!("`{host}` refused to {wanted}"),
@@ -93,7 +97,7 @@ pub fn error(subject: Subject, wanted: &str, request: &Request, response: &Respo
         Code::RegistryUnavailable => format!("`{host}` cannot {wanted} now"),
         _ => format!("`{host}` gave an answer to the request to {wanted} that is not known here"),
     };
-    let error = Error::new(code, message).cause(cause(request, response, &said)).http(refusal(request, response, &said));
+    let error = Error::new(code, message).cause(cause(request, response, said)).http(refusal(request, response, said));
     match code {
         Code::RateLimited => error.hint("run it again later, or give a credential: most limits are higher with one"),
         Code::RegistryUnavailable => error.hint("run it again later; a second run repairs what the first left"),

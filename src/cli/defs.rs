@@ -1,0 +1,637 @@
+//! The table of commands and flags, from which parser, help, documents, schemas and suggestions come.
+//!
+//! A new command is a row here and a function in [`super::build`]; a new flag is a row here and the line that
+//! reads it. What a value means is not known here.
+
+use super::build;
+use super::given::Given;
+use crate::command::request::Request;
+use crate::error::Error;
+
+/// What a JSON request holds under the key of a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Json {
+    /// Nothing: the flag is for the command line alone.
+    Never,
+    /// A text.
+    Text,
+    /// A whole number, or its digits as a text.
+    Integer,
+    /// A whole number, its digits as a text, or one of the words that the flag knows.
+    IntegerOrWord,
+    /// A number, or its digits as a text.
+    Number,
+    /// `true` or `false`.
+    Switch,
+    /// A text, or a list of texts.
+    Texts,
+    /// A map of texts, or what [`Json::Texts`] takes.
+    Pairs,
+}
+
+/// One flag, or one meaning of a flag that means something else for another command.
+#[derive(Debug)]
+pub struct Flag {
+    /// The name without the dashes.
+    pub long: &'static str,
+    /// The letter that means the same.
+    pub short: Option<char>,
+    /// The name of the value in capitals; `None` for a switch.
+    pub value: Option<&'static str>,
+    /// Whether it may stand several times, each with a value of its own.
+    pub repeats: bool,
+    /// Whether the value may be blank.
+    pub blank: bool,
+    /// The commands that take it; empty for every command but `call`.
+    pub on: &'static [&'static str],
+    /// Its form in a JSON request.
+    pub json: Json,
+    /// The words that a value can be, where they are few.
+    pub choices: &'static [&'static str],
+    /// What it does, in one line.
+    pub help: &'static str,
+    /// What else there is to know, in full sentences.
+    pub more: &'static str,
+}
+
+impl Flag {
+    const fn switch(long: &'static str, help: &'static str, more: &'static str) -> Self {
+        let (on, choices): (&[&str], &[&str]) = (&[], &[]);
+        let json = Json::Switch;
+        Self { long, short: None, value: None, repeats: false, blank: false, on, json, choices, help, more }
+    }
+
+    const fn one(long: &'static str, value: &'static str, help: &'static str, more: &'static str) -> Self {
+        Self { value: Some(value), json: Json::Text, ..Self::switch(long, help, more) }
+    }
+
+    const fn many(long: &'static str, value: &'static str, help: &'static str, more: &'static str) -> Self {
+        Self { repeats: true, json: Json::Texts, ..Self::one(long, value, help, more) }
+    }
+
+    const fn on(self, on: &'static [&'static str]) -> Self {
+        Self { on, ..self }
+    }
+
+    const fn json(self, json: Json) -> Self {
+        Self { json, ..self }
+    }
+
+    const fn short(self, short: char) -> Self {
+        Self { short: Some(short), ..self }
+    }
+
+    const fn choices(self, choices: &'static [&'static str]) -> Self {
+        Self { choices, ..self }
+    }
+
+    const fn may_be_blank(self) -> Self {
+        Self { blank: true, ..self }
+    }
+
+    /// Whether every command but `call` takes it.
+    pub fn is_common(&self) -> bool {
+        self.on.is_empty()
+    }
+
+    /// Its key in a JSON request: the name in camelCase.
+    pub fn key(&self) -> String {
+        let mut key = String::with_capacity(self.long.len());
+        for part in self.long.split('-') {
+            match part.chars().next() {
+                Some(first) if !key.is_empty() => {
+                    key.push(first.to_ascii_uppercase());
+                    key.push_str(&part[1..]);
+                }
+                _ => key.push_str(part),
+            }
+        }
+        key
+    }
+
+    /// As it is typed: `--to TAG`, `--dry-run`.
+    pub fn spelled(&self) -> String {
+        match self.value {
+            Some(value) => format!("--{} {value}", self.long),
+            None => format!("--{}", self.long),
+        }
+    }
+}
+
+/// What the one positional argument of a command is.
+#[derive(Debug)]
+pub struct Object {
+    /// Its name in capitals.
+    pub value: &'static str,
+    /// Whether the command can do without.
+    pub optional: bool,
+    /// Its keys in a JSON request, which mean the same.
+    pub keys: &'static [&'static str],
+    /// What it is, in full sentences.
+    pub more: &'static str,
+}
+
+/// One command.
+#[derive(Debug)]
+pub struct Command {
+    /// The name as it is typed.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub help: &'static str,
+    /// What else there is to know: paragraphs of full sentences.
+    pub more: &'static [&'static str],
+    /// The positional argument.
+    pub object: Object,
+    /// The flags it cannot do without.
+    pub needs: &'static [&'static str],
+    /// What to do instead of giving a second positional argument.
+    pub second: &'static str,
+    /// What each example does, and its words.
+    pub examples: &'static [(&'static str, &'static str)],
+    /// Turns what was given into the request.
+    pub build: fn(&Given) -> Result<Request, Error>,
+}
+
+impl Command {
+    /// The flags of this command alone, in the order of the table.
+    pub fn own_flags(&self) -> impl Iterator<Item = &'static Flag> {
+        let name = self.name;
+        FLAGS.iter().filter(move |flag| flag.on.contains(&name))
+    }
+
+    /// Every flag it takes: its own, then the common ones.
+    pub fn flags(&self) -> impl Iterator<Item = &'static Flag> {
+        let common = self.name != CALL;
+        self.own_flags()
+            .chain(common_flags().filter(move |flag| common || flag.json == Json::Never && flag.value.is_none()))
+    }
+
+    /// The flag of that name, without dashes.
+    pub fn flag(&self, long: &str) -> Option<&'static Flag> {
+        self.flags().find(|flag| flag.long == long)
+    }
+}
+
+/// The flags that every command takes.
+pub fn common_flags() -> impl Iterator<Item = &'static Flag> {
+    FLAGS.iter().filter(|flag| flag.is_common())
+}
+
+/// The command of that name.
+pub fn command(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+/// The command whose arguments come as JSON.
+pub const CALL: &str = "call";
+
+const REFERENCE: &[&str] = &["reference", "image"];
+const REPOSITORY: &[&str] = &["repository"];
+
+/// Every command, in the order of the help.
+pub static COMMANDS: &[Command] = &[
+    Command {
+        name: "labels",
+        help: "read the labels of an image without pulling it",
+        more: &[
+            "Reads the labels of an image from its config blob. No layer is fetched, and the digests of the manifest and of the config blob are checked.",
+            "Where the reference names several platforms, all of them must agree on the labels that are asked for, or `--platform` must choose one.",
+        ],
+        object: Object {
+            value: "REFERENCE",
+            optional: false,
+            keys: REFERENCE,
+            more: "The image. `latest` is read where it names neither tag nor digest.",
+        },
+        needs: &[],
+        second: "one image is read at a time; a label is asked for with `--label KEY`",
+        examples: &[
+            ("All labels of an image, as JSON", "labels acme/app:2026.34.103"),
+            (
+                "One label as plain text",
+                "labels acme/app:2026.34.103 \\\n--label org.opencontainers.image.revision --print value",
+            ),
+        ],
+        build: build::labels,
+    },
+    Command {
+        name: "inspect",
+        help: "tell what a reference is: digest, version, other tags, platforms",
+        more: &[
+            "Tells what a tag points at now: its digest and media type, the version it is, the version tags that have the same digest, its platforms, when it was made, and its size.",
+        ],
+        object: Object {
+            value: "REFERENCE",
+            optional: false,
+            keys: REFERENCE,
+            more: "The image. `latest` is read where it names neither tag nor digest.",
+        },
+        needs: &[],
+        second: "one reference is read at a time",
+        examples: &[
+            ("What is `latest` right now", "inspect acme/app"),
+            ("Its digest as plain text", "inspect acme/app:latest --print digest"),
+        ],
+        build: build::inspect,
+    },
+    Command {
+        name: "find-tag",
+        help: "find the one tag whose version has a given build number",
+        more: &[
+            "Reads all tags of a repository and finds the one whose version ends with the build number: build 103 finds `2026.34.103`, never `2026.34.1103`.",
+            "A version and its `-rc` tag are one version: the plain tag is the answer where both are there with one digest. Several versions of one build are refused as `build-ambiguous` and listed, unless `--newest` is given.",
+        ],
+        object: Object {
+            value: "REPOSITORY",
+            optional: false,
+            keys: REPOSITORY,
+            more: "The repository to look in, without a tag.",
+        },
+        needs: &["build"],
+        second: "the build number is given with `--build N`",
+        examples: &[
+            ("The tag of build 103 as plain text", "find-tag acme/app --build 103 --print tag"),
+            (
+                "On a branch that counts its own builds",
+                "find-tag acme/app --build 7 --tag-format 'feature-x-{version}'",
+            ),
+        ],
+        build: build::find_tag,
+    },
+    Command {
+        name: "tags",
+        help: "list the tags of a repository, versions newest first",
+        more: &[
+            "Lists every tag, however many pages the registry makes of them: versions first, newest first and compared as integers, then the rest by name. Tags that are derived from a digest, such as those of signatures, are left out.",
+        ],
+        object: Object {
+            value: "REPOSITORY",
+            optional: false,
+            keys: REPOSITORY,
+            more: "The repository to list, without a tag.",
+        },
+        needs: &[],
+        second: "one repository is listed at a time; names are chosen with `--match GLOB`",
+        examples: &[
+            ("The five newest versions of week 34", "tags acme/app --match '2026.34.*' --limit 5"),
+            ("What was pushed last", "tags acme/app --sort updated --limit 1"),
+        ],
+        build: build::tags,
+    },
+    Command {
+        name: "next-version",
+        help: "make the next version: ISO year, ISO week, build number",
+        more: &[
+            "Makes `<ISO week-year>.<ISO week>.<build>` in UTC, for example `2026.34.103`. The year is the one that the week belongs to: 2027-01-01 lies in week 53 of 2026.",
+            "With a repository the version must not exist there and must be higher than every version that does, or the command ends with `version-not-increasing`.",
+        ],
+        object: Object {
+            value: "REPOSITORY",
+            optional: true,
+            keys: REPOSITORY,
+            more: "The repository whose versions are compared. Nothing is asked of a registry without it.",
+        },
+        needs: &["build"],
+        second: "the build number is given with `--build N`",
+        examples: &[
+            ("The next version, from the build number alone", "next-version --build 103 --print version"),
+            ("One more than the highest in the repository", "next-version acme/app --build auto"),
+        ],
+        build: build::next_version,
+    },
+    Command {
+        name: "promote",
+        help: "give an existing image more tags, inside its registry",
+        more: &[
+            "Gives the digest behind a reference more tags by sending the registry the very bytes it holds, so nothing is pulled and the digest stays the same. Every tag is looked at before anything is written, and read back afterwards.",
+            "`--to` creates tags that must not move: one that has another digest already is `tag-conflict`. `--move` points tags that may move, but never from a newer version back to an older one. Without either, `--to {version}-rc --move latest` is meant. Running the same promotion again changes nothing.",
+        ],
+        object: Object {
+            value: "REFERENCE|REPOSITORY",
+            optional: false,
+            keys: &["reference", "image", "repository"],
+            more: "The image to promote, with its tag or digest; with `--build` the repository alone. No tag is implied.",
+        },
+        needs: &[],
+        second: "further tags are given with `--to TAG` or `--move TAG`",
+        examples: &[
+            ("The usual two tags for build 103", "promote acme/app --build 103"),
+            (
+                "Other tags, without writing them yet",
+                "promote acme/app:2026.34.103 --to 2026.34.103-rc --move stable --dry-run",
+            ),
+            (
+                "Only what was built from this commit",
+                "promote acme/app --build 103 \\\n--require-label org.opencontainers.image.revision=\"$GIT_COMMIT\"",
+            ),
+        ],
+        build: build::promote,
+    },
+    Command {
+        name: "auth",
+        help: "tell which credential answers, from where, and what it may do",
+        more: &[
+            "Asks the registry for a token and reports which place the credential came from, what each place said, and which actions were granted. The credential and the token are never printed.",
+        ],
+        object: Object {
+            value: "REPOSITORY|REGISTRY",
+            optional: false,
+            keys: REPOSITORY,
+            more: "A repository, such as `acme/app`, or a registry alone, such as `docker.io` or `localhost:5000`.",
+        },
+        needs: &[],
+        second: "one repository or registry is asked at a time; a right is named with `--action`",
+        examples: &[("Whether this agent may push", "auth acme/app --action pull --action push")],
+        build: build::auth,
+    },
+    Command {
+        name: CALL,
+        help: "run a request that is written as JSON",
+        more: &[
+            "Runs `{\"command\": \"...\", \"args\": {...}}` and prints that command's result in ASCII. The request is taken from the environment variable `TAGWRIGHT_REQUEST`, or from the file that it names as `@PATH`, or with `-` from standard input.",
+            "Each key is a flag in camelCase: `dryRun` is `--dry-run`. The positional argument is `reference` (`image` means the same) or `repository`. A list repeats the flag, `true` is the bare flag, `false` leaves it away, a number is its digits. `null`, a blank text and an empty list are refused, so that a variable that is not set never switches anything off.",
+        ],
+        object: Object { value: "-", optional: true, keys: &[], more: "Reads the request from standard input." },
+        needs: &[],
+        second: "the whole request is one JSON document",
+        examples: &[("A request that stands in a file", "call - < request.json")],
+        build: build::nested_call,
+    },
+];
+
+const VERSIONED: &[&str] = &["find-tag", "tags", "next-version", "promote"];
+
+/// Every flag: those of single commands first, then those that every command takes.
+pub static FLAGS: &[Flag] = &[
+    Flag::many(
+        "label",
+        "KEY",
+        "report this label and no other",
+        "Reports this label and no other; may be repeated. With exactly one the result holds its text as `value`. A label that is not there is `label-missing`, with the list of those that are.",
+    )
+    .on(&["labels"]),
+    Flag::one(
+        "platform",
+        "PLATFORM",
+        "read this platform, as in linux/arm64",
+        "Reads this platform of an image that has several, written as os/architecture or os/architecture/variant, for example `linux/amd64` or `linux/arm/v7`.",
+    )
+    .on(&["labels"]),
+    Flag::switch(
+        "all-platforms",
+        "report every platform on its own",
+        "Reports the labels of every platform on its own, and whether they are `consistent`, instead of refusing when they differ.",
+    )
+    .on(&["labels"]),
+    Flag::one(
+        "default",
+        "VALUE",
+        "answer this for a label that is not there",
+        "Answers this value for a label that is not there, instead of ending with `label-missing`. It may be blank.",
+    )
+    .on(&["labels"])
+    .may_be_blank(),
+    Flag::one(
+        "build",
+        "N",
+        "the build number to look for",
+        "The number of the build whose tag is wanted. It is compared as an integer with the last of exactly three parts of a version.",
+    )
+    .on(&["find-tag"])
+    .json(Json::Integer),
+    Flag::one(
+        "build",
+        "N|auto",
+        "the build number, or one more than the highest",
+        "The number that becomes the last part of the version. `auto` takes one more than the build of the highest version in the repository, or 1 where there is none.",
+    )
+    .on(&["next-version"])
+    .json(Json::IntegerOrWord)
+    .choices(&["auto"]),
+    Flag::one(
+        "build",
+        "N",
+        "promote the image of this build",
+        "Finds the tag of this build in the repository, as `find-tag` does, and promotes it.",
+    )
+    .on(&["promote"])
+    .json(Json::Integer),
+    Flag::switch(
+        "newest",
+        "take the newest of several versions of one build",
+        "Takes the newest where several versions have that build number, instead of refusing with `build-ambiguous`.",
+    )
+    .on(&["find-tag", "promote"]),
+    Flag::one(
+        "match",
+        "GLOB",
+        "list only names that match; *, ? and [a-z] work",
+        "Lists only tags whose whole name matches. `*` stands for any text, `?` for one character, `[a-z]` for one of several.",
+    )
+    .on(&["tags"]),
+    Flag::one(
+        "sort",
+        "ORDER",
+        "version (the default), name, or updated",
+        "The order of the list: `version` puts versions first, newest first, then the rest by name; `name` is alphabetic; `updated` puts the latest push first, where the service tells it.",
+    )
+    .on(&["tags"])
+    .choices(&["version", "name", "updated"]),
+    Flag::one(
+        "limit",
+        "N",
+        "list at most this many tags",
+        "Lists at most this many tags. All of them are read all the same, so that the order is right.",
+    )
+    .on(&["tags"])
+    .json(Json::Integer),
+    Flag::one(
+        "at",
+        "TIME",
+        "the moment that decides the week, instead of now",
+        "The moment that decides year and week, instead of now: RFC 3339 (`2026-08-21T09:30:00Z`), a date (`2026-08-21`), or seconds since 1970 (`@1787304600`).",
+    )
+    .on(&["next-version"]),
+    Flag::one(
+        "on-conflict",
+        "ACTION",
+        "fail (the default) or bump when it is not the highest",
+        "What to do when the version exists or would not be the highest: `fail` ends with `version-not-increasing`; `bump` keeps the week, or the week of the highest version if that is later, and takes the next free build number.",
+    )
+    .on(&["next-version"])
+    .choices(&["fail", "bump"]),
+    Flag::many(
+        "to",
+        "TAG",
+        "create this tag, which must not move",
+        "Creates this tag, which must not move: if it has the same digest already it is left alone, with another it is `tag-conflict`. `{version}` stands for the version of the image, `{tag}` for the tag it was found by. May be repeated.",
+    )
+    .on(&["promote"]),
+    Flag::many(
+        "move",
+        "TAG",
+        "create this tag, or move it here",
+        "Creates this tag or points it at the image, unless it belongs to a newer version now. Takes `{version}` and `{tag}` as `--to` does. May be repeated.",
+    )
+    .on(&["promote"]),
+    Flag::one(
+        "expect-digest",
+        "DIGEST",
+        "promote only if the image has this digest",
+        "Refuses with `digest-unexpected` unless the reference has this digest, so that a tag that moved since is noticed.",
+    )
+    .on(&["promote"]),
+    Flag::many(
+        "require-label",
+        "KEY=VALUE",
+        "promote only if the image has this label",
+        "Refuses with `label-mismatch` unless every platform of the image has this label with this value. May be repeated. In JSON it is a map.",
+    )
+    .on(&["promote"])
+    .json(Json::Pairs),
+    Flag::switch(
+        "allow-downgrade",
+        "let --move go from a newer version to an older one",
+        "Lets a tag of `--move` go from a newer version to an older one, which is `downgrade-refused` otherwise.",
+    )
+    .on(&["promote"]),
+    Flag::switch(
+        "dry-run",
+        "look and decide, write nothing",
+        "Looks, decides and reports as the real run would, with the same exit status, and writes nothing. Rights to read are enough.",
+    )
+    .on(&["promote"]),
+    Flag::one(
+        "tag-format",
+        "FORMAT",
+        "count only tags of this form, such as x-{version}",
+        "Counts only tags of this form as versions, for example `feature-x-{version}`, so that branches with counters of their own do not mix.",
+    )
+    .on(VERSIONED),
+    Flag::many(
+        "action",
+        "ACTION",
+        "pull (the default) or push",
+        "The right that is asked for: `pull` or `push`. May be repeated.",
+    )
+    .on(&["auth"])
+    .choices(&["pull", "push"]),
+    Flag::one(
+        "timeout",
+        "SECONDS",
+        "end the whole command after this time; default 60",
+        "Ends the whole command after this many seconds, waiting and repeating included; 60 if not given. Fractions are fine.",
+    )
+    .json(Json::Number),
+    Flag::one(
+        "retries",
+        "N",
+        "repeat a failed request so often; default 3",
+        "How often a request is repeated after a failure that may pass: no connection, a broken one, a service that is busy or asks to wait; 3 if not given, 0 for never.",
+    )
+    .json(Json::Integer),
+    Flag::one(
+        "ca-file",
+        "PEM",
+        "trust the certificates in this file too",
+        "Trusts the certificates in this PEM file too, beside the built-in roots, those of the system and those of `SSL_CERT_FILE`.",
+    ),
+    Flag::switch(
+        "https",
+        "speak HTTPS to registries on loopback too",
+        "Speaks HTTPS to registries on `localhost` and other loopback addresses, which are spoken to in plain HTTP otherwise.",
+    ),
+    Flag::many(
+        "plain-http",
+        "HOST",
+        "speak plain HTTP to this host",
+        "Speaks plain HTTP to this host, or to this host and port, for example `registry.internal:5000`. A credential sent there can be read on the way. May be repeated.",
+    ),
+    Flag::many(
+        "resolve",
+        "HOST:PORT:ADDR",
+        "connect to this address for that host",
+        "Connects to this IP address where that host and port are meant, instead of asking the name service; certificates are still checked against the host. IPv6 addresses stand in brackets. May be repeated.",
+    ),
+    Flag::one(
+        "hub-api",
+        "URL",
+        "another address of Docker Hub's web API",
+        "The address of Docker Hub's web API, where it is reached under another than the public one, for example through a mirror. It is https, or http on a loopback address or a host of `--plain-http`.",
+    ),
+    Flag::one(
+        "via",
+        "SOURCE",
+        "list tags through hub-api or registry only",
+        "Where lists of tags come from: `hub-api` is Docker Hub's web API, `registry` the registry's own list. If not given, Docker Hub is asked through its web API first and through its registry where that fails.",
+    )
+    .choices(&["hub-api", "registry"]),
+    Flag::one(
+        "credentials-from",
+        "SOURCE",
+        "only env, docker-config or anonymous",
+        "The one place a credential may come from: `env` is `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, `docker-config` the files of Docker and podman with their helpers, `anonymous` none at all. If not given, they are asked in this order.",
+    )
+    .choices(&["env", "docker-config", "anonymous"]),
+    Flag::switch(
+        "verbose",
+        "one line per exchange on stderr",
+        "Writes one line per exchange on stderr: method, address, status, time, attempt. Secrets are left out.",
+    )
+    .short('v'),
+    Flag::switch(
+        "quiet",
+        "nothing but errors on stderr",
+        "Writes nothing but errors on stderr: no warnings and no closing sentence.",
+    ),
+    Flag::one(
+        "print",
+        "PATH",
+        "print one value of the result, as in tags.0.tag",
+        "Prints one value of the result instead of the whole document; dots lead deeper, as in `source.digest`. A text is printed as it is, anything else as JSON. A value that is null ends with status 3. On failure stdout stays empty.",
+    )
+    .json(Json::Never),
+    Flag::switch("help", "this help; -h for the short one", "Prints the long help, `-h` the short one.")
+        .short('h')
+        .json(Json::Never),
+    Flag::switch("version", "the version", "Prints the version.").short('V').json(Json::Never),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn rows_are_whole_and_unique() {
+        for command in COMMANDS {
+            let mut seen = HashSet::new();
+            for flag in command.flags() {
+                assert!(seen.insert(flag.long), "`{}` has `--{}` twice", command.name, flag.long);
+                assert!(!command.object.keys.contains(&flag.key().as_str()), "`{}` is a key twice", flag.long);
+            }
+            for needed in command.needs {
+                assert!(command.flag(needed).is_some(), "`{}` has no `--{needed}`", command.name);
+            }
+            assert!(command.help.len() < 80 && !command.examples.is_empty(), "{}", command.name);
+        }
+        let mut letters = HashSet::new();
+        for flag in FLAGS {
+            assert!(flag.help.len() < 80, "`--{}`: {} columns", flag.long, flag.help.len());
+            assert!(flag.more.ends_with('.') && !flag.help.ends_with('.'), "`--{}`", flag.long);
+            assert!(flag.short.is_none_or(|letter| letters.insert(letter)), "`--{}`", flag.long);
+            assert!(flag.on.iter().all(|name| command(name).is_some()), "`--{}`", flag.long);
+            assert_eq!(flag.repeats, matches!(flag.json, Json::Texts | Json::Pairs), "`--{}`", flag.long);
+        }
+    }
+
+    #[test]
+    fn keys_are_the_flags_in_camel_case() {
+        for (long, key) in
+            [("to", "to"), ("dry-run", "dryRun"), ("require-label", "requireLabel"), ("hub-api", "hubApi")]
+        {
+            let flag = FLAGS.iter().find(|flag| flag.long == long).unwrap();
+            assert_eq!(flag.key(), key);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What was given for a command, by words or by JSON, before any value is looked at.
+//!
+//! Both ways end here, so that every rule of [`super::build`] is checked once; how a flag is spelled in a message
+//! depends on the way it came.
+
+use super::defs::{Command, Flag};
+use super::shell;
+use crate::error::{Code, Error};
+use crate::pure::text::show;
+
+/// How the arguments were written, and so how messages spell them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Words of a command line.
+    Words,
+    /// Keys of a JSON request.
+    Json,
+}
+
+/// Why a value that somebody meant to give can be blank.
+pub const UNSET: &str = "a variable that is not set leaves it blank";
+
+/// A command with its arguments as texts.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The command.
+    pub command: &'static Command,
+    /// How the arguments were written.
+    pub dialect: Dialect,
+    /// The positional argument.
+    pub object: Option<String>,
+    /// The key under which a JSON request holds the positional argument.
+    pub object_key: &'static str,
+    /// Every flag in the order given, with its value unless it is a switch.
+    pub flags: Vec<(&'static Flag, Option<String>)>,
+}
+
+impl Given {
+    /// Nothing given yet.
+    pub fn new(command: &'static Command, dialect: Dialect) -> Self {
+        let object_key = command.object.keys.first().copied().unwrap_or_default();
+        Self { command, dialect, object: None, object_key, flags: Vec::new() }
+    }
+
+    /// Adds a flag with its value, if that is possible beside those that are there.
+    ///
+    /// # Errors
+    /// `missing-value` for a blank value, `request-invalid` for a second value of a flag that takes one.
+    pub fn add(&mut self, flag: &'static Flag, value: Option<String>) -> Result<(), Error> {
+        let name = self.name(flag.long);
+        if let Some(text) = &value {
+            if text.trim().is_empty() && !flag.blank {
+                let hint = match self.dialect {
+                    Dialect::Words => format!("give it a value, as in {}; {UNSET}", self.example(flag.long)),
+                    Dialect::Json => format!("give it a value, or leave the key out; {UNSET}"),
+                };
+                return Err(Error::new(Code::MissingValue, format!("{name} is blank")).hint(hint));
+            }
+            if let Some(first) = self.one(flag.long).filter(|_| !flag.repeats) {
+                let message = format!("{name} stands twice: {} and {}", shown(first), shown(text));
+                return Err(Error::new(Code::RequestInvalid, message).hint("keep the one that is meant"));
+            }
+        }
+        self.flags.push((flag, value));
+        Ok(())
+    }
+
+    /// Sets the positional argument.
+    ///
+    /// # Errors
+    /// `missing-value` for a blank text, `reference-invalid` for one that may hold a password.
+    pub fn take_object(&mut self, text: String) -> Result<(), Error> {
+        let what = match self.dialect {
+            Dialect::Words => format!("the {}", self.command.object.value.to_ascii_lowercase().replace('|', " or ")),
+            Dialect::Json => format!("`{}`", self.object_key),
+        };
+        if text.trim().is_empty() {
+            return Err(
+                Error::new(Code::MissingValue, format!("{what} is blank")).hint(format!("give it a value; {UNSET}"))
+            );
+        }
+        if let Some((bare, _)) = without_user_info(&text) {
+            let message = format!("{what} holds user info before `@`");
+            let hint = format!("write `{bare}`; {}", super::suggest::SECRETS);
+            return Err(Error::new(Code::ReferenceInvalid, message).hint(hint));
+        }
+        self.object = Some(text);
+        Ok(())
+    }
+
+    /// The value of a flag that is given at most once.
+    pub fn one(&self, long: &str) -> Option<&str> {
+        self.all(long).next()
+    }
+
+    /// Every value of a flag.
+    pub fn all(&self, long: &str) -> impl Iterator<Item = &str> {
+        debug_assert!(self.command.flag(long).is_some(), "`{}` has no `--{long}`", self.command.name);
+        self.flags.iter().filter(move |(flag, _)| flag.long == long).filter_map(|(_, value)| value.as_deref())
+    }
+
+    /// Whether a flag is given, with or without a value.
+    pub fn has(&self, long: &str) -> bool {
+        debug_assert!(self.command.flag(long).is_some(), "`{}` has no `--{long}`", self.command.name);
+        self.flags.iter().any(|(flag, _)| flag.long == long)
+    }
+
+    /// A flag as it stands in messages: `` `--dry-run` `` or `` `dryRun` ``.
+    pub fn name(&self, long: &str) -> String {
+        match (self.dialect, self.command.flag(long)) {
+            (Dialect::Json, Some(flag)) => format!("`{}`", flag.key()),
+            _ => format!("`--{long}`"),
+        }
+    }
+
+    /// A flag with a value as it is to be written: `` `--build 103` `` or `` `build: '103'` ``.
+    pub fn with(&self, long: &str, value: &str) -> String {
+        match (self.dialect, self.command.flag(long)) {
+            (Dialect::Json, Some(flag)) => format!("`{}: '{}'`", flag.key(), value.escape_debug()),
+            _ => format!("`--{long} {}`", shell::quote(value)),
+        }
+    }
+
+    /// A flag with the name of its value, as it is to be written: `` `--build N` `` or `` `build: 'N'` ``.
+    pub fn example(&self, long: &str) -> String {
+        let value = self.command.flag(long).and_then(|flag| flag.value).unwrap_or_default();
+        let value = value.split('|').next().unwrap_or_default();
+        match self.dialect {
+            Dialect::Json if long == "require-label" => "`requireLabel: [KEY: 'VALUE']`".to_owned(),
+            _ => self.with(long, value),
+        }
+    }
+
+    /// A switch as it is to be written: `` `--newest` `` or `` `newest: true` ``.
+    pub fn switch(&self, long: &str) -> String {
+        match (self.dialect, self.command.flag(long)) {
+            (Dialect::Json, Some(flag)) => format!("`{}: true`", flag.key()),
+            _ => format!("`--{long}`"),
+        }
+    }
+
+    /// A value that a flag cannot have; the caller adds the way out.
+    pub fn wrong(&self, long: &str, value: &str) -> Error {
+        Error::new(Code::RequestInvalid, self.cannot_be(long, value))
+    }
+
+    /// The same about a value that its own parser refused; the parser's words become the cause.
+    pub fn refused(&self, long: &str, value: &str, why: Error) -> Error {
+        why.restate(self.cannot_be(long, value))
+    }
+
+    /// Two flags, or a flag and something else, that do not go together.
+    pub fn clash(&self, message: impl Into<String>) -> Error {
+        Error::new(Code::RequestInvalid, message)
+    }
+
+    fn cannot_be(&self, long: &str, value: &str) -> String {
+        format!("{} cannot be {}", self.name(long), shown(value))
+    }
+}
+
+/// A text of the caller's in backticks, fit for a message: without user info and without control characters.
+pub fn shown(text: &str) -> String {
+    match without_user_info(text) {
+        Some((bare, scheme)) => show::quoted(&format!("{scheme}://…@{bare}")),
+        None => show::quoted(text),
+    }
+}
+
+/// What follows the user info of an address, and the scheme; `None` for a text that has none.
+fn without_user_info(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let at = authority.rfind('@')?;
+    Some((&rest[at + 1..], scheme))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_hold_no_password() {
+        for (text, expected) in [
+            ("acme/app:1", "`acme/app:1`"),
+            ("https://ci:secret@reg.example/app", "`https://…@reg.example/app`"),
+            ("https://reg.example/app@sha256:12", "`https://reg.example/app@sha256:12`"),
+            ("a\nb", "`a\\nb`"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! A request written as JSON, `{"command":…,"args":{…}}`, read into the same form as words.
+//!
+//! Numbers are kept as they are written, for `2026.30` is a tag and not `2026.3`. A key that is null or blank is
+//! refused: it comes from a variable that was not set, and must not switch anything off.
+
+use super::build;
+use super::defs::{CALL, Command, Flag, Json, command};
+use super::given::{Dialect, Given, shown};
+use super::parse::{Misuse, unknown_command};
+use super::suggest;
+use crate::command::request::Invocation;
+use crate::error::{Code, Error};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::collections::HashSet;
+use std::fmt;
+
+type R<T> = Result<T, Error>;
+
+/// Keys that somebody may give for the positional argument.
+const OBJECTS: &[&str] = &["reference", "image", "repository", "registry"];
+
+/// Reads a request; the words are what would be typed for the same, without the program's name.
+///
+/// # Errors
+/// The first usage error, with the command it belongs to.
+pub fn invocation(text: &str) -> Result<(Invocation, Vec<String>), Misuse> {
+    let mut named = None;
+    read(text, &mut named).map_err(|error| Misuse { command: named.map(|c| c.name), print: false, error })
+}
+
+fn read(text: &str, named: &mut Option<&'static Command>) -> R<(Invocation, Vec<String>)> {
+    let shape = r#"write `{"command": "labels", "args": {"image": "acme/app:1.2.3"}}`"#;
+    let invalid = |message: String| Error::new(Code::RequestInvalid, message).hint(shape);
+    if text.trim().is_empty() {
+        return Err(Error::new(Code::MissingValue, "the request is blank").hint(shape));
+    }
+    let whole: &RawValue = serde_json::from_str(text)
+        .map_err(|why| invalid("the request is not JSON".to_owned()).cause(why.to_string()))?;
+    let Node::Map(parts) = node(whole, "the request")? else {
+        return Err(invalid("the request is not a JSON object".to_owned()));
+    };
+    let mut args = Vec::new();
+    for (key, value) in parts {
+        let found = node(value, &format!("`{key}`"))?;
+        match (key.as_str(), found) {
+            ("command", Node::Text(name)) if !name.trim().is_empty() => {
+                *named = Some(command(&name).ok_or_else(|| unknown_command(&name))?);
+            }
+            ("command" | "args", Node::Null) => return Err(missing(&format!("`{key}` is null"))),
+            ("command", Node::Text(_)) => return Err(missing("`command` is blank")),
+            ("command", _) => return Err(invalid("`command` is not a text".to_owned())),
+            ("args", Node::Map(pairs)) => args = pairs,
+            ("args", _) => return Err(invalid("`args` is not a JSON object".to_owned())),
+            (key, _) => {
+                let message = format!("a request has no key {}", shown(key));
+                let hint = "a request has the keys `command` and `args`; what belongs to the command stands in `args`";
+                return Err(Error::new(Code::UnknownKey, message).hint(hint));
+            }
+        }
+    }
+    let command = named.ok_or_else(|| Error::new(Code::MissingValue, "the request names no `command`").hint(shape))?;
+    if command.name == CALL {
+        return Err(build::nested_call(&Given::new(command, Dialect::Json))
+            .err()
+            .unwrap_or_else(|| missing("no command")));
+    }
+    let mut given = Given::new(command, Dialect::Json);
+    for (key, value) in args {
+        argument(&mut given, &key, node(value, &format!("`{key}`"))?)?;
+    }
+    Ok((build::invocation(&given)?, words(&given)))
+}
+
+/// One key of `args`.
+fn argument(given: &mut Given, key: &str, value: Node<'_>) -> R<()> {
+    let command = given.command;
+    if let Some(known) = command.object.keys.iter().find(|known| **known == key) {
+        let text = scalar(key, value, "a text")?;
+        if let Some(first) = &given.object {
+            let message =
+                format!("`{}` and `{key}` are both given: {} and {}", given.object_key, shown(first), shown(&text));
+            return Err(Error::new(Code::RequestInvalid, message).hint("keep the one that is meant"));
+        }
+        given.object_key = known;
+        return given.take_object(text);
+    }
+    let flag = command.flags().find(|flag| flag.json != Json::Never && flag.key() == key);
+    let flag = flag.ok_or_else(|| unknown_key(command, key))?;
+    match (flag.json, value) {
+        (Json::Switch, Node::Bool(true)) => given.add(flag, None),
+        (Json::Switch, Node::Bool(false)) => Ok(()),
+        (Json::Switch, Node::Null) => Err(missing(&format!("`{key}` is null"))),
+        (Json::Switch, other) => {
+            let message = format!("`{key}` is {}, and takes true or false", other.kind());
+            let hint = format!("write `{key}: true` without quotes, or leave it out");
+            Err(Error::new(Code::RequestInvalid, message).hint(hint))
+        }
+        (Json::Pairs, Node::Map(pairs)) => mapped(given, flag, key, pairs),
+        (Json::Texts | Json::Pairs, Node::List(items)) => {
+            if items.is_empty() {
+                return Err(missing(&format!("`{key}` is an empty list")));
+            }
+            for (n, item) in items.into_iter().enumerate() {
+                let place = format!("{key}[{n}]");
+                let text = scalar(&place, node(item, &format!("`{place}`"))?, "a text")?;
+                if text.trim().is_empty() {
+                    return Err(missing(&format!("`{place}` is blank")));
+                }
+                given.add(flag, Some(text))?;
+            }
+            Ok(())
+        }
+        (kind, value) => {
+            let wanted = match kind {
+                Json::Integer | Json::IntegerOrWord | Json::Number => "a number",
+                Json::Texts => "a text or a list of texts",
+                Json::Pairs => "a map of texts",
+                _ => "a text",
+            };
+            given.add(flag, Some(scalar(key, value, wanted)?))
+        }
+    }
+}
+
+/// A map becomes `KEY=VALUE`, once for each.
+fn mapped(given: &mut Given, flag: &'static Flag, key: &str, pairs: Vec<(String, &RawValue)>) -> R<()> {
+    if pairs.is_empty() {
+        return Err(missing(&format!("`{key}` is an empty map")));
+    }
+    for (label, value) in pairs {
+        let place = format!("{key}.{label}");
+        let text = scalar(&place, node(value, &format!("`{place}`"))?, "a text")?;
+        if text.trim().is_empty() {
+            return Err(missing(&format!("{} is blank", shown(&place))));
+        }
+        if label.trim().is_empty() || label.contains('=') {
+            let message = format!("`{key}` cannot hold the key {}", shown(&label));
+            return Err(Error::new(Code::RequestInvalid, message).hint("write the name of a label, without `=`"));
+        }
+        given.add(flag, Some(format!("{label}={text}")))?;
+    }
+    Ok(())
+}
+
+/// The text of a value: itself, or the digits of a number.
+fn scalar(key: &str, value: Node<'_>, wanted: &str) -> R<String> {
+    match value {
+        Node::Text(text) => Ok(text),
+        Node::Number(digits) => Ok(digits.to_owned()),
+        Node::Null => Err(missing(&format!("{} is null", shown(key)))),
+        other => {
+            let message = format!("{} is {}, and takes {wanted}", shown(key), other.kind());
+            let hint = match other {
+                Node::Bool(_) if wanted == "a number" => "write the number, or leave the key out",
+                Node::Bool(_) => "write the text in quotes, or leave the key out",
+                Node::Map(_) => "write one value; only `requireLabel` takes a map",
+                _ => "write one value; only keys whose flag may be repeated take a list",
+            };
+            Err(Error::new(Code::RequestInvalid, message).hint(hint))
+        }
+    }
+}
+
+fn missing(message: &str) -> Error {
+    let hint = "give it a value, or leave the key out; a variable that is not set becomes null or blank";
+    Error::new(Code::MissingValue, message).hint(hint)
+}
+
+fn unknown_key(command: &Command, key: &str) -> Error {
+    let name = command.name;
+    let unknown = |message: String| Error::new(Code::UnknownKey, message);
+    if let Some(flag) = command.flags().find(|flag| flag.json == Json::Never && flag.key() == key) {
+        let message = format!("{} is for the command line alone", shown(&flag.key()));
+        return unknown(message).hint("leave the key out; the whole result comes as JSON");
+    }
+    let keys = command.flags().filter(|flag| flag.json != Json::Never).map(Flag::key).collect::<Vec<_>>();
+    let known = command.object.keys.iter().copied().chain(keys.iter().map(String::as_str));
+    if let Some(right) = command.object.keys.first().filter(|_| OBJECTS.contains(&key)) {
+        return unknown(format!("`{name}` has no key {}", shown(key))).hint(format!("write `{right}`"));
+    }
+    let every = format!("`tagwright {name} --help` lists every flag, and a key is a flag in camelCase");
+    unknown(format!("`{name}` has no key {}", shown(key))).hint(match suggest::nearest(key, known) {
+        Some(near) => format!("write `{near}`; {every}"),
+        None if suggest::is_about_secrets(key) => suggest::SECRETS.to_owned(),
+        None => every,
+    })
+}
+
+/// What would be typed for the same; values are joined with `=`, so that none is taken for a flag.
+fn words(given: &Given) -> Vec<String> {
+    let mut words = vec![given.command.name.to_owned()];
+    let (last, first): (Vec<_>, Vec<_>) = given.object.iter().cloned().partition(|object| object.starts_with('-'));
+    words.extend(first);
+    words.extend(given.flags.iter().map(|(flag, value)| match value {
+        Some(value) => format!("--{}={value}", flag.long),
+        None => format!("--{}", flag.long),
+    }));
+    if !last.is_empty() {
+        words.push("--".to_owned());
+        words.extend(last);
+    }
+    words
+}
+
+/// A JSON value, of which only the outermost layer is read.
+enum Node<'a> {
+    Null,
+    Bool(bool),
+    Number(&'a str),
+    Text(String),
+    List(Vec<&'a RawValue>),
+    Map(Vec<(String, &'a RawValue)>),
+}
+
+impl Node<'_> {
+    fn kind(&self) -> String {
+        match self {
+            Node::Null => "null".to_owned(),
+            Node::Bool(value) => value.to_string(),
+            Node::Number(_) => "a number".to_owned(),
+            Node::Text(text) => format!("the text {}", shown(text)),
+            Node::List(_) => "a list".to_owned(),
+            Node::Map(_) => "a map".to_owned(),
+        }
+    }
+}
+
+fn node<'a>(raw: &'a RawValue, place: &str) -> R<Node<'a>> {
+    let text = raw.get();
+    let bad = |why: serde_json::Error| {
+        let message = format!("{place} cannot be read: {why}");
+        Error::new(Code::RequestInvalid, message).hint("write it as valid JSON")
+    };
+    Ok(match text.as_bytes().first() {
+        Some(b'"') => Node::Text(serde_json::from_str(text).map_err(bad)?),
+        Some(b'[') => Node::List(serde_json::from_str(text).map_err(bad)?),
+        Some(b'{') => {
+            let Pairs(pairs) = serde_json::from_str(text).map_err(bad)?;
+            let mut seen = HashSet::new();
+            if let Some((key, _)) = pairs.iter().find(|(key, _)| !seen.insert(key.as_str())) {
+                let message = format!("{place} holds the key {} twice", shown(key));
+                return Err(Error::new(Code::RequestInvalid, message).hint("keep the one that is meant"));
+            }
+            Node::Map(pairs)
+        }
+        Some(b't') => Node::Bool(true),
+        Some(b'f') => Node::Bool(false),
+        Some(b'n') | None => Node::Null,
+        Some(_) => Node::Number(text),
+    })
+}
+
+/// An object with its keys in the order written.
+struct Pairs<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+                let mut pairs: Vec<(String, &'de RawValue)> = Vec::new();
+                while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
+                    pairs.push((key, value));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::parse::{Parsed, parse};
+
+    fn refusal(text: &str) -> (Code, String) {
+        let misuse = invocation(text).expect_err(text);
+        (misuse.error.code(), misuse.error.message().to_owned())
+    }
+
+    #[test]
+    fn a_request_means_what_its_words_mean() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (args, expected) in [
+            (r#"labels","args":{"image":"acme/app"}"#.to_owned(), "labels acme/app".to_owned()),
+            (
+                r#"labels","args":{"reference":"acme/app:1","label":["a","b"],"default":"","allPlatforms":true}"#
+                    .to_owned(),
+                "labels acme/app:1 --label=a --label=b --default= --all-platforms".to_owned(),
+            ),
+            (
+                r#"labels","args":{"reference":"acme/app:1","label":"-a","default":"--print"}"#.to_owned(),
+                "labels acme/app:1 --label=-a --default=--print".to_owned(),
+            ),
+            (
+                r#"find-tag","args":{"build":103,"repository":"localhost:5000/app","newest":false}"#.to_owned(),
+                "find-tag localhost:5000/app --build=103".to_owned(),
+            ),
+            (r#"tags","args":{"repository":"app","limit":"5"}"#.to_owned(), "tags app --limit=5".to_owned()),
+            (
+                r#"next-version","args":{"build":"7","timeout":1.50}"#.to_owned(),
+                "next-version --build=7 --timeout=1.50".to_owned(),
+            ),
+            (
+                r#"promote","args":{"repository":"acme/app","build":103,"to":2026.30,"requireLabel":{"b":"v","a":1}}"#
+                    .to_owned(),
+                "promote acme/app --build=103 --to=2026.30 --require-label=b=v --require-label=a=1".to_owned(),
+            ),
+            (
+                format!(r#"promote","args":{{"image":"acme/app@{digest}","move":["x"],"dryRun":true}}"#),
+                format!("promote acme/app@{digest} --move=x --dry-run"),
+            ),
+            (
+                r#"auth","args":{"repository":"docker.io","action":["push"]}"#.to_owned(),
+                "auth docker.io --action=push".to_owned(),
+            ),
+        ] {
+            let (invocation, words) = invocation(&format!(r#"{{"command":"{args}}}"#)).expect(&args);
+            assert_eq!(words.join(" "), expected);
+            let words = words.iter().map(Into::into).collect::<Vec<_>>();
+            let Parsed::Run(typed) = parse(&words).expect(&expected) else { panic!("{expected} does not run") };
+            assert_eq!(format!("{invocation:?}"), format!("{typed:?}"));
+        }
+    }
+
+    #[test]
+    fn null_and_blank_are_never_taken_for_not_given() {
+        for (args, named) in [
+            (r#""build":null"#, "`build` is null"),
+            (r#""build":"""#, "`build` is blank"),
+            (r#""build":" ""#, "`build` is blank"),
+            (r#""build":1,"to":[]"#, "`to` is an empty list"),
+            (r#""build":1,"to":["a",null]"#, "`to[1]` is null"),
+            (r#""build":1,"to":["\t"]"#, "`to[0]` is blank"),
+            (r#""build":1,"requireLabel":{}"#, "`requireLabel` is an empty map"),
+            (r#""build":1,"requireLabel":{"rev":null}"#, "`requireLabel.rev` is null"),
+            (r#""build":1,"requireLabel":{"rev":""}"#, "`requireLabel.rev` is blank"),
+            (r#""build":1,"requireLabel":"rev=""#, "`requireLabel` gives no value for the label `rev`"),
+            (r#""build":1,"dryRun":null"#, "`dryRun` is null"),
+            (r#""build":1,"expectDigest":null"#, "`expectDigest` is null"),
+        ] {
+            let text = format!(r#"{{"command":"promote","args":{{"repository":"acme/app",{args}}}}}"#);
+            assert_eq!(refusal(&text), (Code::MissingValue, named.to_owned()), "{args}");
+        }
+        for (text, named) in [
+            (r#"{"command":"labels","args":{"image":null}}"#, "`image` is null"),
+            (r#"{"command":"labels","args":{"image":""}}"#, "`image` is blank"),
+            (r#"{"command":"labels","args":{"image":"a","label":"b","default":null}}"#, "`default` is null"),
+            (r#"{"command":"labels","args":null}"#, "`args` is null"),
+            (r#"{"command":null}"#, "`command` is null"),
+            (r#"{"command":" "}"#, "`command` is blank"),
+            (" ", "the request is blank"),
+        ] {
+            assert_eq!(refusal(text), (Code::MissingValue, named.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_forms_are_refused_with_their_key() {
+        for (args, code, message) in [
+            (r#""dryRun":"false""#, Code::RequestInvalid, "`dryRun` is the text `false`, and takes true or false"),
+            (r#""dryRun":0"#, Code::RequestInvalid, "`dryRun` is a number, and takes true or false"),
+            (r#""build":true"#, Code::RequestInvalid, "`build` is true, and takes a number"),
+            (r#""build":[1]"#, Code::RequestInvalid, "`build` is a list, and takes a number"),
+            (r#""build":1e3"#, Code::RequestInvalid, "`build` cannot be `1e3`"),
+            (r#""build":1.0"#, Code::RequestInvalid, "`build` cannot be `1.0`"),
+            (r#""build":-1"#, Code::RequestInvalid, "`build` cannot be `-1`"),
+            (r#""to":{"a":"b"}"#, Code::RequestInvalid, "`to` is a map, and takes a text or a list of texts"),
+            (r#""to":[["a"]]"#, Code::RequestInvalid, "`to[0]` is a list, and takes a text"),
+            (r#""requireLabel":{"a=b":"c"}"#, Code::RequestInvalid, "`requireLabel` cannot hold the key `a=b`"),
+            (r#""to":"a","to":"b""#, Code::RequestInvalid, "`args` holds the key `to` twice"),
+            (r#""build":1,"to":["a"],"move":"a""#, Code::RequestInvalid, "the tag `a` stands in both `to` and `move`"),
+            (
+                r#""image":"b/c:1""#,
+                Code::RequestInvalid,
+                "`repository` and `image` are both given: `acme/app` and `b/c:1`",
+            ),
+            (r#""biuld":1"#, Code::UnknownKey, "`promote` has no key `biuld`"),
+            (r#""print":"digest""#, Code::UnknownKey, "`print` is for the command line alone"),
+            (r#""help":true"#, Code::UnknownKey, "`help` is for the command line alone"),
+            (r#""version":true"#, Code::UnknownKey, "`version` is for the command line alone"),
+        ] {
+            let text = format!(r#"{{"command":"promote","args":{{"repository":"acme/app",{args}}}}}"#);
+            assert_eq!(refusal(&text), (code, message.to_owned()), "{args}");
+        }
+        for (text, code) in [
+            ("5", Code::RequestInvalid),
+            ("{", Code::RequestInvalid),
+            (r#"{"command":"labels"} x"#, Code::RequestInvalid),
+            (r#"{"command":["labels"]}"#, Code::RequestInvalid),
+            (r#"{"command":"labels","args":[]}"#, Code::RequestInvalid),
+            (r#"{"command":"labels","arg":{}}"#, Code::UnknownKey),
+            (r#"{"command":"label"}"#, Code::UnknownCommand),
+            (r#"{"command":"call","args":{}}"#, Code::UnknownCommand),
+            (r#"{"command":"labels"}"#, Code::MissingValue),
+        ] {
+            assert_eq!(refusal(text).0, code, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_deep_request_is_refused_and_does_not_overflow() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let text = format!(r#"{{"command":"labels","args":{{"image":{deep}}}}}"#);
+        assert_eq!(refusal(&text).0, Code::RequestInvalid);
+    }
+
+    #[test]
+    fn an_error_knows_its_command() {
+        let misuse = invocation(r#"{"args":{"imge":"a"},"command":"labels"}"#).expect_err("imge");
+        assert_eq!((misuse.command, misuse.error.code()), (Some("labels"), Code::UnknownKey));
+        let misuse = invocation(r#"{"command":"lables"}"#).expect_err("lables");
+        assert_eq!((misuse.command, misuse.error.code()), (None, Code::UnknownCommand));
+    }
+}

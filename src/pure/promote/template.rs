@@ -1,0 +1,197 @@
+//! A target tag with places for the source's tag and version, such as `{version}-rc`.
+
+use crate::error::{Code, Error};
+use crate::pure::image::tag::Tag;
+use crate::pure::text::show::quoted;
+use std::fmt;
+
+/// A target tag, read and checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Template {
+    text: String,
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Piece {
+    Text(String),
+    Tag,
+    Version,
+}
+
+impl Template {
+    /// Reads a tag in which `{tag}` and `{version}` may stand.
+    ///
+    /// # Errors
+    /// `request-invalid` for any other brace, `reference-invalid` for a text that cannot stand in a tag.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (plain, braces) = rest.split_at(at);
+            if !plain.is_empty() {
+                pieces.push(Piece::Text(plain.to_owned()));
+            }
+            let (piece, after) = if let Some(after) = braces.strip_prefix("{tag}") {
+                (Piece::Tag, after)
+            } else if let Some(after) = braces.strip_prefix("{version}") {
+                (Piece::Version, after)
+            } else {
+                let message = format!("the tag {} holds a brace that is part of no placeholder", quoted(text));
+                return Err(
+                    Error::new(Code::RequestInvalid, message).hint("the placeholders are `{tag}` and `{version}`")
+                );
+            };
+            pieces.push(piece);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(rest.to_owned()));
+        }
+        let template = Self { text: text.to_owned(), pieces };
+        // Whether it can become a tag shows with the shortest values there are.
+        let sample = template.filled(Some("1"), Some("1"));
+        match Tag::parse(&sample.unwrap_or_default()) {
+            Ok(_) => Ok(template),
+            Err(error) if template.text.contains('{') => {
+                Err(error.restate(format!("{} cannot become a tag", quoted(text))))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether `{version}` stands in it.
+    pub fn needs_version(&self) -> bool {
+        self.pieces.contains(&Piece::Version)
+    }
+
+    /// Whether `{tag}` stands in it.
+    pub fn needs_tag(&self) -> bool {
+        self.pieces.contains(&Piece::Tag)
+    }
+
+    /// The target tag for a source with this tag and version.
+    ///
+    /// # Errors
+    /// `version-invalid` where `{version}` stands for nothing, `request-invalid` where `{tag}` does,
+    /// `reference-invalid` where the whole is not a tag.
+    pub fn expand(&self, tag: Option<&Tag>, version: Option<&str>) -> Result<Tag, Error> {
+        let Some(text) = self.filled(tag.map(Tag::as_str), version) else {
+            let template = quoted(&self.text);
+            if self.needs_version() && version.is_none() {
+                let source = match tag {
+                    Some(tag) => format!("the source tag `{tag}` is none"),
+                    None => "the source is named by its digest".to_owned(),
+                };
+                return Err(Error::new(
+                    Code::VersionInvalid,
+                    format!("the tag {template} needs a version, and {source}"),
+                )
+                .hint("name the target tags in full with `--to` and `--move`, or promote a tag that is a version"));
+            }
+            let message = format!("the tag {template} needs the source's tag, and the source is named by its digest");
+            return Err(
+                Error::new(Code::RequestInvalid, message).hint("name the target tag in full, or the source by its tag")
+            );
+        };
+        Tag::parse(&text).map_err(|error| match self.pieces[..] {
+            [Piece::Text(_)] => error,
+            _ => error.restate(format!("{} does not become a tag", quoted(&self.text))),
+        })
+    }
+
+    fn filled(&self, tag: Option<&str>, version: Option<&str>) -> Option<String> {
+        let mut filled = String::new();
+        for piece in &self.pieces {
+            filled.push_str(match piece {
+                Piece::Text(text) => text,
+                Piece::Tag => tag?,
+                Piece::Version => version?,
+            });
+        }
+        Some(filled)
+    }
+}
+
+impl fmt::Display for Template {
+    /// As it was written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_in() {
+        let source = Tag::parse("v2026.34.103").unwrap();
+        for (text, expected) in [
+            ("latest", "latest"),
+            ("{version}-rc", "2026.34.103-rc"),
+            ("{tag}", "v2026.34.103"),
+            ("prod-{tag}-{version}", "prod-v2026.34.103-2026.34.103"),
+            ("{version}{version}", "2026.34.1032026.34.103"),
+        ] {
+            let template = Template::parse(text).unwrap();
+            assert_eq!(template.expand(Some(&source), Some("2026.34.103")).unwrap().as_str(), expected);
+            assert_eq!(template.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn texts_that_become_no_tag_are_refused_before_anything_is_looked_up() {
+        for (text, code) in [
+            ("{build}", Code::RequestInvalid),
+            ("{Version}", Code::RequestInvalid),
+            ("{version", Code::RequestInvalid),
+            ("version}", Code::RequestInvalid),
+            ("{{version}}", Code::RequestInvalid),
+            ("${version}", Code::ReferenceInvalid),
+            ("", Code::ReferenceInvalid),
+            ("a b", Code::ReferenceInvalid),
+            ("-{version}", Code::ReferenceInvalid),
+            ("x/{tag}", Code::ReferenceInvalid),
+            (&"x".repeat(129), Code::ReferenceInvalid),
+        ] {
+            assert_eq!(Template::parse(text).unwrap_err().code(), code, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_placeholder_without_a_value_is_an_error_that_names_the_source() {
+        let tag = Tag::parse("stable").unwrap();
+        for (text, tag, code, message) in [
+            (
+                "{version}-rc",
+                Some(&tag),
+                Code::VersionInvalid,
+                "the tag `{version}-rc` needs a version, and the source tag `stable` is none",
+            ),
+            (
+                "{version}",
+                None,
+                Code::VersionInvalid,
+                "the tag `{version}` needs a version, and the source is named by its digest",
+            ),
+            (
+                "{tag}",
+                None,
+                Code::RequestInvalid,
+                "the tag `{tag}` needs the source's tag, and the source is named by its digest",
+            ),
+        ] {
+            let error = Template::parse(text).unwrap().expand(tag, None).unwrap_err();
+            assert_eq!((error.code(), error.message()), (code, message));
+        }
+    }
+
+    #[test]
+    fn a_whole_that_grows_too_long_is_refused() {
+        let tag = Tag::parse(&"x".repeat(128)).unwrap();
+        let error = Template::parse("{tag}-rc").unwrap().expand(Some(&tag), None).unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::ReferenceInvalid, "`{tag}-rc` does not become a tag"));
+        assert!(Template::parse("{tag}").unwrap().expand(Some(&tag), None).is_ok());
+    }
+}

@@ -1,0 +1,306 @@
+//! Dotted integers in tags: what a version is, which tags count, and how two compare.
+//!
+//! A version has two to four parts, compared as integers, so `2017.10.5` is newer than `2017.2.1`.
+//! A tag may put a `v` before it and `-rc` behind it; both spellings name the same version.
+
+use crate::error::{Code, Error};
+use crate::pure::image::tag::Tag;
+use crate::pure::text::show::quoted;
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+const MOST_PARTS: usize = 4;
+
+/// Two to four integers; a shorter version comes before one that continues it.
+// Unused places are zero, so the derived order compares the integers first and their number last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Version {
+    places: [u64; MOST_PARTS],
+    parts: u8,
+}
+
+impl Version {
+    /// A version of three parts.
+    pub fn of(major: u64, minor: u64, build: u64) -> Self {
+        Self { places: [major, minor, build, 0], parts: 3 }
+    }
+
+    /// Reads a version as a tag has it: an optional `v`, two to four integers, an optional `-rc`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Spelled::read(text).map(|spelled| spelled.version)
+    }
+
+    /// The integers.
+    pub fn parts(&self) -> &[u64] {
+        &self.places[..usize::from(self.parts)]
+    }
+
+    /// One number that sorts as the versions do, but for ties between very large or equal ones.
+    ///
+    /// Comparing it is many times faster where a list is long and the binary is built for size.
+    pub(super) fn rough(&self) -> u128 {
+        let mut rough = 0;
+        let mut full = false;
+        for place in self.places {
+            // What follows a part that does not fit must not decide.
+            full = full || place >= u64::from(u32::MAX);
+            rough = rough << 32 | u128::from(if full { u64::from(u32::MAX) } else { place });
+        }
+        rough
+    }
+
+    /// The last of exactly three parts.
+    pub fn build(&self) -> Option<u64> {
+        self.triple().map(|(_, _, build)| build)
+    }
+
+    /// The three parts, if there are exactly three.
+    pub fn triple(&self) -> Option<(u64, u64, u64)> {
+        match *self.parts() {
+            [major, minor, build] => Some((major, minor, build)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, part) in self.parts().iter().enumerate() {
+            let dot = if position == 0 { "" } else { "." };
+            write!(f, "{dot}{part}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A version as it stands in a longer text, nothing copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spelled<'a> {
+    /// The version.
+    pub version: Version,
+    /// The integers as written, without `v` and `-rc`.
+    pub text: &'a str,
+    /// Whether `-rc` follows.
+    pub candidate: bool,
+}
+
+impl<'a> Spelled<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let (text, candidate) = match text.strip_suffix("-rc") {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        let mut places = [0u64; MOST_PARTS];
+        let mut parts = 0;
+        let mut digits = 0;
+        let mut part = 0u64;
+        for byte in text.bytes() {
+            match byte {
+                b'0'..=b'9' => {
+                    part = part.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+                    digits += 1;
+                }
+                b'.' if digits > 0 => {
+                    *places.get_mut(parts)? = part;
+                    parts += 1;
+                    digits = 0;
+                    part = 0;
+                }
+                _ => return None,
+            }
+        }
+        if digits == 0 || parts == 0 {
+            return None;
+        }
+        *places.get_mut(parts)? = part;
+        let parts = u8::try_from(parts + 1).ok()?;
+        Some(Self { version: Version { places, parts }, text, candidate })
+    }
+}
+
+/// A tag that is a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionTag {
+    /// The whole tag.
+    pub tag: Tag,
+    /// The version in it.
+    pub version: Version,
+    /// The version as written, without `v` and `-rc`; what `{version}` stands for.
+    pub text: String,
+    /// Whether `-rc` follows.
+    pub candidate: bool,
+}
+
+/// Which tags count as versions: those with this text around the version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TagFormat {
+    before: String,
+    after: String,
+}
+
+impl TagFormat {
+    /// Reads a format such as `feature-x-{version}`.
+    ///
+    /// # Errors
+    /// `request-invalid` unless `{version}` stands in it exactly once and no other brace does, and the
+    /// rest can stand in a tag.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let bad = |why: &str| {
+            Error::new(Code::RequestInvalid, format!("{} is not a tag format: {why}", quoted(text)))
+                .hint("write `{version}` where the version stands, such as `feature-x-{version}`")
+        };
+        let (before, after) = text.split_once("{version}").ok_or_else(|| bad("it holds no `{version}`"))?;
+        if [before, after].iter().any(|around| around.contains(['{', '}'])) {
+            return Err(bad("`{version}` once is all it may hold of braces"));
+        }
+        Tag::parse(&format!("{before}1.2{after}"))
+            .map_err(|error| bad("no tag can look like that").cause(error.message()))?;
+        Ok(Self { before: before.to_owned(), after: after.to_owned() })
+    }
+
+    /// Reads a tag name, if it has this format; nothing is copied.
+    pub fn spelled<'a>(&self, name: &'a str) -> Option<Spelled<'a>> {
+        Spelled::read(name.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?)
+    }
+
+    /// Reads a tag name, if it has this format.
+    pub fn read(&self, name: &str) -> Option<VersionTag> {
+        let Spelled { version, text, candidate } = self.spelled(name)?;
+        Some(VersionTag { tag: Tag::parse(name).ok()?, version, text: text.to_owned(), candidate })
+    }
+}
+
+impl fmt::Display for TagFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{{version}}{}", self.before, self.after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_tags() {
+        for (tag, version, text, candidate) in [
+            ("2017.2.1929", "2017.2.1929", "2017.2.1929", false),
+            ("v1.2.3", "1.2.3", "1.2.3", false),
+            ("1.2.3-rc", "1.2.3", "1.2.3", true),
+            ("v2026.034.007-rc", "2026.34.7", "2026.034.007", true),
+            ("22.04", "22.4", "22.04", false),
+            ("1.2.3.4", "1.2.3.4", "1.2.3.4", false),
+            ("0.0", "0.0", "0.0", false),
+            ("18446744073709551615.0", "18446744073709551615.0", "18446744073709551615.0", false),
+        ] {
+            let read = TagFormat::default().read(tag).unwrap();
+            assert_eq!((&*read.version.to_string(), &*read.text, read.candidate), (version, text, candidate), "{tag}");
+            assert_eq!(read.tag.as_str(), tag);
+        }
+    }
+
+    #[test]
+    fn other_tags_are_no_versions() {
+        let long = format!("{}1.2", "0".repeat(126));
+        for tag in [
+            "",
+            "v",
+            "-rc",
+            "v-rc",
+            ".",
+            "1",
+            "v1",
+            "1.",
+            ".1",
+            "1..2",
+            "1.2.",
+            "1.2.3.4.5",
+            "latest",
+            "1.2.3-rc1",
+            "1.2.3-rc-rc",
+            "1.2.3-RC",
+            "V1.2",
+            "vv1.2",
+            "1.2-alpine",
+            " 1.2",
+            "1.2\n",
+            "+1.2",
+            "-1.2",
+            "1.+2",
+            "1.2e3",
+            "١.٢",
+            "18446744073709551616.0",
+            "2026,34,1",
+            &long,
+        ] {
+            assert_eq!(TagFormat::default().read(tag), None, "{tag}");
+        }
+    }
+
+    #[test]
+    fn versions_compare_as_integers() {
+        let ordered = [
+            "0.9",
+            "1.2",
+            "1.2.0",
+            "1.2.0.0",
+            "1.2.1",
+            "1.10",
+            "2017.2.1",
+            "2017.10.5",
+            "2017.10.05.1",
+            "4294967295.9",
+            "4294967296.1",
+        ];
+        for pair in ordered.windows(2) {
+            let (lower, higher) = (Version::parse(pair[0]).unwrap(), Version::parse(pair[1]).unwrap());
+            assert!(lower < higher && lower.rough() <= higher.rough(), "{pair:?}");
+        }
+        assert_eq!(Version::parse("v1.02.3-rc"), Version::parse("1.2.3"));
+        assert_eq!(Version::parse("1.2.3"), Some(Version::of(1, 2, 3)));
+    }
+
+    #[test]
+    fn only_three_parts_have_a_build() {
+        for (text, build) in [("1.2.3", Some(3)), ("1.2", None), ("1.2.3.4", None)] {
+            assert_eq!(Version::parse(text).unwrap().build(), build);
+        }
+    }
+
+    #[test]
+    fn a_format_keeps_branches_apart() {
+        let format = TagFormat::parse("feature-x-{version}").unwrap();
+        assert_eq!(format.to_string(), "feature-x-{version}");
+        let read = format.read("feature-x-v1.2.3-rc").unwrap();
+        assert_eq!((&*read.text, read.candidate), ("1.2.3", true));
+        for tag in ["1.2.3", "feature-x-", "feature-y-1.2.3", "feature-x-1.2.3-alpine", "feature-x-feature-x-1.2"] {
+            assert_eq!(format.read(tag), None, "{tag}");
+        }
+        assert_eq!(TagFormat::parse("{version}-alpine").unwrap().read("1.2-alpine").unwrap().text, "1.2");
+        assert_eq!(TagFormat::parse("{version}").unwrap(), TagFormat::default());
+    }
+
+    #[test]
+    fn what_is_no_format_is_refused() {
+        for bad in [
+            "",
+            "x",
+            "{tag}",
+            "{version}{version}",
+            "{version}}",
+            "{version}-{x}",
+            "a/{version}",
+            "-{version}",
+            "{version} ",
+        ] {
+            assert_eq!(TagFormat::parse(bad).unwrap_err().code(), Code::RequestInvalid, "{bad}");
+        }
+        assert!(TagFormat::parse(&format!("{}{{version}}", "x".repeat(126))).is_err());
+    }
+}

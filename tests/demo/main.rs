@@ -1,0 +1,6 @@
+//! The main job, command by command, against a real registry.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+fn main() {}

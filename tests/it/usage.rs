@@ -1,0 +1,221 @@
+//! What the program says about itself: help, the refusal of wrong words, and the files written from the table.
+//!
+//! Texts are checked through the library, for they do not depend on the world; that the program prints them where
+//! they belong is checked with the program.
+#![allow(clippy::disallowed_methods, reason = "the test runs the program and reads the files that it checks")]
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Output};
+use tagwright::cli::parse::{Misuse, Parsed, parse};
+use tagwright::cli::{defs, docs, json};
+
+fn words(line: &[&str]) -> Vec<OsString> {
+    line.iter().map(OsString::from).collect()
+}
+
+fn refusal(line: &[&str]) -> Misuse {
+    match parse(&words(line)) {
+        Err(misuse) => misuse,
+        Ok(parsed) => panic!("{line:?} is taken for {parsed:?}"),
+    }
+}
+
+/// Every refusal under what was typed.
+fn refusals(lines: &[&[&str]]) -> String {
+    lines
+        .iter()
+        .map(|line| format!("$ tagwright {}\n{}\n\n", tagwright::cli::shell::line(*line), refusal(line).error))
+        .collect()
+}
+
+fn run(line: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tagwright")).args(line).env_clear().output().expect("the program starts")
+}
+
+#[test]
+fn help_of_the_program() {
+    for (name, flag) in [("short", "-h"), ("long", "--help")] {
+        let Ok(Parsed::Help(text)) = parse(&words(&[flag])) else { panic!("{flag} is no help") };
+        insta::assert_snapshot!(format!("help_{name}"), text);
+    }
+}
+
+#[test]
+fn help_of_every_command() {
+    for command in defs::COMMANDS {
+        for (name, flag) in [("short", "-h"), ("long", "--help")] {
+            let Ok(Parsed::Help(text)) = parse(&words(&[command.name, flag])) else { panic!("{flag} is no help") };
+            insta::assert_snapshot!(format!("help_{}_{name}", command.name.replace('-', "_")), text);
+        }
+    }
+}
+
+#[test]
+fn wrong_commands_and_flags() {
+    insta::assert_snapshot!(refusals(&[
+        &[],
+        &["promot"],
+        &["help"],
+        &["acme/app:1.2.3"],
+        &["--verbose"],
+        &["--build", "103", "promote", "acme/app"],
+        &["-x", "labels", "acme/app"],
+        &["promote", "acme/app", "--biuld", "103"],
+        &["promote", "acme/app", "-build", "103"],
+        &["promote", "acme/app", "--dryRun"],
+        &["labels", "acme/app", "--to", "latest"],
+        &["labels", "acme/app", "--frobnicate"],
+        &["labels", "acme/app", "-q"],
+        &["labels", "-acme/app"],
+        &["labels", "acme/app", "--password", "x"],
+        &["promote", "acme/app:1.2.3", "latest"],
+        &["promote", "acme/app:1.2.3", "--dry-run=false"],
+        &["promote", "acme/app", "--build"],
+        &["promote", "acme/app", "--build", "--newest"],
+        &["promote", "acme/app", "--build", "1", "--build", "2"],
+        &["call", "request.json"],
+        &["call", "--dry-run"],
+    ]));
+}
+
+#[test]
+fn wrong_arguments_and_combinations() {
+    insta::assert_snapshot!(refusals(&[
+        &["labels"],
+        &["labels", ""],
+        &["labels", "acme/ServiceOne:1.2"],
+        &["labels", "--", "-acme/app"],
+        &["labels", "https://ci:password@reg.example/app"],
+        &["labels", "acme/app", "--platform", "linux/amd64", "--all-platforms"],
+        &["labels", "acme/app", "--default", "none"],
+        &["find-tag", "acme/app"],
+        &["find-tag", "--build", "103"],
+        &["find-tag", "acme/app:1.2.3", "--build", "103"],
+        &["find-tag", "acme/app", "--build", "auto"],
+        &["next-version", "--build", "auto"],
+        &["next-version", "--build", "103", "--on-conflict", "bump"],
+        &["promote"],
+        &["promote", "--build", "103"],
+        &["promote", "acme/app"],
+        &["promote", "acme/app:1.2.3", "--build", "103"],
+        &["promote", "acme/app:1.2.3", "--newest"],
+        &["promote", "acme/app:1.2.3", "--to", "latest", "--move", "latest"],
+        &["auth"],
+        &["auth", "alpine:3.19"],
+    ]));
+}
+
+#[test]
+fn wrong_values() {
+    insta::assert_snapshot!(refusals(&[
+        &["find-tag", "acme/app", "--build", ""],
+        &["find-tag", "acme/app", "--build", "#103"],
+        &["find-tag", "acme/app", "--build", "-5"],
+        &["find-tag", "acme/app", "--build", "18446744073709551616"],
+        &["labels", "acme/app", "--platform", "linux"],
+        &["tags", "acme/app", "--sort", "nmae"],
+        &["tags", "acme/app", "--limit", "0"],
+        &["tags", "acme/app", "--match", "[a"],
+        &["next-version", "--build", "103", "--at", "yesterday"],
+        &["find-tag", "acme/app", "--build", "103", "--tag-format", "feature"],
+        &["promote", "acme/app:1.2.3", "--to", "{branch}"],
+        &["promote", "acme/app:1.2.3", "--move", "a b"],
+        &["promote", "acme/app:1.2.3", "--expect-digest", "sha256:12"],
+        &["promote", "acme/app:1.2.3", "--require-label", "revision"],
+        &["promote", "acme/app:1.2.3", "--require-label", "revision="],
+        &["promote", "acme/app:1.2.3", "--require-label", "a=1", "--require-label", "a=2"],
+        &["auth", "acme/app", "--action", "delete"],
+        &["inspect", "acme/app", "--timeout", "1m"],
+        &["inspect", "acme/app", "--retries", "1000"],
+        &["inspect", "acme/app", "--plain-http", "http://registry.internal:5000/"],
+        &["inspect", "acme/app", "--https", "--plain-http", "localhost:5000"],
+        &["inspect", "acme/app", "--resolve", "registry.internal:443"],
+        &["inspect", "acme/app", "--hub-api", "http://hub.internal"],
+        &["inspect", "acme/app", "--hub-api", "https://ci:password@hub.internal"],
+        &["inspect", "acme/app", "--via", "hub"],
+        &["inspect", "acme/app", "--credentials-from", "docker"],
+        &["inspect", "acme/app", "--verbose", "--quiet"],
+        &["inspect", "acme/app", "--print", ""],
+    ]));
+}
+
+#[test]
+fn wrong_requests() {
+    let requests = [
+        "",
+        "labels acme/app",
+        "[]",
+        r#"{"args":{}}"#,
+        r#"{"command":"promot"}"#,
+        r#"{"command":"call","args":{}}"#,
+        r#"{"command":"labels","arg":{}}"#,
+        r#"{"command":"labels","args":null}"#,
+        r#"{"command":"labels","args":{}}"#,
+        r#"{"command":"labels","args":{"image":null}}"#,
+        r#"{"command":"labels","args":{"image":"acme/app","reference":"acme/app"}}"#,
+        r#"{"command":"labels","args":{"image":"a","image":"b"}}"#,
+        r#"{"command":"labels","args":{"image":"acme/app","lable":"x"}}"#,
+        r#"{"command":"labels","args":{"image":"acme/app","all-platforms":true}}"#,
+        r#"{"command":"labels","args":{"image":"acme/app","allPlatforms":"false"}}"#,
+        r#"{"command":"labels","args":{"image":"acme/app","print":"value"}}"#,
+        r#"{"command":"find-tag","args":{"image":"acme/app","build":103}}"#,
+        r#"{"command":"promote","args":{"repository":"acme/app","build":""}}"#,
+        r#"{"command":"promote","args":{"repository":"acme/app"}}"#,
+        r#"{"command":"promote","args":{"repository":"acme/app:1.2.3"}}"#,
+        r#"{"command":"promote","args":{"image":"acme/app","build":103}}"#,
+        r#"{"command":"promote","args":{"repository":"acme/app","build":[103]}}"#,
+        r#"{"command":"promote","args":{"image":"acme/app:1.2.3","to":[]}}"#,
+        r#"{"command":"promote","args":{"image":"acme/app:1.2.3","requireLabel":{"revision":null}}}"#,
+    ];
+    let texts = requests.map(|request| match json::invocation(request) {
+        Err(misuse) => format!("{request}\n{}\n\n", misuse.error),
+        Ok((_, words)) => panic!("{request} is taken for {words:?}"),
+    });
+    insta::assert_snapshot!(texts.concat());
+}
+
+#[test]
+fn help_and_version_are_text_on_stdout_whatever_else_is_wrong() {
+    for line in [&["promote", "--frobnicate", "-h"][..], &["--help"], &["labels", "--version"], &["-V"]] {
+        let output = run(line);
+        let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+        assert_eq!((output.status.code(), output.stderr.is_empty()), (Some(0), true), "{line:?}");
+        assert!(!stdout.is_empty() && !stdout.starts_with('{'), "{line:?}: {stdout}");
+    }
+}
+
+#[test]
+fn a_usage_error_is_one_document_and_status_2() {
+    for line in [&["promot"][..], &["promote", "acme/app", "--biuld", "103"], &["labels"], &[]] {
+        let output = run(line);
+        let stdout: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let misuse = refusal(line);
+        assert_eq!(output.status.code(), Some(2), "{line:?}");
+        assert_eq!(stdout["ok"], false, "{line:?}");
+        assert_eq!(stdout["command"], serde_json::json!(misuse.command), "{line:?}");
+        assert_eq!(stdout["error"]["code"], misuse.error.code().as_str(), "{line:?}");
+        assert_eq!(stdout["error"]["message"], misuse.error.message(), "{line:?}");
+    }
+    let output = run(&["labels", "acme/app", "--frobnicate", "--print", "value"]);
+    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true));
+}
+
+#[test]
+fn docs_are_what_the_tables_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = docs::files();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap_or_default();
+    files.extend(docs::readme(&readme).map(|text| ("README.md".to_owned(), text)));
+    // `make docs` writes the files by this same test, so that there is one list of them.
+    let write = std::env::var_os("TAGWRIGHT_WRITE_DOCS").is_some();
+    for (path, text) in files {
+        let file = root.join(&path);
+        if write {
+            std::fs::create_dir_all(file.parent().expect("a file lies in a folder")).expect("the folder is made");
+            std::fs::write(&file, &text).expect("the file is written");
+        }
+        let there = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(there == text, "`{path}` is not what the tables say: run `make docs`");
+    }
+}

@@ -1,0 +1,4 @@
+//! The same stories against real servers.
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,510 @@
+//! A registry in memory: manifests, blobs, tag lists, uploads, referrers, three ways to log in, and faults on demand.
+//!
+//! It keeps to the distribution specification where it is sound, so that whatever a test breaks is the test's doing.
+
+use super::http::Listener;
+use super::image::Built;
+use super::log::{Asked, Log};
+use super::reply::Reply;
+use super::text::digest;
+use super::token::{Rights, Rules, SERVICE, TokenServer};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How a registry wants to be logged in to.
+#[derive(Clone, Default)]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// With a user name and a password on every request.
+    Basic(String, String),
+    /// With a token of a token server of its own.
+    Bearer(Rules),
+}
+
+/// How a registry behaves.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// How to log in.
+    pub auth: Auth,
+    /// At most so many tags a page, whatever was asked.
+    pub page: Option<usize>,
+    /// Whether the referrers API is known here.
+    pub referrers: bool,
+    /// Whether a tag that is there may not change.
+    pub immutable: bool,
+    /// Whether `Docker-Content-Digest` is left out.
+    pub no_digest_header: bool,
+    /// Answers in TLS.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Names this as the token realm in place of its own token server's.
+    pub realm: Option<String>,
+    /// Names this service in the challenge.
+    pub service: Option<String>,
+}
+
+/// What one repository holds.
+#[derive(Clone, Debug, Default)]
+pub struct Repository {
+    /// Digests by tag.
+    pub tags: BTreeMap<String, String>,
+    /// Media type and bytes by digest.
+    pub manifests: HashMap<String, (String, Vec<u8>)>,
+    /// Bytes by digest.
+    pub blobs: HashMap<String, Vec<u8>>,
+}
+
+/// What the registry holds; hooks may change it between two requests.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Repositories by name.
+    pub repositories: BTreeMap<String, Repository>,
+    uploads: HashMap<String, Vec<u8>>,
+    serial: usize,
+}
+
+impl State {
+    /// Stores a manifest with everything below it and returns its digest.
+    pub fn store(&mut self, repository: &str, built: &Built) -> String {
+        for child in &built.children {
+            self.store(repository, child);
+        }
+        let home = self.repositories.entry(repository.to_owned()).or_default();
+        for blob in &built.blobs {
+            home.blobs.insert(digest(blob), blob.clone());
+        }
+        home.manifests.insert(built.digest(), (built.media_type.clone(), built.bytes.clone()));
+        built.digest()
+    }
+
+    /// Points a tag at a digest.
+    pub fn tag(&mut self, repository: &str, tag: &str, digest: &str) {
+        let home = self.repositories.entry(repository.to_owned()).or_default();
+        home.tags.insert(tag.to_owned(), digest.to_owned());
+    }
+
+    /// What a tag points at.
+    pub fn resolve(&self, repository: &str, tag: &str) -> Option<String> {
+        self.repositories.get(repository)?.tags.get(tag).cloned()
+    }
+}
+
+type Before = Box<dyn FnMut(&Asked, &mut State) -> Option<Reply> + Send>;
+type After = Box<dyn FnMut(&Asked, &mut State, &mut Reply) + Send>;
+
+struct Shared {
+    options: Options,
+    realm: Option<String>,
+    tokens: Option<TokenServer>,
+    state: Mutex<State>,
+    before: Mutex<Vec<Before>>,
+    after: Mutex<Vec<After>>,
+}
+
+/// A running registry.
+pub struct Registry {
+    listener: Listener,
+    shared: Arc<Shared>,
+}
+
+impl Registry {
+    /// Open to everybody.
+    pub fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// With a password on every request.
+    pub fn basic(user: &str, password: &str) -> Self {
+        Self::with(Options { auth: Auth::Basic(user.to_owned(), password.to_owned()), ..Options::default() })
+    }
+
+    /// With tokens.
+    pub fn bearer(rules: Rules) -> Self {
+        Self::with(Options { auth: Auth::Bearer(rules), ..Options::default() })
+    }
+
+    /// As told.
+    pub fn with(options: Options) -> Self {
+        let tokens = match &options.auth {
+            Auth::Bearer(rules) => Some(TokenServer::start_with(rules.clone(), options.tls.clone())),
+            _ => None,
+        };
+        let realm = options.realm.clone().or_else(|| tokens.as_ref().map(TokenServer::realm));
+        let tls = options.tls.clone();
+        let shared = Arc::new(Shared {
+            options,
+            realm,
+            tokens,
+            state: Mutex::default(),
+            before: Mutex::default(),
+            after: Mutex::default(),
+        });
+        let listener = Listener::start_with(tls, {
+            let shared = shared.clone();
+            move |asked| shared.answer(asked)
+        });
+        Self { listener, shared }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn host(&self) -> String {
+        self.listener.host()
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.listener.port()
+    }
+
+    /// The address of the root, without a slash at its end.
+    pub fn url(&self) -> String {
+        self.listener.url()
+    }
+
+    /// `127.0.0.1:PORT/REPOSITORY`.
+    pub fn name(&self, repository: &str) -> String {
+        format!("{}/{repository}", self.host())
+    }
+
+    /// Stores a manifest with everything below it under a tag and returns its digest.
+    pub fn push(&self, repository: &str, tag: &str, built: &Built) -> String {
+        let mut state = self.shared.state.lock().unwrap();
+        let digest = state.store(repository, built);
+        state.tag(repository, tag, &digest);
+        digest
+    }
+
+    /// Reads or changes what is stored.
+    pub fn state<T>(&self, with: impl FnOnce(&mut State) -> T) -> T {
+        with(&mut self.shared.state.lock().unwrap())
+    }
+
+    /// What a tag points at.
+    pub fn resolve(&self, repository: &str, tag: &str) -> Option<String> {
+        self.state(|state| state.resolve(repository, tag))
+    }
+
+    /// Every tag of a repository with its digest.
+    pub fn tags(&self, repository: &str) -> BTreeMap<String, String> {
+        self.state(|state| state.repositories.get(repository).map(|home| home.tags.clone()).unwrap_or_default())
+    }
+
+    /// Answers from here first, where the function has an answer; it may change what is stored.
+    pub fn before(&self, hook: impl FnMut(&Asked, &mut State) -> Option<Reply> + Send + 'static) {
+        self.shared.before.lock().unwrap().push(Box::new(hook));
+    }
+
+    /// Sees each answer before it goes out, may change it and what is stored.
+    pub fn after(&self, hook: impl FnMut(&Asked, &mut State, &mut Reply) + Send + 'static) {
+        self.shared.after.lock().unwrap().push(Box::new(hook));
+    }
+
+    /// Answers the first so many requests of that method with that text in their path in this way.
+    pub fn fail(&self, times: usize, method: &'static str, part: &str, reply: Reply) {
+        let part = part.to_owned();
+        let mut left = times;
+        self.before(move |asked, _| {
+            let hit = left > 0 && asked.method == method && asked.path.contains(&part);
+            left -= usize::from(hit);
+            hit.then(|| reply.clone())
+        });
+    }
+
+    /// The token server, where there is one.
+    pub fn tokens(&self) -> &TokenServer {
+        self.shared.tokens.as_ref().expect("this registry has no token server")
+    }
+
+    /// Holds every answer back for so long, the token server's too.
+    pub fn latency(&self, latency: Duration) {
+        self.listener.latency(latency);
+        if let Some(tokens) = &self.shared.tokens {
+            tokens.latency(latency);
+        }
+    }
+
+    /// What was asked of the registry and of its token server so far.
+    pub fn log(&self) -> Log {
+        let log = self.listener.log();
+        match &self.shared.tokens {
+            Some(tokens) => log.and(tokens.log()),
+            None => log,
+        }
+    }
+
+    /// Forgets what was asked so far.
+    pub fn clear(&self) {
+        self.listener.clear();
+        if let Some(tokens) = &self.shared.tokens {
+            tokens.clear();
+        }
+    }
+
+    /// How many connections were made to the registry.
+    pub fn connections(&self) -> usize {
+        self.listener.connections()
+    }
+}
+
+/// Where in a repository a request goes.
+struct Path<'a> {
+    repository: &'a str,
+    kind: &'a str,
+    rest: &'a str,
+}
+
+fn split(path: &str) -> Option<Path<'_>> {
+    let inner = path.strip_prefix("/v2/")?;
+    for kind in ["/manifests/", "/blobs/uploads/", "/blobs/", "/tags/", "/referrers/"] {
+        if let Some(at) = inner.rfind(kind) {
+            return Some(Path {
+                repository: &inner[..at],
+                kind: kind.trim_matches('/'),
+                rest: &inner[at + kind.len()..],
+            });
+        }
+    }
+    None
+}
+
+impl Shared {
+    fn answer(&self, asked: &Asked) -> Reply {
+        let mut state = self.state.lock().unwrap();
+        for hook in self.before.lock().unwrap().iter_mut() {
+            if let Some(reply) = hook(asked, &mut state) {
+                return reply;
+            }
+        }
+        let mut reply = match self.refuse(asked) {
+            Some(refusal) => refusal,
+            None => self.serve(asked, &mut state),
+        };
+        for hook in self.after.lock().unwrap().iter_mut() {
+            hook(asked, &mut state, &mut reply);
+        }
+        reply.set("Docker-Distribution-Api-Version", "registry/2.0")
+    }
+
+    /// The challenge or refusal for a request without the right to it.
+    fn refuse(&self, asked: &Asked) -> Option<Reply> {
+        let challenge = |value: String| {
+            Some(Reply::error(401, "UNAUTHORIZED", "authentication required").header("WWW-Authenticate", value))
+        };
+        match &self.options.auth {
+            Auth::None => None,
+            Auth::Basic(user, password) => match asked.basic() {
+                Some((known, secret)) if known == *user && secret == *password => None,
+                _ => challenge("Basic realm=\"tests\"".to_owned()),
+            },
+            Auth::Bearer(_) => {
+                let reads = asked.method == "GET" || asked.method == "HEAD";
+                let mut wanted = Vec::new();
+                if let Some(path) = split(&asked.path) {
+                    let actions = if reads { "pull" } else { "pull,push" };
+                    wanted.push((path.repository.to_owned(), actions));
+                    if let Some(from) = asked.query("from") {
+                        wanted.push((from.to_owned(), "pull"));
+                    }
+                }
+                let granted =
+                    asked.bearer().map(|token| self.tokens.as_ref().and_then(|server| server.desk().granted(token)));
+                let enough = match &granted {
+                    Some(Some(granted)) => wanted.iter().all(|(name, actions)| {
+                        actions.split(',').all(|action| {
+                            granted
+                                .iter()
+                                .any(|(known, rights)| known == name && rights.iter().any(|right| right == action))
+                        })
+                    }),
+                    _ => false,
+                };
+                if enough {
+                    return None;
+                }
+                let scopes: Vec<String> =
+                    wanted.iter().map(|(name, actions)| format!("repository:{name}:{actions}")).collect();
+                let realm = self.realm.as_deref().unwrap_or_default();
+                let service = self.options.service.as_deref().unwrap_or(SERVICE);
+                let mut value = format!("Bearer realm=\"{realm}\",service=\"{service}\"");
+                if !scopes.is_empty() {
+                    value.push_str(&format!(",scope=\"{}\"", scopes.join(" ")));
+                }
+                match granted {
+                    None => {}
+                    Some(None) => value.push_str(",error=\"invalid_token\""),
+                    Some(Some(_)) => value.push_str(",error=\"insufficient_scope\""),
+                }
+                challenge(value)
+            }
+        }
+    }
+
+    fn serve(&self, asked: &Asked, state: &mut State) -> Reply {
+        if asked.path == "/v2/" || asked.path == "/v2" {
+            return Reply::json(&json!({}));
+        }
+        let Some(path) = split(&asked.path) else { return Reply::with(404, "text/plain", "404 page not found\n") };
+        let known = state.repositories.contains_key(path.repository);
+        if !known && (asked.method == "GET" || asked.method == "HEAD") {
+            return Reply::error(404, "NAME_UNKNOWN", "repository name not known to registry");
+        }
+        match (path.kind, asked.method.as_str()) {
+            ("manifests", "GET" | "HEAD") => self.get_manifest(&path, state),
+            ("manifests", "PUT") => self.put_manifest(asked, &path, state),
+            ("blobs", "GET" | "HEAD") => get_blob(&path, state),
+            ("blobs/uploads", "POST") => start_upload(asked, &path, state),
+            ("blobs/uploads", "PATCH" | "PUT") => go_on_upload(asked, &path, state),
+            ("tags", "GET") if path.rest == "list" => self.list_tags(asked, &path, state),
+            ("referrers", "GET") if self.options.referrers => referrers(asked, &path, state),
+            ("referrers", _) => Reply::with(404, "text/plain", "404 page not found\n"),
+            _ => Reply::error(405, "UNSUPPORTED", "the operation is unsupported"),
+        }
+    }
+
+    fn get_manifest(&self, path: &Path, state: &State) -> Reply {
+        let home = &state.repositories[path.repository];
+        let wanted =
+            if path.rest.contains(':') { Some(path.rest.to_owned()) } else { home.tags.get(path.rest).cloned() };
+        match wanted.and_then(|digest| home.manifests.get(&digest).map(|found| (digest, found))) {
+            Some((digest, (media_type, bytes))) => {
+                let reply = Reply::with(200, media_type, bytes.clone());
+                if self.options.no_digest_header { reply } else { reply.header("Docker-Content-Digest", digest) }
+            }
+            None => Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
+        }
+    }
+
+    fn put_manifest(&self, asked: &Asked, path: &Path, state: &mut State) -> Reply {
+        let digest = digest(&asked.body);
+        let Ok(body) = serde_json::from_slice::<Value>(&asked.body) else {
+            return Reply::error(400, "MANIFEST_INVALID", "manifest invalid");
+        };
+        let home = state.repositories.entry(path.repository.to_owned()).or_default();
+        let refers = |key: &str| body[key].as_array().cloned().unwrap_or_default();
+        let blobs = refers("layers").into_iter().chain(body.get("config").cloned());
+        let missing_blob =
+            blobs.filter_map(|one| one["digest"].as_str().map(str::to_owned)).find(|d| !home.blobs.contains_key(d));
+        let manifests = refers("manifests").into_iter();
+        let missing = manifests
+            .filter_map(|one| one["digest"].as_str().map(str::to_owned))
+            .find(|d| !home.manifests.contains_key(d));
+        if let Some(missing) = missing_blob.or(missing) {
+            return Reply::error(404, "MANIFEST_BLOB_UNKNOWN", &format!("not known here: {missing}"));
+        }
+        let media_type = asked.header("Content-Type").unwrap_or_default().to_owned();
+        if body["mediaType"].as_str().is_some_and(|named| named != media_type) {
+            return Reply::error(400, "MANIFEST_INVALID", "media type in the body and in the header differ");
+        }
+        if path.rest.contains(':') {
+            if path.rest != digest {
+                return Reply::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+            }
+        } else {
+            if self.options.immutable && home.tags.get(path.rest).is_some_and(|there| *there != digest) {
+                return Reply::error(400, "TAG_INVALID", "the tag exists and the repository is immutable");
+            }
+            home.tags.insert(path.rest.to_owned(), digest.clone());
+        }
+        home.manifests.insert(digest.clone(), (media_type, asked.body.clone()));
+        let reply = Reply::status(201)
+            .header("Location", format!("/v2/{}/manifests/{digest}", path.repository))
+            .header("Docker-Content-Digest", digest);
+        match body["subject"]["digest"].as_str() {
+            Some(subject) if self.options.referrers => reply.header("OCI-Subject", subject),
+            _ => reply,
+        }
+    }
+
+    fn list_tags(&self, asked: &Asked, path: &Path, state: &State) -> Reply {
+        let all: Vec<&String> = state.repositories[path.repository].tags.keys().collect();
+        let last = asked.query("last");
+        let rest: Vec<&String> = all.into_iter().filter(|tag| last.is_none_or(|last| tag.as_str() > last)).collect();
+        let wanted = asked.query("n").and_then(|n| n.parse::<usize>().ok());
+        let size = [wanted, self.options.page].into_iter().flatten().min().unwrap_or(rest.len());
+        let page = &rest[..size.min(rest.len())];
+        let reply = Reply::json(&json!({"name": path.repository, "tags": page}));
+        match page.last() {
+            Some(last) if page.len() < rest.len() => {
+                reply.header("Link", format!("</v2/{}/tags/list?last={last}&n={size}>; rel=\"next\"", path.repository))
+            }
+            _ => reply,
+        }
+    }
+}
+
+fn get_blob(path: &Path, state: &State) -> Reply {
+    match state.repositories[path.repository].blobs.get(path.rest) {
+        Some(bytes) => {
+            Reply::with(200, "application/octet-stream", bytes.clone()).header("Docker-Content-Digest", path.rest)
+        }
+        None => Reply::error(404, "BLOB_UNKNOWN", "blob unknown to registry"),
+    }
+}
+
+fn start_upload(asked: &Asked, path: &Path, state: &mut State) -> Reply {
+    if let (Some(wanted), Some(from)) = (asked.query("mount"), asked.query("from")) {
+        let found = state.repositories.get(from).and_then(|home| home.blobs.get(wanted)).cloned();
+        if let Some(bytes) = found {
+            return store_blob(path, state, wanted, bytes);
+        }
+    }
+    if let Some(wanted) = asked.query("digest") {
+        return store_blob(path, state, wanted, asked.body.clone());
+    }
+    state.serial += 1;
+    let id = format!("upload-{}", state.serial);
+    state.uploads.insert(id.clone(), Vec::new());
+    Reply::status(202).header("Location", format!("/v2/{}/blobs/uploads/{id}?state=a", path.repository))
+}
+
+fn go_on_upload(asked: &Asked, path: &Path, state: &mut State) -> Reply {
+    let Some(mut bytes) = state.uploads.remove(path.rest) else {
+        return Reply::error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+    };
+    bytes.extend_from_slice(&asked.body);
+    match (asked.method.as_str(), asked.query("digest")) {
+        ("PUT", Some(wanted)) => store_blob(path, state, wanted, bytes),
+        ("PUT", None) => Reply::error(400, "DIGEST_INVALID", "no digest"),
+        _ => {
+            let range = format!("0-{}", bytes.len().saturating_sub(1));
+            state.uploads.insert(path.rest.to_owned(), bytes);
+            Reply::status(202).header("Location", asked.target.clone()).header("Range", range)
+        }
+    }
+}
+
+fn store_blob(path: &Path, state: &mut State, wanted: &str, bytes: Vec<u8>) -> Reply {
+    if digest(&bytes) != wanted {
+        return Reply::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+    }
+    state.repositories.entry(path.repository.to_owned()).or_default().blobs.insert(wanted.to_owned(), bytes);
+    Reply::status(201)
+        .header("Location", format!("/v2/{}/blobs/{wanted}", path.repository))
+        .header("Docker-Content-Digest", wanted)
+}
+
+fn referrers(asked: &Asked, path: &Path, state: &State) -> Reply {
+    let mut found = Vec::new();
+    for (digest, (media_type, bytes)) in &state.repositories[path.repository].manifests {
+        let Ok(body) = serde_json::from_slice::<Value>(bytes) else { continue };
+        if body["subject"]["digest"] != path.rest {
+            continue;
+        }
+        let kind = body["artifactType"].as_str().or(body["config"]["mediaType"].as_str()).unwrap_or_default();
+        if asked.query("artifactType").is_none_or(|wanted| wanted == kind) {
+            found.push(json!({"mediaType": media_type, "digest": digest, "size": bytes.len(), "artifactType": kind}));
+        }
+    }
+    found.sort_by_key(|one| one["digest"].to_string());
+    let body = json!({"schemaVersion": 2, "mediaType": super::image::types::OCI_INDEX, "manifests": found});
+    let reply = Reply::with(200, super::image::types::OCI_INDEX, body.to_string());
+    if asked.query("artifactType").is_some() { reply.header("OCI-Filters-Applied", "artifactType") } else { reply }
+}
+
+/// Rules for one user who may do everything; nobody else may do anything.
+pub fn one_user(user: &str, password: &str) -> Rules {
+    Rules::default().user(user, password, Rights::PUSH)
+}
