@@ -18,7 +18,7 @@ use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::url::{Place, Scheme, Url, place};
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::manifest::Content;
+use crate::pure::image::content::Content;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
@@ -114,7 +114,7 @@ impl Ecr<'_> {
             return Err(mismatch(&format!("`{name}`"), expected, &body));
         }
         let content = Content::parse(&body, image.media_type.as_deref()).map_err(|error| error.about(&name))?;
-        let media_type = content.media_type().to_owned();
+        let media_type = content.media_type().to_string();
         Ok(Ok(Fetched { digest: expected.clone(), media_type, body, content }))
     }
 
