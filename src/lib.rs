@@ -47,7 +47,7 @@ fn call(world: &World, stdin: bool, terminal: bool) -> Ending {
     };
     match cli::json::invocation(&text) {
         Ok((invocation, words)) => {
-            world.log(&output::shell_words(&words));
+            world.log(&format!("tagwright {}", pure::text::shell::line(&words)));
             carry_out(world, &invocation, style)
         }
         Err(misuse) => ended(misuse.command.or(Some("call")), misuse.error),
@@ -86,7 +86,15 @@ fn carry_out(world: &World, invocation: &Invocation, style: Style) -> Ending {
         Ok(session) => {
             let outcome = dispatch(&session, &invocation.request);
             let exchange = &session.client.exchange;
-            output::ending(command, outcome, &exchange.warnings(), &exchange.exchanges(), style)
+            let failed = outcome.is_err();
+            let ending = output::ending(command, outcome, &exchange.warnings(), &exchange.exchanges(), style);
+            if failed {
+                // The words of a failure are partly a server's, and a server may repeat what it was sent.
+                let (stdout, stderr) =
+                    (exchange.without_secrets(&ending.stdout), exchange.without_secrets(&ending.stderr));
+                return Ending { stdout, stderr, ..ending };
+            }
+            ending
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::error::{Code, Error};
 use crate::io::exchange::Warning;
+use crate::pure::text::shell;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -38,7 +39,9 @@ impl Report {
     /// # Errors
     /// `internal` if the result cannot be written as JSON.
     pub fn new<T: Serialize>(result: &T, sentence: impl Into<String>) -> Result<Self, Error> {
-        let internal = |error: serde_json::Error| Error::new(Code::Internal, "a result could not be written").cause(error.to_string());
+        let internal = |error: serde_json::Error| {
+            Error::new(Code::Internal, "a result could not be written").cause(error.to_string())
+        };
         Ok(Self {
             result: serde_json::to_value(result).map_err(internal)?,
             text: serde_json::to_string(result).map_err(internal)?,
@@ -181,21 +184,10 @@ fn last_line(error: &Error) -> String {
     if progress.done.is_empty() {
         return "nothing was written".to_owned();
     }
-    let undo: Vec<String> = progress.rollback.iter().map(|words| shell_words(words)).collect();
-    let undo = if undo.is_empty() { "not needed, no tag had another digest before".to_owned() } else { undo.join(" && ") };
+    let undo: Vec<String> = progress.rollback.iter().map(shell::line).collect();
+    let undo =
+        if undo.is_empty() { "not needed, no tag had another digest before".to_owned() } else { undo.join(" && ") };
     format!("written: {}; undo: {undo}", progress.done.join(", "))
-}
-
-/// Words as one line that a POSIX shell reads back as the same words.
-pub fn shell_words(words: &[String]) -> String {
-    let quoted: Vec<String> = words
-        .iter()
-        .map(|word| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
-            if !word.is_empty() && word.chars().all(plain) { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-        })
-        .collect();
-    quoted.join(" ")
 }
 
 fn framed(text: &str, style: Style) -> String {
@@ -272,7 +264,8 @@ fn printed(result: &Value, path: &str) -> Result<String, Error> {
         Some(Value::Null) => Err(Error::new(Code::ValueNull, format!("`{path}` of the result is null"))),
         Some(value) => Ok(value.to_string()),
         None => {
-            let known: Vec<&str> = result.as_object().map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
+            let known: Vec<&str> =
+                result.as_object().map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
             Err(Error::new(Code::ValueNull, format!("the result has no `{path}`"))
                 .hint(format!("it has {}", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))))
         }
@@ -301,7 +294,8 @@ mod tests {
 
     #[test]
     fn a_path_goes_deeper_and_keys_with_dots_are_found() {
-        let result = json!({"labels": {"org.opencontainers.image.revision": "abc", "n": null}, "list": [{"a": 1}], "b": true});
+        let result =
+            json!({"labels": {"org.opencontainers.image.revision": "abc", "n": null}, "list": [{"a": 1}], "b": true});
         for (path, expected) in [
             ("labels.org.opencontainers.image.revision", Ok("abc")),
             ("list.0.a", Ok("1")),
@@ -324,14 +318,12 @@ mod tests {
     fn laying_out_keeps_keys_in_order_and_strings_whole() {
         let text = r#"{"b":1,"a":[],"c":{"s":"x:{,\"}\\"},"d":[1,2]}"#;
         let laid = indented(text);
-        assert_eq!(laid, "{\n  \"b\": 1,\n  \"a\": [],\n  \"c\": {\n    \"s\": \"x:{,\\\"}\\\\\"\n  },\n  \"d\": [\n    1,\n    2\n  ]\n}");
-        let (before, after): (Value, Value) = (serde_json::from_str(text).unwrap(), serde_json::from_str(&laid).unwrap());
+        assert_eq!(
+            laid,
+            "{\n  \"b\": 1,\n  \"a\": [],\n  \"c\": {\n    \"s\": \"x:{,\\\"}\\\\\"\n  },\n  \"d\": [\n    1,\n    2\n  ]\n}"
+        );
+        let (before, after): (Value, Value) =
+            (serde_json::from_str(text).unwrap(), serde_json::from_str(&laid).unwrap());
         assert_eq!(before, after);
-    }
-
-    #[test]
-    fn shell_words_survive_a_shell() {
-        let words = ["a b", "it's", "", "plain-1.0", "$HOME"].map(str::to_owned);
-        assert_eq!(shell_words(&words), r"'a b' 'it'\''s' '' plain-1.0 '$HOME'");
     }
 }

@@ -4,7 +4,7 @@
 //! a version is, their own parsers know.
 
 use super::common::{choice, common, number};
-use super::given::{Dialect, Given, UNSET, shown};
+use super::given::{Dialect, Given, UNSET, in_quotes, shown};
 use crate::command::request::{
     Auth, FindTag, Inspect, Invocation, Labels, NextVersion, Promote, Request, Sort, Source, Tags,
 };
@@ -17,6 +17,7 @@ use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
 use crate::pure::promote::template::Template;
 use crate::pure::text::glob::Glob;
+use crate::pure::text::shell;
 use crate::pure::version::calver::{self, Build, OnConflict};
 use crate::pure::version::scheme::TagFormat;
 
@@ -188,6 +189,11 @@ pub fn nested_call(_: &Given) -> R<Request> {
     Err(Error::new(Code::UnknownCommand, "a request cannot hold another `call`").hint(hint))
 }
 
+/// The key of an image with its value, as it is to be written.
+fn image(text: &str) -> String {
+    shown(&format!("image: {}", in_quotes(text)))
+}
+
 /// The positional argument.
 fn object(given: &Given) -> R<&str> {
     given.object.as_deref().ok_or_else(|| {
@@ -207,8 +213,8 @@ fn example_object(given: &Given) -> String {
         let key = if image { "image" } else { "repository" };
         return format!("add `{key}: '{text}'`, with a name of yours");
     }
-    let build = build.map(|build| format!(" --build {build}")).unwrap_or_default();
-    format!("write `tagwright {} {text}{build}`, with a name of yours", given.command.name)
+    let build = build.map(|build| format!(" --build {}", shell::quote(build))).unwrap_or_default();
+    format!("write {}, with a name of yours", shown(&format!("tagwright {} {text}{build}", given.command.name)))
 }
 
 fn reference(given: &Given) -> R<Reference> {
@@ -226,16 +232,16 @@ fn source(given: &Given) -> R<Source> {
         let reference = Reference::parse(text)?;
         if reference.identifier().is_none() {
             let message = format!("{} names no tag and no digest, and no build is given", shown(text));
-            let bare = text.trim_end_matches('/');
+            let tagged = format!("{}:TAG", text.trim_end_matches('/'));
             let hint = match given.dialect {
-                Dialect::Words => format!("write `{bare}:TAG`, or add {}", given.example("build")),
-                Dialect::Json => format!("write `image: '{bare}:TAG'`, or add {}", given.example("build")),
+                Dialect::Words => format!("write {}, or add {}", shown(&tagged), given.example("build")),
+                Dialect::Json => format!("write {}, or add {}", image(&tagged), given.example("build")),
             };
             return Err(Error::new(Code::MissingValue, message).hint(hint));
         }
         if given.object_key == "repository" {
             let message = format!("{} is given as `repository` and names a tag or digest", shown(text));
-            return Err(given.clash(message).hint(format!("write `image: '{text}'`")));
+            return Err(given.clash(message).hint(format!("write {}", image(text))));
         }
         return Ok(Source::Reference(reference));
     };
@@ -243,13 +249,14 @@ fn source(given: &Given) -> R<Source> {
     if Reference::parse(text).is_ok_and(|reference| reference.identifier().is_some()) {
         let message = format!("{} names an image already, and {} another", shown(text), given.with("build", build));
         let bare = without_identifier(text);
-        let hint = format!("write `{bare}` to promote what the build made, or leave out {}", given.name("build"));
+        let hint =
+            format!("write {} to promote what the build made, or leave out {}", shown(bare), given.name("build"));
         return Err(given.clash(message).hint(hint));
     }
     let repository = Repository::parse(text)?;
     if given.dialect == Dialect::Json && given.object_key != "repository" {
         let message = format!("`{}` is a tag or digest, and {} is given too", given.object_key, given.name("build"));
-        return Err(given.clash(message).hint(format!("write `repository: '{text}'`")));
+        return Err(given.clash(message).hint(format!("write {}", shown(&format!("repository: {}", in_quotes(text))))));
     }
     Ok(Source::Build { repository, build: number, newest: given.has("newest") })
 }

@@ -4,8 +4,8 @@
 //! depends on the way it came.
 
 use super::defs::{Command, Flag};
-use super::shell;
 use crate::error::{Code, Error};
+use crate::pure::text::shell;
 use crate::pure::text::show;
 
 /// How the arguments were written, and so how messages spell them.
@@ -81,7 +81,7 @@ impl Given {
         }
         if let Some((bare, _)) = without_user_info(&text) {
             let message = format!("{what} holds user info before `@`");
-            let hint = format!("write `{bare}`; {}", super::suggest::SECRETS);
+            let hint = format!("write {}; {}", shown(bare), super::suggest::SECRETS);
             return Err(Error::new(Code::ReferenceInvalid, message).hint(hint));
         }
         self.object = Some(text);
@@ -115,10 +115,10 @@ impl Given {
 
     /// A flag with a value as it is to be written: `` `--build 103` `` or `` `build: '103'` ``.
     pub fn with(&self, long: &str, value: &str) -> String {
-        match (self.dialect, self.command.flag(long)) {
-            (Dialect::Json, Some(flag)) => format!("`{}: '{}'`", flag.key(), value.escape_debug()),
-            _ => format!("`--{long} {}`", shell::quote(value)),
-        }
+        shown(&match (self.dialect, self.command.flag(long)) {
+            (Dialect::Json, Some(flag)) => format!("{}: {}", flag.key(), in_quotes(value)),
+            _ => format!("--{long} {}", shell::quote(value)),
+        })
     }
 
     /// A flag with the name of its value, as it is to be written: `` `--build N` `` or `` `build: 'N'` ``.
@@ -157,6 +157,11 @@ impl Given {
     fn cannot_be(&self, long: &str, value: &str) -> String {
         format!("{} cannot be {}", self.name(long), shown(value))
     }
+}
+
+/// A text between single quotes, as Groovy reads it.
+pub fn in_quotes(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// A text of the caller's in backticks, fit for a message: without user info and without control characters.

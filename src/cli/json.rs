@@ -42,7 +42,7 @@ fn read(text: &str, named: &mut Option<&'static Command>) -> R<(Invocation, Vec<
     };
     let mut args = Vec::new();
     for (key, value) in parts {
-        let found = node(value, &format!("`{key}`"))?;
+        let found = node(value, &shown(&key))?;
         match (key.as_str(), found) {
             ("command", Node::Text(name)) if !name.trim().is_empty() => {
                 *named = Some(command(&name).ok_or_else(|| unknown_command(&name))?);
@@ -67,7 +67,7 @@ fn read(text: &str, named: &mut Option<&'static Command>) -> R<(Invocation, Vec<
     }
     let mut given = Given::new(command, Dialect::Json);
     for (key, value) in args {
-        argument(&mut given, &key, node(value, &format!("`{key}`"))?)?;
+        argument(&mut given, &key, node(value, &shown(&key))?)?;
     }
     Ok((build::invocation(&given)?, words(&given)))
 }
@@ -130,7 +130,7 @@ fn mapped(given: &mut Given, flag: &'static Flag, key: &str, pairs: Vec<(String,
     }
     for (label, value) in pairs {
         let place = format!("{key}.{label}");
-        let text = scalar(&place, node(value, &format!("`{place}`"))?, "a text")?;
+        let text = scalar(&place, node(value, &shown(&place))?, "a text")?;
         if text.trim().is_empty() {
             return Err(missing(&format!("{} is blank", shown(&place))));
         }

@@ -12,5 +12,4 @@ pub mod help;
 pub mod json;
 pub mod parse;
 pub mod schema;
-pub mod shell;
 pub mod suggest;

@@ -138,7 +138,10 @@ fn value_of(parser: &mut lexopt::Parser, flag: &'static Flag) -> Result<Option<S
     match next {
         None => Err(missing(format!("`{name}` needs a value"))),
         Some(word) if is_flag(&word) => {
-            let hint = format!("write `{name} {value}`; a value that starts with `-` is written `{name}={word}`");
+            let hint = format!(
+                "write `{name} {value}`; a value that starts with `-` is written {}",
+                shown(&format!("{name}={word}"))
+            );
             Err(missing(format!("`{name}` needs a value, and {} is a flag", shown(&word))).hint(hint))
         }
         Some(_) => {
@@ -383,8 +386,8 @@ mod tests {
             ("", MissingValue),
             ("--verbose", MissingValue),
             ("promot", UnknownCommand),
-            ("rollback", UnknownCommand),
-            ("promote a:1 --record x", UnknownFlag),
+            ("demote", UnknownCommand),
+            ("promote a:1 --frobnicate x", UnknownFlag),
             ("promote a:1 --timeout", MissingValue),
             ("promote a:1 --timeout ''", MissingValue),
             ("promote a:1 --timeout inf", RequestInvalid),

@@ -46,7 +46,10 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
         (_, Some(repository)) => match registry::list_tags(&session.client, repository, Action::Pull) {
             Ok(_) => vec![Scope::pull(repository.path()).to_string()],
             Err(error) => {
-                session.client.exchange.warn("not-granted", format!("reading was tried and refused: {}", error.message()));
+                session
+                    .client
+                    .exchange
+                    .warn("not-granted", format!("reading was tried and refused: {}", error.message()));
                 Vec::new()
             }
         },

@@ -151,7 +151,10 @@ fn apart(repository: &Repository, build: u64, candidates: &[Candidate]) -> Error
         .collect();
     Error::new(
         Code::BuildAmbiguous,
-        format!("the tags for build {build} of `{repository}` name one version and different images: {}", names.join(", ")),
+        format!(
+            "the tags for build {build} of `{repository}` name one version and different images: {}",
+            names.join(", ")
+        ),
     )
     .hint("find out which image is meant and name its tag or digest")
     .detail("candidates", listed(candidates))

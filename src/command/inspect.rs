@@ -45,10 +45,8 @@ struct OfPlatform {
 pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
     let reference = &request.reference;
     let repository = reference.repository();
-    let (listing, found) = both(
-        || listing::all(session, repository, Action::Pull),
-        || platforms::read(session, reference, None),
-    );
+    let (listing, found) =
+        both(|| listing::all(session, repository, Action::Pull), || platforms::read(session, reference, None));
     let found = found?;
     let format = TagFormat::default();
     let mut aliases = match listing {
@@ -90,7 +88,12 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
 }
 
 /// Every other tag with the same digest, versions newest first, then the rest by name.
-fn aliases(session: &Session, repository: &Repository, listing: &Listing, digest: &Digest) -> Result<Vec<String>, Error> {
+fn aliases(
+    session: &Session,
+    repository: &Repository,
+    listing: &Listing,
+    digest: &Digest,
+) -> Result<Vec<String>, Error> {
     let ordered = pick::order(&listing.tags, &TagFormat::default());
     let unknown: Vec<Tag> = ordered
         .iter()
@@ -108,7 +111,8 @@ fn aliases(session: &Session, repository: &Repository, listing: &Listing, digest
         let sentence = format!("only {} of {} tags were looked at for the same digest", asked.len(), unknown.len());
         session.client.exchange.warn("aliases-partial", sentence);
     }
-    let heads = side_by_side::map(&asked, |tag| registry::head_manifest(&session.client, repository, tag, Action::Pull))?;
+    let heads =
+        side_by_side::map(&asked, |tag| registry::head_manifest(&session.client, repository, tag, Action::Pull))?;
     let same = |name: &str, known: Option<&Digest>| {
         known == Some(digest)
             || asked.iter().zip(&heads).any(|(tag, head)| tag.as_str() == name && head.as_ref() == Some(digest))

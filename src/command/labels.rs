@@ -125,7 +125,8 @@ fn missing(name: &str, request: &Labels, images: &[Image], asked: &[BTreeMap<Str
     if request.default.is_some() {
         return Ok(());
     }
-    let absent: Vec<&String> = request.keys.iter().filter(|key| !asked.iter().any(|labels| labels.contains_key(*key))).collect();
+    let absent: Vec<&String> =
+        request.keys.iter().filter(|key| !asked.iter().any(|labels| labels.contains_key(*key))).collect();
     let Some(first) = absent.first() else {
         return Ok(());
     };
@@ -144,12 +145,14 @@ fn missing(name: &str, request: &Labels, images: &[Image], asked: &[BTreeMap<Str
 
 fn ambiguous(name: &str, images: &[Image], asked: &[BTreeMap<String, String>]) -> Error {
     let keys: BTreeSet<&String> = asked.iter().flat_map(BTreeMap::keys).collect();
-    let differing: Vec<&String> = keys.into_iter().filter(|key| asked.windows(2).any(|p| p[0].get(*key) != p[1].get(*key))).collect();
+    let differing: Vec<&String> =
+        keys.into_iter().filter(|key| asked.windows(2).any(|p| p[0].get(*key) != p[1].get(*key))).collect();
     let values: Vec<_> = images
         .iter()
         .zip(asked)
         .map(|(image, labels)| {
-            let labels: BTreeMap<&String, Option<&String>> = differing.iter().map(|key| (*key, labels.get(*key))).collect();
+            let labels: BTreeMap<&String, Option<&String>> =
+                differing.iter().map(|key| (*key, labels.get(*key))).collect();
             json!({"platform": image.platform.to_string(), "digest": image.digest, "labels": labels})
         })
         .collect();
@@ -162,10 +165,13 @@ fn ambiguous(name: &str, images: &[Image], asked: &[BTreeMap<String, String>]) -
             None => format!("{}: not there", image.platform),
         })
         .collect();
-    Error::new(Code::PlatformAmbiguous, format!("the platforms of `{name}` do not agree on {}", list(differing.iter().copied())))
-        .cause(format!("`{one}`: {}", said.join(", ")))
-        .hint("name one with `--platform`, or read them all with `--all-platforms`")
-        .detail("values", json!(values))
+    Error::new(
+        Code::PlatformAmbiguous,
+        format!("the platforms of `{name}` do not agree on {}", list(differing.iter().copied())),
+    )
+    .cause(format!("`{one}`: {}", said.join(", ")))
+    .hint("name one with `--platform`, or read them all with `--all-platforms`")
+    .detail("values", json!(values))
 }
 
 /// Names in backticks, cut short where there are too many to read.

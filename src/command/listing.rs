@@ -51,7 +51,10 @@ fn list(session: &Session, repository: &Repository, action: Action, filter: Opti
             Err(error) if session.via == Some(Via::HubApi) || !gives_way(&error) => return Err(error),
             Err(error) => session.client.exchange.warn(
                 "hub-api-unavailable",
-                format!("Docker Hub's web API was of no use, so the registry's own tag list was read: {}", reason(&error)),
+                format!(
+                    "Docker Hub's web API was of no use, so the registry's own tag list was read: {}",
+                    reason(&error)
+                ),
             ),
         }
     }

@@ -29,7 +29,12 @@ pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
         None => None,
         Some(repository) => match listing::all(session, repository, Action::Pull) {
             Ok(listing) => Some(
-                listing.tags.iter().filter_map(|listed| request.format.read(&listed.name)).map(|tag| tag.version).collect(),
+                listing
+                    .tags
+                    .iter()
+                    .filter_map(|listed| request.format.read(&listed.name))
+                    .map(|tag| tag.version)
+                    .collect(),
             ),
             // The first build of a repository finds nothing there, and that is proven.
             Err(error) if error.code() == Code::RepositoryUnknown => {
@@ -41,11 +46,12 @@ pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
         },
     };
     let moment = request.at.unwrap_or_else(|| session.client.exchange.world.now());
-    let next = calver::next(calver::week_of(moment), request.build, existing.as_deref(), request.on_conflict)
-        .map_err(|error| match &request.repository {
+    let next = calver::next(calver::week_of(moment), request.build, existing.as_deref(), request.on_conflict).map_err(
+        |error| match &request.repository {
             Some(repository) => error.about(&repository.to_string()),
             None => error,
-        })?;
+        },
+    )?;
     let sentence = match &next.previous {
         Some(previous) => format!("the next version after {previous} is {}", next.version),
         None => format!("the version is {}", next.version),

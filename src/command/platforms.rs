@@ -7,9 +7,9 @@ use crate::error::{Code, Error};
 use crate::io::registry::{self, CONFIG_LIMIT, Fetched};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::config::Config;
+use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::content::Content;
 use crate::pure::image::manifest::Manifest;
 use crate::pure::image::platform::Platform;
 use crate::pure::image::reference::{Identifier, Reference};
@@ -139,13 +139,16 @@ fn leaves(
         }
         let children = side_by_side::map(&entries, |entry| {
             let identifier = Identifier::Digest(entry.digest.clone());
-            registry::get_manifest(&session.client, repository, &identifier, Action::Pull).map_err(|error| child(name, entry, error))
+            registry::get_manifest(&session.client, repository, &identifier, Action::Pull)
+                .map_err(|error| child(name, entry, error))
         })?;
         level = Vec::new();
         for (entry, fetched) in entries.into_iter().zip(children) {
             match &fetched.content {
                 Content::Index(_) => level.push(fetched),
-                Content::Image(manifest) if manifest.is_image() => leaves.push(Leaf { platform: entry.platform, fetched }),
+                Content::Image(manifest) if manifest.is_image() => {
+                    leaves.push(Leaf { platform: entry.platform, fetched })
+                }
                 Content::Image(manifest) => others = Some(not_an_image(name, manifest)),
             }
         }
@@ -203,6 +206,9 @@ fn not_an_image(name: &str, manifest: &Manifest) -> Error {
     } else {
         "an artifact"
     };
-    Error::new(Code::NotAnImage, format!("`{name}` is {known}, not a container image: its config has the type `{kind}`"))
-        .hint("name a container image; artifacts have no labels")
+    Error::new(
+        Code::NotAnImage,
+        format!("`{name}` is {known}, not a container image: its config has the type `{kind}`"),
+    )
+    .hint("name a container image; artifacts have no labels")
 }

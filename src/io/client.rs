@@ -122,7 +122,9 @@ impl<'w> Client<'w> {
                     sent = self.answer(&place, &standing, &challenges, &scopes, sent.as_ref())?;
                     answered = true;
                 }
-                401 | 403 => return Err(self.refused(&place, &standing, (action, &scopes), wanted, &request, &response)),
+                401 | 403 => {
+                    return Err(self.refused(&place, &standing, (action, &scopes), wanted, &request, &response));
+                }
                 _ => return Ok(response),
             }
         }
@@ -132,7 +134,12 @@ impl<'w> Client<'w> {
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub fn grant(&self, registry: &Registry, repository: Option<&Repository>, scopes: &ScopeSet) -> Result<Granted, Error> {
+    pub fn grant(
+        &self,
+        registry: &Registry,
+        repository: Option<&Repository>,
+        scopes: &ScopeSet,
+    ) -> Result<Granted, Error> {
         let wanted = format!("log in to `{registry}`");
         let request = Request::new(Method::Get, self.url(registry, ""));
         let place = repository.map_or_else(|| Place { registry: registry.clone(), path: None }, Place::of);
@@ -182,6 +189,9 @@ impl<'w> Client<'w> {
         let found = Arc::new(self.keychain.find(&place.registry, place.path.as_deref())?);
         for warning in &found.warnings {
             self.exchange.warn("credential-helper", warning.clone());
+        }
+        for secret in found.credential.secrets() {
+            self.exchange.guard(&secret);
         }
         standing.found = Some(found.clone());
         Ok(found)
@@ -250,6 +260,7 @@ impl<'w> Client<'w> {
             }
             Answer::Token(request) => {
                 let token = self.fetch_token(&place.registry, &request, &found)?;
+                self.exchange.guard(&token.value);
                 let header = token.header();
                 standing.tokens.insert(key(scopes), token);
                 Ok(Some(header))
@@ -266,7 +277,8 @@ impl<'w> Client<'w> {
             response = self.exchange.send(&what, &request, TOKEN_LIMIT)?;
         }
         if response.is_success() {
-            return token::parse(&response.body, self.exchange.world.now()).map_err(|error| error.during(format!("cannot {what}")));
+            return token::parse(&response.body, self.exchange.world.now())
+                .map_err(|error| error.during(format!("cannot {what}")));
         }
         let mut said = Said::read(&response);
         // A server may repeat what it was sent.
@@ -284,7 +296,9 @@ impl<'w> Client<'w> {
                     .hint("log in again with the tool that wrote it; identity tokens run out")
             }
             _ => Error::new(code, format!("`{realm}` did not accept the credential of {source} for `{registry}`"))
-                .hint("check user name and password; where two-factor login is on, use an access token as the password"),
+                .hint(
+                    "check user name and password; where two-factor login is on, use an access token as the password",
+                ),
         };
         let line = refusal::cause(&request, &response, &said);
         Err(error.cause(line).http(refusal::refusal(&request, &response, &said)))
@@ -317,7 +331,10 @@ impl<'w> Client<'w> {
         let host = request.url.authority();
         let identity = found.identity.as_deref().unwrap_or("the holder of the token");
         let token = standing.tokens.values().next();
-        let withheld = token.and_then(Token::granted).map(|granted| scopes.missing(&granted)).filter(|missing| !missing.is_empty());
+        let withheld = token
+            .and_then(Token::granted)
+            .map(|granted| scopes.missing(&granted))
+            .filter(|missing| !missing.is_empty());
         let insufficient = standing.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"));
         if response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"]) {
             let error = error.with_code(Code::Denied).restate(format!("`{host}` refused to {wanted} as `{identity}`"));

@@ -13,7 +13,8 @@ use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::retry::{self, Verdict};
 use crate::pure::http::url::Scheme;
 use crate::pure::http::{redact, redirect};
-use crate::pure::text::instant;
+use crate::pure::text::{instant, percent};
+use crate::secret::Secret;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -21,6 +22,9 @@ use time::OffsetDateTime;
 
 /// How many exchanges an error shows.
 const REMEMBERED: usize = 20;
+
+/// Shorter texts are not guarded: they turn up by chance in words that have to stay readable.
+const GUARDED: usize = 4;
 
 /// A sentence for people about something that did not stop the command.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -68,12 +72,34 @@ pub struct Exchange<'w> {
     http: Http,
     lines: Mutex<VecDeque<String>>,
     warnings: Mutex<Vec<Warning>>,
+    secrets: Mutex<Vec<Secret>>,
 }
 
 impl<'w> Exchange<'w> {
     /// Nothing is opened before the first request.
     pub fn new(world: &'w World, settings: Settings, http: Http) -> Self {
-        Self { world, settings, http, lines: Mutex::default(), warnings: Mutex::default() }
+        Self { world, settings, http, lines: Mutex::default(), warnings: Mutex::default(), secrets: Mutex::default() }
+    }
+
+    /// Takes note of a text that must not be shown, should a server repeat it.
+    pub fn guard(&self, secret: &Secret) {
+        let mut secrets = lock(&self.secrets);
+        if secret.reveal().len() >= GUARDED && !secrets.contains(secret) {
+            secrets.push(secret.clone());
+        }
+    }
+
+    /// The text with every guarded secret blotted out, also where JSON or an address spells it differently.
+    pub fn without_secrets(&self, text: &str) -> String {
+        lock(&self.secrets).iter().fold(text.to_owned(), |text, secret| {
+            let plain = secret.reveal();
+            let quoted = serde_json::to_string(plain).unwrap_or_default();
+            let spellings = [plain, quoted.trim_matches('"'), &percent::encode(plain)].map(str::to_owned);
+            spellings
+                .iter()
+                .filter(|s| !s.is_empty())
+                .fold(text, |text, s| if text.contains(s) { text.replace(s, "…") } else { text })
+        })
     }
 
     /// Notes a warning, once.
@@ -135,8 +161,7 @@ impl<'w> Exchange<'w> {
     fn repeat(&self, wanted: &str, request: &Request, limit: u64, until: Option<Instant>) -> Result<Response, Error> {
         let mut attempt = 1;
         loop {
-            let limits =
-                Limits { connect: Duration::from_secs(5), idle: Duration::from_secs(30), until, body: limit };
+            let limits = Limits { connect: Duration::from_secs(5), idle: Duration::from_secs(30), until, body: limit };
             let begun = self.world.instant();
             let outcome = self.http.send(request, &limits);
             self.note(request, &outcome, begun, attempt);
@@ -203,6 +228,7 @@ impl<'w> Exchange<'w> {
         };
         let again = if attempt == 1 { String::new() } else { format!(", attempt {attempt}") };
         let line = format!("{} {}: {end}, {took} ms{again}", request.method.as_str(), redact::url(&request.url));
+        let line = self.without_secrets(&line);
         if self.settings.verbose {
             self.world.log(&line);
         }

@@ -78,14 +78,21 @@ impl Hub {
                 None => return Ok(Tags { listed, scanned }),
                 Some(_) if seen.len() > most => return Err(malformed(&wanted, "there are more pages than tags")),
                 Some(next) => {
-                    let url = page::next_url(&self.api, &next).map_err(|error| error.during(format!("cannot {wanted}")))?;
+                    let url =
+                        page::next_url(&self.api, &next).map_err(|error| error.during(format!("cannot {wanted}")))?;
                     request = Request::new(Method::Get, url);
                 }
             }
         }
     }
 
-    fn ask(&self, client: &Client, repository: &Repository, wanted: &str, request: &Request) -> Result<Response, Error> {
+    fn ask(
+        &self,
+        client: &Client,
+        repository: &Repository,
+        wanted: &str,
+        request: &Request,
+    ) -> Result<Response, Error> {
         let request = match self.token(client, repository)? {
             Some(token) => request.clone().header("Authorization", format!("Bearer {}", token.reveal())),
             None => request.clone(),
@@ -110,7 +117,9 @@ impl Hub {
         };
         let response = client.exchange.send_within(wanted, &request, LOGIN_LIMIT, Some(PATIENCE))?;
         if response.is_success() {
-            return login::parse(&response.body).map(Some).map_err(|error| error.during(format!("cannot {wanted}")));
+            let token = login::parse(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
+            client.exchange.guard(&token);
+            return Ok(Some(token));
         }
         Err(refusal::error(Subject::Service, wanted, &request, &response))
     }

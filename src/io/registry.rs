@@ -10,9 +10,9 @@ use crate::pure::auth::scope::Action;
 use crate::pure::http::link;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
+use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::content::Content;
 use crate::pure::image::media_type::{ACCEPT, MediaType};
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers;
@@ -68,8 +68,8 @@ pub fn get_manifest(
         return Err(refusal::error(Subject::Manifest, &wanted, &request, &response));
     }
     let digest = checked(&name, identifier, &response)?;
-    let content = Content::parse(&response.body, response.headers.get("content-type"))
-        .map_err(|error| error.about(&name))?;
+    let content =
+        Content::parse(&response.body, response.headers.get("content-type")).map_err(|error| error.about(&name))?;
     Ok(Fetched { digest, media_type: content.media_type().as_str().to_owned(), body: response.body, content })
 }
 
@@ -230,7 +230,12 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
 ///
 /// # Errors
 /// Those of [`Client::ask`].
-pub fn count_referrers(client: &Client, repository: &Repository, digest: &Digest, action: Action) -> Result<Option<usize>, Error> {
+pub fn count_referrers(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+    action: Action,
+) -> Result<Option<usize>, Error> {
     let wanted = format!("list what points at `{repository}@{}`", digest.short());
     let mut url = client.url(repository.registry(), &format!("{}/referrers/{digest}", repository.path()));
     let mut count = 0;
@@ -253,8 +258,9 @@ fn tag_page(body: &[u8]) -> Result<Vec<String>, Error> {
     struct Page {
         tags: Option<Vec<String>>,
     }
-    let page: Page = serde_json::from_slice(body)
-        .map_err(|error| Error::new(Code::ReplyMalformed, "the tag list is not what the specification says").cause(error.to_string()))?;
+    let page: Page = serde_json::from_slice(body).map_err(|error| {
+        Error::new(Code::ReplyMalformed, "the tag list is not what the specification says").cause(error.to_string())
+    })?;
     Ok(page.tags.unwrap_or_default())
 }
 
@@ -281,7 +287,9 @@ fn checked(name: &str, identifier: &Identifier, response: &Response) -> Result<D
         };
     }
     match response.headers.get("docker-content-digest").map(Digest::parse) {
-        Some(Ok(digest)) if !digest.matches(&response.body) => Err(mismatch(&format!("`{name}`"), &digest, &response.body)),
+        Some(Ok(digest)) if !digest.matches(&response.body) => {
+            Err(mismatch(&format!("`{name}`"), &digest, &response.body))
+        }
         Some(Ok(digest)) => Ok(digest),
         _ => Ok(Digest::of(&response.body)),
     }

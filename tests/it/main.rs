@@ -1,6 +1,13 @@
 //! The program from outside: the real binary, an empty environment, servers that answer as told.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests meet the world and end at the first surprise"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
 mod fakes;
+mod usage;

@@ -25,7 +25,7 @@ fn refusal(line: &[&str]) -> Misuse {
 fn refusals(lines: &[&[&str]]) -> String {
     lines
         .iter()
-        .map(|line| format!("$ tagwright {}\n{}\n\n", tagwright::cli::shell::line(*line), refusal(line).error))
+        .map(|line| format!("$ tagwright {}\n{}\n\n", tagwright::pure::text::shell::line(*line), refusal(line).error))
         .collect()
 }
 

@@ -110,8 +110,10 @@ impl Run<'_, '_> {
             }
             Err(error) => {
                 // After a lost answer it is not known whether the write took place; the tag knows.
-                if matches!(error.code(), Code::Unreachable | Code::Timeout | Code::RegistryUnavailable | Code::ReplyMalformed)
-                    && self.head(&tag).ok().flatten().as_ref() == Some(&seen.manifest.digest)
+                if matches!(
+                    error.code(),
+                    Code::Unreachable | Code::Timeout | Code::RegistryUnavailable | Code::ReplyMalformed
+                ) && self.head(&tag).ok().flatten().as_ref() == Some(&seen.manifest.digest)
                 {
                     self.written[i] = true;
                     return Ok(());
@@ -127,8 +129,7 @@ impl Run<'_, '_> {
 
     /// Reads every moving tag again right before it is moved; what has changed is decided anew.
     fn look_again(&mut self) -> Result<(), Error> {
-        let moving: Vec<usize> =
-            (0..self.steps.len()).filter(|&i| self.steps[i].kind == Kind::Moving).collect();
+        let moving: Vec<usize> = (0..self.steps.len()).filter(|&i| self.steps[i].kind == Kind::Moving).collect();
         if !moving.iter().any(|&i| self.steps[i].action != Action::Unchanged) {
             return Ok(());
         }
@@ -197,7 +198,8 @@ impl Run<'_, '_> {
                 for i in &stale {
                     outcomes[*i].verified = Some(false);
                     let name = format!("{}:{}", self.seen.repository, self.steps[*i].tag);
-                    let sentence = format!("`{name}` was written and still read as before after {} s", waited.as_secs());
+                    let sentence =
+                        format!("`{name}` was written and still read as before after {} s", waited.as_secs());
                     self.session.client.exchange.warn("unverified", sentence);
                 }
                 return Ok(outcomes);
@@ -209,7 +211,12 @@ impl Run<'_, '_> {
 
     fn outcome(&self, step: &Step) -> Outcome {
         // A tag that was not written was seen with this digest a moment ago.
-        Outcome { step: step.clone(), before_version: None, after: self.seen.manifest.digest.clone(), verified: Some(true) }
+        Outcome {
+            step: step.clone(),
+            before_version: None,
+            after: self.seen.manifest.digest.clone(),
+            verified: Some(true),
+        }
     }
 
     /// Somebody else wrote after us. Whether the tag is to be read again.
@@ -219,7 +226,10 @@ impl Run<'_, '_> {
         let raced = || {
             Error::new(
                 Code::Raced,
-                format!("somebody else wrote `{name}` at the same time: it is `{other}`, this run wrote `{}`", seen.manifest.digest),
+                format!(
+                    "somebody else wrote `{name}` at the same time: it is `{other}`, this run wrote `{}`",
+                    seen.manifest.digest
+                ),
             )
             .hint("find out who else writes this tag, then promote again; only one job at a time should move it")
             .detail("tag", step.tag.as_str())
@@ -254,8 +264,12 @@ impl Run<'_, '_> {
 
     /// What had been written when the run ended early.
     fn progress(&self) -> Progress {
-        let steps: Vec<&Step> = self.steps.iter().zip(&self.written).filter(|(_, written)| **written).map(|(s, _)| s).collect();
-        let done = steps.iter().map(|step| format!("{}:{} ({})", self.seen.repository, step.tag, step.action.as_str())).collect();
+        let steps: Vec<&Step> =
+            self.steps.iter().zip(&self.written).filter(|(_, written)| **written).map(|(s, _)| s).collect();
+        let done = steps
+            .iter()
+            .map(|step| format!("{}:{} ({})", self.seen.repository, step.tag, step.action.as_str()))
+            .collect();
         Progress { done, rollback: steps.iter().filter_map(|step| undo(self.session, self.seen, step)).collect() }
     }
 }
@@ -278,10 +292,11 @@ fn before_versions(session: &Session, seen: &Seen, plan: &Plan, action: Right) -
         .filter(|step| step.action == Action::Moved)
         .filter_map(|step| {
             let before = step.before.as_ref()?;
-            let newer = seen.facts.targets.iter().find(|target| target.tag == step.tag).and_then(|target| match &target.held {
-                Held::Newer(version) => Some(version.clone()),
-                _ => None,
-            });
+            let newer =
+                seen.facts.targets.iter().find(|target| target.tag == step.tag).and_then(|target| match &target.held {
+                    Held::Newer(version) => Some(*version),
+                    _ => None,
+                });
             let found = newer.or_else(|| versions.older(session, &seen.repository, action, version, before));
             Some((step.tag.clone(), found))
         })
@@ -291,16 +306,19 @@ fn before_versions(session: &Session, seen: &Seen, plan: &Plan, action: Right) -
 fn name_befores(session: &Session, seen: &Seen, outcomes: &mut [Outcome], befores: Vec<(Tag, Option<Version>)>) {
     for (tag, version) in befores {
         if version.is_none() {
-            let sentence = format!("no version tag looked at is what `{}:{tag}` held, so it was moved without knowing from where", seen.repository);
+            let sentence = format!(
+                "no version tag looked at is what `{}:{tag}` held, so it was moved without knowing from where",
+                seen.repository
+            );
             session.client.exchange.warn("previous-unknown", sentence);
         }
         for outcome in outcomes.iter_mut().filter(|outcome| outcome.step.tag == tag) {
-            outcome.before_version = version.clone();
+            outcome.before_version = version;
         }
     }
     // A tag that already has the source's digest held the source's version.
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.step.before.as_ref() == Some(&seen.manifest.digest)) {
-        outcome.before_version = seen.facts.version.clone();
+        outcome.before_version = seen.facts.version;
     }
 }
 

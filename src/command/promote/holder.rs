@@ -34,7 +34,7 @@ impl Versions {
             .iter()
             .filter_map(|listed| Some((format.read(&listed.name)?, listed.digest.clone())))
             .collect();
-        tags.sort_by(|a, b| b.0.version.cmp(&a.0.version));
+        tags.sort_by_key(|(tag, _)| std::cmp::Reverse(tag.version));
         Self { tags }
     }
 
@@ -52,12 +52,12 @@ impl Versions {
     ) -> Result<Held, Error> {
         let newer: Vec<_> = self.tags.iter().take_while(|(tag, _)| tag.version > *version).collect();
         if let Some((tag, _)) = newer.iter().find(|(_, known)| known.as_ref() == Some(digest)) {
-            return Ok(Held::Newer(tag.version.clone()));
+            return Ok(Held::Newer(tag.version));
         }
         let unknown: Vec<&VersionTag> = newer.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).collect();
         let looked = unknown.len().min(MOST);
         if let Some(tag) = find(session, repository, action, &unknown[..looked], WIDTH, digest)? {
-            return Ok(Held::Newer(tag.version.clone()));
+            return Ok(Held::Newer(tag.version));
         }
         if unknown.len() > looked { Ok(Held::TooMany { newer: newer.len(), looked }) } else { Ok(Held::NotNewer) }
     }
@@ -73,12 +73,12 @@ impl Versions {
     ) -> Option<Version> {
         let older: Vec<_> = self.tags.iter().skip_while(|(tag, _)| tag.version >= *version).collect();
         if let Some((tag, _)) = older.iter().find(|(_, known)| known.as_ref() == Some(digest)) {
-            return Some(tag.version.clone());
+            return Some(tag.version);
         }
         let unknown: Vec<&VersionTag> =
             older.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(OLDER).collect();
         let found = find(session, repository, action, &unknown, OLDER_AT_ONCE, digest).ok().flatten()?;
-        Some(found.version.clone())
+        Some(found.version)
     }
 }
 
@@ -91,7 +91,8 @@ fn find<'t>(
     digest: &Digest,
 ) -> Result<Option<&'t VersionTag>, Error> {
     for batch in tags.chunks(at_once) {
-        let heads = side_by_side::map(batch, |tag| registry::head_manifest(&session.client, repository, &tag.tag, action))?;
+        let heads =
+            side_by_side::map(batch, |tag| registry::head_manifest(&session.client, repository, &tag.tag, action))?;
         if let Some(hit) = heads.iter().position(|held| held.as_ref() == Some(digest)) {
             return Ok(Some(batch[hit]));
         }

@@ -18,6 +18,7 @@ pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
     for (code, sentence) in &plan.warnings {
         session.client.exchange.warn(code, sentence.clone());
     }
-    let outcomes = if request.dry_run { act::pretend(session, &seen, &plan)? } else { act::act(session, request, &seen, &plan)? };
+    let outcomes =
+        if request.dry_run { act::pretend(session, &seen, &plan)? } else { act::act(session, request, &seen, &plan)? };
     report::report(session, request, &seen, &outcomes)
 }

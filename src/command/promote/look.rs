@@ -65,7 +65,8 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         Some(listing) => Some(Ok(listing)),
         None => compared.then(|| listing::all(session, &repository, action)),
     };
-    let heads = || side_by_side::map(&wanted, |(tag, _)| registry::head_manifest(&session.client, &repository, tag, action));
+    let heads =
+        || side_by_side::map(&wanted, |(tag, _)| registry::head_manifest(&session.client, &repository, tag, action));
     let referrers = || count_referrers(session, &repository, &manifest.digest, action);
     let ((befores, listing), direct) = both(|| both(heads, list), referrers);
     let befores = befores?;
@@ -75,7 +76,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         facts: Facts {
             repository: repository.to_string(),
             digest: manifest.digest.clone(),
-            version: version.as_ref().map(|tag| tag.version.clone()),
+            version: version.as_ref().map(|tag| tag.version),
             targets: Vec::new(),
         },
         repository,
@@ -187,7 +188,8 @@ fn require_labels(session: &Session, request: &Promote, source: &Reference, mani
             continue;
         };
         let is = value.map_or("not there".to_owned(), |value| format!("`{value}`"));
-        let list: Vec<_> = values.iter().map(|(platform, value)| json!({"platform": platform, "value": value})).collect();
+        let list: Vec<_> =
+            values.iter().map(|(platform, value)| json!({"platform": platform, "value": value})).collect();
         return Err(Error::new(
             Code::LabelMismatch,
             format!("label `{key}` of `{name}` is {is} on `{platform}`, and `{wanted}` is required"),
@@ -205,7 +207,12 @@ fn unlisted(error: Error, repository: &Repository, tag: &Tag) -> Error {
 }
 
 /// Docker Hub has no referrers API, so it is not asked.
-fn count_referrers(session: &Session, repository: &Repository, digest: &Digest, action: Action) -> Option<Option<usize>> {
+fn count_referrers(
+    session: &Session,
+    repository: &Repository,
+    digest: &Digest,
+    action: Action,
+) -> Option<Option<usize>> {
     if repository.registry().is_docker_hub() {
         return Some(None);
     }

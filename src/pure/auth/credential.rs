@@ -30,6 +30,19 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// Everything in it that must not be shown, in every form it is sent in.
+    pub fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Credential::Anonymous => Vec::new(),
+            Credential::Password { password, .. } => {
+                let header =
+                    self.basic_header().map(|header| Secret::new(header.reveal().trim_start_matches("Basic ")));
+                header.into_iter().chain([password.clone()]).collect()
+            }
+            Credential::IdentityToken { token, .. } | Credential::RegistryToken(token) => vec![token.clone()],
+        }
+    }
+
     /// The value of an `Authorization` header, for user name and password.
     pub fn basic_header(&self) -> Option<Secret> {
         match self {

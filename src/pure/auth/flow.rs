@@ -15,7 +15,6 @@ use crate::pure::http::url::{Place, Scheme as UrlScheme, Url, place};
 use crate::pure::image::registry::Registry;
 use crate::pure::text::percent;
 use crate::secret::Secret;
-use std::net::Ipv4Addr;
 
 /// The name this program gives to token servers.
 const CLIENT: &str = "tagwright";
@@ -141,27 +140,14 @@ fn realm(registry: &Url, text: &str) -> Result<Url, Error> {
     if url.scheme() == UrlScheme::Http && registry.scheme() == UrlScheme::Https {
         return Err(refused(&named, "that is plain HTTP while the registry itself is spoken to over TLS"));
     }
-    if is_odd_number(url.host()) {
-        return Err(refused(&named, "that is a number which some resolvers read as an address"));
-    }
     let at_home = matches!(place(registry.host()), Place::Private | Place::Loopback);
-    match place(url.host().trim_end_matches('.')) {
+    match place(url.host()) {
+        Place::Odd => Err(refused(&named, "that is a number which some resolvers read as an address")),
         Place::LinkLocal => Err(refused(&named, "that is a link-local address, where metadata services live")),
         Place::Loopback if !at_home => Err(refused(&named, "that is a loopback address while the registry is not")),
         Place::Private if !at_home => Err(refused(&named, "that is a private address while the registry is not")),
         _ => Ok(url),
     }
-}
-
-/// Whether a host is a number in one of the spellings that only a resolver takes for an address.
-///
-/// `127.1`, `2130706433` and `0x7f000001` all reach this machine, and no real name ends in a number.
-fn is_odd_number(host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    let last = host.rsplit('.').next().unwrap_or_default();
-    let hex = last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
-    let decimal = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
-    (hex || decimal) && host.parse::<Ipv4Addr>().is_err()
 }
 
 /// The demanded scopes first, joined with what is wanted: some servers look at the first one only.

@@ -50,6 +50,9 @@ pub fn follow(request: &Request, status: u16, headers: &Headers, trail: &[Url]) 
     let first = trail.first().unwrap_or(from);
     match place(target.host()) {
         Place::LinkLocal => return Err(refuse(format!("it leads to the link-local address `{shown}`"))),
+        Place::Odd => {
+            return Err(refuse(format!("it leads to a number that some resolvers read as an address, `{shown}`")));
+        }
         Place::Private | Place::Loopback if place(first.host()) == Place::Public => {
             return Err(refuse(format!("it leads from a public host to the private address `{shown}`")));
         }

@@ -210,7 +210,11 @@ mod tests {
                 Some("access denied"),
             ),
             (r#"{"detail":"Object not found","message":"x"}"#, vec![], Some("Object not found")),
-            (r#"{"message":"token issued from personal access token","errinfo":{}}"#, vec![], Some("token issued from personal access token")),
+            (
+                r#"{"message":"token issued from personal access token","errinfo":{}}"#,
+                vec![],
+                Some("token issued from personal access token"),
+            ),
             ("<html><body><h1>502 Bad\nGateway</h1></body></html>", vec![], Some("502 Bad Gateway")),
             ("", vec![], None),
             ("{}", vec![], None),

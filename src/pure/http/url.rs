@@ -228,12 +228,15 @@ pub enum Place {
     Private,
     /// A literal link-local address, where metadata services live.
     LinkLocal,
+    /// A number in a spelling that only some resolvers take for an address, such as `127.1` or `0x7f000001`.
+    Odd,
     /// Everything else.
     Public,
 }
 
 /// Sorts a host by what its text tells.
 pub fn place(host: &str) -> Place {
+    let host = host.strip_suffix('.').unwrap_or(host);
     if host == "localhost" || host.ends_with(".localhost") {
         return Place::Loopback;
     }
@@ -249,8 +252,16 @@ pub fn place(host: &str) -> Place {
         Ok(IpAddr::V4(v4)) if v4.is_loopback() => Place::Loopback,
         Ok(IpAddr::V4(v4)) if v4.is_link_local() => Place::LinkLocal,
         Ok(IpAddr::V4(v4)) if v4.is_private() || v4.is_unspecified() || shared(v4.octets()) => Place::Private,
-        _ => Place::Public,
+        Ok(_) => Place::Public,
+        Err(_) if is_number(host.rsplit('.').next().unwrap_or_default()) => Place::Odd,
+        Err(_) => Place::Public,
     }
+}
+
+/// Whether the last part of a host is a number; no top-level domain is one.
+fn is_number(part: &str) -> bool {
+    let hex = part.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
+    hex || (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Carrier-grade NAT, `100.64.0.0/10`.
@@ -292,7 +303,9 @@ mod tests {
         ] {
             assert_eq!(Url::parse(input).unwrap().to_string(), expected, "{input}");
         }
-        for bad in ["ftp://a/", "//a/", "https://", "https://u:p@h/", "https://a:99999/", "https://a:0/", "https://a/ b"] {
+        for bad in
+            ["ftp://a/", "//a/", "https://", "https://u:p@h/", "https://a:99999/", "https://a:0/", "https://a/ b"]
+        {
             assert!(Url::parse(bad).is_err(), "{bad}");
         }
     }
@@ -330,6 +343,11 @@ mod tests {
             ("169.254.169.254", Place::LinkLocal),
             ("fe80::1", Place::LinkLocal),
             ("fd00:ec2::23", Place::LinkLocal),
+            ("localhost.", Place::Loopback),
+            ("127.0.0.1.", Place::Loopback),
+            ("127.1", Place::Odd),
+            ("2130706433", Place::Odd),
+            ("0x7f000001", Place::Odd),
             ("8.8.8.8", Place::Public),
             ("registry.example", Place::Public),
         ] {

@@ -92,9 +92,10 @@ fn may_move(
     let version = facts.version.as_ref().map(ToString::to_string).unwrap_or_default();
     match &target.held {
         Held::Nothing | Held::NotNewer => Ok(None),
-        Held::Newer(newer) if allow_downgrade => {
-            Ok(Some(("downgrade", format!("`{name}` goes back from `{newer}` to `{version}`, as `--allow-downgrade` says"))))
-        }
+        Held::Newer(newer) if allow_downgrade => Ok(Some((
+            "downgrade",
+            format!("`{name}` goes back from `{newer}` to `{version}`, as `--allow-downgrade` says"),
+        ))),
         Held::TooMany { .. } if allow_downgrade => Ok(None),
         Held::SourceUnversioned => Ok(Some((
             "order-unknown",
@@ -111,7 +112,9 @@ fn may_move(
         .detail("version", version)),
         Held::TooMany { newer, looked } => Err(Error::new(
             Code::OrderUnknown,
-            format!("{newer} versions are newer than `{version}`, and none of the first {looked} is what `{name}` holds"),
+            format!(
+                "{newer} versions are newer than `{version}`, and none of the first {looked} is what `{name}` holds"
+            ),
         )
         .hint("promote a newer version, narrow the versions down with `--tag-format`, or say `--allow-downgrade`")
         .detail("tag", target.tag.as_str())
@@ -154,7 +157,8 @@ mod tests {
 
     #[test]
     fn fixed_tags_come_first_whatever_the_order_given() {
-        let targets = vec![target("latest", Kind::Moving, None, Held::Nothing), target("rc", Kind::Fixed, None, Held::Nothing)];
+        let targets =
+            vec![target("latest", Kind::Moving, None, Held::Nothing), target("rc", Kind::Fixed, None, Held::Nothing)];
         assert_eq!(check(targets, false), Ok(vec![("rc".into(), "created"), ("latest".into(), "created")]));
     }
 
@@ -176,7 +180,11 @@ mod tests {
             (Kind::Moving, Some("other"), many(), true, Ok("moved")),
         ] {
             let shown = check(vec![target("t", kind, before, held.clone())], allow);
-            assert_eq!(shown, expected.map(|action| vec![("t".to_owned(), action)]), "{kind:?} {before:?} {held:?} {allow}");
+            assert_eq!(
+                shown,
+                expected.map(|action| vec![("t".to_owned(), action)]),
+                "{kind:?} {before:?} {held:?} {allow}"
+            );
         }
     }
 }

@@ -4,4 +4,5 @@ pub mod glob;
 pub mod hex;
 pub mod instant;
 pub mod percent;
+pub mod shell;
 pub mod show;

@@ -7,17 +7,17 @@ pub fn quote(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
-    if word.chars().any(char::is_control) {
-        // `$'…'` keeps line breaks and escape sequences out of the log.
+    // Line breaks and what a terminal obeys are spelled, so that a log stays as it reads.
+    let odd = |c: char| !c.is_ascii_graphic() && c != ' ' && c.escape_debug().count() > 1;
+    if word.chars().any(odd) {
         let mut out = String::from("$'");
         for c in word.chars() {
             match c {
-                '\'' => out.push_str("\\'"),
-                '\\' => out.push_str("\\\\"),
+                '\'' | '\\' => out.extend(['\\', c]),
                 '\n' => out.push_str("\\n"),
                 '\r' => out.push_str("\\r"),
                 '\t' => out.push_str("\\t"),
-                c if c.is_control() => c.to_string().bytes().for_each(|b| out.push_str(&format!("\\{b:03o}"))),
+                c if odd(c) => c.to_string().bytes().for_each(|b| out.push_str(&format!("\\{b:03o}"))),
                 c => out.push(c),
             }
         }
@@ -45,6 +45,7 @@ mod tests {
             ("it's", r"'it'\''s'"),
             ("$(rm -rf ~)", "'$(rm -rf ~)'"),
             ("a\nb'\u{1b}", r"$'a\nb\'\033'"),
+            ("a\u{202e}b", r"$'a\342\200\256b'"),
             ("~", "'~'"),
             ("ä", "'ä'"),
         ] {
