@@ -1,12 +1,16 @@
-//! The tags of a repository from the place that knows them best: Docker Hub's web API for Docker Hub, else the
-//! registry's own list.
+//! The tags of a repository from the place that knows them best: Docker Hub's web API for Docker Hub, ECR's own
+//! API for Amazon ECR, else the registry's own list.
 
 use super::request::Via;
 use super::session::Session;
 use crate::error::{Code, Error};
+use crate::io::ecr::Ecr;
 use crate::io::registry;
 use crate::pure::auth::scope::Action;
+use crate::pure::aws::ecr::Tagged;
+use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
+use crate::pure::text::instant;
 use crate::pure::version::pick::Listed;
 
 /// What was found, and where.
@@ -20,12 +24,21 @@ pub struct Listing {
     pub via: Via,
 }
 
+/// What a list is read for; where a registry has two kinds of list, each takes a right of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The tags.
+    Names,
+    /// The tags with times, as far as there are any.
+    Times,
+}
+
 /// Every tag.
 ///
 /// # Errors
 /// Those of the place that was asked last.
-pub fn all(session: &Session, repository: &Repository, action: Action) -> Result<Listing, Error> {
-    list(session, repository, action, None)
+pub fn all(session: &Session, repository: &Repository, detail: Detail, action: Action) -> Result<Listing, Error> {
+    list(session, repository, detail, action, None)
 }
 
 /// The tags that may belong to a build: all of them, or fewer where the place can filter.
@@ -34,16 +47,31 @@ pub fn all(session: &Session, repository: &Repository, action: Action) -> Result
 ///
 /// # Errors
 /// As [`all`].
-pub fn of_build(session: &Session, repository: &Repository, build: u64, action: Action) -> Result<Listing, Error> {
+pub fn of_build(
+    session: &Session,
+    repository: &Repository,
+    build: u64,
+    detail: Detail,
+    action: Action,
+) -> Result<Listing, Error> {
     let filter = format!(".{build}");
-    let listing = list(session, repository, action, Some(&filter))?;
+    let listing = list(session, repository, detail, action, Some(&filter))?;
     if listing.via == Via::HubApi && !listing.tags.iter().any(|tag| tag.name.contains(&filter)) {
-        return all(session, repository, action);
+        return all(session, repository, detail, action);
     }
     Ok(listing)
 }
 
-fn list(session: &Session, repository: &Repository, action: Action, filter: Option<&str>) -> Result<Listing, Error> {
+fn list(
+    session: &Session,
+    repository: &Repository,
+    detail: Detail,
+    action: Action,
+    filter: Option<&str>,
+) -> Result<Listing, Error> {
+    if let Some(ecr) = session.client.native(repository.registry())? {
+        return described(&ecr, repository, detail);
+    }
     let wanted = session.via.unwrap_or(if repository.registry().is_docker_hub() { Via::HubApi } else { Via::Registry });
     if wanted == Via::HubApi {
         match session.hub.tags(&session.client, repository, filter) {
@@ -62,6 +90,22 @@ fn list(session: &Session, repository: &Repository, action: Action, filter: Opti
     let scanned = tags.len();
     let tags = tags.into_iter().map(Listed::named).collect();
     Ok(Listing { tags, scanned, via: Via::Registry })
+}
+
+/// The list of ECR's own API: the kind that fits, or the other kind where only that is allowed.
+fn described(ecr: &Ecr, repository: &Repository, detail: Detail) -> Result<Listing, Error> {
+    let times = detail == Detail::Times;
+    let tags = match ecr.list_tags(repository, times) {
+        Err(error) if error.code() == Code::Denied => ecr.list_tags(repository, !times).map_err(|_| error)?,
+        outcome => outcome?,
+    };
+    let listed = |tagged: Tagged| Listed {
+        name: tagged.tag,
+        digest: Digest::parse(&tagged.digest).ok(),
+        updated: tagged.pushed_at.map(instant::rfc3339),
+    };
+    let tags: Vec<Listed> = tags.into_iter().map(listed).collect();
+    Ok(Listing { scanned: tags.len(), tags, via: Via::EcrApi })
 }
 
 /// Whether the registry's own list is worth asking after the web API failed in this way.

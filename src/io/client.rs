@@ -3,14 +3,17 @@
 //! The first request is the one that is wanted; `/v2/` is not asked beforehand. Which request answers a
 //! challenge is decided in `pure::auth::flow`; which credential, in [`super::keychain`].
 
+use super::aws::{self, Aws};
+use super::ecr::Ecr;
 use super::exchange::{Exchange, lock};
-use super::keychain::{Found, Keychain};
+use super::keychain::{Found, Keychain, Tried};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge::{self, Challenge};
 use crate::pure::auth::credential::Credential;
 use crate::pure::auth::flow::{self, Answer, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::{self, Token};
+use crate::pure::aws::host::EcrHost;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Said, Subject};
 use crate::pure::http::url::{Origin, Url};
@@ -19,6 +22,7 @@ use crate::pure::image::repository::Repository;
 use crate::secret::Secret;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use time::OffsetDateTime;
 
 /// A token reply is small; anything larger is not one.
 const TOKEN_LIMIT: u64 = 1 << 20;
@@ -53,24 +57,43 @@ struct Standing {
 pub struct Client<'w> {
     /// The way out.
     pub exchange: Exchange<'w>,
+    /// Amazon's registries.
+    pub aws: Aws,
     keychain: Keychain<'w>,
     standings: Mutex<HashMap<Place, Arc<Mutex<Standing>>>>,
 }
 
 /// What the registry granted, for `auth`.
 pub struct Granted {
-    /// `bearer`, `basic` or `none`.
+    /// `bearer`, `basic`, `none`, or `aws` where calls are signed.
     pub challenge: &'static str,
-    /// The credential that answered, if one was asked for.
-    pub found: Option<Arc<Found>>,
+    /// Whose credential answered, where that is known.
+    pub identity: Option<String>,
+    /// Where it came from, if one was asked for.
+    pub source: Option<String>,
+    /// The places that were asked, in order.
+    pub tried: Vec<Tried>,
     /// The token, if one was lent.
     pub token: Option<Token>,
+    /// When credential or token run out, where that is known.
+    pub expires_at: Option<OffsetDateTime>,
 }
 
 impl<'w> Client<'w> {
     /// Puts the parts together; asks nothing.
-    pub fn new(exchange: Exchange<'w>, keychain: Keychain<'w>) -> Self {
-        Self { exchange, keychain, standings: Mutex::default() }
+    pub fn new(exchange: Exchange<'w>, keychain: Keychain<'w>, aws: Aws) -> Self {
+        Self { exchange, aws, keychain, standings: Mutex::default() }
+    }
+
+    /// ECR's own API, where a registry is one of Amazon's and an AWS credential answers for it.
+    ///
+    /// # Errors
+    /// Those of [`Aws::native`], and those of the environment's credential.
+    pub fn native(&self, registry: &Registry) -> Result<Option<Ecr<'_>>, Error> {
+        if self.aws.settings.host(registry).is_none() || self.keychain.has_own(registry)? {
+            return Ok(None);
+        }
+        self.aws.native(&self.exchange, registry)
     }
 
     /// Refuses a registry that the environment's credential is pinned away from, before any packet.
@@ -78,6 +101,7 @@ impl<'w> Client<'w> {
     /// # Errors
     /// `credential-host-mismatch`, `missing-value`.
     pub fn check(&self, registry: &Registry) -> Result<(), Error> {
+        self.aws.check(registry)?;
         self.keychain.check(registry)
     }
 
@@ -140,6 +164,9 @@ impl<'w> Client<'w> {
         repository: Option<&Repository>,
         scopes: &ScopeSet,
     ) -> Result<Granted, Error> {
+        if let Some(ecr) = self.native(registry)? {
+            return self.signed(&ecr.standing);
+        }
         let wanted = format!("log in to `{registry}`");
         let request = Request::new(Method::Get, self.url(registry, ""));
         let place = repository.map_or_else(|| Place { registry: registry.clone(), path: None }, Place::of);
@@ -147,7 +174,8 @@ impl<'w> Client<'w> {
         let response = self.exchange.send(&wanted, &request, TOKEN_LIMIT)?;
         if response.status != 401 {
             return if response.is_success() {
-                Ok(Granted { challenge: "none", found: None, token: None })
+                let (identity, source, token, expires_at) = (None, None, None, None);
+                Ok(Granted { challenge: "none", identity, source, tried: Vec::new(), token, expires_at })
             } else {
                 Err(refusal::error(Subject::Service, &wanted, &request, &response))
             };
@@ -161,11 +189,58 @@ impl<'w> Client<'w> {
                 return Err(self.refused(&place, &standing, (Action::Pull, scopes), &wanted, &request, &response));
             }
         }
-        let standing = lock(&standing);
+        let (found, token) = {
+            let standing = lock(&standing);
+            (standing.found.clone(), standing.tokens.get(&key(scopes)).cloned())
+        };
+        let challenge = if basic { "basic" } else { "bearer" };
+        let expires_at = token.as_ref().map(|token| token.expires_at);
+        // The user of a password that AWS lent is always the same; who stands behind it is asked of AWS.
+        if let Some(found) = &found
+            && let Some(behind) = self.behind(registry, found)?
+        {
+            return Ok(Granted { challenge, expires_at: expires_at.or(behind.expires_at), token, ..behind });
+        }
         Ok(Granted {
-            challenge: if basic { "basic" } else { "bearer" },
-            found: standing.found.clone(),
-            token: standing.tokens.get(&key(scopes)).cloned(),
+            challenge,
+            identity: found.as_ref().and_then(|found| found.identity.clone()),
+            source: found.as_ref().map(|found| found.source.clone()),
+            tried: found.map(|found| found.tried.clone()).unwrap_or_default(),
+            token,
+            expires_at,
+        })
+    }
+
+    fn behind(&self, registry: &Registry, found: &Found) -> Result<Option<Granted>, Error> {
+        if self.keychain.has_own(registry)? {
+            return Ok(None);
+        }
+        match self.aws.standing(&self.exchange, registry)? {
+            Some(standing) if standing.search.found.as_ref().is_some_and(|from| from.source == found.source) => {
+                self.signed(&standing).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What AWS says about the credential of a registry; that it cannot be asked only warns.
+    fn signed(&self, standing: &aws::Standing) -> Result<Granted, Error> {
+        let identity = match self.aws.identity(&self.exchange, standing) {
+            Ok(identity) => identity.map(|identity| identity.arn),
+            Err(error) if matches!(error.code(), Code::Unreachable | Code::Timeout) => {
+                self.exchange.warn("identity-unknown", format!("who the caller is could not be asked: {}", error.message()));
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let found = standing.search.found.as_ref();
+        Ok(Granted {
+            challenge: "aws",
+            identity,
+            source: found.map(|found| found.source.clone()),
+            tried: standing.search.tried.iter().map(Tried::from).collect(),
+            token: None,
+            expires_at: found.and_then(|found| found.credential.expires_at),
         })
     }
 
@@ -186,7 +261,7 @@ impl<'w> Client<'w> {
         if let Some(found) = &standing.found {
             return Ok(found.clone());
         }
-        let found = Arc::new(self.keychain.find(&place.registry, place.path.as_deref())?);
+        let found = Arc::new(self.look_up(place)?);
         for warning in &found.warnings {
             self.exchange.warn("credential-helper", warning.clone());
         }
@@ -195,6 +270,32 @@ impl<'w> Client<'w> {
         }
         standing.found = Some(found.clone());
         Ok(found)
+    }
+
+    /// The keychain's places, with AWS between the environment and Docker's files.
+    fn look_up(&self, place: &Place) -> Result<Found, Error> {
+        let registry = &place.registry;
+        let find = || self.keychain.find(registry, place.path.as_deref());
+        if self.aws.settings.host(registry).is_none() || self.keychain.has_own(registry)? {
+            return find();
+        }
+        let Some(standing) = self.aws.standing(&self.exchange, registry)? else { return find() };
+        let tried = standing.search.tried.iter().map(Tried::from);
+        match (self.aws.login(&self.exchange, registry, &standing)?, &standing.search.found) {
+            (Some(login), Some(from)) => Ok(Found {
+                identity: Some(login.username.clone()),
+                credential: Credential::Password { username: login.username, password: login.password },
+                source: from.source.clone(),
+                tried: tried.collect(),
+                warnings: Vec::new(),
+            }),
+            _ => {
+                let mut found = find()?;
+                let first = found.tried.iter().take_while(|tried| tried.source == "environment").count();
+                found.tried.splice(first..first, tried);
+                Ok(found)
+            }
+        }
     }
 
     /// What can be sent without being asked: what answered before, or a token of a realm known beforehand.
@@ -393,6 +494,6 @@ fn credential_missing(registry: &Registry, found: &Found) -> Error {
     let list: Vec<String> = found.tried.iter().map(|tried| format!("{}: {}", tried.source, tried.said)).collect();
     Error::new(Code::CredentialMissing, format!("`{registry}` asked for a credential and none was found"))
         .cause(list.join("; "))
-        .hint(LOG_IN)
+        .hint(if EcrHost::parse(registry.host()).is_some() { aws::HINT } else { LOG_IN })
         .detail("tried", tried(found))
 }

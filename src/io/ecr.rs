@@ -5,6 +5,7 @@
 //!
 //! Source: Amazon ECR API Reference, version 2015-09-21.
 
+use super::aws::Standing;
 use super::aws_call::{Caller, Signer};
 use super::aws_chain::{Chain, Found};
 use super::exchange::Exchange;
@@ -24,6 +25,7 @@ use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// A manifest of 4 MiB, written as a JSON string.
 const IMAGE_LIMIT: u64 = 16 << 20;
@@ -39,13 +41,11 @@ pub struct Ecr<'a> {
     /// The way to S3, for blobs.
     pub exchange: &'a Exchange<'a>,
     /// The way to the API.
-    pub caller: &'a Caller<'a>,
-    /// Which registry it is.
-    pub host: &'a EcrHost,
-    /// Whose credential signs.
-    pub found: &'a Found,
+    pub caller: Caller<'a>,
     /// Where the API answers.
     pub api: Url,
+    /// Which registry it is, and whose credential signs.
+    pub standing: Arc<Standing>,
 }
 
 /// Where the API of a registry answers: as environment or profile say, else by its host name.
@@ -118,15 +118,11 @@ impl Ecr<'_> {
         Ok(Ok(Fetched { digest: expected.clone(), media_type, body, content }))
     }
 
-    /// Reads a blob that fits in memory and checks size and digest. Content that the descriptor brings along
-    /// is used as it is.
+    /// Reads a blob that fits in memory and checks size and digest.
     ///
     /// # Errors
     /// `blob-missing`, `digest-mismatch`, `size-exceeded`, and those of call and download.
     pub fn get_blob(&self, repository: &Repository, descriptor: &Descriptor, what: &str) -> Result<Vec<u8>, Error> {
-        if let Some(bytes) = descriptor.inline() {
-            return Ok(bytes);
-        }
         let digest = &descriptor.digest;
         let wanted = format!("read the {what} `{}` of `{repository}`", digest.short());
         if descriptor.size > CONFIG_LIMIT {
@@ -257,7 +253,7 @@ impl Ecr<'_> {
     }
 
     fn place<'p>(&'p self, repository: &'p Repository) -> ecr::Place<'p> {
-        ecr::Place { account: self.host.account().unwrap_or_default(), path: repository.path() }
+        ecr::Place { account: self.standing.host.account().unwrap_or_default(), path: repository.path() }
     }
 
     fn call(
@@ -267,9 +263,10 @@ impl Ecr<'_> {
         wanted: &str,
         limit: u64,
     ) -> Result<Result<Response, AwsFault>, Error> {
-        let request = ecr::call(&self.api, self.host, operation, body);
-        let signer =
-            Signer { credential: &self.found.credential, region: self.host.region(), service: self.host.service() };
+        let request = ecr::call(&self.api, &self.standing.host, operation, body);
+        let host = &self.standing.host;
+        let credential = &self.found()?.credential;
+        let signer = Signer { credential, region: host.region(), service: host.service() };
         let answer = self.caller.call(wanted, &request, Some(signer), limit)?;
         if let Some(ahead) = self.caller.clock.ahead() {
             self.exchange.warn("clock-wrong", fault::skew_text(ahead));
@@ -310,10 +307,16 @@ impl Ecr<'_> {
     }
 
     fn refused(&self, operation: Operation, wanted: &str, refusal: &AwsFault) -> Error {
-        let request = ecr::call(&self.api, self.host, operation, &Value::Null);
+        let request = ecr::call(&self.api, &self.standing.host, operation, &Value::Null);
         let error = refusal.error(&format!("cannot {wanted}"), SERVICE, &request);
-        let error = error.cause(format!("asked `{}` with the credential of {}", operation.as_str(), self.found.source));
+        let source = self.standing.search.found.as_ref().map_or("nobody", |found| found.source.as_str());
+        let error = error.cause(format!("asked `{}` with the credential of {source}", operation.as_str()));
         self.caller.explained(error)
+    }
+
+    fn found(&self) -> Result<&Found, Error> {
+        let found = self.standing.search.found.as_ref();
+        found.ok_or_else(|| Error::new(Code::Internal, "a call to ECR without a credential"))
     }
 }
 

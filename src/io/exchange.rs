@@ -158,6 +158,21 @@ impl<'w> Exchange<'w> {
         }
     }
 
+    /// Sends once, follows nothing, and hands the fault on: for services that have rules of their own.
+    ///
+    /// # Errors
+    /// The fault that kept the answer from coming.
+    pub fn once(&self, request: &Request, limits: &Limits) -> Result<Response, Fault> {
+        let until = match (self.settings.until, limits.until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let begun = self.world.instant();
+        let outcome = self.http.send(request, &Limits { until, ..*limits });
+        self.note(request, &outcome, begun, 1);
+        outcome
+    }
+
     fn repeat(&self, wanted: &str, request: &Request, limit: u64, until: Option<Instant>) -> Result<Response, Error> {
         let mut attempt = 1;
         loop {

@@ -1,5 +1,6 @@
 //! The only layer that meets the world: sockets, files, clock, environment, programs.
 
+pub mod aws;
 pub mod aws_call;
 pub mod aws_chain;
 pub mod aws_sources;

@@ -6,7 +6,7 @@
 
 use super::holder::Versions;
 use super::look::Seen;
-use crate::command::listing;
+use crate::command::listing::{self, Detail};
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::command::side_by_side::{self, both};
@@ -168,7 +168,7 @@ impl Run<'_, '_> {
     }
 
     fn fresh(&self) -> Result<Versions, Error> {
-        let listing = listing::all(self.session, &self.seen.repository, Right::Push)?;
+        let listing = listing::all(self.session, &self.seen.repository, Detail::Times, Right::Push)?;
         Ok(Versions::of(&listing, &self.request.format))
     }
 

@@ -5,6 +5,8 @@
 //!
 //! Sources: Amazon ECR User Guide, "Registry endpoints"; the endpoint rules of the AWS SDKs.
 
+use std::fmt;
+
 /// A set of regions that shares identities and domain names with no other.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Partition {
@@ -45,7 +47,7 @@ pub fn partition_of(region: &str) -> &'static Partition {
 }
 
 /// Which kind of endpoint is wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Variant {
     /// One whose cryptography is validated after FIPS 140.
     pub fips: bool,
@@ -54,7 +56,7 @@ pub struct Variant {
 }
 
 /// A registry of Amazon.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EcrHost {
     /// The registry of one account in one region.
     Private(PrivateRegistry),
@@ -63,7 +65,7 @@ pub enum EcrHost {
 }
 
 /// The registry of one account in one region.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PrivateRegistry {
     /// The account that owns it, twelve digits; the `registryId` of calls.
     pub account: String,
@@ -156,6 +158,22 @@ impl EcrHost {
     }
 }
 
+impl fmt::Display for EcrHost {
+    /// The registry's host name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Private(PrivateRegistry { account, region, variant }) = self else {
+            return f.write_str("public.ecr.aws");
+        };
+        let fips = if variant.fips { "-fips" } else { "" };
+        let partition = partition_of(region);
+        match (variant.dual_stack, partition.name) {
+            (false, _) => write!(f, "{account}.dkr.ecr{fips}.{region}.{}", partition.suffix),
+            (true, "aws-cn") => write!(f, "{account}.dkr-ecr{fips}.{region}.{}", DUAL_STACK_SUFFIXES[1]),
+            (true, _) => write!(f, "{account}.dkr-ecr{fips}.{region}.{}", DUAL_STACK_SUFFIXES[0]),
+        }
+    }
+}
+
 fn ecr_api_host(region: &str, variant: Variant) -> String {
     let partition = partition_of(region);
     let (suffix, dual) = (partition.suffix, partition.dual_stack_suffix);
@@ -237,7 +255,9 @@ mod tests {
             ("DKR.ecr.EU-West-1.amazonaws.com", "eu-west-1", false, false),
         ] {
             let host = format!("{account}.{tail}");
-            assert_eq!(EcrHost::parse(&host), private(account, region, fips, dual_stack), "{host}");
+            let found = EcrHost::parse(&host);
+            assert_eq!(found, private(account, region, fips, dual_stack), "{host}");
+            assert_eq!(found.unwrap().to_string(), host.to_ascii_lowercase());
         }
         assert_eq!(EcrHost::parse("public.ecr.aws"), Some(EcrHost::Public));
         assert_eq!(EcrHost::parse("ecr-public.aws.com"), Some(EcrHost::Public));
