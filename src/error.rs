@@ -3,6 +3,7 @@
 //! Every failure a person can meet is built here and has its code in the one table below, from which
 //! `docs/errors.md` is generated. What an error looks like on stdout is decided in [`crate::output`].
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -126,7 +127,8 @@ codes! {
 }
 
 /// What a server answered when it refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Refusal {
     /// The method of the request.
     pub method: String,

@@ -2,11 +2,11 @@
 //!
 //! One JSON document, compact when piped, indented on a terminal, ASCII only for `call`.
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Refusal};
 use crate::io::exchange::Warning;
 use crate::pure::text::shell;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The version of the envelope; it rises when a field is renamed, removed or means something else.
 pub const SCHEMA: u32 = 1;
@@ -117,16 +117,6 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
     let stdout = if style.print.is_some() {
         String::new()
     } else {
-        let http = error.refusal().map(|refusal| {
-            let mut http = json!({"method": refusal.method, "url": refusal.url, "status": refusal.status});
-            if let Some(code) = &refusal.code {
-                http["code"] = json!(code);
-            }
-            if let Some(id) = &refusal.request_id {
-                http["requestId"] = json!(id);
-            }
-            http
-        });
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Shown<'a> {
@@ -135,7 +125,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
             message: &'a str,
             hint: Option<&'a str>,
             causes: &'a [String],
-            http: Option<Value>,
+            http: Option<&'a Refusal>,
             details: &'a serde_json::Map<String, Value>,
             changed: bool,
             done: &'a [String],
@@ -162,7 +152,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
                 message: error.message(),
                 hint: error.hint_text(),
                 causes: error.causes(),
-                http,
+                http: error.refusal(),
                 details: error.details(),
                 changed,
                 done: &progress.done,
@@ -291,6 +281,7 @@ fn step<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_path_goes_deeper_and_keys_with_dots_are_found() {

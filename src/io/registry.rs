@@ -201,6 +201,7 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
     let mut url = bare.clone().with_query(format!("n={TAGS_PAGE}"));
     let mut tags: Vec<String> = Vec::new();
     let mut seen: HashSet<String> = HashSet::new();
+    let mut linked = false;
     loop {
         let request = Request::new(Method::Get, url.clone());
         let response = client.ask(repository, action, &wanted, request.clone(), TAGS_LIMIT)?;
@@ -216,8 +217,12 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
         let before = tags.len();
         tags.extend(page.into_iter().filter(|tag| seen.insert(tag.clone())));
         let next = match link::next(&response.headers, &url) {
-            Some(next) => Some(next.map_err(|error| error.during(format!("cannot {wanted}")))?),
-            None if count == TAGS_PAGE => {
+            Some(next) => {
+                linked = true;
+                Some(next.map_err(|error| error.during(format!("cannot {wanted}")))?)
+            }
+            // A registry that never links may still page; one that does has come to its last page.
+            None if count == TAGS_PAGE && !linked => {
                 last.map(|last| bare.clone().with_query(format!("n={TAGS_PAGE}&last={}", percent::encode(&last))))
             }
             None => None,

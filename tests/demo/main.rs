@@ -1,6 +1,156 @@
-//! The main job, command by command, against a real registry.
+//! The main job, command by command, against a real registry with a password and a look-alike of Docker Hub's web API.
+//!
+//! It shows each command with the JSON that it prints, checks that JSON, and at the end reads the registry without
+//! the program. It ends with 1 where anything is not as expected.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
-fn main() {}
+use serde_json::Value;
+use std::process::ExitCode;
+use support::client::Client;
+use support::cmd::{Ran, indented, tagwright};
+use support::hub::{Hub, Options, Source};
+use support::image::two_platforms;
+use support::live::{Live, Setup};
+use support::text::digest;
+
+const USER: &str = "robot";
+const PASSWORD: &str = "only-for-the-demo";
+const REPOSITORY: &str = "acme/serviceone";
+
+/// Version, and the commit that the label names.
+const BUILDS: [(&str, &str); 3] = [
+    ("2026.34.101", "3f1c9a2be07d4418a6c5d0f2b7e81c93d45a6f10"),
+    ("2026.34.102", "b84e6d107c2f4a95be318d0c6f5927ea14c0d3b8"),
+    ("2026.34.103", "9d02c7f5a1e64b38870f3bd59c6e21ad7f84b0c6"),
+];
+
+fn main() -> ExitCode {
+    // A panic has unwound, and so ended the servers, by the time it is caught here.
+    match std::panic::catch_unwind(show) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => {
+            println!("\nThe demo did not go as expected; see above.");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show() {
+    title("A registry with a password, and a look-alike of Docker Hub's web API beside it");
+    let registry = Live::start(&Setup { password: Some((USER, PASSWORD)), ..Setup::default() });
+    let client = registry.client().basic(USER, PASSWORD);
+    let hub = Hub::start(Source::Registry(client.clone()), Options::default().user(USER, PASSWORD));
+    let stage = Stage { name: registry.name(REPOSITORY), hub: hub.url() };
+    println!("registry    http://{}  ({})", registry.host(), registry.version());
+    println!("hub API     {}", hub.url());
+
+    title("Three builds of an image for linux/amd64 and linux/arm64, with attestations");
+    for (version, commit) in BUILDS {
+        let digest = client.push(REPOSITORY, version, &two_platforms(commit, version));
+        println!("pushed      {}:{version}  {digest}  git_revision={commit}", stage.name);
+    }
+    let oldest = client.digest(REPOSITORY, "2026.34.101").unwrap();
+    let source = client.digest(REPOSITORY, "2026.34.103").unwrap();
+    client.push(REPOSITORY, "latest", &two_platforms(BUILDS[0].1, BUILDS[0].0));
+    println!("pushed      {}:latest       {oldest}  the same as 2026.34.101", stage.name);
+
+    title("Which commit is build 103 from?");
+    let ran = stage.run("labels", ":2026.34.103", &["--label", "git_revision"]);
+    expect(&ran, &[("value", BUILDS[2].1.into()), ("digest", source.as_str().into())]);
+
+    title("Which tag belongs to build 102?");
+    let ran = stage.list("find-tag", &["--build", "102"]);
+    expect(&ran, &[("tag", "2026.34.102".into()), ("via", "hub-api".into())]);
+
+    title("Which version comes next?");
+    let ran = stage.list("next-version", &["--build", "auto", "--at", "2026-08-20T12:00:00Z"]);
+    expect(&ran, &[("version", "2026.34.104".into()), ("previous", "2026.34.103".into())]);
+
+    title("What would a promotion of build 103 do?");
+    let goals = ["--build", "103", "--to", "{version}-rc", "--move", "latest"];
+    let ran = stage.list("promote", &[&goals[..], &["--dry-run"]].concat());
+    expect(&ran, &[("dryRun", true.into()), ("digest", source.as_str().into())]);
+    assert_eq!(actions(&ran), [("2026.34.103-rc", "created"), ("latest", "moved")].map(owned));
+    assert_eq!(client.digest(REPOSITORY, "2026.34.103-rc"), None, "a dry run created a tag");
+    assert_eq!(client.digest(REPOSITORY, "latest"), Some(oldest.clone()), "a dry run moved a tag");
+
+    title("Promote build 103");
+    let ran = stage.list("promote", &goals);
+    expect(&ran, &[("dryRun", false.into()), ("digest", source.as_str().into())]);
+    assert_eq!(actions(&ran), [("2026.34.103-rc", "created"), ("latest", "moved")].map(owned));
+    assert_eq!(ran.result()["tags"][1]["before"], oldest);
+
+    title("The same once more changes nothing");
+    let ran = stage.list("promote", &goals);
+    assert_eq!(actions(&ran), [("2026.34.103-rc", "unchanged"), ("latest", "unchanged")].map(owned));
+
+    title("An older build does not take `latest` back");
+    let ran = stage.list("promote", &["--build", "101", "--move", "latest"]);
+    assert_eq!((ran.code().as_str(), ran.exit), ("downgrade-refused", Some(5)));
+
+    title("What the registry holds, read with plain GET and SHA-256, without tagwright");
+    for tag in ["2026.34.103", "2026.34.103-rc", "latest"] {
+        check(&client, tag, &source);
+    }
+    assert_eq!(client.digest(REPOSITORY, "2026.34.101-rc"), None);
+    println!("\nThe promoted tags carry the very digest of the source.");
+}
+
+/// Where the commands are run.
+struct Stage {
+    name: String,
+    hub: String,
+}
+
+impl Stage {
+    /// A command about one image.
+    fn run(&self, command: &str, tag: &str, flags: &[&str]) -> Ran {
+        let run = tagwright([command]).arg(format!("{}{tag}", self.name)).args(flags).login(USER, PASSWORD);
+        println!("$ {}", run.line());
+        let ran = run.run();
+        println!("{}", indented(&ran.stdout));
+        println!("exit {}, {} ms", ran.exit.unwrap_or(-1), ran.took.as_millis());
+        ran
+    }
+
+    /// A command that looks at the tags, as the web API lists them.
+    fn list(&self, command: &str, flags: &[&str]) -> Ran {
+        self.run(command, "", &[flags, &["--via", "hub-api", "--hub-api", &self.hub]].concat())
+    }
+}
+
+fn title(text: &str) {
+    println!("\n== {text}\n");
+}
+
+fn owned((tag, action): (&str, &str)) -> (String, String) {
+    (tag.to_owned(), action.to_owned())
+}
+
+fn expect(ran: &Ran, values: &[(&str, Value)]) {
+    let result = ran.result();
+    for (key, value) in values {
+        assert_eq!(result[key], *value, "`{key}` is not what it should be");
+    }
+}
+
+fn actions(ran: &Ran) -> Vec<(String, String)> {
+    let result = ran.result();
+    let tags = result["tags"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    tags.iter().map(|tag| (text(&tag["tag"]), text(&tag["action"]))).collect()
+}
+
+fn check(client: &Client, tag: &str, source: &str) {
+    let answer = client.get(&format!("/v2/{REPOSITORY}/manifests/{tag}"));
+    assert_eq!(answer.status, 200, "`{tag}` is not there");
+    let found = digest(&answer.body);
+    let index: Value = serde_json::from_slice(&answer.body).unwrap();
+    let entries = index["manifests"].as_array().map_or(0, Vec::len);
+    println!("{tag:<15} {found}  {entries} manifests, {} bytes", answer.body.len());
+    assert_eq!(found, source, "`{tag}` does not hold the digest of the source");
+}

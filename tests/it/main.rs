@@ -9,5 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod counts;
 mod fakes;
+mod stage;
 mod usage;

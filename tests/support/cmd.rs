@@ -181,6 +181,7 @@ impl Ran {
         let document: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"));
         assert_eq!(document["schema"], 1, "{self}");
         assert_eq!(document["ok"] == true, self.exit == Some(0), "envelope and exit status differ: {self}");
+        super::schema::check(&self.stdout);
         document
     }
 
@@ -221,7 +222,7 @@ impl Ran {
 }
 
 /// Spreads compact JSON over lines without touching the order of its keys.
-fn indented(json: &str) -> String {
+pub fn indented(json: &str) -> String {
     let mut out = String::new();
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     let chars: Vec<char> = json.trim_end().chars().collect();

@@ -5,7 +5,7 @@
 use super::client::Client;
 use super::tls::Authority;
 use super::token::{ISSUER, SERVICE, TokenServer};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,15 +55,6 @@ impl Live {
             Ok(Err(why)) => panic!("{version} did not start: {why}"),
             Err(why) => panic!("{version} did not say that it listens: {why}"),
         };
-        let how = [
-            setup.password.map(|_| "a password"),
-            setup.tokens.map(|_| "tokens"),
-            setup.authority.map(|_| "TLS from a private authority"),
-        ];
-        let how: Vec<&str> = how.into_iter().flatten().collect();
-        let how = if how.is_empty() { "open".to_owned() } else { format!("with {}", how.join(" and ")) };
-        // Written to the handle itself: the test runner captures what the print macros write.
-        let _ = writeln!(std::io::stderr(), "against {version} on {host}, {how}");
         Self { host, version, folder, stop, keeper: Some(keeper) }
     }
 

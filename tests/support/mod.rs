@@ -15,6 +15,7 @@ pub mod log;
 pub mod proxy;
 pub mod registry;
 pub mod reply;
+pub mod schema;
 pub mod server;
 pub mod text;
 pub mod tls;

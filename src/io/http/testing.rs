@@ -5,8 +5,12 @@ use crate::io::world::{World, instant};
 use crate::pure::http::fault::Fault;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::url::Url;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -77,4 +81,101 @@ pub fn get(address: SocketAddr) -> Request {
 
 pub fn ask(http: &Http, request: &Request, limits: &Limits) -> Result<Response, Fault> {
     http.send(request, limits)
+}
+
+/// Somebody who makes out certificates.
+pub struct Authority {
+    params: CertificateParams,
+    key: KeyPair,
+    certificate: rcgen::Certificate,
+}
+
+impl Authority {
+    /// One that nobody trusts yet.
+    pub fn new() -> Self {
+        Self::of(CertificateParams::default(), true)
+    }
+
+    /// One that makes out a certificate to itself, as a server.
+    pub fn alone(is_authority: bool, name: &str) -> Self {
+        Self::of(CertificateParams::new(vec![name.to_owned()]).unwrap(), is_authority)
+    }
+
+    fn of(mut params: CertificateParams, is_authority: bool) -> Self {
+        if is_authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        params.distinguished_name.push(DnType::CommonName, "an authority for a test");
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self { params, key, certificate }
+    }
+
+    /// Its own certificate, in a file that is there as long as what is returned.
+    pub fn file(&self) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(self.certificate.pem().as_bytes()).unwrap();
+        file
+    }
+
+    /// A server with a certificate for these names.
+    pub fn server(&self, names: &[&str]) -> ServerConfig {
+        self.server_valid(names, 2020, 2100)
+    }
+
+    /// The same, speaking one version of TLS only.
+    pub fn server_speaking(&self, names: &[&str], version: &'static SupportedProtocolVersion) -> ServerConfig {
+        self.make_out(names, 2020, 2100, &[version])
+    }
+
+    /// The same, valid from the beginning of one year to that of another.
+    pub fn server_valid(&self, names: &[&str], from: i32, to: i32) -> ServerConfig {
+        self.make_out(names, from, to, rustls::ALL_VERSIONS)
+    }
+
+    fn make_out(
+        &self,
+        names: &[&str],
+        from: i32,
+        to: i32,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ServerConfig {
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
+        config(&certificate, &key, versions)
+    }
+
+    /// A server with the authority's own certificate.
+    pub fn itself(&self) -> ServerConfig {
+        config(&self.certificate, &self.key, rustls::ALL_VERSIONS)
+    }
+}
+
+fn config(
+    certificate: &rcgen::Certificate,
+    key: &KeyPair,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ServerConfig {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap()
+}
+
+/// As [`server`], over TLS.
+pub fn tls_server(
+    config: ServerConfig,
+    handle: impl Fn(usize, StreamOwned<ServerConnection, TcpStream>) + Send + Sync + Clone + 'static,
+) -> SocketAddr {
+    let config = Arc::new(config);
+    server(move |number, stream| {
+        let connection = ServerConnection::new(config.clone()).unwrap();
+        handle(number, StreamOwned::new(connection, stream));
+    })
 }

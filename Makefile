@@ -1,0 +1,51 @@
+# Every check by name; CI calls these targets and nothing else. `make` alone lists them.
+
+CARGO ?= cargo
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+# A check must not change what it checks.
+export INSTA_UPDATE ?= no
+
+.DEFAULT_GOAL := list
+.PHONY: list check tools fmt fmt-check lint doc test live demo static snapshots docs bench
+
+list: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: tools fmt-check lint doc test live ## install what is needed, then format, lints, documentation, tests, live tests
+
+tools: ## install the servers and clients that the live tests and the demo need
+	@scripts/install-tools
+
+fmt: ## format the sources
+	$(CARGO) fmt
+
+fmt-check:
+	$(CARGO) fmt --check
+
+lint: ## clippy on every target, warnings are errors
+	$(CARGO) clippy --locked --all-targets --test live -- -D warnings
+
+doc: ## rustdoc, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+test: ## unit and integration tests, with servers that answer as told
+	$(CARGO) test --locked
+
+live: tools ## the same stories against real servers, which are started and stopped
+	$(CARGO) test --locked --test live
+
+demo: tools ## the main job on this machine, against a registry that it starts itself
+	$(CARGO) build --locked --bin tagwright --example demo
+	@"$(CARGO_TARGET_DIR)/debug/examples/demo"
+
+static: ## the release binary for this machine; fails unless it is static and within its size
+	@scripts/build-static
+
+snapshots: ## accept changed snapshots; read the difference like code
+	INSTA_UPDATE=always $(CARGO) test --locked --test it
+
+docs: ## write the documents that follow from the tables
+	UPDATE_DOCS=1 $(CARGO) test --locked --test it documents_are_those_of_the_tables
+
+bench: ## start-up in instructions and memory, and the size of the release
+	@scripts/bench

@@ -1,0 +1,251 @@
+//! How many requests a command makes, and how many of them one after another.
+//!
+//! Round trips are derived from the server's log: it holds every answer back for a fixed step, so that requests side by
+//! side overlap there, and a new connection counts as one round trip more.
+
+use crate::stage::{DockerHub, STEP, image, many, push};
+use crate::support::cmd::tagwright;
+use crate::support::hub::{Hub, HubTag, Options as HubOptions, Source};
+use crate::support::image::two_platforms;
+use crate::support::log::Log;
+use crate::support::registry::{Auth, Options, Registry, one_user};
+use crate::support::token::{Rights, Rules};
+use std::collections::HashMap;
+
+fn check_count(log: &Log, expected: usize) {
+    assert_eq!(log.count(), expected, "{:#?}", log.lines());
+}
+
+#[test]
+fn labels_of_one_image_take_two_requests() {
+    let registry = Registry::start();
+    registry.push("acme/app", "1", &image("abc"));
+    tagwright(["labels", &registry.name("acme/app:1")]).run().result();
+    check_count(&registry.log(), 2);
+    assert_eq!(registry.connections(), 1);
+}
+
+#[test]
+fn labels_with_a_token_take_four_requests() {
+    let registry = Registry::bearer(Rules::default().anonymous(Rights::PULL));
+    registry.push("acme/app", "1", &image("abc"));
+    tagwright(["labels", &registry.name("acme/app:1")]).run().result();
+    check_count(&registry.log(), 4);
+}
+
+#[test]
+fn labels_with_a_token_for_a_password_take_four_requests() {
+    let registry = Registry::bearer(one_user("robot", "secret"));
+    registry.push("acme/app", "1", &image("abc"));
+    tagwright(["labels", &registry.name("acme/app:1")]).login("robot", "secret").run().result();
+    check_count(&registry.log(), 4);
+}
+
+#[test]
+fn labels_on_docker_hub_take_three_requests() {
+    for login in [None, Some(("robot", "secret"))] {
+        let hub = DockerHub::start(one_user("robot", "secret").anonymous(Rights::PULL));
+        hub.registry.push("acme/app", "1", &image("abc"));
+        let mut run = hub.reach(tagwright(["labels", "acme/app:1"]));
+        if let Some((user, password)) = login {
+            run = run.login(user, password);
+        }
+        assert_eq!(run.run().result()["reference"], "docker.io/acme/app:1");
+        check_count(&hub.registry.log(), 3);
+    }
+}
+
+#[test]
+fn labels_with_a_password_take_three_requests() {
+    let registry = Registry::basic("robot", "secret");
+    registry.push("acme/app", "1", &image("abc"));
+    tagwright(["labels", &registry.name("acme/app:1")]).login("robot", "secret").run().result();
+    check_count(&registry.log(), 3);
+}
+
+#[test]
+fn labels_of_several_platforms_are_read_side_by_side() {
+    let registry = Registry::start();
+    registry.push("acme/app", "1", &two_platforms("abc", "one"));
+    registry.latency(STEP);
+    tagwright(["labels", &registry.name("acme/app:1")]).run().result();
+    let log = registry.log();
+    check_count(&log, 5);
+    // Connect, index; both manifests, one on a new connection; both config blobs.
+    assert!(log.round_trips() <= 5, "{} {:#?}", log.round_trips(), log.lines());
+}
+
+/// A repository with `latest` on the version before the one that is promoted.
+fn fill(registry: &Registry) -> String {
+    push(registry, "acme/app", &["2026.34.101", "2026.34.102"]);
+    let before = registry.resolve("acme/app", "2026.34.102").unwrap();
+    registry.state(|state| state.tag("acme/app", "latest", &before));
+    registry.push("acme/app", "2026.34.103", &two_platforms("abc", "one"))
+}
+
+fn check_promotion(registry: &Registry, login: bool, most: usize) {
+    let digest = fill(registry);
+    registry.latency(STEP);
+    let mut run = tagwright(["promote", &registry.name("acme/app:2026.34.103")]);
+    if login {
+        run = run.login("robot", "secret");
+    }
+    let result = run.run().result();
+    assert_eq!(result["tags"][0]["action"], "created");
+    assert_eq!(result["tags"][1]["action"], "moved");
+    assert_eq!(result["tags"][1]["beforeVersion"], "2026.34.102");
+    let log = registry.log();
+    let lines = log.lines();
+    let sources = lines.iter().filter(|line| line.starts_with("GET") && line.ends_with("2026.34.103 -> 200")).count();
+    assert_eq!(sources, 1, "{lines:#?}");
+    assert_eq!(log.matching("GET", "/blobs/") + log.matching("HEAD", "/blobs/"), 0, "{lines:#?}");
+    assert_eq!((log.method("PUT"), log.method("PATCH")), (2, 0), "{lines:#?}");
+    let trips = log.round_trips();
+    assert!(trips <= most, "{trips} round trips: {lines:#?}");
+    for tag in ["2026.34.103-rc", "latest"] {
+        assert_eq!(registry.resolve("acme/app", tag), Some(digest.clone()));
+    }
+    let looked: Vec<_> = log
+        .0
+        .iter()
+        .filter(|one| one.asked.method == "HEAD" && one.asked.path.ends_with("/2026.34.103-rc"))
+        .chain(log.0.iter().filter(|one| one.asked.method == "HEAD" && one.asked.path.ends_with("/latest")).take(1))
+        .collect();
+    let side_by_side =
+        looked[0].started < looked.last().unwrap().ended && looked.last().unwrap().started < looked[0].ended;
+    assert!(side_by_side, "the targets were looked up one after the other: {lines:#?}");
+}
+
+#[test]
+fn a_promotion_to_two_tags_takes_eight_round_trips() {
+    check_promotion(&Registry::start(), false, 8);
+}
+
+#[test]
+fn a_promotion_with_tokens_takes_twelve_round_trips() {
+    check_promotion(&Registry::bearer(one_user("robot", "secret")), true, 12);
+}
+
+#[test]
+fn a_promotion_with_a_password_takes_nine_round_trips() {
+    check_promotion(&Registry::basic("robot", "secret"), true, 9);
+}
+
+#[test]
+fn a_promotion_in_tls_takes_two_round_trips_more_for_connecting() {
+    let authority = crate::support::tls::Authority::new();
+    let registry = Registry::with(Options { tls: Some(authority.server()), ..Options::default() });
+    fill(&registry);
+    registry.latency(STEP);
+    let run = tagwright(["promote", &registry.name("acme/app:2026.34.103"), "--https", "--ca-file"]);
+    run.arg(authority.ca_file()).run().result();
+    let log = registry.log();
+    assert!(log.round_trips() <= 10, "{} {:#?}", log.round_trips(), log.lines());
+}
+
+#[test]
+fn five_thousand_tags_take_no_request_each() {
+    let registry = Registry::start();
+    let digest = many(&registry, "acme/app", 5000);
+    let repository = registry.name("acme/app");
+    let reference = format!("{repository}:2026.34.7");
+    // What each may take beside the five pages of the list.
+    for (words, beside) in [
+        (vec!["find-tag", &repository, "--build", "4990"], 1),
+        (vec!["tags", &repository], 0),
+        (vec!["next-version", &repository, "--build", "5001", "--at", "2026-08-21"], 0),
+        (vec!["next-version", &repository, "--build", "auto", "--at", "2026-08-21"], 0),
+        // The image, its config, and at most 64 tags that may be the same.
+        (vec!["inspect", &reference], 66),
+    ] {
+        registry.clear();
+        let ran = tagwright([]).args(words).run();
+        ran.result();
+        let log = registry.log();
+        assert!(log.count() <= 5 + beside, "{}: {} requests", ran.line, log.count());
+        assert_eq!(log.matching("GET", "/tags/list"), 5, "{}", ran.line);
+    }
+    assert_eq!(registry.resolve("acme/app", "2026.34.5000"), Some(digest));
+}
+
+#[test]
+fn promotion_among_five_thousand_tags_looks_at_few() {
+    let registry = Registry::start();
+    many(&registry, "acme/app", 5000);
+    let repository = registry.name("acme/app");
+    registry.push("acme/app", "2026.34.4990", &image("wanted"));
+    registry.push("acme/app", "latest", &image("unknown to any version"));
+    let ran = tagwright(["promote", &repository, "--build", "4990"]).run();
+    assert_eq!(ran.result()["tags"][1]["action"], "moved");
+    assert_eq!(ran.warnings(), ["previous-unknown"]);
+    let log = registry.log();
+    // Five pages; ten newer versions to decide, sixteen older ones to name what the tag held; the promotion itself.
+    assert!(log.count() <= 5 + 10 + 16 + 10, "{:#?}", log.lines());
+
+    registry.clear();
+    registry.push("acme/app", "latest", &image("unknown to any version"));
+    let ran = tagwright(["promote", &format!("{repository}:2026.34.7")]).run();
+    assert_eq!(ran.code(), "order-unknown");
+    let log = registry.log();
+    assert!(log.count() <= 5 + 200 + 10, "{}", log.count());
+    assert_eq!(log.writes(), 0);
+}
+
+fn hub_list(count: usize) -> HashMap<String, Vec<HubTag>> {
+    let tags = (1..=count).map(|n| HubTag::named(&format!("2026.34.{n}"))).collect();
+    HashMap::from([("acme/app".to_owned(), tags)])
+}
+
+#[test]
+fn a_build_among_five_thousand_tags_of_docker_hub_is_found_with_one_filtered_page() {
+    let hub = Hub::start(Source::List(hub_list(5000)), HubOptions::default());
+    let ran = tagwright(["find-tag", "acme/app", "--build", "4321", "--hub-api", &hub.url()]).run();
+    assert_eq!((ran.result()["tag"].as_str(), ran.result()["via"].as_str()), (Some("2026.34.4321"), Some("hub-api")));
+    check_count(&hub.log(), 1);
+}
+
+#[test]
+fn five_thousand_tags_of_docker_hub_take_fifty_pages() {
+    let hub = Hub::start(Source::List(hub_list(5000)), HubOptions::default());
+    let ran = tagwright(["tags", "acme/app", "--limit", "1", "--hub-api", &hub.url()]).run();
+    assert_eq!(ran.result()["scanned"], 5000);
+    assert_eq!(ran.result()["tags"][0]["tag"], "2026.34.5000");
+    check_count(&hub.log(), 50);
+}
+
+#[test]
+fn a_promotion_on_docker_hub_decides_by_the_digests_of_the_pages() {
+    let rules = one_user("robot", "secret");
+    let docker = DockerHub::start(rules.clone());
+    let versions: Vec<String> = (1..=300).map(|n| format!("2026.34.{n}")).collect();
+    let names: Vec<&str> = versions.iter().map(String::as_str).collect();
+    push(&docker.registry, "acme/app", &names);
+    let held = docker.registry.resolve("acme/app", "2026.34.299").unwrap();
+    docker.registry.state(|state| state.tag("acme/app", "latest", &held));
+    let tags = docker.registry.tags("acme/app");
+    let tags = tags.into_iter().map(|(name, digest)| HubTag { digest: Some(digest), ..HubTag::named(&name) }).collect();
+    let list = HashMap::from([("acme/app".to_owned(), tags)]);
+    let hub = Hub::start(Source::List(list), HubOptions::default().user("robot", "secret"));
+    let run = docker.reach(tagwright(["promote", "acme/app:2026.34.300", "--hub-api", &hub.url()]));
+    let ran = run.login("robot", "secret").run();
+    assert_eq!(ran.result()["tags"][1]["beforeVersion"], "2026.34.299", "{ran}");
+    // Token, source, two targets, two writes, the moving one again, both read back.
+    check_count(&docker.registry.log(), 9);
+    // Login and four pages.
+    check_count(&hub.log(), 5);
+}
+
+#[test]
+fn a_second_run_of_a_promotion_writes_nothing() {
+    let registry = Registry::with(Options { auth: Auth::None, referrers: true, ..Options::default() });
+    fill(&registry);
+    let words = ["promote", &registry.name("acme/app:2026.34.103")];
+    tagwright(words).run().result();
+    registry.clear();
+    let result = tagwright(words).run().result();
+    for at in 0..2 {
+        assert_eq!(result["tags"][at]["action"], "unchanged");
+    }
+    assert_eq!(result["rollback"].as_array().map(Vec::len), Some(0));
+    assert_eq!(registry.log().writes(), 0);
+}
