@@ -318,7 +318,7 @@ impl<'a> Chain<'a> {
         let (request, region) = self.sts(sts::assume_role(role, &self.session_name()).into_bytes())?;
         let signer = Signer { credential: &with.credential, region: &region, service: "sts" };
         let refused = |error: Error| {
-            let error = error.cause(format!("asked with the credential of {}", with.source));
+            let error = error.cause(format!("`AssumeRole` was signed with the credential from: {}", with.source));
             match error.code() {
                 Code::Denied => error.hint(
                     "let the role's trust policy name the caller, and the caller's policy allow `sts:AssumeRole` on the role; \

@@ -197,7 +197,7 @@ impl Ecr<'_> {
             Error::new(Code::ReplyMalformed, format!("cannot {wanted}: the manifest is not text"))
                 .cause(error.to_string())
         })?;
-        let body = self.place(repository).put_image(text, &manifest.media_type, tag);
+        let body = self.place(repository).put_image(text, &manifest.media_type, tag, &manifest.digest);
         let response = match self.call(Operation::PutImage, &body, &wanted, IMAGE_LIMIT)? {
             Ok(response) => response,
             // The tag has this very digest already: nothing had to change.
@@ -310,7 +310,7 @@ impl Ecr<'_> {
         let request = ecr::call(&self.api, &self.standing.host, operation, &Value::Null);
         let error = refusal.error(&format!("cannot {wanted}"), SERVICE, &request);
         let source = self.standing.search.found.as_ref().map_or("nobody", |found| found.source.as_str());
-        let error = error.cause(format!("asked `{}` with the credential of {source}", operation.as_str()));
+        let error = error.cause(format!("`{}` was signed with the credential from: {source}", operation.as_str()));
         self.caller.explained(error)
     }
 

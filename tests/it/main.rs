@@ -10,6 +10,7 @@
 mod support;
 
 mod counts;
+mod ecr;
 mod fakes;
 mod stage;
 mod usage;

@@ -105,9 +105,14 @@ impl Place<'_> {
         self.with(&json!({"layerDigest": digest.as_str()}))
     }
 
-    /// Writes a manifest under a tag.
-    pub fn put_image(self, manifest: &str, media_type: &str, tag: &Tag) -> Value {
-        self.with(&json!({"imageManifest": manifest, "imageManifestMediaType": media_type, "imageTag": tag.as_str()}))
+    /// Writes a manifest under a tag; the service refuses one that has another digest.
+    pub fn put_image(self, manifest: &str, media_type: &str, tag: &Tag, digest: &Digest) -> Value {
+        self.with(&json!({
+            "imageManifest": manifest,
+            "imageManifestMediaType": media_type,
+            "imageTag": tag.as_str(),
+            "imageDigest": digest.as_str(),
+        }))
     }
 
     /// Asks for a page of `ListImages` or `DescribeImages`, tagged images only.
@@ -388,8 +393,8 @@ mod tests {
             (found, json!({"imageIds": [{"imageTag": "1.4.2"}, {"imageDigest": DIGEST}], "acceptedMediaTypes": null})),
             (PLACE.get_download_url_for_layer(&digest), json!({"layerDigest": DIGEST})),
             (
-                PLACE.put_image("{}", types[1], &tag),
-                json!({"imageManifest": "{}", "imageManifestMediaType": types[1], "imageTag": "1.4.2"}),
+                PLACE.put_image("{}", types[1], &tag, &digest),
+                json!({"imageManifest": "{}", "imageManifestMediaType": types[1], "imageTag": "1.4.2", "imageDigest": DIGEST}),
             ),
             (PLACE.page(None), json!({"filter": {"tagStatus": "TAGGED"}, "maxResults": 1000})),
             (PLACE.page(Some("n")), json!({"filter": {"tagStatus": "TAGGED"}, "maxResults": 1000, "nextToken": "n"})),
