@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aws_sources;
 mod counts;
 mod ecr;
 mod fakes;
