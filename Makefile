@@ -45,7 +45,7 @@ snapshots: ## accept changed snapshots; read the difference like code
 	INSTA_UPDATE=always $(CARGO) test --locked --test it
 
 docs: ## write the documents that follow from the tables
-	UPDATE_DOCS=1 $(CARGO) test --locked --test it documents_are_those_of_the_tables
+	TAGWRIGHT_WRITE_DOCS=1 $(CARGO) test --locked --test it docs_are_what_the_tables_say
 
 bench: ## start-up in instructions and memory, and the size of the release
 	@scripts/bench

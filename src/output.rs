@@ -25,10 +25,8 @@ pub struct Ending {
 /// A command's result before it is printed.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The result object.
-    pub result: Value,
-    /// The same as one JSON text, its keys in the documented order.
-    pub text: String,
+    /// The result as one JSON text, its keys in the documented order.
+    pub result: String,
     /// One sentence for people.
     pub sentence: String,
 }
@@ -39,14 +37,9 @@ impl Report {
     /// # Errors
     /// `internal` if the result cannot be written as JSON.
     pub fn new<T: Serialize>(result: &T, sentence: impl Into<String>) -> Result<Self, Error> {
-        let internal = |error: serde_json::Error| {
-            Error::new(Code::Internal, "a result could not be written").cause(error.to_string())
-        };
-        Ok(Self {
-            result: serde_json::to_value(result).map_err(internal)?,
-            text: serde_json::to_string(result).map_err(internal)?,
-            sentence: sentence.into(),
-        })
+        let text = serde_json::to_string(result)
+            .map_err(|error| Error::new(Code::Internal, "a result could not be written").cause(error.to_string()))?;
+        Ok(Self { result: text, sentence: sentence.into() })
     }
 }
 
@@ -86,7 +79,7 @@ pub fn ending(
             let name = serde_json::to_string(&command).unwrap_or_else(|_| "null".to_owned());
             let text = format!(
                 r#"{{"schema":{SCHEMA},"ok":true,"command":{name},"result":{},"warnings":{warned}}}"#,
-                report.text
+                report.result
             );
             success(framed(&text, style), &report, warnings, style)
         }
@@ -248,8 +241,10 @@ fn ascii(text: &str) -> String {
 }
 
 /// One value of the result by its dotted path: strings as they are, the rest as compact JSON.
-fn printed(result: &Value, path: &str) -> Result<String, Error> {
-    match find(result, path) {
+fn printed(result: &str, path: &str) -> Result<String, Error> {
+    let result: Value = serde_json::from_str(result)
+        .map_err(|error| Error::new(Code::Internal, "a result could not be read back").cause(error.to_string()))?;
+    match find(&result, path) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(Value::Null) => Err(Error::new(Code::ValueNull, format!("`{path}` of the result is null"))),
         Some(value) => Ok(value.to_string()),
@@ -296,7 +291,7 @@ mod tests {
             ("nothing", Err(Code::ValueNull)),
             ("list.7", Err(Code::ValueNull)),
         ] {
-            assert_eq!(printed(&result, path).map_err(|e| e.code()), expected.map(str::to_owned), "{path}");
+            assert_eq!(printed(&result.to_string(), path).map_err(|e| e.code()), expected.map(str::to_owned), "{path}");
         }
     }
 

@@ -95,7 +95,7 @@ pub fn head_manifest(
     let name = named(repository, &identifier);
     let wanted = format!("look at `{name}`");
     let request = manifest_request(client, Method::Head, repository, &identifier);
-    match client.ask(repository, action, &wanted, request, SMALL_LIMIT) {
+    match client.ask(repository, action, &wanted, request.clone(), SMALL_LIMIT) {
         Ok(response) if response.is_success() => {
             if let Some(text) = response.headers.get("docker-content-digest")
                 && let Ok(digest) = Digest::parse(text)
@@ -105,6 +105,10 @@ pub fn head_manifest(
         }
         // The registry's own "not there" announces an error document; a proxy's does not.
         Ok(response) if response.status == 404 && is_own(&response) => return Ok(None),
+        // "Not now" would be said again.
+        Ok(response) if response.status == 429 || response.status >= 500 => {
+            return Err(refusal::error(Subject::Manifest, &wanted, &request, &response));
+        }
         Ok(_) => {}
         // A refusal to `HEAD` has no words; the same question with `GET` brings them, or an answer.
         Err(error) if matches!(error.code(), Code::Denied | Code::Unauthenticated | Code::RateLimited) => {}
@@ -215,6 +219,11 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
         let page = tag_page(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
         let (count, last) = (page.len(), page.last().cloned());
         let before = tags.len();
+        let more = link::next(&response.headers, &url).is_some() || count == TAGS_PAGE;
+        if tags.is_empty() && !more {
+            // Most lists are one page, and nothing can be there twice that matters.
+            return Ok(page);
+        }
         tags.extend(page.into_iter().filter(|tag| seen.insert(tag.clone())));
         let next = match link::next(&response.headers, &url) {
             Some(next) => {

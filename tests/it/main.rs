@@ -14,4 +14,5 @@ mod counts;
 mod ecr;
 mod fakes;
 mod stage;
+mod tidy;
 mod usage;

@@ -1,4 +1,14 @@
-//! The same stories against real servers.
+//! The same stories against real servers: Debian's `docker-registry` and version 3 of the same program, each open,
+//! with a password, with tokens, and in TLS from a private authority.
+//!
+//! Runs by name only, `cargo test --test live`; a server or tool that is missing fails the tests.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests meet the world")]
 
 #[path = "../support/mod.rs"]
 mod support;
+
+mod credentials;
+mod peers;
+mod stage;
+mod story;

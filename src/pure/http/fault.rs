@@ -196,7 +196,7 @@ mod tests {
         let second = Duration::from_secs(1);
         for (fault, repeatable, code) in [
             (Fault::Connect { addr: "a:1".into(), why: "refused".into() }, true, Code::Unreachable),
-            (Fault::Truncated { got: 1, expected: Some(2) }, true, Code::Unreachable),
+            (Fault::Truncated { got: 1, expected: Some(2) }, true, Code::ReplyMalformed),
             (Fault::Timeout { what: Phase::Idle, after: second }, true, Code::Timeout),
             (Fault::Timeout { what: Phase::Overall, after: second }, false, Code::Timeout),
             (Fault::TooLarge { limit: 1 }, false, Code::SizeExceeded),

@@ -99,10 +99,29 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
     };
     let error = Error::new(code, message).cause(cause(request, response, said)).http(refusal(request, response, said));
     match code {
-        Code::RateLimited => error.hint("run it again later, or give a credential: most limits are higher with one"),
+        Code::RateLimited => with_limits(error, response)
+            .hint("run it again later, or give a credential: most limits are higher with one"),
         Code::RegistryUnavailable => error.hint("run it again later; a second run repairs what the first left"),
         _ => error,
     }
+}
+
+/// What the service says about its limits, under its own names.
+fn with_limits(error: Error, response: &Response) -> Error {
+    let names = [
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+        "ratelimit-limit",
+        "ratelimit-remaining",
+        "retry-after",
+        "x-retry-after",
+    ];
+    let limits: serde_json::Map<String, Value> = names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), Value::from(one_line(response.headers.get(name)?)))))
+        .collect();
+    if limits.is_empty() { error } else { error.detail("limits", limits) }
 }
 
 /// The line `PUT https://…: 403; the registry said: "…"`.

@@ -1,0 +1,198 @@
+//! One release, told by every command in turn: what is there, what comes next, promotion, and the way back refused.
+
+use crate::stage::{Door, PASSWORD, Program, REPOSITORY, Stage, USER};
+use crate::support::cmd::Ran;
+use crate::support::hub::{Hub, Options, Source};
+use serde_json::{Value, json};
+
+#[test]
+fn every_command_works_on_an_open_registry() {
+    check_story(Program::Debian, Door::Open);
+}
+
+#[test]
+fn every_command_works_with_a_password() {
+    check_story(Program::Debian, Door::Password);
+}
+
+#[test]
+fn every_command_works_with_tokens() {
+    check_story(Program::Debian, Door::Tokens);
+}
+
+#[test]
+fn every_command_works_in_tls_from_a_private_authority() {
+    check_story(Program::Debian, Door::Tls);
+}
+
+#[test]
+fn every_command_works_on_an_open_registry_3() {
+    check_story(Program::Three, Door::Open);
+}
+
+#[test]
+fn every_command_works_on_registry_3_with_a_password() {
+    check_story(Program::Three, Door::Password);
+}
+
+#[test]
+fn every_command_works_on_registry_3_with_tokens() {
+    check_story(Program::Three, Door::Tokens);
+}
+
+#[test]
+fn every_command_works_on_registry_3_in_tls() {
+    check_story(Program::Three, Door::Tls);
+}
+
+fn check_story(program: Program, door: Door) {
+    let stage = Stage::filled(program, door);
+    check_reading(&stage);
+    check_versions(&stage);
+    check_auth(&stage);
+    check_call(&stage);
+    check_promotion(&stage);
+    check_absence(&stage);
+}
+
+fn check_reading(stage: &Stage) {
+    let digest = stage.digest("2026.34.103").unwrap();
+    let result = stage.run("labels", ":2026.34.103", ["--label", "git_revision"]).run().result();
+    assert_eq!((&result["value"], &result["digest"]), (&json!("ccc"), &json!(digest)));
+    let result = stage.run("labels", ":2026.34.103", ["--all-platforms"]).run().result();
+    let platforms: Vec<&Value> = result["platforms"].as_array().unwrap().iter().map(|one| &one["platform"]).collect();
+    assert_eq!((platforms, &result["consistent"]), (vec![&json!("linux/amd64"), &json!("linux/arm64")], &json!(true)));
+    let ran = stage.run("labels", ":2026.34.100", ["--label", "git_revision", "--print", "value"]).run();
+    assert_eq!((ran.stdout.as_str(), ran.exit), ("old\n", Some(0)));
+    let ran = stage.run("labels", ":2026.34.103", ["--label", "nothing"]).run();
+    assert_eq!((ran.code().as_str(), ran.exit), ("label-missing", Some(3)));
+
+    let result = stage.run("inspect", "", []).run().result();
+    assert_eq!(result["digest"], json!(stage.digest("latest").unwrap()));
+    assert_eq!(result["aliases"], json!(["2026.34.102"]));
+    assert_eq!(result["version"], "2026.34.102");
+    let result = stage.run("inspect", &format!("@{digest}"), []).run().result();
+    assert_eq!((&result["digest"], result["platforms"].as_array().unwrap().len()), (&json!(digest), 2));
+}
+
+fn check_versions(stage: &Stage) {
+    let result = stage.run("tags", "", []).run().result();
+    let names: Vec<&Value> = result["tags"].as_array().unwrap().iter().map(|tag| &tag["tag"]).collect();
+    assert_eq!(json!(names), json!(["2026.34.103", "2026.34.102", "2026.34.101", "2026.34.100", "latest"]));
+    assert_eq!((&result["scanned"], &result["via"]), (&json!(5), &json!("registry")));
+    let result = stage.run("find-tag", "", ["--build", "102"]).run().result();
+    assert_eq!(result["tag"], "2026.34.102");
+    let ran = stage.run("find-tag", "", ["--build", "7"]).run();
+    assert_eq!((ran.code().as_str(), ran.exit), ("no-tag-for-build", Some(3)));
+    let at = ["--build", "auto", "--at", "2026-08-20"];
+    let result = stage.run("next-version", "", at).run().result();
+    assert_eq!((&result["version"], &result["previous"]), (&json!("2026.34.104"), &json!("2026.34.103")));
+    let ran = stage.run("next-version", "", ["--build", "103", "--at", "2026-08-20"]).run();
+    assert_eq!((ran.code().as_str(), ran.exit), ("version-not-increasing", Some(5)));
+
+    let hub = Hub::start(Source::Registry(stage.client.clone()), Options::default().user(USER, PASSWORD));
+    let run = stage.run("find-tag", "", ["--build", "101", "--via", "hub-api", "--hub-api", &hub.url()]);
+    let result = run.run().result();
+    let digest = stage.digest("2026.34.101").unwrap();
+    assert_eq!((&result["tag"], &result["digest"]), (&json!("2026.34.101"), &json!(digest)));
+    assert_eq!(result["via"], "hub-api");
+}
+
+fn check_auth(stage: &Stage) {
+    let ran = stage.run("auth", "", ["--action", "pull", "--action", "push", "--verbose"]).run();
+    let result = ran.result();
+    let challenge = match stage.door {
+        Door::Password => "basic",
+        Door::Tokens => "bearer",
+        Door::Open | Door::Tls => "none",
+    };
+    assert_eq!(result["challenge"], challenge, "{ran}");
+    assert!(!format!("{ran}").contains(PASSWORD), "a secret was printed");
+    if stage.asks() {
+        assert_eq!(result["identity"], USER);
+    }
+    if stage.door == Door::Tokens {
+        assert_eq!(result["granted"], json!([format!("repository:{REPOSITORY}:pull,push")]));
+        assert!(result["expiresAt"].is_string());
+    }
+}
+
+fn check_call(stage: &Stage) {
+    let mut args = json!({"image": stage.name(":2026.34.103"), "label": ["git_revision"]});
+    if let Some(authority) = &stage.authority {
+        args["https"] = json!(true);
+        args["caFile"] = json!(authority.ca_file());
+    }
+    let request = json!({"command": "labels", "args": args}).to_string();
+    let word = |word: &str| crate::support::cmd::tagwright(["call"]).args((!word.is_empty()).then_some(word));
+    let by_variable = stage.login(word("").env("TAGWRIGHT_REQUEST", &request)).run();
+    let by_stdin = stage.login(word("-").stdin(request)).run();
+    for ran in [by_variable, by_stdin] {
+        assert_eq!(ran.result()["value"], "ccc", "{ran}");
+        assert!(ran.stderr.contains("tagwright labels "), "{ran}");
+    }
+}
+
+fn actions(ran: &Ran) -> Value {
+    let result = ran.result();
+    let tags = result["tags"].as_array().unwrap().iter();
+    tags.map(|tag| json!([tag["tag"], tag["action"], tag["verified"]])).collect()
+}
+
+fn check_promotion(stage: &Stage) {
+    let before = stage.digest("latest").unwrap();
+    let source = stage.digest("2026.34.103").unwrap();
+    let dry = stage.run("promote", "", ["--build", "103", "--dry-run"]).run();
+    assert_eq!(actions(&dry), json!([["2026.34.103-rc", "created", null], ["latest", "moved", null]]), "{dry}");
+    assert_eq!((stage.digest("2026.34.103-rc"), stage.digest("latest")), (None, Some(before.clone())));
+
+    let ran = stage.run("promote", "", ["--build", "103"]).run();
+    assert_eq!(actions(&ran), json!([["2026.34.103-rc", "created", true], ["latest", "moved", true]]), "{ran}");
+    let moved = &ran.result()["tags"][1];
+    assert_eq!((&moved["before"], &moved["beforeVersion"]), (&json!(before), &json!("2026.34.102")));
+    assert_eq!(ran.result()["digest"], source);
+    for tag in ["2026.34.103-rc", "latest", "2026.34.103"] {
+        assert_eq!(stage.digest(tag), Some(source.clone()), "{tag}");
+    }
+
+    let again = stage.run("promote", "", ["--build", "103"]).run();
+    assert_eq!(
+        actions(&again),
+        json!([["2026.34.103-rc", "unchanged", true], ["latest", "unchanged", true]]),
+        "{again}"
+    );
+
+    let ran = stage.run("promote", ":2026.34.101", ["--move", "latest"]).run();
+    assert_eq!((ran.code().as_str(), ran.exit, &ran.error()["changed"]), ("downgrade-refused", Some(5), &json!(false)));
+    let ran = stage.run("promote", ":2026.34.101", ["--to", "2026.34.103-rc"]).run();
+    assert_eq!((ran.code().as_str(), ran.exit, &ran.error()["changed"]), ("tag-conflict", Some(5), &json!(false)));
+    assert_eq!(stage.digest("latest"), Some(source.clone()));
+
+    let goals = ["--move", "latest", "--allow-downgrade", "--require-label", "git_revision=bbb"];
+    let ran = stage.run("promote", &format!("@{before}"), goals).run();
+    assert_eq!(actions(&ran), json!([["latest", "moved", true]]), "{ran}");
+    // The command that takes it back is run as it was printed.
+    let undo = ran.result()["rollback"][0].as_array().unwrap().clone();
+    let words: Vec<String> = undo.iter().skip(1).map(|word| word.as_str().unwrap().to_owned()).collect();
+    let mut undo = stage.login(crate::support::cmd::tagwright([]).args(words.clone()));
+    if let Some(authority) = &stage.authority {
+        if !words.iter().any(|word| word == "--ca-file") {
+            undo = undo.arg("--https").arg("--ca-file").arg(authority.ca_file());
+        }
+    }
+    let ran = undo.run();
+    assert_eq!(actions(&ran), json!([["latest", "moved", true]]), "{ran}");
+    assert_eq!(stage.digest("latest"), Some(source));
+}
+
+fn check_absence(stage: &Stage) {
+    let ran = stage.run("labels", ":none", []).run();
+    assert_eq!((ran.code().as_str(), ran.exit), ("tag-unknown", Some(3)), "{ran}");
+    if !stage.asks() {
+        let mut run = crate::support::cmd::tagwright(["labels", &stage.live.name("acme/none:1")]);
+        if let Some(authority) = &stage.authority {
+            run = run.arg("--https").arg("--ca-file").arg(authority.ca_file());
+        }
+        assert_eq!(run.run().code(), "repository-unknown");
+    }
+}
