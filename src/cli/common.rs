@@ -108,7 +108,8 @@ pub fn number(given: &Given, long: &str, text: &str) -> R<u64> {
 
 fn aws_identity(given: &Given, from: Option<CredentialSource>) -> R<AwsIdentity> {
     let text = |long| given.one(long).map(str::to_owned);
-    let wanted = AwsIdentity { profile: text("aws-profile"), role: text("aws-role"), external_id: text("aws-external-id") };
+    let wanted =
+        AwsIdentity { profile: text("aws-profile"), role: text("aws-role"), external_id: text("aws-external-id") };
     if let Some(id) = wanted.external_id.as_deref().filter(|_| wanted.role.is_none()) {
         let message = format!("{} is for a role, and none is named", given.with("aws-external-id", id));
         return Err(given.clash(message).hint(format!("name the role with {}", given.example("aws-role"))));

@@ -56,13 +56,16 @@ pub struct Standing {
     api: Url,
 }
 
+/// A place for a standing; whoever holds the lock is looking.
+type Slot = Arc<Mutex<Option<Arc<Standing>>>>;
+
 /// Everything that is known about AWS in this run.
 #[derive(Default)]
 pub struct Aws {
     /// What the flags say.
     pub settings: Settings,
     clock: Clock,
-    standings: Mutex<HashMap<EcrHost, Arc<Mutex<Option<Arc<Standing>>>>>>,
+    standings: Mutex<HashMap<EcrHost, Slot>>,
 }
 
 impl Aws {
@@ -114,7 +117,8 @@ impl Aws {
         }
         let caller = self.caller(exchange);
         let chain = Chain::new(&caller, self.wanted(&host));
-        let search = chain.search().map_err(|error| error.during(format!("looking for the AWS credential of `{registry}`")))?;
+        let search =
+            chain.search().map_err(|error| error.during(format!("looking for the AWS credential of `{registry}`")))?;
         let standing = Arc::new(Standing { api: ecr::api(&chain, &host)?, host, search });
         *slot = Some(standing.clone());
         Ok(Some(standing))
@@ -142,7 +146,12 @@ impl Aws {
     ///
     /// # Errors
     /// As [`Aws::native`], and those of the call.
-    pub fn login(&self, exchange: &Exchange, registry: &Registry, standing: &Arc<Standing>) -> Result<Option<Login>, Error> {
+    pub fn login(
+        &self,
+        exchange: &Exchange,
+        registry: &Registry,
+        standing: &Arc<Standing>,
+    ) -> Result<Option<Login>, Error> {
         if standing.search.found.is_none() {
             return if self.settings.only { Err(missing(registry, &standing.search.tried)) } else { Ok(None) };
         }

@@ -228,7 +228,8 @@ impl<'w> Client<'w> {
         let identity = match self.aws.identity(&self.exchange, standing) {
             Ok(identity) => identity.map(|identity| identity.arn),
             Err(error) if matches!(error.code(), Code::Unreachable | Code::Timeout) => {
-                self.exchange.warn("identity-unknown", format!("who the caller is could not be asked: {}", error.message()));
+                self.exchange
+                    .warn("identity-unknown", format!("who the caller is could not be asked: {}", error.message()));
                 None
             }
             Err(error) => return Err(error),

@@ -102,7 +102,8 @@ fn the_environment_answers_under_both_names() {
 fn a_web_identity_is_exchanged_and_its_file_must_be_good() {
     let stage = Stage::new();
     let role = "arn:aws:iam::123456789012:role/pod";
-    let run = stage.without_metadata().env("AWS_ROLE_ARN", role).env("AWS_WEB_IDENTITY_TOKEN_FILE", stage.path("token"));
+    let run =
+        stage.without_metadata().env("AWS_ROLE_ARN", role).env("AWS_WEB_IDENTITY_TOKEN_FILE", stage.path("token"));
     check_failure(&run, "config-malformed", &["token` of AWS_WEB_IDENTITY_TOKEN_FILE cannot be used: No such file"]);
     stage.write("token", " \n");
     check_failure(&run, "config-malformed", &["it is empty"]);
@@ -127,8 +128,16 @@ fn a_profile_is_followed_through_files_roles_and_programs() {
     let expected = format!("profile `ci` → `base`, role `{role}`");
     check_source(&stage.without_metadata().env("AWS_PROFILE", "ci"), &expected);
     check_source(&stage.without_metadata().args(["--aws-profile", "ci"]), &expected);
-    check_failure(&stage.without_metadata().args(["--aws-profile", "lost"]), "config-malformed", &["goes in a circle: `lost` → `lost`"]);
-    check_failure(&stage.without_metadata().env("AWS_PROFILE", "none"), "config-malformed", &["`none` does not exist", "name one of: base, ci, default, lost"]);
+    check_failure(
+        &stage.without_metadata().args(["--aws-profile", "lost"]),
+        "config-malformed",
+        &["goes in a circle: `lost` → `lost`"],
+    );
+    check_failure(
+        &stage.without_metadata().env("AWS_PROFILE", "none"),
+        "config-malformed",
+        &["`none` does not exist", "name one of: base, ci, default, lost"],
+    );
 
     let elsewhere = stage.without_metadata().env("AWS_CONFIG_FILE", stage.path("config"));
     let elsewhere = elsewhere.env("AWS_SHARED_CREDENTIALS_FILE", stage.path("none"));
@@ -173,7 +182,9 @@ fn the_container_endpoint_gets_its_token_and_is_taken_at_its_word() {
         Some("marked-pod-token") => Reply::json(&keys()),
         _ => Reply::with(401, "application/json", r#"{"code":"AccessDenied","message":"no association"}"#),
     });
-    let run = stage.without_metadata().env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/v1/credentials", endpoint.url()));
+    let run = stage
+        .without_metadata()
+        .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/v1/credentials", endpoint.url()));
     check_source(&run.clone().env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", stage.path("token")), "container endpoint");
     check_source(&run.clone().env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "marked-pod-token"), "container endpoint");
     check_failure(&run, "denied", &["no association", "service account"]);
@@ -198,8 +209,13 @@ fn an_absent_or_odd_metadata_service_costs_little_and_is_told() {
     let stage = Stage::new();
     let hanging = Listener::start(|_| Reply::broken(Fault::Hang));
     let html = Listener::start(|_| Reply::with(200, "text/html", "<html>log in</html>"));
-    let old = Listener::start(|asked| if asked.method == "PUT" { Reply::status(405) } else { Reply::with(200, "text/plain", "role") });
-    let bare = Listener::start(|asked| if asked.method == "PUT" { Reply::with(200, "text/plain", "t") } else { Reply::status(404) });
+    let old = Listener::start(|asked| {
+        if asked.method == "PUT" { Reply::status(405) } else { Reply::with(200, "text/plain", "role") }
+    });
+    let bare =
+        Listener::start(
+            |asked| if asked.method == "PUT" { Reply::with(200, "text/plain", "t") } else { Reply::status(404) },
+        );
     for (endpoint, said) in [
         (format!("http://{}", closed_port()), "no answer"),
         (hanging.url(), "set the instance's metadata hop limit to 2"),
@@ -227,7 +243,6 @@ fn a_credential_that_has_run_out_is_told_from_one_that_is_refused() {
     check_failure(&run, "unauthenticated", &["UnrecognizedClientException"]);
     let wrong = stage.without_metadata().env("AWS_ACCESS_KEY_ID", KEY.0).env("AWS_SECRET_ACCESS_KEY", "wrong");
     check_failure(&wrong, "unauthenticated", &["InvalidSignatureException"]);
-
 }
 
 #[test]

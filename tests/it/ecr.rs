@@ -100,7 +100,8 @@ fn a_tag_that_came_up_meanwhile_with_the_same_digest_is_no_failure() {
     let amazon = Amazon::start();
     versions(&amazon);
     amazon.hook(|_, action| {
-        (action == "ecr:PutImage").then(|| refusal("ImageAlreadyExistsException", "Image with digest and tag already exists"))
+        (action == "ecr:PutImage")
+            .then(|| refusal("ImageAlreadyExistsException", "Image with digest and tag already exists"))
     });
     let ran = amazon.signed(["promote", &format!("{}:2026.34.103", team()), "--to", "x", "--timeout", "3"]).run();
     assert_eq!(ran.result()["tags"][0]["tag"], "x");
@@ -126,7 +127,10 @@ fn lists_are_read_to_the_last_page_with_digests_and_times() {
 /// The table of `docs/aws.md`, as far as it names actions.
 fn documented(command: &str) -> Vec<String> {
     let text = include_str!("../../docs/aws.md");
-    let row = text.lines().find(|line| line.starts_with(&format!("| {command} |"))).unwrap_or_else(|| panic!("no row for {command}"));
+    let row = text
+        .lines()
+        .find(|line| line.starts_with(&format!("| {command} |")))
+        .unwrap_or_else(|| panic!("no row for {command}"));
     let actions = row.split('|').nth(2).unwrap();
     actions.split('`').filter_map(|word| word.strip_prefix("ecr:")).map(str::to_owned).collect()
 }
@@ -160,7 +164,8 @@ fn the_documented_rights_are_those_that_each_command_needs() {
             match without {
                 None => {
                     assert_eq!(ran.exit, Some(0), "{command} with {left:?}: {ran}");
-                    let spare: Vec<&&str> = all.iter().filter(|a| !amazon.calls().contains(&format!("ecr:{a}"))).collect();
+                    let spare: Vec<&&str> =
+                        all.iter().filter(|a| !amazon.calls().contains(&format!("ecr:{a}"))).collect();
                     let by_registry = words.contains(&"registry");
                     assert!(spare.is_empty() || by_registry, "{command} never calls {spare:?}");
                 }
@@ -313,15 +318,40 @@ fn a_role_may_want_an_external_id() {
 fn refusals_of_the_api_keep_their_own_words_and_get_a_code() {
     for (name, message, code, hint) in [
         ("AccessDeniedException", "no", "denied", Some("allow the action")),
-        ("ExpiredTokenException", "The security token included in the request is expired", "token-expired", Some("get fresh credentials")),
-        ("UnrecognizedClientException", "The security token included in the request is invalid.", "unauthenticated", Some("check the access key")),
-        ("InvalidSignatureException", "The request signature we calculated does not match", "unauthenticated", Some("clock")),
-        ("RepositoryNotFoundException", "The repository does not exist", "repository-unknown", Some("account and region")),
+        (
+            "ExpiredTokenException",
+            "The security token included in the request is expired",
+            "token-expired",
+            Some("get fresh credentials"),
+        ),
+        (
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+            "unauthenticated",
+            Some("check the access key"),
+        ),
+        (
+            "InvalidSignatureException",
+            "The request signature we calculated does not match",
+            "unauthenticated",
+            Some("clock"),
+        ),
+        (
+            "RepositoryNotFoundException",
+            "The repository does not exist",
+            "repository-unknown",
+            Some("account and region"),
+        ),
         ("ThrottlingException", "Rate exceeded", "rate-limited", Some("try again later")),
         ("ServerException", "oops", "registry-unavailable", Some("try again later")),
         ("KmsException", "key disabled", "denied", Some("key that encrypts")),
         ("InvalidParameterException", "Invalid parameter at 'imageIds'", "request-invalid", None),
-        ("UnableToGetUpstreamImageException", "not found upstream", "registry-unavailable", Some("pull-through cache rule")),
+        (
+            "UnableToGetUpstreamImageException",
+            "not found upstream",
+            "registry-unavailable",
+            Some("pull-through cache rule"),
+        ),
         ("SomethingNewException", "what", "denied", None),
     ] {
         let amazon = Amazon::start();
@@ -366,7 +396,8 @@ fn a_wrong_clock_is_corrected_once_and_reported() {
     ran.result();
     assert_eq!(ran.warnings(), ["clock-wrong"]);
     assert_eq!(amazon.calls(), ["ecr:BatchGetImage", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]);
-    let dates: Vec<String> = amazon.log().0.iter().filter_map(|e| e.asked.header("X-Amz-Date").map(str::to_owned)).collect();
+    let dates: Vec<String> =
+        amazon.log().0.iter().filter_map(|e| e.asked.header("X-Amz-Date").map(str::to_owned)).collect();
     assert!(dates[1].starts_with("20990801T12") && dates[2].starts_with("20990801T12"), "{dates:?}");
 }
 
@@ -468,7 +499,10 @@ fn no_secret_of_aws_gets_out() {
     let echo = |asked: &crate::support::log::Asked, _: &str| {
         // A refused signature is answered with what was signed.
         let all: Vec<String> = asked.headers.iter().map(|(name, value)| format!("{name}:{value}")).collect();
-        let text = format!("The request signature we calculated does not match.\n\nThe Canonical String for this request should have been\n'{}'", all.join("\n"));
+        let text = format!(
+            "The request signature we calculated does not match.\n\nThe Canonical String for this request should have been\n'{}'",
+            all.join("\n")
+        );
         Some(refusal("InvalidSignatureException", &text))
     };
     for words in [
@@ -486,7 +520,9 @@ fn no_secret_of_aws_gets_out() {
             }
             let ran = amazon.signed(["auth", "x"]).clone_words(&words).args(["--aws-role", role, "--verbose"]).run();
             let shown = format!("{}{}", ran.stdout, ran.stderr);
-            for secret in [KEY.0, KEY.1, PASSWORD, SESSION, "ASIAMARKED", "marked-secret", "marked-signature", "AWS4-HMAC"] {
+            for secret in
+                [KEY.0, KEY.1, PASSWORD, SESSION, "ASIAMARKED", "marked-secret", "marked-signature", "AWS4-HMAC"]
+            {
                 assert!(!shown.contains(secret), "{secret}: {ran}");
             }
             let encoded = base64(format!("AWS:{PASSWORD}").as_bytes());

@@ -182,7 +182,8 @@ fn signer(state: &State, asked: &Asked) -> Result<String, Reply> {
     if *with_token != asked.header("X-Amz-Security-Token").is_some() {
         return bad("UnrecognizedClientException");
     }
-    let headers: Vec<(&str, &str)> = names.split(';').map(|name| (name, asked.header(name).unwrap_or_default())).collect();
+    let headers: Vec<(&str, &str)> =
+        names.split(';').map(|name| (name, asked.header(name).unwrap_or_default())).collect();
     let query = asked.target.split_once('?').map(|(_, query)| query);
     let canonical = canonical_request(&asked.method, &asked.path, query, &headers, &asked.body);
     let timestamp = asked.header("X-Amz-Date").unwrap_or_default().to_owned();
@@ -228,7 +229,8 @@ fn api(state: &mut State, asked: &Asked) -> Reply {
     assert_eq!(body["registryId"], "123456789012");
     let name = body["repositoryName"].as_str().unwrap().to_owned();
     let Some(repository) = state.store.repositories.get_mut(&name) else {
-        let message = format!("The repository with name '{name}' does not exist in the registry with id '123456789012'");
+        let message =
+            format!("The repository with name '{name}' does not exist in the registry with id '123456789012'");
         return refusal("RepositoryNotFoundException", &message);
     };
     match operation {
@@ -257,7 +259,8 @@ fn api(state: &mut State, asked: &Asked) -> Reply {
             if !repository.blobs.contains_key(layer) {
                 return refusal("LayersNotFoundException", "The specified layers could not be found.");
             }
-            let port = asked.header("Host").unwrap().split_once(':').map(|(_, port)| format!(":{port}")).unwrap_or_default();
+            let port =
+                asked.header("Host").unwrap().split_once(':').map(|(_, port)| format!(":{port}")).unwrap_or_default();
             let url = format!("https://{BUCKET}{port}/{name}/{layer}?X-Amz-Signature=marked-signature");
             Reply::json(&json!({"downloadUrl": url, "layerDigest": layer}))
         }
@@ -272,7 +275,9 @@ fn api(state: &mut State, asked: &Asked) -> Reply {
                     return refusal("ImageAlreadyExistsException", "Image with digest and tag already exists.");
                 }
                 Some(_) if state.immutable => {
-                    let message = format!("The image tag '{tag}' already exists in the '{name}' repository and cannot be overwritten because the repository is immutable.");
+                    let message = format!(
+                        "The image tag '{tag}' already exists in the '{name}' repository and cannot be overwritten because the repository is immutable."
+                    );
                     return refusal("ImageTagAlreadyExistsException", &message);
                 }
                 _ => {}
@@ -305,7 +310,8 @@ fn api(state: &mut State, asked: &Asked) -> Reply {
 
 fn sts(state: &mut State, asked: &Asked) -> Reply {
     let fields = form(&String::from_utf8(asked.body.clone()).unwrap());
-    let field = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default();
+    let field =
+        |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default();
     let action = field("Action");
     if action == "AssumeRoleWithWebIdentity" {
         state.calls.push(format!("sts:{action}"));
@@ -321,7 +327,8 @@ fn sts(state: &mut State, asked: &Asked) -> Reply {
         return Reply::json(&json!({"GetCallerIdentityResponse": {"GetCallerIdentityResult": result}}));
     }
     if field("RoleArn").ends_with("/guarded") && field("ExternalId") != "agreed" {
-        let message = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: sts:AssumeRole on resource: arn";
+        let message =
+            "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: sts:AssumeRole on resource: arn";
         return sts_refusal(403, "AccessDenied", message);
     }
     let id = format!("ASIAMARKED{:010}", state.keys.len());
@@ -347,10 +354,18 @@ fn sts_refusal(status: u16, code: &str, message: &str) -> Reply {
 
 fn bucket(state: &mut State, asked: &Asked) -> Reply {
     if asked.header("Authorization").is_some() || asked.header("X-Amz-Security-Token").is_some() {
-        return Reply::with(400, "application/xml", "<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>");
+        return Reply::with(
+            400,
+            "application/xml",
+            "<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>",
+        );
     }
     if asked.query("X-Amz-Signature") != Some("marked-signature") {
-        return Reply::with(403, "application/xml", "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>");
+        return Reply::with(
+            403,
+            "application/xml",
+            "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>",
+        );
     }
     let (repository, blob) = asked.path.trim_start_matches('/').rsplit_once('/').unwrap_or_default();
     match state.store.repositories.get(repository).and_then(|held| held.blobs.get(blob)) {
@@ -396,7 +411,9 @@ fn read(state: &mut State, asked: &Asked) -> Reply {
             let found = digest(&asked.body);
             let media_type = asked.header("Content-Type").unwrap_or_default().to_owned();
             if repository.tags.contains_key(reference) && state.immutable {
-                let message = format!("The image tag '{reference}' already exists in the '{name}' repository and cannot be overwritten because the repository is immutable.");
+                let message = format!(
+                    "The image tag '{reference}' already exists in the '{name}' repository and cannot be overwritten because the repository is immutable."
+                );
                 return Reply::error(400, "TAG_INVALID", &message);
             }
             repository.tags.insert(reference.to_owned(), found.clone());
@@ -405,12 +422,15 @@ fn read(state: &mut State, asked: &Asked) -> Reply {
         }
         let wanted = repository.tags.get(reference).cloned().unwrap_or_else(|| reference.to_owned());
         return match repository.manifests.get(&wanted) {
-            Some((media_type, bytes)) => Reply::with(200, media_type, bytes.clone()).header("Docker-Content-Digest", wanted),
+            Some((media_type, bytes)) => {
+                Reply::with(200, media_type, bytes.clone()).header("Docker-Content-Digest", wanted)
+            }
             None => Reply::error(404, "MANIFEST_UNKNOWN", "Requested image not found"),
         };
     }
     if let Some((name, blob)) = path.split_once("/blobs/") {
-        let port = asked.header("Host").unwrap().split_once(':').map(|(_, port)| format!(":{port}")).unwrap_or_default();
+        let port =
+            asked.header("Host").unwrap().split_once(':').map(|(_, port)| format!(":{port}")).unwrap_or_default();
         return Reply::redirect(307, &format!("https://{BUCKET}{port}/{name}/{blob}?X-Amz-Signature=marked-signature"));
     }
     if let Some(name) = path.strip_suffix("/tags/list") {

@@ -333,7 +333,7 @@ mod tests {
             ),
             (
                 400,
-                &[("X-Amzn-ErrorType", "ThrottlingException:http://internal.amazon.com/coral/")],
+                &[("X-Amzn-ErrorType", "ThrottlingException:http://aws.example/coral/")],
                 r#"{"Message":"Rate exceeded"}"#,
                 "ThrottlingException",
                 "Rate exceeded",
