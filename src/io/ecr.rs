@@ -200,8 +200,15 @@ impl Ecr<'_> {
         let body = self.place(repository).put_image(text, &manifest.media_type, tag, &manifest.digest);
         let response = match self.call(Operation::PutImage, &body, &wanted, IMAGE_LIMIT)? {
             Ok(response) => response,
-            // The tag has this very digest already: nothing had to change.
-            Err(refusal) if refusal.name == "ImageAlreadyExistsException" => return Ok(()),
+            // The tag has this very digest already, so nothing had to change; that is seen rather than believed,
+            // because "already exists" is also what a tag that cannot change may be refused with.
+            Err(refusal) if refusal.name == "ImageAlreadyExistsException" => {
+                return if self.head_manifest(repository, tag)?.as_ref() == Some(&manifest.digest) {
+                    Ok(())
+                } else {
+                    Err(self.refused(Operation::PutImage, &wanted, &refusal))
+                };
+            }
             Err(refusal) => return Err(self.unknown(repository, &identifier, &wanted, &refusal)),
         };
         let stored = ecr::stored(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;

@@ -96,15 +96,24 @@ fn an_immutable_tag_is_left_alone_or_refused() {
 }
 
 #[test]
-fn a_tag_that_came_up_meanwhile_with_the_same_digest_is_no_failure() {
-    let amazon = Amazon::start();
-    versions(&amazon);
-    amazon.hook(|_, action| {
-        (action == "ecr:PutImage")
-            .then(|| refusal("ImageAlreadyExistsException", "Image with digest and tag already exists"))
-    });
-    let ran = amazon.signed(["promote", &format!("{}:2026.34.103", team()), "--to", "x", "--timeout", "3"]).run();
-    assert_eq!(ran.result()["tags"][0]["tag"], "x");
+fn a_tag_that_exists_already_is_success_with_the_same_digest_only() {
+    for (held, outcome) in [("2026.34.103", Ok("created")), ("2026.34.101", Err("tag-immutable"))] {
+        let amazon = Amazon::start();
+        versions(&amazon);
+        amazon.hook(move |_, action, store| {
+            // Somebody else writes between the look and the write.
+            let digest = store.resolve("team/app", held)?;
+            (action == "ecr:PutImage").then(|| {
+                store.tag("team/app", "x", &digest);
+                refusal("ImageAlreadyExistsException", "Image with digest and tag already exists")
+            })
+        });
+        let ran = amazon.signed(["promote", &format!("{}:2026.34.103", team()), "--to", "x"]).run();
+        match outcome {
+            Ok(action) => assert_eq!(ran.result()["tags"][0]["action"], action),
+            Err(code) => assert_eq!(ran.code(), code, "{ran}"),
+        }
+    }
 }
 
 #[test]
@@ -356,7 +365,7 @@ fn refusals_of_the_api_keep_their_own_words_and_get_a_code() {
     ] {
         let amazon = Amazon::start();
         amazon.push("team/app", "1", &image("abc"));
-        amazon.hook(move |_, _| Some(refusal(name, message)));
+        amazon.hook(move |_, _, _| Some(refusal(name, message)));
         let ran = amazon.signed(["labels", &format!("{}:1", team()), "--retries", "0"]).run();
         let error = ran.error();
         assert_eq!(error["code"], code, "{ran}");
@@ -375,7 +384,7 @@ fn a_service_that_asks_for_patience_gets_it() {
     let amazon = Amazon::start();
     amazon.push("team/app", "1", &image("abc"));
     let mut left = 2;
-    amazon.hook(move |_, _| {
+    amazon.hook(move |_, _, _| {
         left -= 1;
         (left >= 0).then(|| refusal("ThrottlingException", "Rate exceeded"))
     });
@@ -388,7 +397,7 @@ fn a_wrong_clock_is_corrected_once_and_reported() {
     let amazon = Amazon::start();
     amazon.push("team/app", "1", &image("abc"));
     let mut first = true;
-    amazon.hook(move |_, _| {
+    amazon.hook(move |_, _, _| {
         let reply = refusal("InvalidSignatureException", "Signature expired: 20150830T123600Z is now earlier than x");
         std::mem::take(&mut first).then(|| reply.header("Date", "Sat, 01 Aug 2099 12:00:00 GMT"))
     });
@@ -408,7 +417,7 @@ fn a_download_address_that_has_run_out_is_asked_for_again_and_one_that_leads_ast
     let reference = format!("{}:1", team());
     let lead = |url: String, times: usize| {
         let mut left = times;
-        amazon.hook(move |_, action| {
+        amazon.hook(move |_, action, _| {
             if action != "ecr:GetDownloadUrlForLayer" || left == 0 {
                 return None;
             }
@@ -496,7 +505,7 @@ fn no_secret_of_aws_gets_out() {
     amazon.push("team/app", "broken", &broken);
     let role = "arn:aws:iam::123456789012:role/reader";
     let reference = format!("{}:1", team());
-    let echo = |asked: &crate::support::log::Asked, _: &str| {
+    let echo = |asked: &crate::support::log::Asked, _: &str, _: &mut amazon::Store| {
         // A refused signature is answered with what was signed.
         let all: Vec<String> = asked.headers.iter().map(|(name, value)| format!("{name}:{value}")).collect();
         let text = format!(
@@ -527,7 +536,7 @@ fn no_secret_of_aws_gets_out() {
             }
             let encoded = base64(format!("AWS:{PASSWORD}").as_bytes());
             assert!(!shown.contains(&encoded), "{ran}");
-            amazon.hook(|_, _| None);
+            amazon.hook(|_, _, _| None);
         }
     }
     assert!(amazon.log().mentions(amazon::SESSION), "the marks were never sent");

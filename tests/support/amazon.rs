@@ -8,7 +8,7 @@ use super::http::Listener;
 use super::image::Built;
 use super::log::{Asked, Log};
 use super::proxy::Proxy;
-use super::registry::State as Store;
+pub use super::registry::State as Store;
 use super::reply::Reply;
 use super::text::{base64, digest, form};
 use super::tls::Authority;
@@ -35,7 +35,7 @@ pub const PASSWORD: &str = "marked-registry-password";
 /// The session token of every assumed role.
 pub const SESSION: &str = "marked-session-token//==";
 
-type Hook = Box<dyn FnMut(&Asked, &str) -> Option<Reply> + Send>;
+type Hook = Box<dyn FnMut(&Asked, &str, &mut Store) -> Option<Reply> + Send>;
 
 /// What it holds and allows.
 pub struct State {
@@ -125,7 +125,7 @@ impl Amazon {
     }
 
     /// Answers in the place of the fake; the second argument is the action, such as `ecr:PutImage`.
-    pub fn hook(&self, hook: impl FnMut(&Asked, &str) -> Option<Reply> + Send + 'static) {
+    pub fn hook(&self, hook: impl FnMut(&Asked, &str, &mut Store) -> Option<Reply> + Send + 'static) {
         self.state(|state| state.hook = Some(Box::new(hook)));
     }
 
@@ -197,7 +197,7 @@ fn permitted(state: &mut State, asked: &Asked, action: &str) -> Result<(), Reply
     state.calls.push(action.to_owned());
     let id = signer(state, asked)?;
     if let Some(mut hook) = state.hook.take() {
-        let reply = hook(asked, action);
+        let reply = hook(asked, action, &mut state.store);
         state.hook = Some(hook);
         if let Some(reply) = reply {
             return Err(reply);

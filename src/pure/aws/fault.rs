@@ -92,6 +92,11 @@ pub static KNOWN: &[Known] = &[
         Code::TagImmutable,
         "promote under a new tag; the repository's tags are immutable",
     ),
+    known(
+        "ImageAlreadyExistsException",
+        Code::TagImmutable,
+        "promote under a new tag; the repository's tags are immutable",
+    ),
     known("ImageDigestDoesNotMatchException", Code::DigestMismatch, ""),
     known("ImageTagDoesNotMatchDigest", Code::DigestMismatch, ""),
     known("InvalidImageDigest", Code::ReferenceInvalid, ""),
