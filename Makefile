@@ -6,12 +6,12 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export INSTA_UPDATE ?= no
 
 .DEFAULT_GOAL := list
-.PHONY: list check tools fmt fmt-check lint doc test live demo static snapshots docs bench
+.PHONY: list check tools fmt fmt-check lint doc test live demo snapshots docs bench
 
 list: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: tools fmt-check lint doc test live ## install what is needed, then format, lints, documentation, tests, live tests
+check: tools fmt-check lint doc test live pipeline ## install what is needed, then format, lints, documentation and all tests
 
 tools: ## install the servers and clients that the live tests and the demo need
 	@scripts/install-tools
@@ -23,10 +23,11 @@ fmt-check:
 	$(CARGO) fmt --check
 
 lint: ## clippy on every target, warnings are errors
-	$(CARGO) clippy --locked --all-targets --test live -- -D warnings
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test live -- -D warnings
 
 doc: ## rustdoc, warnings are errors
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
 test: ## unit and integration tests, with servers that answer as told
 	$(CARGO) test --locked
@@ -38,9 +39,6 @@ demo: tools ## the main job on this machine, against a registry that it starts i
 	$(CARGO) build --locked --bin tagwright --example demo
 	@"$(CARGO_TARGET_DIR)/debug/examples/demo"
 
-static: ## the release binary for this machine; fails unless it is static and within its size
-	@scripts/build-static
-
 snapshots: ## accept changed snapshots; read the difference like code
 	INSTA_UPDATE=always $(CARGO) test --locked --test it
 
@@ -49,3 +47,5 @@ docs: ## write the documents that follow from the tables
 
 bench: ## start-up in instructions and memory, and the size of the release
 	@scripts/bench
+
+include scripts/library.mk

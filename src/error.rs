@@ -245,10 +245,33 @@ impl Error {
         self
     }
 
+    /// The same failure with another sentence, which tells all that the old one did.
+    #[must_use]
+    pub fn retold(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
     /// The same failure, its sentence opened with the object it is about.
     #[must_use]
     pub fn about(mut self, object: &str) -> Self {
         self.0.message = format!("`{object}`: {}", self.0.message);
+        self
+    }
+
+    /// The same failure with every text in it rewritten: sentence, causes, the server's answer, details.
+    #[must_use]
+    pub fn rewritten(mut self, rewrite: &dyn Fn(&str) -> String) -> Self {
+        let parts = &mut self.0;
+        parts.message = rewrite(&parts.message);
+        parts.hint = parts.hint.as_deref().map(rewrite);
+        parts.causes.iter_mut().for_each(|cause| *cause = rewrite(cause));
+        if let Some(http) = &mut parts.http {
+            http.url = rewrite(&http.url);
+            http.code = http.code.as_deref().map(rewrite);
+            http.request_id = http.request_id.as_deref().map(rewrite);
+        }
+        parts.details.values_mut().for_each(|value| rewrite_value(value, rewrite));
         self
     }
 
@@ -285,6 +308,15 @@ impl Error {
     /// What had been changed before it happened.
     pub fn progress(&self) -> &Progress {
         &self.0.progress
+    }
+}
+
+fn rewrite_value(value: &mut Value, rewrite: &dyn Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = rewrite(text),
+        Value::Array(list) => list.iter_mut().for_each(|value| rewrite_value(value, rewrite)),
+        Value::Object(map) => map.values_mut().for_each(|value| rewrite_value(value, rewrite)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -86,15 +86,9 @@ fn carry_out(world: &World, invocation: &Invocation, style: Style) -> Ending {
         Ok(session) => {
             let outcome = dispatch(&session, &invocation.request);
             let exchange = &session.client.exchange;
-            let failed = outcome.is_err();
-            let ending = output::ending(command, outcome, &exchange.warnings(), &exchange.exchanges(), style);
-            if failed {
-                // The words of a failure are partly a server's, and a server may repeat what it was sent.
-                let (stdout, stderr) =
-                    (exchange.without_secrets(&ending.stdout), exchange.without_secrets(&ending.stderr));
-                return Ending { stdout, stderr, ..ending };
-            }
-            ending
+            // The words of a failure are partly a server's, and a server may repeat what it was sent.
+            let outcome = outcome.map_err(|error| error.rewritten(&|text| exchange.without_secrets(text)));
+            output::ending(command, outcome, &exchange.warnings(), &exchange.exchanges(), style)
         }
     }
 }

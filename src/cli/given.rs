@@ -167,17 +167,21 @@ pub fn in_quotes(text: &str) -> String {
 /// A text of the caller's in backticks, fit for a message: without user info and without control characters.
 pub fn shown(text: &str) -> String {
     match without_user_info(text) {
-        Some((bare, scheme)) => show::quoted(&format!("{scheme}://…@{bare}")),
+        Some((bare, scheme)) => show::quoted(&format!("{scheme}…@{bare}")),
         None => show::quoted(text),
     }
 }
 
 /// What follows the user info of an address, and the scheme; `None` for a text that has none.
 fn without_user_info(text: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = text.split_once("://")?;
+    let start = text.find("://").map_or(0, |at| at + "://".len());
+    let (scheme, rest) = text.split_at(start);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let at = authority.rfind('@')?;
-    Some((&rest[at + 1..], scheme))
+    // Without a scheme, `app:1@sha256:…` is a reference.
+    let is_digest =
+        scheme.is_empty() && ["sha256:", "sha512:"].iter().any(|start| authority[at + 1..].starts_with(start));
+    if is_digest { None } else { Some((&rest[at + 1..], scheme)) }
 }
 
 #[cfg(test)]
@@ -189,6 +193,8 @@ mod tests {
         for (text, expected) in [
             ("acme/app:1", "`acme/app:1`"),
             ("https://ci:secret@reg.example/app", "`https://…@reg.example/app`"),
+            ("ci:secret@reg.example", "`…@reg.example`"),
+            ("app:1@sha256:12", "`app:1@sha256:12`"),
             ("https://reg.example/app@sha256:12", "`https://reg.example/app@sha256:12`"),
             ("a\nb", "`a\\nb`"),
         ] {

@@ -167,6 +167,10 @@ fn missing(message: &str) -> Error {
     Error::new(Code::MissingValue, message).hint(hint)
 }
 
+/// The keys that a pipeline step takes out of its arguments before it asks the program. They arrive here misspelt only.
+const STEP_KEYS: [&str; 7] =
+    ["credentialsId", "intoCredentialsId", "aws", "intoAws", "registry", "helper", "returnError"];
+
 fn unknown_key(command: &Command, key: &str) -> Error {
     let name = command.name;
     let unknown = |message: String| Error::new(Code::UnknownKey, message);
@@ -180,7 +184,8 @@ fn unknown_key(command: &Command, key: &str) -> Error {
         return unknown(format!("`{name}` has no key {}", shown(key))).hint(format!("write `{right}`"));
     }
     let every = format!("`tagwright {name} --help` lists every flag, and a key is a flag in camelCase");
-    unknown(format!("`{name}` has no key {}", shown(key))).hint(match suggest::nearest(key, known) {
+    unknown(format!("`{name}` has no key {}", shown(key))).hint(match suggest::nearest(key, known.chain(STEP_KEYS)).filter(|near| *near != key) {
+        Some(near) if STEP_KEYS.contains(&near) => format!("write `{near}`, a key of the pipeline step itself"),
         Some(near) => format!("write `{near}`; {every}"),
         None if suggest::is_about_secrets(key) => suggest::SECRETS.to_owned(),
         None => every,
@@ -284,6 +289,16 @@ mod tests {
     fn refusal(text: &str) -> (Code, String) {
         let misuse = invocation(text).expect_err(text);
         (misuse.error.code(), misuse.error.message().to_owned())
+    }
+
+    #[test]
+    fn a_misspelt_key_of_the_pipeline_step_is_offered() {
+        for (key, near) in [("credentialId", "credentialsId"), ("retrunError", "returnError"), ("intoAWS", "intoAws")] {
+            let text = format!(r#"{{"command":"find-tag","args":{{"repository":"acme/app","build":1,"{key}":"x"}}}}"#);
+            let error = invocation(&text).unwrap_err();
+            assert_eq!(error.code(), Code::UnknownKey);
+            assert_eq!(error.hint_text(), Some(format!("write `{near}`, a key of the pipeline step itself").as_str()));
+        }
     }
 
     #[test]

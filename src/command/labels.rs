@@ -137,9 +137,9 @@ fn missing(name: &str, request: &Labels, images: &[Image], asked: &[BTreeMap<Str
     };
     let error = Error::new(Code::LabelMissing, message).detail("labels", json!(existing));
     Err(if existing.is_empty() {
-        error.hint("it has no labels at all; check that the build sets them, or give `--default`")
+        error.hint("check that the build sets labels, this image has none; or give `--default VALUE`")
     } else {
-        error.hint(format!("it has {}; or give `--default`", list(existing.into_iter())))
+        error.hint(format!("ask for one that it has, {}; or give `--default VALUE`", list(existing.into_iter())))
     })
 }
 

@@ -94,7 +94,7 @@ pub fn identifier(reference: &Reference) -> Result<Identifier, Error> {
 pub fn missing(name: &str, wanted: &Platform, known: BTreeSet<String>) -> Error {
     let list: Vec<String> = known.iter().map(|platform| format!("`{platform}`")).collect();
     Error::new(Code::PlatformMissing, format!("`{name}` has no image for `{wanted}`"))
-        .hint(format!("it has {}", list.join(", ")))
+        .hint(format!("name one that it has: {}", list.join(", ")))
         .detail("platforms", json!(known))
 }
 
@@ -116,6 +116,7 @@ fn leaves(
         }
         return Ok(vec![Leaf { platform: None, fetched: top }]);
     }
+    let entries = if let Content::Index(index) = &top.content { index.manifests.len() } else { 0 };
     let (mut level, mut leaves, mut others) = (vec![top], Vec::new(), None);
     let mut skipped: BTreeSet<String> = BTreeSet::new();
     for _ in 0..DEPTH {
@@ -161,7 +162,12 @@ fn leaves(
         (true, Some(wanted), _) if !skipped.is_empty() => Err(missing(name, wanted, skipped)),
         (true, _, Some(error)) => Err(error),
         (true, _, None) => Err(Error::new(Code::IndexEmpty, format!("`{name}` is an index that names no image"))
-            .hint("it may hold attestations or nothing at all; build and push it again")),
+            .cause(match entries {
+                0 => "it has no entries".to_owned(),
+                1 => "its one entry is an attestation or another artifact".to_owned(),
+                n => format!("its {n} entries are attestations or other artifacts"),
+            })
+            .hint("build and push the image again, for one platform at least")),
     }
 }
 
@@ -190,7 +196,7 @@ fn child(name: &str, entry: &Descriptor, error: Error) -> Error {
     if error.code() == Code::TagUnknown {
         error
             .with_code(Code::BlobMissing)
-            .restate(format!("the index `{name}` names `{}`, and it is not there", entry.digest))
+            .retold(format!("the index `{name}` names `{}`, and it is not there", entry.digest))
             .hint("push the image again; somebody may have deleted one platform of it")
     } else {
         error

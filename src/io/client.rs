@@ -355,7 +355,11 @@ impl<'w> Client<'w> {
         }
         let found = self.found(place, standing)?;
         let url = self.url(&place.registry, "");
-        match flow::answer(&url, challenges, scopes, &found.credential).map_err(|error| with_tried(error, &found))? {
+        let nothing = |error: Error| match error.code() {
+            Code::CredentialMissing if found.credential.is_anonymous() => credential_missing(&place.registry, &found),
+            _ => error,
+        };
+        match flow::answer(&url, challenges, scopes, &found.credential).map_err(nothing)? {
             Answer::Header(header) => {
                 standing.header = Some(header.clone());
                 Ok(Some(header))
@@ -379,8 +383,12 @@ impl<'w> Client<'w> {
             response = self.exchange.send(&what, &request, TOKEN_LIMIT)?;
         }
         if response.is_success() {
-            return token::parse(&response.body, self.exchange.world.now())
-                .map_err(|error| error.during(format!("cannot {what}")));
+            return token::parse(&response.body, self.exchange.world.now()).map_err(|error| {
+                let realm = request.url.authority();
+                let hint =
+                    format!("check that a token server answers at `{realm}`, and no proxy or login page in its place");
+                error.restate(format!("cannot {what}: the answer of `{realm}` holds none")).hint(hint)
+            });
         }
         let mut said = Said::read(&response);
         // A server may repeat what it was sent.
@@ -390,17 +398,18 @@ impl<'w> Client<'w> {
         }
         let expired = said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
         let code = if expired { Code::TokenExpired } else { Code::Unauthenticated };
-        let (realm, source) = (request.url.authority(), &found.source);
+        let (realm, source) = (request.url.authority(), origin(found));
         let error = match &found.credential {
             Credential::Anonymous => credential_missing(registry, found),
             Credential::IdentityToken { .. } => {
-                Error::new(code, format!("`{realm}` did not accept the identity token of {source} for `{registry}`"))
+                Error::new(code, format!("`{realm}` did not accept the identity token from {source} for `{registry}`"))
                     .hint("log in again with the tool that wrote it; identity tokens run out")
             }
-            _ => Error::new(code, format!("`{realm}` did not accept the credential of {source} for `{registry}`"))
-                .hint(
-                    "check user name and password; where two-factor login is on, use an access token as the password",
-                ),
+            _ => Error::new(code, format!("`{realm}` did not accept the credential from {source} for `{registry}`"))
+                .hint(match code {
+                    Code::TokenExpired => "make a new password or access token, and give that one",
+                    _ => "check user name and password; where two-factor login is on, use an access token as the password",
+                }),
         };
         let line = refusal::cause(&request, &response, &said);
         Err(error.cause(line).http(refusal::refusal(&request, &response, &said)))
@@ -425,8 +434,8 @@ impl<'w> Client<'w> {
             let missing = credential_missing(&place.registry, found);
             return error
                 .with_code(Code::CredentialMissing)
-                .restate(missing.message())
-                .hint(LOG_IN)
+                .retold(missing.message())
+                .hint(format!("{LOG_IN}; a repository that does not exist may look the same"))
                 .detail("tried", tried(found));
         }
         let said = Said::read(response);
@@ -439,7 +448,7 @@ impl<'w> Client<'w> {
             .filter(|missing| !missing.is_empty());
         let insufficient = standing.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"));
         if response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"]) {
-            let error = error.with_code(Code::Denied).restate(format!("`{host}` refused to {wanted} as `{identity}`"));
+            let error = error.with_code(Code::Denied).retold(format!("`{host}` refused to {wanted} as `{identity}`"));
             let error = match withheld {
                 Some(missing) => error.cause(format!("the token was lent without `{missing}`")),
                 None => error,
@@ -453,9 +462,14 @@ impl<'w> Client<'w> {
             || said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
         error
             .with_code(if expired { Code::TokenExpired } else { Code::Unauthenticated })
-            .restate(format!("`{host}` did not accept the credential of {} to {wanted}", found.source))
+            .retold(format!("`{host}` did not accept the credential from {} to {wanted}", origin(found)))
             .hint("check the credential; a repository that does not exist may look the same")
     }
+}
+
+/// Where a credential came from, in a sentence.
+fn origin(found: &Found) -> String {
+    if found.source == "environment" { "the environment".to_owned() } else { format!("`{}`", found.source) }
 }
 
 /// The way out where a credential is wanted.
@@ -485,10 +499,6 @@ fn authorized(request: &Request, header: Option<&Secret>) -> Request {
 
 fn tried(found: &Found) -> serde_json::Value {
     found.tried.iter().map(|tried| serde_json::json!({"source": tried.source, "said": tried.said})).collect()
-}
-
-fn with_tried(error: Error, found: &Found) -> Error {
-    if error.code() == Code::CredentialMissing { error.detail("tried", tried(found)) } else { error }
 }
 
 fn credential_missing(registry: &Registry, found: &Found) -> Error {

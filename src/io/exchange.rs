@@ -7,7 +7,7 @@
 use super::http::{Http, Limits};
 use super::world::World;
 use crate::error::{Code, Error};
-use crate::pure::http::fault::Fault;
+use crate::pure::http::fault::{Fault, Phase};
 use crate::pure::http::message::{Request, Response};
 use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::retry::{self, Verdict};
@@ -104,16 +104,18 @@ impl<'w> Exchange<'w> {
 
     /// Notes a warning, once.
     pub fn warn(&self, code: &'static str, message: impl Into<String>) {
-        let warning = Warning { code, message: message.into() };
+        let warning = Warning { code, message: self.without_secrets(&message.into()) };
         let mut warnings = lock(&self.warnings);
         if !warnings.contains(&warning) {
             warnings.push(warning);
         }
     }
 
-    /// The warnings so far.
+    /// The warnings so far, without the secrets that a server may have repeated.
     pub fn warnings(&self) -> Vec<Warning> {
-        lock(&self.warnings).clone()
+        let warnings = lock(&self.warnings).clone();
+        let shown = |warning: Warning| Warning { message: self.without_secrets(&warning.message), ..warning };
+        warnings.into_iter().map(shown).collect()
     }
 
     /// The last exchanges, redacted, oldest first.
@@ -148,8 +150,12 @@ impl<'w> Exchange<'w> {
         loop {
             let response = self.repeat(wanted, &request, limit, until)?;
             self.note_warnings(&request, &response);
-            let next = redirect::follow(&request, response.status, &response.headers, &trail)
-                .map_err(|error| error.restate(format!("cannot {wanted}: the redirect leads where it must not")))?;
+            let next = redirect::follow(&request, response.status, &response.headers, &trail).map_err(|error| {
+                let message = format!("cannot {wanted}: {}", error.message());
+                error
+                    .retold(message)
+                    .hint(format!("ask whoever runs `{}` to correct the redirect", request.url.authority()))
+            })?;
             match next {
                 Some(next) => request = next,
                 None => return Ok(response),
@@ -215,18 +221,22 @@ impl<'w> Exchange<'w> {
                 }
             }
             Err(fault) => {
-                let message = match fault.code() {
-                    Code::Timeout => format!("cannot {wanted}: `{host}` did not answer in time"),
-                    Code::SizeExceeded => format!("cannot {wanted}: the answer of `{host}` is too large"),
-                    Code::ReplyMalformed => format!("cannot {wanted}: the answer of `{host}` is not whole"),
-                    _ => format!("cannot {wanted}: no connection to `{host}`"),
+                let what = match &fault {
+                    Fault::Timeout { what: Phase::Connect, .. } => format!("no connection to `{host}` in time"),
+                    Fault::Timeout { .. } => format!("`{host}` did not answer in time"),
+                    Fault::TooLarge { .. } => format!("the answer of `{host}` is too large"),
+                    Fault::Truncated { .. } => format!("the answer of `{host}` is not whole"),
+                    Fault::Malformed { .. } => format!("the answer of `{host}` is not proper HTTP"),
+                    Fault::Reset { .. } => format!("the connection to `{host}` broke"),
+                    Fault::Tls { .. } => format!("no TLS connection to `{host}`"),
+                    Fault::Proxy { .. } => format!("no connection to `{host}` through the proxy"),
+                    Fault::Config { .. } => "a setting cannot be used".to_owned(),
+                    Fault::Resolve { .. } | Fault::Connect { .. } => format!("no connection to `{host}`"),
                 };
+                let message = format!("cannot {wanted}: {what}");
                 let line = format!("{} {}: {fault}", request.method.as_str(), redact::url(&request.url));
                 let error = Error::new(fault.code(), message).cause(line);
-                Err(match fault.hint() {
-                    Some(hint) => error.hint(hint),
-                    None => error,
-                })
+                Err(error.hint(fault.hint()))
             }
         }
     }

@@ -71,8 +71,8 @@ pub fn get_manifest(
         return Err(refusal::error(Subject::Manifest, &wanted, &request, &response));
     }
     let digest = checked(&name, identifier, &response)?;
-    let content =
-        Content::parse(&response.body, response.headers.get("content-type")).map_err(|error| error.about(&name))?;
+    let content = Content::parse(&response.body, response.headers.get("content-type"))
+        .map_err(|error| error.about(&name).hint_if_none(not_a_registry(&request)))?;
     Ok(Fetched { digest, media_type: content.media_type().as_str().to_owned(), body: response.body, content })
 }
 
@@ -147,7 +147,8 @@ pub fn get_blob(
         return Err(Error::new(
             Code::SizeExceeded,
             format!("cannot {wanted}: the manifest says it has {} bytes, the limit is {limit}", descriptor.size),
-        ));
+        )
+        .hint("check the image: no config blob that a build tool writes is that large"));
     }
     let url = client.url(repository.registry(), &format!("{}/blobs/{digest}", repository.path()));
     let request = Request::new(Method::Get, url);
@@ -163,7 +164,8 @@ pub fn get_blob(
         return Err(Error::new(
             Code::DigestMismatch,
             format!("the {what} `{digest}` of `{repository}` has {got} bytes, its manifest says {said}"),
-        ));
+        )
+        .hint("build and push the image again: its manifest contradicts itself"));
     }
     Ok(response.body)
 }
@@ -190,7 +192,8 @@ pub fn put_manifest(client: &Client, repository: &Repository, tag: &Tag, manifes
         Some(Ok(stored)) if stored != manifest.digest => Err(Error::new(
             Code::DigestMismatch,
             format!("`{name}` was pushed as `{}` and the registry stored `{stored}`", manifest.digest),
-        )),
+        )
+        .hint(format!("look at it with `tagwright inspect {name}`, and tell whoever runs the registry"))),
         _ => Ok(()),
     }
 }
@@ -216,7 +219,11 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
         if !response.is_success() {
             return Err(refusal::error(Subject::Tags, &wanted, &request, &response));
         }
-        let page = tag_page(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
+        let page = tag_page(&response.body).map_err(|why| {
+            Error::new(Code::ReplyMalformed, format!("cannot {wanted}: the reply is no tag list"))
+                .cause(why.to_string())
+                .hint(not_a_registry(&request))
+        })?;
         let (count, last) = (page.len(), page.last().cloned());
         let before = tags.len();
         let more = link::next(&response.headers, &url).is_some() || count == TAGS_PAGE;
@@ -228,7 +235,11 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
         let next = match link::next(&response.headers, &url) {
             Some(next) => {
                 linked = true;
-                Some(next.map_err(|error| error.during(format!("cannot {wanted}")))?)
+                let elsewhere = |error: Error| {
+                    let hint = format!("ask whoever runs `{}` to correct the `Link` header", url.authority());
+                    error.restate(format!("cannot {wanted}: the next page is not where it must be")).hint(hint)
+                };
+                Some(next.map_err(elsewhere)?)
             }
             // A registry that never links may still page; one that does has come to its last page.
             None if count == TAGS_PAGE && !linked => {
@@ -279,14 +290,17 @@ pub fn count_referrers(
     }
 }
 
-fn tag_page(body: &[u8]) -> Result<Vec<String>, Error> {
+/// What to do about a reply that is none of a registry's.
+fn not_a_registry(request: &Request) -> String {
+    format!("check that a registry answers at `{}`, and no proxy or login page in its place", request.url.authority())
+}
+
+fn tag_page(body: &[u8]) -> Result<Vec<String>, serde_json::Error> {
     #[derive(serde::Deserialize)]
     struct Page {
         tags: Option<Vec<String>>,
     }
-    let page: Page = serde_json::from_slice(body).map_err(|error| {
-        Error::new(Code::ReplyMalformed, "the tag list is not what the specification says").cause(error.to_string())
-    })?;
+    let page: Page = serde_json::from_slice(body)?;
     Ok(page.tags.unwrap_or_default())
 }
 
@@ -350,13 +364,13 @@ fn unknown(
     if whole {
         error
             .with_code(Code::RepositoryUnknown)
-            .restate(format!("there is no repository `{repository}`"))
+            .retold(format!("there is no repository `{repository}`"))
             .hint("check the spelling; a private repository may also look like this without a credential")
     } else {
         error
             .with_code(Code::TagUnknown)
-            .restate(format!("`{repository}` has no {text}"))
-            .hint(format!("`tagwright tags {repository}` lists the tags there are"))
+            .retold(format!("`{repository}` has no {text}"))
+            .hint(format!("list the tags there are with `tagwright tags {repository}`"))
     }
 }
 

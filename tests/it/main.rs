@@ -13,6 +13,8 @@ mod aws_sources;
 mod counts;
 mod ecr;
 mod fakes;
+mod faults;
+mod secrets;
 mod stage;
 mod tidy;
 mod usage;

@@ -104,7 +104,7 @@ pub fn shown(ran: &Ran, names: &[(&str, &str)]) -> String {
 }
 
 /// Puts `[ms]` for milliseconds and `[time]` for moments of today.
-fn scrubbed(text: &str) -> String {
+pub fn scrubbed(text: &str) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
         let mut words = Vec::new();
@@ -112,7 +112,8 @@ fn scrubbed(text: &str) -> String {
         for (at, word) in parts.iter().enumerate() {
             let is_count = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
             let counts_ms = parts.get(at + 1).is_some_and(|next| next.starts_with("ms"));
-            words.push(if is_count && counts_ms { "[n]" } else { word });
+            let counts_s = parts.get(at + 1..at + 3) == Some(&["s", "into"]);
+            words.push(if (is_count && counts_ms) || counts_s { "[n]" } else { word });
         }
         out.push_str(&words.join(" "));
     }

@@ -218,6 +218,11 @@ impl Registry {
         self.shared.tokens.as_ref().expect("this registry has no token server")
     }
 
+    /// Whether there is a token server.
+    pub fn has_tokens(&self) -> bool {
+        self.shared.tokens.is_some()
+    }
+
     /// Holds every answer back for so long, the token server's too.
     pub fn latency(&self, latency: Duration) {
         self.listener.latency(latency);

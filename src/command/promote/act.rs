@@ -60,7 +60,8 @@ pub fn pretend(session: &Session, seen: &Seen, plan: &Plan) -> Result<Vec<Outcom
 /// `tag-immutable`, `denied`, `raced`, `downgrade-refused` where a newer version came up meanwhile; each says what
 /// had been written.
 pub fn act(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Result<Vec<Outcome>, Error> {
-    let mut run = Run { session, request, seen, steps: plan.steps.clone(), written: vec![false; plan.steps.len()] };
+    let mut run =
+        Run { session, request, seen, steps: plan.steps.clone(), written: vec![Written::No; plan.steps.len()] };
     // Which older version a tag held is only told, never decides, so it is found out beside the writing.
     let (befores, outcomes) = both(|| before_versions(session, seen, plan, Right::Push), || run.all());
     let mut outcomes = outcomes.map_err(|error| error.after(run.progress()))?;
@@ -73,7 +74,16 @@ struct Run<'r, 'w> {
     request: &'r Promote,
     seen: &'r Seen,
     steps: Vec<Step>,
-    written: Vec<bool>,
+    written: Vec<Written>,
+}
+
+/// Whether a tag was written by this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    No,
+    Yes,
+    /// The answer was lost, and the tag could not be looked at afterwards.
+    Unknown,
 }
 
 impl Run<'_, '_> {
@@ -97,7 +107,7 @@ impl Run<'_, '_> {
         let (seen, tag) = (self.seen, self.steps[i].tag.clone());
         match registry::put_manifest(&self.session.client, &seen.repository, &tag, &seen.manifest) {
             Ok(()) => {
-                self.written[i] = true;
+                self.written[i] = Written::Yes;
                 Ok(())
             }
             // Somebody else, or an earlier try whose answer was lost, may have written the same digest.
@@ -108,18 +118,23 @@ impl Run<'_, '_> {
                 }
                 Err(error.hint("promote under a new tag; an immutable tag keeps the image it was pushed with"))
             }
-            Err(error) => {
-                // After a lost answer it is not known whether the write took place; the tag knows.
-                if matches!(
-                    error.code(),
-                    Code::Unreachable | Code::Timeout | Code::RegistryUnavailable | Code::ReplyMalformed
-                ) && self.head(&tag).ok().flatten().as_ref() == Some(&seen.manifest.digest)
-                {
-                    self.written[i] = true;
-                    return Ok(());
-                }
+            Err(error) if error.code() == Code::DigestMismatch => {
+                self.written[i] = Written::Yes;
                 Err(error)
             }
+            // After a lost answer it is not known whether the write took place; the tag knows.
+            Err(error) if is_lost(error.code()) => match self.head(&tag) {
+                Ok(Some(now)) if now == seen.manifest.digest => {
+                    self.written[i] = Written::Yes;
+                    Ok(())
+                }
+                Ok(_) => Err(error),
+                Err(_) => {
+                    self.written[i] = Written::Unknown;
+                    Err(error)
+                }
+            },
+            Err(error) => Err(error),
         }
     }
 
@@ -175,7 +190,7 @@ impl Run<'_, '_> {
     /// Reads back every tag that was written, side by side, until each shows what is true of it.
     fn read_back(&mut self) -> Result<Vec<Outcome>, Error> {
         let mut outcomes: Vec<Outcome> = self.steps.iter().map(|step| self.outcome(step)).collect();
-        let mut open: Vec<usize> = (0..outcomes.len()).filter(|&i| self.written[i]).collect();
+        let mut open: Vec<usize> = (0..outcomes.len()).filter(|&i| self.written[i] == Written::Yes).collect();
         let begun = self.session.client.exchange.world.instant();
         let (mut pause, mut rewrites) = (Duration::from_millis(100), 0);
         loop {
@@ -264,14 +279,22 @@ impl Run<'_, '_> {
 
     /// What had been written when the run ended early.
     fn progress(&self) -> Progress {
-        let steps: Vec<&Step> =
-            self.steps.iter().zip(&self.written).filter(|(_, written)| **written).map(|(s, _)| s).collect();
-        let done = steps
-            .iter()
-            .map(|step| format!("{}:{} ({})", self.seen.repository, step.tag, step.action.as_str()))
-            .collect();
-        Progress { done, rollback: steps.iter().filter_map(|step| undo(self.session, self.seen, step)).collect() }
+        let steps = || self.steps.iter().zip(&self.written).filter(|(_, written)| **written != Written::No);
+        let said = |(step, written): (&Step, &Written)| {
+            let action = match written {
+                Written::Unknown => "not known whether it was written",
+                _ => step.action.as_str(),
+            };
+            format!("{}:{} ({action})", self.seen.repository, step.tag)
+        };
+        let rollback = steps().filter_map(|(step, _)| undo(self.session, self.seen, step)).collect();
+        Progress { done: steps().map(said).collect(), rollback }
     }
+}
+
+/// Whether a write that failed in this way may have taken place all the same.
+fn is_lost(code: Code) -> bool {
+    matches!(code, Code::Unreachable | Code::Timeout | Code::RegistryUnavailable | Code::ReplyMalformed)
 }
 
 /// The command that puts a tag back; a created tag has nothing to go back to.

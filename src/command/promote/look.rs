@@ -46,7 +46,7 @@ pub fn rights(request: &Promote) -> Action {
 /// Reads source and targets.
 ///
 /// # Errors
-/// Those of [`find_tag::find`] and of reading; `digest-unexpected`, `label-mismatch`, `version-invalid`,
+/// Those of [`find_tag::pick`] and of reading; `digest-unexpected`, `label-mismatch`, `version-invalid`,
 /// `request-invalid`.
 pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     let action = rights(request);

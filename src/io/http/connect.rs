@@ -122,7 +122,7 @@ fn look_up(host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Faul
     let failed = |why: String| {
         // Neither glibc nor musl says it in a way that a program can read.
         let lasting = ["not known", "does not resolve", "no address", "not provided"].iter();
-        let temporary = !lasting.into_iter().any(|text| why.to_lowercase().contains(text));
+        let temporary = !lasting.into_iter().any(|text| why.to_ascii_lowercase().contains(text));
         Fault::Resolve { host: host.to_owned(), why, temporary }
     };
     let (sender, receiver) = channel();

@@ -10,6 +10,7 @@
 mod body;
 mod client;
 mod connect;
+mod crypto;
 mod stream;
 mod tls;
 mod transport;

@@ -78,7 +78,7 @@ pub(super) fn plain(error: &io::Error) -> String {
         ErrorKind::TimedOut => "timed out",
         _ => {
             let text = error.to_string();
-            return text.split(" (os error").next().unwrap_or_default().to_lowercase();
+            return text.split(" (os error").next().unwrap_or_default().to_ascii_lowercase();
         }
     };
     known.to_owned()

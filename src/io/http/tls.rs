@@ -10,11 +10,10 @@ use crate::io::world::{World, read_file};
 use crate::pure::http::fault::{Fault, Trouble};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, KeyProvider, ring};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::sign::SigningKey;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
     SignatureScheme,
@@ -81,7 +80,7 @@ impl Trust {
                 hint: "set `SSL_CERT_FILE` to a file with roots in PEM form, or unset it".to_owned(),
             })?);
         }
-        let provider = Arc::new(provider());
+        let provider = Arc::new(super::crypto::provider());
         let built_in = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let other = |why: String| Fault::Tls { trouble: Trouble::Other, why };
         let verifier = Verifier {
@@ -98,20 +97,6 @@ impl Trust {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         Ok(Arc::new(config))
-    }
-}
-
-/// What ring offers, less what only a client certificate would need.
-fn provider() -> CryptoProvider {
-    CryptoProvider { key_provider: &NoKeys, ..ring::default_provider() }
-}
-
-#[derive(Debug)]
-struct NoKeys;
-
-impl KeyProvider for NoKeys {
-    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
-        Err(rustls::Error::General("client certificates are not supported".to_owned()))
     }
 }
 
@@ -430,7 +415,7 @@ mod tests {
 
         let fault = check(&authority, &["127.0.0.1"], &http(&[], None)).unwrap_err();
         assert!(matches!(fault, Fault::Tls { trouble: Trouble::UnknownIssuer, .. }), "{fault:?}");
-        assert!(fault.hint().unwrap().contains("--ca-file") && !fault.repeatable());
+        assert!(fault.hint().contains("--ca-file") && !fault.repeatable());
         let other = Authority::new().file();
         assert!(check(&authority, &["127.0.0.1"], &http(&[], other.path().to_str())).is_err());
     }
@@ -451,7 +436,7 @@ mod tests {
             };
             assert_eq!(run(&http(&[], file.path().to_str())).is_ok(), accepted, "{is_authority} {name}");
             let fault = run(&http(&[], None)).unwrap_err();
-            assert!(fault.hint().is_some_and(|hint| hint.contains("--ca-file")), "{fault:?}");
+            assert!(fault.hint().contains("--ca-file"), "{fault:?}");
         }
     }
 

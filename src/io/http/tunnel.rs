@@ -218,9 +218,7 @@ mod tests {
         let proxy = answering(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n");
         let fault =
             run(&http(&[("ALL_PROXY", &proxy.to_string())], None), "http://registry.example/", &limits()).unwrap_err();
-        assert!(
-            matches!(fault, Fault::Proxy { status: Some(407), .. }) && fault.hint().unwrap().contains("HTTPS_PROXY")
-        );
+        assert!(matches!(fault, Fault::Proxy { status: Some(407), .. }) && fault.hint().contains("HTTPS_PROXY"));
 
         let fault =
             run(&http(&[("ALL_PROXY", "127.0.0.1:1")], None), "https://registry.example/", &limits()).unwrap_err();

@@ -112,7 +112,8 @@ pub fn answer(
         };
     }
     let refused = format!("`{host}` refused the request and named no way to log in that tagwright knows");
-    let error = Error::new(Code::Unauthenticated, refused);
+    let error = Error::new(Code::Unauthenticated, refused)
+        .hint("ask whoever runs the registry to offer Basic, or Bearer with a realm");
     Err(match challenges.iter().map(|c| c.scheme.to_string()).collect::<Vec<_>>() {
         none if none.is_empty() => error.cause("the answer was 401 without a `WWW-Authenticate` challenge"),
         named if challenges.iter().any(|c| c.scheme == Scheme::Bearer) => {

@@ -133,8 +133,8 @@ impl Fault {
         }
     }
 
-    /// The next thing to do, where there is one.
-    pub fn hint(&self) -> Option<String> {
+    /// The next thing to do.
+    pub fn hint(&self) -> String {
         let hint = match self {
             Fault::Tls { trouble: Trouble::UnknownIssuer, .. } => {
                 "give the certificate of its authority with `--ca-file FILE`, or in `SSL_CERT_FILE`"
@@ -142,13 +142,36 @@ impl Fault {
             Fault::Tls { trouble: Trouble::NotTls, .. } => {
                 "check the port; a registry without TLS has to be named with `--plain-http HOST`"
             }
+            Fault::Tls { trouble: Trouble::WrongName, .. } => "name the registry as its certificate does",
+            Fault::Tls { trouble: Trouble::Expired, .. } => {
+                "have the certificate renewed, or set the clock of this machine right"
+            }
+            Fault::Tls { trouble: Trouble::Other, .. } => {
+                "check that a registry with TLS answers at this host and port"
+            }
+            Fault::Resolve { .. } => "check the spelling of the host; where only a proxy knows it, set `HTTPS_PROXY`",
+            Fault::Connect { .. } | Fault::Timeout { what: Phase::Connect, .. } => {
+                "check host and port, and that the registry runs; where a proxy leads to it, set `HTTPS_PROXY`"
+            }
+            Fault::Reset { .. } | Fault::Truncated { .. } | Fault::Timeout { what: Phase::Idle, .. } => {
+                "run it again; if it stays, look at the registry and at any proxy in between"
+            }
+            Fault::Timeout { what: Phase::Overall, .. } => {
+                "give it more time with `--timeout SECONDS`, or look at the registry and at any proxy in between"
+            }
+            Fault::TooLarge { .. } => "check that a registry answers there; nothing that was asked for is that large",
+            Fault::Malformed { .. } => {
+                "check that a registry answers at this host and port; one on loopback that speaks TLS needs `--https`"
+            }
             Fault::Proxy { status: Some(407), .. } => {
                 "write user and password into the proxy's address, as in `HTTPS_PROXY=http://user:password@host:port`"
             }
-            Fault::Config { hint, .. } => return Some(hint.clone()),
-            _ => return None,
+            Fault::Proxy { .. } => {
+                "check the address in `HTTPS_PROXY`, or name the host in `NO_PROXY` where no proxy is needed"
+            }
+            Fault::Config { hint, .. } => hint,
         };
-        Some(hint.to_owned())
+        hint.to_owned()
     }
 }
 
@@ -169,11 +192,11 @@ impl fmt::Display for Fault {
             Fault::TooLarge { limit } => write!(f, "the reply is longer than {limit} bytes"),
             Fault::Malformed { why } => write!(f, "the reply is not proper HTTP: {why}"),
             Fault::Timeout { what, after } => {
-                let after = after.as_secs_f64();
+                let (seconds, tenths) = (after.as_secs(), after.subsec_millis() / 100);
                 match what {
-                    Phase::Connect => write!(f, "no connection within {after:.1} s"),
-                    Phase::Idle => write!(f, "nothing was received for {after:.1} s"),
-                    Phase::Overall => write!(f, "the time limit was reached, {after:.1} s into the request"),
+                    Phase::Connect => write!(f, "no connection within {seconds}.{tenths} s"),
+                    Phase::Idle => write!(f, "nothing was received for {seconds}.{tenths} s"),
+                    Phase::Overall => write!(f, "the time limit was reached, {seconds}.{tenths} s into the request"),
                 }
             }
             Fault::Proxy { proxy, status: Some(status), why } => {

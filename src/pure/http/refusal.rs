@@ -93,15 +93,28 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
         Code::Denied => format!("`{host}` refused to {wanted}"),
         Code::Unauthenticated => format!("`{host}` did not accept the credential to {wanted}"),
         Code::TagImmutable => format!("cannot {wanted}: the registry does not let the tag change"),
-        Code::RateLimited => format!("`{host}` asks to come back later to {wanted}"),
-        Code::RegistryUnavailable => format!("`{host}` cannot {wanted} now"),
-        _ => format!("`{host}` gave an answer to the request to {wanted} that is not known here"),
+        Code::RateLimited => format!("cannot {wanted}: `{host}` asks to come back later"),
+        Code::RegistryUnavailable => format!("cannot {wanted}: `{host}` cannot answer now"),
+        _ => {
+            format!("cannot {wanted}: `{host}` answered with the status {}, which means nothing here", response.status)
+        }
     };
     let error = Error::new(code, message).cause(cause(request, response, said)).http(refusal(request, response, said));
     match code {
         Code::RateLimited => with_limits(error, response)
             .hint("run it again later, or give a credential: most limits are higher with one"),
         Code::RegistryUnavailable => error.hint("run it again later; a second run repairs what the first left"),
+        Code::Denied => {
+            error.hint("use a credential with the right to do this; a repository that does not exist may look the same")
+        }
+        Code::Unauthenticated => error.hint("check the credential; a repository that does not exist may look the same"),
+        Code::BlobMissing => error.hint("push the image again: the registry has lost a part of it"),
+        Code::RepositoryUnknown => {
+            error.hint("check the spelling; a private repository may look the same without a credential")
+        }
+        Code::ReplyMalformed => {
+            error.hint(format!("check that a registry answers at `{host}`, and no proxy or login page in its place"))
+        }
         _ => error,
     }
 }
@@ -129,7 +142,7 @@ pub fn cause(request: &Request, response: &Response, said: &Said) -> String {
     let mut line = format!("{} {}: {}", request.method.as_str(), redact::url(&request.url), response.status);
     if let Some(text) = &said.text {
         line.push_str(&format!("; the registry said: \"{text}\""));
-    } else if let Some(code) = said.codes.first() {
+    } else if let Some(code) = said.codes.first().filter(|code| is_name(code)) {
         line.push_str(&format!("; the registry said: {code}"));
     }
     line
@@ -142,9 +155,15 @@ pub fn refusal(request: &Request, response: &Response, said: &Said) -> Refusal {
         method: request.method.as_str().to_owned(),
         url: redact::url(&request.url),
         status: response.status,
-        code: said.codes.first().cloned(),
-        request_id: id.iter().find_map(|name| response.headers.get(name)).map(one_line),
+        code: said.codes.first().filter(|code| is_name(code)).cloned(),
+        request_id: id.iter().find_map(|name| response.headers.get(name)).filter(|id| is_name(id)).map(str::to_owned),
     }
+}
+
+/// Whether a text is what codes and request ids are: one short word. Anything else is somebody's prose, or an echo.
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:+/=".contains(c);
+    !text.is_empty() && text.len() <= 128 && text.chars().all(plain)
 }
 
 fn code(subject: Subject, status: u16, said: &Said) -> Code {

@@ -1,0 +1,79 @@
+package pipeline;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.util.Map;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Credentials reach the program and nothing else. That no log and no shell line holds one is checked after every run. */
+class SecretsTest extends Fixture {
+    @ParameterizedTest
+    @EnumSource
+    void credentialsId_opens_a_registry_that_is_closed_without(Controller.Library trust) throws Exception {
+        String digest = guarded.push("acme/closed", Map.of("a", "b"), "2026.34.103");
+        String image = "image: '" + guarded.host + "/acme/closed:2026.34.103'";
+        Build build = failed(run(trust, "node { readImageLabel(" + image + ", label: 'a') }"));
+        assertTrue(build.text().contains("error[credential-missing]: "), build::text);
+        assertEquals("b", succeeded(run(trust, "node { readImageLabel(" + image + ", label: 'a', credentialsId: 'hub', verbose: true) }")).returned);
+        succeeded(run(trust, "node { promoteImage(" + image + ", to: 'with-credential', credentialsId: 'hub', registry: '" + guarded.host + "') }"));
+        assertEquals(digest, guarded.digestOf("acme/closed", "with-credential"));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void a_credential_goes_only_to_the_registry_it_is_for(Controller.Library trust) throws Exception {
+        guarded.push("acme/closed", Map.of("a", "b"), "1.0.0");
+        Build build = failed(run(trust, "node { readImageLabel(image: '" + guarded.host + "/acme/closed:1.0.0', label: 'a', credentialsId: 'hub', registry: 'docker.io') }"));
+        assertTrue(build.text().contains("error[credential-host-mismatch]: "), build::text);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void a_wrong_password_is_refused_and_not_repeated_in_words(Controller.Library trust) throws Exception {
+        guarded.push("acme/closed", Map.of("a", "b"), "1.0.0");
+        Build build = failed(run(trust, "node { readImageLabel(image: '" + guarded.host + "/acme/closed:1.0.0', label: 'a', credentialsId: 'wrong') }",
+            b -> b.credentials.put("wrong", new Build.Credential(false, "somebody", "aws-marked-secret"))));
+        assertTrue(build.text().contains("error[unauthenticated]: "), build::text);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void every_variable_of_a_credential_is_there_and_inherited_ones_are_not(Controller.Library trust) throws Exception {
+        // In place of the program: writes down what it is given.
+        program(folder.resolve("spy"), "#!/bin/sh\nenv | grep -E '^(INTO_)?(AWS|REGISTRY)_' | sort >'" + folder + "/seen'\nprintf '%s' \"$TAGWRIGHT_REQUEST\" >'" + folder
+            + "/asked'\necho '{\"schema\":1,\"ok\":true,\"command\":\"promote\",\"result\":{},\"warnings\":[]}'\n");
+        succeeded(run(trust, """
+            node {
+              promoteImage(repository: 'acme/a', build: '1', helper: '%s/spy', registry: 'docker.io', credentialsId: 'hub', intoCredentialsId: 'hub',
+                aws: [credentialsId: 'keys', role: 'arn:aws:iam::123456789012:role/reader'], intoAws: [credentialsId: 'plugin', profile: 'writer'])
+            }""".formatted(folder), build -> {
+                build.credentials.put("keys", new Build.Credential(false, "AKIAEXAMPLE", "aws-marked-secret"));
+                build.credentials.put("plugin", new Build.Credential(true, "AKIAOTHER", "aws-marked-secret"));
+                build.agent.put("AWS_SESSION_TOKEN", "inherited");
+                build.agent.put("AWS_PROFILE", "inherited");
+                build.agent.put("AWS_WEB_IDENTITY_TOKEN_FILE", "/inherited");
+            }));
+        assertEquals("AWS_ACCESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY=aws-marked-secret\n"
+            + "INTO_AWS_ACCESS_KEY_ID=AKIAOTHER\nINTO_AWS_SECRET_ACCESS_KEY=aws-marked-secret\n"
+            + "INTO_REGISTRY_PASSWORD=" + Registry.PASSWORD + "\nINTO_REGISTRY_USERNAME=ci-promoter\n"
+            + "REGISTRY_HOST=docker.io\nREGISTRY_PASSWORD=" + Registry.PASSWORD + "\nREGISTRY_USERNAME=ci-promoter\n", text(folder.resolve("seen")));
+        assertEquals("{\"command\":\"promote\",\"args\":{\"repository\":\"acme/a\",\"build\":\"1\","
+            + "\"awsRole\":\"arn:aws:iam::123456789012:role/reader\",\"intoAwsProfile\":\"writer\"}}", text(folder.resolve("asked")));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void nothing_is_bound_where_no_credential_is_named(Controller.Library trust) throws Exception {
+        program(folder.resolve("spy"), "#!/bin/sh\nprintf '%s' \"${REGISTRY_PASSWORD-none}\" >'" + folder
+            + "/seen'\necho '{\"schema\":1,\"ok\":true,\"command\":\"promote\",\"result\":{},\"warnings\":[]}'\n");
+        Build build = succeeded(run(trust, "node { promoteImage(repository: 'acme/a', build: '1', helper: '" + folder + "/spy') }"));
+        assertEquals("none", text(folder.resolve("seen")));
+        assertEquals(0, build.count("withCredentials"));
+        assertNull(build.environment().get("REGISTRY_PASSWORD"));
+        Files.delete(folder.resolve("seen"));
+    }
+}

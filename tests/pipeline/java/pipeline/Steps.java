@@ -1,0 +1,245 @@
+package pipeline;
+
+import com.cloudbees.groovy.cps.Continuable;
+import groovy.lang.Closure;
+import groovy.lang.GString;
+import hudson.AbortException;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.TimeUnit;
+import org.codehaus.groovy.runtime.InvokerHelper;
+import org.codehaus.groovy.runtime.InvokerInvocationException;
+
+/** The steps of the stock Pipeline suite that the library and its example use, with the checks that a controller makes. */
+final class Steps {
+    /** A step that suspends the program until it has been carried out. */
+    record Request(String name, Map<String, Object> args) {}
+
+    /** Name of a step, its parameters, the one that may stand alone first; `*` needs a node, `&` suspends, `{` has a body. */
+    private static final Map<String, List<String>> KNOWN = Map.ofEntries(
+        known("echo", "message"), known("error", "message"), known("libraryResource", "resource encoding"),
+        known("isUnix*", ""), known("sh*&", "script returnStdout returnStatus encoding label"),
+        known("writeFile*&", "file text encoding"), known("readFile*&", "file encoding"), known("fileExists*&", "file"),
+        known("node{", "label"), known("stage{", "name"), known("dir*{", "path"), known("withEnv{", "overrides"),
+        known("withCredentials{", "bindings"), known("timeout{", "time unit"), known("retry{", "count"),
+        known("catchError{", "buildResult stageResult message catchInterruptions"),
+        known("usernamePassword=", "credentialsId usernameVariable passwordVariable"));
+
+    private Steps() {}
+
+    private static Map.Entry<String, List<String>> known(String step, String parameters) {
+        String name = step.replaceAll("[*&{=]", "");
+        List<String> row = new ArrayList<>(List.of(step.substring(name.length())));
+        row.addAll(List.of(parameters.split(" ")));
+        return Map.entry(name, row);
+    }
+
+    static Object call(String name, Object[] given) {
+        List<String> row = KNOWN.get(name);
+        if (row == null) {
+            throw new NoSuchMethodError("No such DSL method '" + name + "' found among steps " + KNOWN.keySet());
+        }
+        String kind = row.get(0);
+        List<Object> rest = new ArrayList<>(List.of(given));
+        Closure<?> body = null;
+        if (kind.contains("{") && !rest.isEmpty() && rest.get(rest.size() - 1) instanceof Closure<?> closure) {
+            body = closure;
+            rest.remove(rest.size() - 1);
+        }
+        Map<String, Object> args = named(name, row, rest);
+        if (kind.contains("=")) {
+            return args;
+        }
+        Build build = Build.current();
+        build.counts.merge(name, 1, Integer::sum);
+        build.say("[Pipeline] " + name);
+        if (kind.contains("*") && !build.onAgent()) {
+            throw new IllegalStateException("Required context class hudson.FilePath is missing");
+        }
+        if (body != null) {
+            return block(name, args, body);
+        }
+        if (kind.contains("&")) {
+            Continuable.suspend(name, new Request(name, args));
+            throw new AssertionError("a suspended program does not come back here");
+        }
+        return unchecked(() -> run(new Request(name, args)));
+    }
+
+    private static Object block(String name, Map<String, Object> args, Closure<?> body) {
+        Object blocks = Build.current().controller.blocks;
+        boolean special = name.equals("retry") || name.equals("catchError");
+        try {
+            return InvokerHelper.invokeMethod(blocks, special ? name : "within",
+                special ? new Object[] {args, body} : new Object[] {name, args, body});
+        } catch (InvokerInvocationException e) {
+            throw Steps.<RuntimeException>sneaky(e.getCause());
+        }
+    }
+
+    private static Map<String, Object> named(String name, List<String> row, List<Object> given) {
+        Map<String, Object> args = new LinkedHashMap<>();
+        if (given.size() == 1 && !(given.get(0) instanceof Map)) {
+            args.put(row.get(1), flat(given.get(0)));
+        } else if (given.size() == 1) {
+            ((Map<?, ?>) given.get(0)).forEach((key, value) -> args.put(key.toString(), flat(value)));
+        } else if (!given.isEmpty()) {
+            throw new IllegalArgumentException("Expected named arguments but got " + given);
+        }
+        for (String key : args.keySet()) {
+            if (!row.subList(1, row.size()).contains(key)) {
+                throw new IllegalArgumentException("`" + name + "` has no parameter `" + key + "`");
+            }
+        }
+        return args;
+    }
+
+    private static Object flat(Object value) {
+        if (value instanceof GString) {
+            return value.toString();
+        }
+        if (value instanceof List<?> list) {
+            List<Object> copy = new ArrayList<>();
+            list.forEach(item -> copy.add(flat(item)));
+            return copy;
+        }
+        return value;
+    }
+
+    static Object run(Request step) throws Exception {
+        Build build = Build.current();
+        Map<String, Object> args = step.args;
+        switch (step.name) {
+            case "echo":
+                build.say(String.valueOf(args.get("message")));
+                return null;
+            case "error":
+                throw new AbortException(String.valueOf(args.get("message")));
+            case "isUnix":
+                return build.shellFails == null;
+            case "libraryResource":
+                return resource((String) args.get("resource"), (String) args.get("encoding"));
+            case "fileExists":
+                return Files.exists(build.dir().resolve((String) args.get("file")));
+            case "readFile":
+                return Files.readString(build.dir().resolve((String) args.get("file")));
+            case "writeFile":
+                if (build.writeFails != null) {
+                    throw build.writeFails;
+                }
+                Path file = build.dir().resolve(args.get("file") + (build.hidden ? ".elsewhere" : ""));
+                Files.createDirectories(file.getParent());
+                String text = (String) args.get("text");
+                Files.write(file, "Base64".equals(args.get("encoding")) ? Base64.getDecoder().decode(text) : text.getBytes(StandardCharsets.UTF_8));
+                return null;
+            default:
+                return sh(args);
+        }
+    }
+
+    private static String resource(String name, String encoding) throws IOException {
+        Path file = Build.current().controller.library.resolve("resources").resolve(name);
+        if (!Files.exists(file)) {
+            throw new AbortException("No such library resource " + name + " could be found.");
+        }
+        byte[] bytes = Files.readAllBytes(file);
+        return "Base64".equals(encoding) ? Base64.getEncoder().encodeToString(bytes) : new String(bytes, StandardCharsets.UTF_8);
+    }
+
+    /** As an agent does: the text goes into a file beside the workspace, and its first line says what runs it. */
+    private static Object sh(Map<String, Object> args) throws Exception {
+        Build build = Build.current();
+        String text = (String) args.get("script");
+        build.shellLines.add(text);
+        if (build.shellFails != null) {
+            throw build.shellFails;
+        }
+        Path control = Path.of(build.workspace + "@tmp", "durable-" + UUID.randomUUID());
+        Files.createDirectories(control);
+        Path script = Files.writeString(control.resolve("script.sh"), text);
+        List<String> command = new ArrayList<>(text.startsWith("#!")
+            ? List.of(text.substring(2, text.indexOf('\n')).trim().split(" ")) : List.of("/bin/sh", "-xe"));
+        command.add(script.toString());
+        boolean wantsOutput = Boolean.TRUE.equals(args.get("returnStdout"));
+        ProcessBuilder builder = new ProcessBuilder(command).directory(build.dir().toFile()).redirectErrorStream(!wantsOutput);
+        builder.redirectInput(ProcessBuilder.Redirect.from(new java.io.File("/dev/null")));
+        builder.environment().clear();
+        builder.environment().putAll(build.environment());
+        try {
+            Process process = builder.start();
+            Thread errors = wantsOutput ? lines(process.getErrorStream(), build) : null;
+            ByteArrayOutputStream output = new ByteArrayOutputStream();
+            Thread reader = wantsOutput ? bytes(process.getInputStream(), output) : lines(process.getInputStream(), build);
+            if (!process.waitFor(Math.max(0, build.millisLeft()), TimeUnit.MILLISECONDS)) {
+                List<ProcessHandle> all = new ArrayList<>(process.descendants().toList());
+                all.add(process.toHandle());
+                all.forEach(ProcessHandle::destroy);
+                process.waitFor();
+                reader.join();
+                build.say("Cancelling nested steps due to timeout");
+                throw new Interrupted("Timeout has been exceeded");
+            }
+            reader.join();
+            if (errors != null) {
+                errors.join();
+            }
+            if (Boolean.TRUE.equals(args.get("returnStatus"))) {
+                return process.exitValue();
+            }
+            if (process.exitValue() != 0) {
+                throw new AbortException("script returned exit code " + process.exitValue());
+            }
+            return wantsOutput ? output.toString(StandardCharsets.UTF_8) : null;
+        } finally {
+            Files.delete(script);
+            Files.delete(control);
+        }
+    }
+
+    private static Thread lines(InputStream in, Build build) {
+        return started(() -> new String(in.readAllBytes(), StandardCharsets.UTF_8).lines().forEach(build::say));
+    }
+
+    private static Thread bytes(InputStream in, ByteArrayOutputStream out) {
+        return started(() -> in.transferTo(out));
+    }
+
+    private interface Task {
+        void run() throws IOException;
+    }
+
+    private static Thread started(Task task) {
+        Thread thread = new Thread(() -> {
+            try {
+                task.run();
+            } catch (IOException e) {
+                throw new java.io.UncheckedIOException(e);
+            }
+        });
+        thread.start();
+        return thread;
+    }
+
+    private static Object unchecked(java.util.concurrent.Callable<Object> task) {
+        try {
+            return task.call();
+        } catch (Exception e) {
+            throw Steps.<RuntimeException>sneaky(e);
+        }
+    }
+
+    @SuppressWarnings("unchecked")
+    static <T extends Throwable> T sneaky(Throwable thrown) throws T {
+        throw (T) thrown;
+    }
+}

@@ -1,0 +1,407 @@
+import com.cloudbees.groovy.cps.NonCPS
+import groovy.json.JsonException
+import groovy.json.JsonOutput
+import groovy.json.JsonSlurper
+
+/** Runs one command of the tagwright program on the agent and returns its result. See tagwright.txt. */
+Object call(Map args = [:]) {
+    return settle(args, null)
+}
+
+/** The same, for the steps that return one value of the result: `tagwright.only('tag', command: 'find-tag', args: args)`. */
+Object only(Map args, String key) {
+    return settle(args, key)
+}
+
+/** From the caller's map to what the step returns; or fails the step with the text of the error, once. */
+private Object settle(Map given, String key) {
+    Map request = read(given)
+    Map answer = picked(request.problem ?: runBound(request), key)
+    if (request.own.returnError == true) {
+        return outcome(answer)
+    }
+    if (!answer.ok) {
+        error(answer.error.text)
+    }
+    return answer.result
+}
+
+/** Binds the credentials by their names, around everything that runs on the agent. */
+private Map runBound(Map request) {
+    // Outside of a node this is null; the first step that needs an agent would fail with words about Java classes.
+    if (!env.WORKSPACE) {
+        return problem('node-missing', 'the step runs outside of `node`', 'put it inside `node { }`, or give the Declarative stage an `agent`')
+    }
+    List passwords = []
+    if (request.own.credentialsId) {
+        passwords << usernamePassword(credentialsId: request.own.credentialsId, usernameVariable: 'REGISTRY_USERNAME', passwordVariable: 'REGISTRY_PASSWORD')
+    }
+    if (request.own.intoCredentialsId) {
+        passwords << usernamePassword(credentialsId: request.own.intoCredentialsId, usernameVariable: 'INTO_REGISTRY_USERNAME', passwordVariable: 'INTO_REGISTRY_PASSWORD')
+    }
+    Map release = parse(libraryResource('tagwright/release.json'))
+    String name = env.WORKSPACE_TMP + '/tagwright-' + UUID.randomUUID()
+    String json = JsonOutput.toJson(request.body)
+    boolean byFile = json.length() > 8192
+    Map answer = null
+    withEnv(environment(request, release, byFile ? '@' + name + '.json' : json, name + '.gz')) {
+        boolean bound = false
+        try {
+            answer = withPasswords(passwords) {
+                withAwsKeys('', request.own.aws) {
+                    withAwsKeys('INTO_', request.own.intoAws) {
+                        bound = true
+                        if (byFile) {
+                            writeFile(file: name + '.json', text: json, encoding: 'UTF-8')
+                        }
+                        runOnAgent(release, name + '.gz')
+                    }
+                }
+            }
+        } catch (IOException refused) {
+            if (bound) {
+                throw refused
+            }
+            answer = problem('credential-missing', 'Jenkins did not hand out a credential; it said: "' + refused.message + '"',
+                'name a credential that this job may use, of the kind "Username with password"')
+        }
+    }
+    return answer
+}
+
+private Object withPasswords(List bindings, Closure body) {
+    return bindings ? withCredentials(bindings) { body() } : body()
+}
+
+/** The kind of a credential is known only by asking for it: first as a key pair, then as the AWS plugin's own kind. */
+private Object withAwsKeys(String side, Map aws, Closure body) {
+    if (!aws?.credentialsId) {
+        return body()
+    }
+    String key = side + 'AWS_ACCESS_KEY_ID'
+    String secret = side + 'AWS_SECRET_ACCESS_KEY'
+    boolean bound = false
+    try {
+        return withCredentials([usernamePassword(credentialsId: aws.credentialsId, usernameVariable: key, passwordVariable: secret)]) {
+            bound = true
+            body()
+        }
+    } catch (IOException refused) {
+        if (bound || !refused.message.contains('is of type')) {
+            throw refused
+        }
+    }
+    return withCredentials([[$class: 'AmazonWebServicesCredentialsBinding', credentialsId: aws.credentialsId, accessKeyVariable: key, secretKeyVariable: secret]]) {
+        body()
+    }
+}
+
+/** One `sh`; only where that asks for the program, two steps that bring it and the same `sh` again. */
+private Map runOnAgent(Map release, String parcel) {
+    String launcher = libraryResource('tagwright/launch.sh')
+    try {
+        String reply = sh(script: launcher, returnStdout: true, encoding: 'UTF-8', label: 'tagwright')
+        String target = wanted(reply)
+        if (target == null) {
+            return envelope(reply)
+        }
+        Map missing = deliver(release, target, parcel)
+        if (missing) {
+            return missing
+        }
+        reply = sh(script: launcher, returnStdout: true, encoding: 'UTF-8', label: 'tagwright')
+        if (wanted(reply)) {
+            return problem('helper-missing', 'the program was written to `' + parcel + '`, and the place where the step runs does not see it',
+                'mount the workspace of the agent into the container at the same path, or put tagwright ' + release.version + ' on the `PATH` there')
+        }
+        return envelope(reply)
+    } catch (IOException unable) {
+        // What `sh` throws where there is no shell to start: Windows agents, and images without one.
+        String said = told(unable)
+        if (said.contains('Cannot run program') && !said.contains('Argument list too long')) {
+            return problem('helper-missing', 'this agent has no `sh`, which the step needs; it said: "' + unable.message + '"',
+                'run the step on a Linux agent, or in a container image that has `sh`')
+        }
+        throw unable
+    }
+}
+
+/** Writes the library's copy of the program to the agent, still packed. Returns what went wrong, or null. */
+private Map deliver(Map release, String target, String parcel) {
+    String resource = 'tagwright/bin/' + target + '/tagwright.gz'
+    try {
+        // Not kept in a variable: it would be saved with the build's state at every later step.
+        writeFile(file: parcel, text: libraryResource(resource: resource, encoding: 'Base64'), encoding: 'Base64')
+    } catch (IOException unable) {
+        String said = told(unable)
+        if (said.contains('No such library resource')) {
+            return problem('helper-missing', 'tagwright ' + release.version + ' is not on this agent, and this library lacks `' + resource + '`',
+                'install tagwright ' + release.version + ' on the `PATH` of the agent, or load `tagwright@v' + release.version + '` in place of its `-slim` form')
+        }
+        // A lost agent stays what it is, so that `retry(conditions: [agent()])` still knows it.
+        if (said.contains('ChannelClosedException') || said.contains('RequestAbortedException')) {
+            throw unable
+        }
+        return problem('helper-missing', 'the program cannot be written to `' + parcel + '`: ' + unable.message,
+            'free space on the agent and let the build write beside its workspace, or install tagwright ' + release.version + ' on the `PATH` of the agent')
+    }
+    return null
+}
+
+/** The variables that the program and its launcher read. All secrets come from withCredentials instead. */
+@NonCPS
+private static List environment(Map request, Map release, String json, String parcel) {
+    String carried = release.version
+    for (target in release.targets) {
+        carried += ' ' + target.key + '=' + target.value.sha256
+    }
+    List variables = ['TAGWRIGHT_REQUEST=' + json, 'TAGWRIGHT_RELEASE=' + carried, 'TAGWRIGHT_PARCEL=' + parcel]
+    if (request.own.helper) {
+        variables << 'TAGWRIGHT_BIN=' + request.own.helper
+    }
+    if (request.own.registry) {
+        variables << 'REGISTRY_HOST=' + request.own.registry
+    }
+    // Keys of one account with a session, a profile or a role of another one would be nobody's identity.
+    for (side in ['', 'INTO_']) {
+        Map aws = side ? request.own.intoAws : request.own.aws
+        if (aws?.credentialsId) {
+            for (variable in ['SESSION_TOKEN', 'PROFILE', 'DEFAULT_PROFILE', 'WEB_IDENTITY_TOKEN_FILE', 'ROLE_ARN', 'ROLE_SESSION_NAME']) {
+                variables << side + 'AWS_' + variable + '='
+            }
+        }
+    }
+    return variables
+}
+
+/** Takes the bridge's own keys out, checks them, and leaves the rest for the program to judge. */
+@NonCPS
+private static Map read(Map given) {
+    List wrong = []
+    Map top = plain(given, '', wrong)
+    Map own = [:]
+    Map body = [:]
+    Map inner = top.args instanceof Map ? top.args : [:]
+    for (entry in inner) {
+        if (isOwn(entry.key)) {
+            own.put(entry.key, entry.value)
+        }
+    }
+    for (entry in top) {
+        if (isOwn(entry.key)) {
+            own.put(entry.key, entry.value)
+        } else {
+            body.put(entry.key, entry.value)
+        }
+    }
+    if (top.args instanceof Map) {
+        Map left = [:]
+        for (entry in inner) {
+            if (!isOwn(entry.key)) {
+                left.put(entry.key, entry.value)
+            }
+        }
+        body.put('args', left)
+    }
+    for (side in ['aws', 'intoAws']) {
+        if (own.get(side) instanceof Map) {
+            awsFlags(side, own.get(side), body)
+        }
+    }
+    return [own: own, body: body, problem: wrong ? wrong[0] : misused(own)]
+}
+
+@NonCPS
+private static boolean isOwn(String key) {
+    return key in ['credentialsId', 'intoCredentialsId', 'aws', 'intoAws', 'registry', 'helper', 'returnError']
+}
+
+/** What stands in `aws:` beside the credential is a flag of the program: `role` is `awsRole`, and `intoAwsRole` for the other side. */
+@NonCPS
+private static void awsFlags(String side, Map aws, Map body) {
+    Map args = body.args instanceof Map ? body.args : [:]
+    for (entry in aws) {
+        if (entry.key in ['role', 'externalId', 'profile']) {
+            args.put(side + entry.key.substring(0, 1).toUpperCase() + entry.key.substring(1), entry.value)
+        }
+    }
+    body.put('args', args)
+}
+
+/** The first of the bridge's own keys that holds what it cannot take, as an envelope, or null. */
+@NonCPS
+private static Map misused(Map own) {
+    for (entry in own) {
+        String key = entry.key
+        Object value = entry.value
+        if (key == 'returnError') {
+            if (!(value instanceof Boolean)) {
+                return wrongType(key, value, 'Boolean', 'returnError: true')
+            }
+        } else if (key in ['aws', 'intoAws']) {
+            if (!(value instanceof Map)) {
+                return wrongType(key, value, 'Map', key + ": [credentialsId: 'ID']")
+            }
+            for (part in value) {
+                String path = key + '.' + part.key
+                if (!(part.key in ['credentialsId', 'role', 'externalId', 'profile'])) {
+                    return problem('unknown-key', '`' + key + '` has no key `' + part.key + '`', 'write `credentialsId`, `role`, `externalId` or `profile`')
+                }
+                Map trouble = text(path, part.value)
+                if (trouble) {
+                    return trouble
+                }
+            }
+        } else {
+            Map trouble = text(key, value)
+            if (trouble) {
+                return trouble
+            }
+        }
+    }
+    return null
+}
+
+@NonCPS
+private static Map text(String path, Object value) {
+    if (value == null || value instanceof String && value.trim().isEmpty()) {
+        return problem('missing-value', '`' + path + '` is ' + (value == null ? 'null' : 'blank'), 'give it a value, or leave the key out')
+    }
+    // No environment variable can hold it, and no name has it.
+    if (value instanceof String && value.contains('\u0000')) {
+        return problem('request-invalid', '`' + path + '` holds a NUL character', 'give it a value without one')
+    }
+    return value instanceof String ? null : wrongType(path, value, 'String', path.substring(path.indexOf('.') + 1) + ": '…'")
+}
+
+@NonCPS
+private static Map wrongType(String path, Object value, String wanted, String example) {
+    return problem('key-wrong-type', '`' + path + '` is ' + described(value) + ' where a ' + wanted + ' belongs', 'write `' + example + '`')
+}
+
+@NonCPS
+private static String described(Object value) {
+    return value == null ? 'null' : value instanceof Map ? 'a Map' : value instanceof List ? 'a List' : value instanceof String ? 'a String'
+        : value instanceof Boolean ? 'a Boolean' : value instanceof Number ? 'a number' : 'a ' + value.getClass().getName()
+}
+
+/** A copy in plain maps, lists, strings, numbers and Booleans; what is none of these is named in `wrong`. */
+@NonCPS
+private static Object plain(Object value, String path, List wrong) {
+    if (value instanceof Map) {
+        Map copy = [:]
+        for (entry in value) {
+            String key = entry.key + ''
+            copy.put(key, plain(entry.value, path ? path + '.' + key : key, wrong))
+        }
+        return copy
+    }
+    if (value instanceof Collection || value instanceof Object[]) {
+        List copy = []
+        for (item in value) {
+            copy.add(plain(item, path + '[' + copy.size() + ']', wrong))
+        }
+        return copy
+    }
+    if (value instanceof CharSequence) {
+        return value.toString()
+    }
+    if (value != null && !(value instanceof Number) && !(value instanceof Boolean)) {
+        String key = path.startsWith('args.') ? path.substring('args.'.length()) : path
+        wrong.add(problem('key-wrong-type', '`' + key + '` is ' + described(value),
+            'give a String, a number, a Boolean, a List or a Map'))
+        return null
+    }
+    return value
+}
+
+/** The target whose program the launcher asks for, or null. */
+@NonCPS
+private static String wanted(String reply) {
+    List lines = launcherSaid(reply)
+    return lines && lines[0].startsWith('deliver ') ? lines[0].substring('deliver '.length()) : null
+}
+
+/** The launcher's lines at the end of stdout. The program's answer is one line of JSON, so it cannot look like them. */
+@NonCPS
+private static List launcherSaid(String reply) {
+    int at = ('\n' + reply).lastIndexOf('\nlauncher: ')
+    return at < 0 ? [] : reply.substring(at + 'launcher: '.length()).readLines()
+}
+
+/** Stdout of the launcher as an envelope that can be trusted to have a result or an error with a text. */
+@NonCPS
+private static Map envelope(String reply) {
+    List lines = launcherSaid(reply)
+    if (lines) {
+        return problem(lines[0], lines[1], lines[2])
+    }
+    Object read = parse(reply)
+    if (!(read instanceof Map) || !(read.schema instanceof Integer)) {
+        String heard = reply.trim()
+        return problem('helper-damaged', heard ? 'the program answered what is not its JSON: "' + heard.take(200) + '"' : 'the program answered nothing',
+            'remove it from the agent, or name the right one with `helper:`')
+    }
+    if (read.schema != 1) {
+        return problem('helper-damaged', 'the program on the agent speaks schema ' + read.schema + ', this library reads schema 1',
+            read.schema > 1 ? 'load a newer release of the library' : 'update the program on the agent, or leave `helper:` and `TAGWRIGHT_BIN` out')
+    }
+    boolean whole = read.ok == true ? read.containsKey('result') : read.error instanceof Map && read.error.text
+    return whole ? read : problem('helper-damaged', 'the answer of the program lacks its ' + (read.ok == true ? 'result' : 'error'), 'name the right program with `helper:`')
+}
+
+/** Plain maps and lists, for the parser's own cannot be saved with a build; null where the text is not JSON. */
+@NonCPS
+private static Object parse(String text) {
+    if (text == null || text.trim().isEmpty()) {
+        return null
+    }
+    try {
+        return plain(new JsonSlurper().parseText(text), '', [])
+    } catch (JsonException notJson) {
+        return null
+    }
+}
+
+/** A failure that the bridge finds by itself, in the form of the program's own. */
+@NonCPS
+private static Map problem(String code, String message, String hint) {
+    Map known = ['missing-value': 2, 'unknown-key': 2, 'request-invalid': 2, 'credential-missing': 4]
+    return [ok: false, error: [code: code, message: message, hint: hint ?: null, exit: known.get(code), details: [:],
+        text: 'error[' + code + ']: ' + message + (hint ? '\n  hint: ' + hint : '')]]
+}
+
+/** The envelope with one value of the result in place of the result. */
+@NonCPS
+private static Map picked(Map answer, String key) {
+    if (!answer.ok || key == null) {
+        return answer
+    }
+    if (!answer.result.containsKey(key)) {
+        return problem('request-invalid', 'what was asked for has no single `' + key + '`',
+            'read the whole result with `tagwright(command: \'' + answer.command + '\', args: […])`')
+    }
+    return answer + [result: answer.result.get(key)]
+}
+
+/** What a step returns with `returnError: true`. */
+@NonCPS
+private static Map outcome(Map answer) {
+    if (answer.ok) {
+        return [ok: true, value: answer.result, warnings: answer.warnings ?: []]
+    }
+    Map e = answer.error
+    return [ok: false, code: e.code, message: e.message, hint: e.hint, exit: e.exit, text: e.text, details: e.details ?: [:]]
+}
+
+/** The classes and messages of an exception and its causes, for the few that are told apart by them. */
+@NonCPS
+private static String told(Throwable thrown) {
+    String all = ''
+    Throwable at = thrown
+    while (at != null && all.length() < 10000) {
+        all += at.getClass().getName() + ': ' + at.message + '\n'
+        at = at.cause
+    }
+    return all
+}
