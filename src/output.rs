@@ -168,8 +168,7 @@ fn last_line(error: &Error) -> String {
         return "nothing was written".to_owned();
     }
     let undo: Vec<String> = progress.rollback.iter().map(shell::line).collect();
-    let undo =
-        if undo.is_empty() { "not needed, no tag had another digest before".to_owned() } else { undo.join(" && ") };
+    let undo = if undo.is_empty() { "nothing to put back".to_owned() } else { undo.join(" && ") };
     format!("written: {}; undo: {undo}", progress.done.join(", "))
 }
 

@@ -295,7 +295,7 @@ mod tests {
     fn a_misspelt_key_of_the_pipeline_step_is_offered() {
         for (key, near) in [("credentialId", "credentialsId"), ("retrunError", "returnError"), ("intoAWS", "intoAws")] {
             let text = format!(r#"{{"command":"find-tag","args":{{"repository":"acme/app","build":1,"{key}":"x"}}}}"#);
-            let error = invocation(&text).unwrap_err();
+            let error = invocation(&text).unwrap_err().error;
             assert_eq!(error.code(), Code::UnknownKey);
             assert_eq!(error.hint_text(), Some(format!("write `{near}`, a key of the pipeline step itself").as_str()));
         }

@@ -152,12 +152,9 @@ impl Caller<'_> {
 pub fn unanswered(wanted: &str, request: &Request, fault: &Fault) -> Error {
     let host = request.url.authority();
     let url = format!("{}{}", request.url.origin(), request.url.path());
-    let error = Error::new(fault.code(), format!("cannot {wanted}: `{host}` gave no answer"))
-        .cause(format!("{} {url}: {fault}", request.method.as_str()));
-    match fault.hint() {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
+    Error::new(fault.code(), format!("cannot {wanted}: `{host}` gave no answer"))
+        .cause(format!("{} {url}: {fault}", request.method.as_str()))
+        .hint(fault.hint())
 }
 
 #[cfg(test)]

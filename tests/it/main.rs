@@ -9,11 +9,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
 mod aws_sources;
 mod counts;
 mod ecr;
 mod fakes;
 mod faults;
+mod promote;
 mod secrets;
 mod stage;
 mod tidy;

@@ -84,6 +84,8 @@ enum Written {
     Yes,
     /// The answer was lost, and the tag could not be looked at afterwards.
     Unknown,
+    /// Written, and written over by somebody else: putting it back would take away what is theirs.
+    Lost,
 }
 
 impl Run<'_, '_> {
@@ -202,7 +204,11 @@ impl Run<'_, '_> {
                     now if now == self.steps[i].before => stale.push(i),
                     None => stale.push(i),
                     Some(other) => {
-                        if self.overtaken(i, &other, &mut rewrites, &mut outcomes[i])? {
+                        let again = self.overtaken(i, &other, &mut rewrites, &mut outcomes[i]);
+                        if again.is_err() {
+                            self.written[i] = Written::Lost;
+                        }
+                        if again? {
                             stale.push(i);
                         }
                     }
@@ -283,11 +289,13 @@ impl Run<'_, '_> {
         let said = |(step, written): (&Step, &Written)| {
             let action = match written {
                 Written::Unknown => "not known whether it was written",
+                Written::Lost => "written, and written over by somebody else",
                 _ => step.action.as_str(),
             };
             format!("{}:{} ({action})", self.seen.repository, step.tag)
         };
-        let rollback = steps().filter_map(|(step, _)| undo(self.session, self.seen, step)).collect();
+        let ours = steps().filter(|(_, written)| **written != Written::Lost);
+        let rollback = ours.filter_map(|(step, _)| undo(self.session, self.seen, step)).collect();
         Progress { done: steps().map(said).collect(), rollback }
     }
 }

@@ -1,0 +1,317 @@
+//! Credentials of each kind, from each place: who answers, who does not, and what `auth` says about it.
+
+use crate::stage::{DockerHub, push, shown};
+use crate::support::cmd::{Ran, Tagwright, tagwright};
+use crate::support::registry::{Auth, Options, Registry, one_user};
+use crate::support::reply::Reply;
+use crate::support::text::base64;
+use crate::support::token::{Rights, Rules};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+const APP: &str = "acme/app";
+
+fn basic() -> Registry {
+    filled(Registry::basic("robot", "secret"))
+}
+
+fn bearer() -> Registry {
+    filled(Registry::bearer(one_user("robot", "secret").identity_token("identity", "robot")))
+}
+
+fn filled(registry: Registry) -> Registry {
+    push(&registry, APP, &["1"]);
+    registry
+}
+
+fn auth(registry: &Registry) -> Tagwright {
+    tagwright(["auth", &registry.name(APP)])
+}
+
+/// A folder with a `config.json`.
+fn config(document: &Value) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), document.to_string()).unwrap();
+    folder
+}
+
+/// Adds a helper to a folder: a shell script that gets `get` as its argument and the server on its standard input.
+fn helper(folder: &Path, name: &str, script: &str) {
+    let path = folder.join(format!("docker-credential-{name}"));
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn with(run: Tagwright, folder: &Path) -> Tagwright {
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    run.env("DOCKER_CONFIG", folder.as_os_str()).env("PATH", path)
+}
+
+fn look(registry: &Registry, folder: &Path, ran: &Ran) -> String {
+    let mut names = vec![(registry.host(), "[registry]"), (folder.display().to_string(), "[folder]")];
+    if registry.has_tokens() {
+        names.push((registry.tokens().host(), "[tokens]"));
+    }
+    let names: Vec<(&str, &str)> = names.iter().map(|(found, name)| (found.as_str(), *name)).collect();
+    shown(ran, &names)
+}
+
+#[test]
+fn the_environment_comes_first_and_ends_the_search() {
+    let registry = bearer();
+    let folder = config(&json!({"auths": {registry.host(): {"auth": base64(b"other:password")}}}));
+    let ran = with(auth(&registry), folder.path()).login("robot", "secret").run();
+    insta::assert_snapshot!(look(&registry, folder.path(), &ran));
+    // A credential that is refused is never followed by the next source.
+    let folder = config(&json!({"auths": {registry.host(): {"auth": base64(b"robot:secret")}}}));
+    let ran = with(auth(&registry), folder.path()).login("robot", "wrong").run();
+    assert_eq!(ran.code(), "unauthenticated");
+}
+
+#[test]
+fn every_form_of_a_file_is_read() {
+    for (entry, identity) in [
+        (json!({"auth": base64(b"robot:secret")}), Some("robot")),
+        (json!({"username": "robot", "password": "secret"}), Some("robot")),
+        (json!({"identitytoken": "identity"}), None),
+        (json!({"auth": base64(b"<token>:ignored"), "identitytoken": "identity"}), None),
+    ] {
+        let registry = bearer();
+        let folder = config(&json!({"auths": {registry.host(): entry}}));
+        let result = with(auth(&registry), folder.path()).run().result();
+        assert_eq!((result["challenge"].as_str(), result["identity"].as_str()), (Some("bearer"), identity), "{entry}");
+        assert_eq!(result["source"], folder.path().join("config.json").display().to_string());
+        assert_eq!(result["granted"], json!(["repository:acme/app:pull"]), "{entry}");
+    }
+}
+
+#[test]
+fn a_registry_token_is_sent_as_it_is() {
+    let registry = bearer();
+    let desk = registry.tokens().desk();
+    let token = desk.mint("robot", &[(APP.to_owned(), vec!["pull".to_owned()])]);
+    let folder = config(&json!({"auths": {registry.host(): {"registrytoken": token}}}));
+    with(tagwright(["labels", &registry.name("acme/app:1")]), folder.path()).run().result();
+    assert_eq!(registry.tokens().log().count(), 0);
+}
+
+#[test]
+fn files_are_found_where_docker_and_podman_keep_them() {
+    let registry = basic();
+    let entry = json!({"auths": {registry.host(): {"auth": base64(b"robot:secret")}}}).to_string();
+    let home = tempfile::tempdir().unwrap();
+    let at = |tail: &str| {
+        let file = home.path().join(tail);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, &entry).unwrap();
+        file.display().to_string()
+    };
+    let folder = home.path().as_os_str();
+    for (tail, variable, value) in [
+        (".docker/config.json", "HOME", folder.to_owned()),
+        (".config/containers/auth.json", "HOME", folder.to_owned()),
+        ("containers/auth.json", "XDG_RUNTIME_DIR", folder.to_owned()),
+        ("elsewhere.json", "REGISTRY_AUTH_FILE", home.path().join("elsewhere.json").into_os_string()),
+    ] {
+        let file = at(tail);
+        let result = auth(&registry).env(variable, value).run().result();
+        assert_eq!(result["source"], file);
+        std::fs::remove_file(&file).unwrap();
+    }
+    let result = auth(&registry).env("DOCKER_AUTH_CONFIG", entry.as_str()).run().result();
+    assert_eq!(result["source"], "DOCKER_AUTH_CONFIG");
+}
+
+#[test]
+fn podmans_entries_count_by_repository() {
+    let registry = basic();
+    let name = registry.name(APP);
+    let folder = config(&json!({"auths": {
+        registry.host(): {"auth": base64(b"robot:wrong")}, name: {"auth": base64(b"robot:secret")},
+    }}));
+    let run = auth(&registry).env("REGISTRY_AUTH_FILE", folder.path().join("config.json").into_os_string());
+    assert_eq!(run.run().result()["identity"], "robot");
+}
+
+#[test]
+fn helpers_answer_for_their_registry() {
+    let registry = bearer();
+    let folder = config(&json!({"credHelpers": {registry.host(): "told"}}));
+    let answer = r#"cat > "${0%/*}/asked"; echo '{"ServerURL":"x","Username":"robot","Secret":"secret"}'"#;
+    helper(folder.path(), "told", answer);
+    let result = with(auth(&registry), folder.path()).run().result();
+    assert_eq!(
+        (result["source"].as_str(), result["identity"].as_str()),
+        (Some("docker-credential-told"), Some("robot"))
+    );
+    assert_eq!(std::fs::read_to_string(folder.path().join("asked")).unwrap().trim(), registry.host());
+    // The user name for identity tokens.
+    helper(folder.path(), "told", r#"echo '{"ServerURL":"x","Username":"<token>","Secret":"identity"}'"#);
+    let result = with(auth(&registry), folder.path()).run().result();
+    assert_eq!(result["granted"], json!(["repository:acme/app:pull"]));
+}
+
+#[test]
+fn a_helper_of_one_registry_that_fails_is_an_error_and_a_global_one_only_warns() {
+    let registry = filled(Registry::start());
+    let fails = "echo 'the key ring is locked' >&2; exit 1";
+    let guarded = basic();
+    let folder = config(&json!({"credHelpers": {guarded.host(): "broken"}}));
+    helper(folder.path(), "broken", fails);
+    let ran = with(auth(&guarded), folder.path()).run();
+    let own = look(&guarded, folder.path(), &ran);
+    assert_eq!(ran.code(), "credential-missing");
+    // Nobody asked for a credential, so no helper runs.
+    let folder = config(&json!({"credsStore": "broken"}));
+    helper(folder.path(), "broken", fails);
+    assert_eq!(with(auth(&registry), folder.path()).run().warnings(), Vec::<String>::new());
+    let open = filled(Registry::bearer(Rules::default().anonymous(Rights::PULL)));
+    let ran = with(tagwright(["labels", &open.name("acme/app:1")]), folder.path()).run();
+    assert_eq!(ran.warnings(), ["credential-helper"]);
+    insta::assert_snapshot!(format!("{own}\n\n{}", look(&open, folder.path(), &ran)));
+}
+
+#[test]
+fn a_helper_that_has_nothing_is_followed_by_the_next_place() {
+    let registry = filled(Registry::bearer(Rules::default().anonymous(Rights::PULL)));
+    let folder = config(&json!({"credsStore": "empty"}));
+    helper(folder.path(), "empty", "echo 'credentials not found in native keychain'; exit 1");
+    let ran = with(auth(&registry), folder.path()).run();
+    assert_eq!((ran.result()["source"].as_str(), ran.warnings()), (Some("anonymous"), vec![]));
+    insta::assert_snapshot!(look(&registry, folder.path(), &ran));
+}
+
+#[test]
+fn what_was_tried_is_listed_where_nothing_was_found() {
+    let registry = basic();
+    let folder = config(&json!({"auths": {}}));
+    let ran = with(tagwright(["labels", &registry.name("acme/app:1")]), folder.path()).run();
+    insta::assert_snapshot!(look(&registry, folder.path(), &ran));
+}
+
+#[test]
+fn one_place_can_be_asked_alone() {
+    let registry = basic();
+    let folder = config(&json!({"auths": {registry.host(): {"auth": base64(b"robot:secret")}}}));
+    let run = |from: &str| with(auth(&registry), folder.path()).args(["--credentials-from", from]);
+    assert_eq!(run("docker-config").login("robot", "wrong").run().result()["identity"], "robot");
+    assert_eq!(run("env").login("robot", "wrong").run().code(), "unauthenticated");
+    assert_eq!(run("env").run().code(), "credential-missing");
+    assert_eq!(run("anonymous").login("robot", "secret").run().code(), "credential-missing");
+    let empty = config(&json!({}));
+    let ran = with(auth(&registry), empty.path()).args(["--credentials-from", "docker-config"]).run();
+    assert_eq!(ran.code(), "credential-missing");
+    assert!(ran.error()["hint"].is_string());
+}
+
+#[test]
+fn a_credential_that_is_pinned_goes_to_its_registry_alone() {
+    let registry = basic();
+    let run = |host: &str| auth(&registry).login("robot", "secret").env("REGISTRY_HOST", host).run();
+    assert_eq!(run(&registry.host()).result()["identity"], "robot");
+    registry.clear();
+    let ran = run("docker.io");
+    insta::assert_snapshot!(look(&registry, Path::new("/none"), &ran));
+    assert_eq!(registry.log().count(), 0);
+    for words in [
+        vec!["labels", "REF:1"],
+        vec!["inspect", "REF:1"],
+        vec!["find-tag", "REF", "--build", "1"],
+        vec!["tags", "REF"],
+        vec!["next-version", "REF", "--build", "1"],
+        vec!["promote", "REF:1", "--to", "x"],
+    ] {
+        let words = words.into_iter().map(|word| word.replace("REF", &registry.name(APP)));
+        let ran = tagwright([]).args(words).login("robot", "secret").env("REGISTRY_HOST", "docker.io").run();
+        assert_eq!((ran.code().as_str(), ran.exit), ("credential-host-mismatch", Some(5)), "{ran}");
+    }
+    assert_eq!(registry.log().count(), 0);
+    // Every name of Docker Hub is one registry.
+    let docker = DockerHub::start(one_user("robot", "secret"));
+    push(&docker.registry, APP, &["1"]);
+    let run = docker.reach(tagwright(["labels", "index.docker.io/acme/app:1"]));
+    run.login("robot", "secret").env("REGISTRY_HOST", "registry-1.docker.io").run().result();
+}
+
+#[test]
+fn half_a_login_is_refused_before_any_packet() {
+    let registry = basic();
+    for (name, missing) in [("REGISTRY_USERNAME", "REGISTRY_PASSWORD"), ("REGISTRY_PASSWORD", "REGISTRY_USERNAME")] {
+        let ran = auth(&registry).env(name, "x").run();
+        assert_eq!((ran.code().as_str(), ran.exit), ("missing-value", Some(2)));
+        assert!(ran.error()["message"].as_str().unwrap().contains(missing));
+    }
+    assert_eq!(registry.log().count(), 0);
+    // A variable that is there and blank is not set.
+    let ran = auth(&registry).env("REGISTRY_USERNAME", "").env("REGISTRY_PASSWORD", "").run();
+    assert_eq!(ran.code(), "credential-missing");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let registry = basic();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), "{\"auths\": {").unwrap();
+    let ran = with(auth(&registry), folder.path()).run();
+    insta::assert_snapshot!(look(&registry, folder.path(), &ran));
+}
+
+#[test]
+fn auth_says_what_is_granted_and_what_is_not() {
+    let rules = one_user("robot", "secret").user("reader", "secret", Rights::PULL).anonymous(Rights::PULL);
+    let registry = filled(Registry::bearer(rules));
+    let push = || auth(&registry).args(["--action", "push"]);
+    let granted = |ran: &Ran| ran.result()["granted"].clone();
+    assert_eq!(granted(&push().login("robot", "secret").run()), json!(["repository:acme/app:pull,push"]));
+    let ran = push().login("reader", "secret").run();
+    assert_eq!((granted(&ran), ran.warnings()), (json!(["repository:acme/app:pull"]), vec!["not-granted".to_owned()]));
+    let partial = look(&registry, Path::new("/none"), &ran);
+    let ran = push().run();
+    assert_eq!((ran.result()["source"].as_str(), ran.result()["identity"].as_str()), (Some("anonymous"), None));
+    // A registry alone: what it asks for, and nothing about rights.
+    let ran = tagwright(["auth", &registry.host()]).login("robot", "secret").run();
+    assert_eq!(ran.result()["granted"], json!([]));
+    // A password on every request says nothing about pushing.
+    let plain = basic();
+    let ran = auth(&plain).args(["--action", "push"]).login("robot", "secret").run();
+    assert_eq!((granted(&ran), ran.warnings()), (json!(["repository:acme/app:pull"]), vec!["push-unknown".to_owned()]));
+    let basic = look(&plain, Path::new("/none"), &ran);
+    // No credential asked for.
+    let open = filled(Registry::start());
+    let ran = auth(&open).login("robot", "secret").run();
+    assert_eq!((ran.result()["challenge"].as_str(), ran.result()["source"].as_str()), (Some("none"), None));
+    insta::assert_snapshot!([partial, basic, look(&open, Path::new("/none"), &ran)].join("\n\n"));
+}
+
+#[test]
+fn a_token_server_without_get_gets_a_form() {
+    let registry = bearer();
+    registry.tokens().hook(|asked| (asked.method == "GET").then(|| Reply::status(405)));
+    let ran = tagwright(["labels", &registry.name("acme/app:1")]).login("robot", "secret").run();
+    ran.result();
+    let log = registry.tokens().log();
+    assert_eq!((log.method("GET"), log.method("POST")), (1, 1));
+}
+
+#[test]
+fn tokens_come_under_either_key_and_with_or_without_an_end() {
+    for (key, expires_in) in [("token", Some(300)), ("access_token", None), ("access_token", Some(1))] {
+        let rules = Rules { key: key.to_owned(), expires_in, ..one_user("robot", "secret") };
+        let registry = filled(Registry::bearer(rules));
+        tagwright(["labels", &registry.name("acme/app:1")]).login("robot", "secret").run().result();
+    }
+}
+
+#[test]
+fn several_challenges_are_answered_by_the_one_that_can_be() {
+    let registry = Registry::with(Options { auth: Auth::Basic("robot".into(), "secret".into()), ..Options::default() });
+    push(&registry, APP, &["1"]);
+    registry.after(|_, _, reply| {
+        if reply.status == 401 {
+            *reply = reply.clone().set("WWW-Authenticate", "Negotiate, Digest realm=\"a, b\", Basic realm=\"c\"");
+        }
+    });
+    let result = auth(&registry).login("robot", "secret").run().result();
+    assert_eq!(result["challenge"], "basic");
+}
