@@ -9,7 +9,7 @@ use super::ecr::{self, Ecr};
 use super::exchange::{Exchange, lock};
 use crate::error::{Code, Error};
 use crate::pure::aws::ecr::Login;
-use crate::pure::aws::host::EcrHost;
+use crate::pure::aws::host::{self, EcrHost};
 use crate::pure::aws::sts::Identity;
 use crate::pure::http::url::Url;
 use crate::pure::image::registry::Registry;
@@ -81,6 +81,11 @@ impl Aws {
     pub fn check(&self, registry: &Registry) -> Result<(), Error> {
         let settings = &self.settings;
         let host = settings.host(registry);
+        if let Some(why) = host::misspelt(registry.host()).filter(|_| host.is_none()) {
+            let message = format!("`{registry}` is not a registry of Amazon ECR: {why}");
+            return Err(Error::new(Code::ReferenceInvalid, message)
+                .hint("write a name such as `123456789012.dkr.ecr.eu-west-1.amazonaws.com`"));
+        }
         let wanted = if settings.native == Some(true) && !matches!(host, Some(EcrHost::Private(_))) {
             "--via ecr-api"
         } else if host.is_some() {

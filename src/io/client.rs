@@ -14,7 +14,7 @@ use crate::pure::auth::flow::{self, Answer, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::{self, Token};
 use crate::pure::aws::host::EcrHost;
-use crate::pure::http::message::{Method, Request, Response};
+use crate::pure::http::message::{Request, Response};
 use crate::pure::http::refusal::{self, Said, Subject};
 use crate::pure::http::url::{Origin, Url};
 use crate::pure::image::registry::Registry;
@@ -22,35 +22,34 @@ use crate::pure::image::repository::Repository;
 use crate::secret::Secret;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use time::OffsetDateTime;
 
 /// A token reply is small; anything larger is not one.
-const TOKEN_LIMIT: u64 = 1 << 20;
+pub(super) const TOKEN_LIMIT: u64 = 1 << 20;
 
 /// What a credential belongs to: a registry, or with podman's files one repository of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Place {
-    registry: Registry,
-    path: Option<String>,
+pub(super) struct Place {
+    pub(super) registry: Registry,
+    pub(super) path: Option<String>,
 }
 
 impl Place {
-    fn of(repository: &Repository) -> Self {
+    pub(super) fn of(repository: &Repository) -> Self {
         Self { registry: repository.registry().clone(), path: Some(repository.path().to_owned()) }
     }
 }
 
 /// What has been learned about one place in this run.
 #[derive(Default)]
-struct Standing {
+pub(super) struct Standing {
     /// How it asked for a credential; empty while it has not.
-    challenges: Vec<Challenge>,
+    pub(super) challenges: Vec<Challenge>,
     /// A header that answers every request: Basic, or a token of the user's own.
-    header: Option<Secret>,
+    pub(super) header: Option<Secret>,
     /// Tokens by the scopes they were asked for.
-    tokens: HashMap<String, Token>,
+    pub(super) tokens: HashMap<String, Token>,
     /// The credential, looked up at the first challenge.
-    found: Option<Arc<Found>>,
+    pub(super) found: Option<Arc<Found>>,
 }
 
 /// Everything a command needs to speak to registries.
@@ -59,24 +58,8 @@ pub struct Client<'w> {
     pub exchange: Exchange<'w>,
     /// Amazon's registries.
     pub aws: Aws,
-    keychain: Keychain<'w>,
+    pub(super) keychain: Keychain<'w>,
     standings: Mutex<HashMap<Place, Arc<Mutex<Standing>>>>,
-}
-
-/// What the registry granted, for `auth`.
-pub struct Granted {
-    /// `bearer`, `basic`, `none`, or `aws` where calls are signed.
-    pub challenge: &'static str,
-    /// Whose credential answered, where that is known.
-    pub identity: Option<String>,
-    /// Where it came from, if one was asked for.
-    pub source: Option<String>,
-    /// The places that were asked, in order.
-    pub tried: Vec<Tried>,
-    /// The token, if one was lent.
-    pub token: Option<Token>,
-    /// When credential or token run out, where that is known.
-    pub expires_at: Option<OffsetDateTime>,
 }
 
 impl<'w> Client<'w> {
@@ -154,97 +137,6 @@ impl<'w> Client<'w> {
         }
     }
 
-    /// What a registry grants for a repository, asked for on purpose.
-    ///
-    /// # Errors
-    /// As [`Client::ask`].
-    pub fn grant(
-        &self,
-        registry: &Registry,
-        repository: Option<&Repository>,
-        scopes: &ScopeSet,
-    ) -> Result<Granted, Error> {
-        if let Some(ecr) = self.native(registry)? {
-            return self.signed(&ecr.standing);
-        }
-        let wanted = format!("log in to `{registry}`");
-        let request = Request::new(Method::Get, self.url(registry, ""));
-        let place = repository.map_or_else(|| Place { registry: registry.clone(), path: None }, Place::of);
-        let standing = self.standing(&place);
-        let response = self.exchange.send(&wanted, &request, TOKEN_LIMIT)?;
-        if response.status != 401 {
-            return if response.is_success() {
-                let (identity, source, token, expires_at) = (None, None, None, None);
-                Ok(Granted { challenge: "none", identity, source, tried: Vec::new(), token, expires_at })
-            } else {
-                Err(refusal::error(Subject::Service, &wanted, &request, &response))
-            };
-        }
-        let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-        let header = self.answer(&place, &standing, &challenge::parse(&values), scopes, None)?;
-        let basic = lock(&standing).header.is_some();
-        if basic {
-            let response = self.exchange.send(&wanted, &authorized(&request, header.as_ref()), TOKEN_LIMIT)?;
-            if !response.is_success() {
-                return Err(self.refused(&place, &standing, (Action::Pull, scopes), &wanted, &request, &response));
-            }
-        }
-        let (found, token) = {
-            let standing = lock(&standing);
-            (standing.found.clone(), standing.tokens.get(&key(scopes)).cloned())
-        };
-        let challenge = if basic { "basic" } else { "bearer" };
-        let expires_at = token.as_ref().map(|token| token.expires_at);
-        // The user of a password that AWS lent is always the same; who stands behind it is asked of AWS.
-        if let Some(found) = &found
-            && let Some(behind) = self.behind(registry, found)?
-        {
-            return Ok(Granted { challenge, expires_at: expires_at.or(behind.expires_at), token, ..behind });
-        }
-        Ok(Granted {
-            challenge,
-            identity: found.as_ref().and_then(|found| found.identity.clone()),
-            source: found.as_ref().map(|found| found.source.clone()),
-            tried: found.map(|found| found.tried.clone()).unwrap_or_default(),
-            token,
-            expires_at,
-        })
-    }
-
-    fn behind(&self, registry: &Registry, found: &Found) -> Result<Option<Granted>, Error> {
-        if self.keychain.has_own(registry)? {
-            return Ok(None);
-        }
-        match self.aws.standing(&self.exchange, registry)? {
-            Some(standing) if standing.search.found.as_ref().is_some_and(|from| from.source == found.source) => {
-                self.signed(&standing).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// What AWS says about the credential of a registry; that it cannot be asked only warns.
-    fn signed(&self, standing: &aws::Standing) -> Result<Granted, Error> {
-        let identity = match self.aws.identity(&self.exchange, standing) {
-            Ok(identity) => identity.map(|identity| identity.arn),
-            Err(error) if matches!(error.code(), Code::Unreachable | Code::Timeout) => {
-                self.exchange
-                    .warn("identity-unknown", format!("who the caller is could not be asked: {}", error.message()));
-                None
-            }
-            Err(error) => return Err(error),
-        };
-        let found = standing.search.found.as_ref();
-        Ok(Granted {
-            challenge: "aws",
-            identity,
-            source: found.map(|found| found.source.clone()),
-            tried: standing.search.tried.iter().map(Tried::from).collect(),
-            token: None,
-            expires_at: found.and_then(|found| found.credential.expires_at),
-        })
-    }
-
     /// The credential of a repository, looked up once.
     ///
     /// # Errors
@@ -254,7 +146,7 @@ impl<'w> Client<'w> {
         self.found(&place, &mut lock(&self.standing(&place)))
     }
 
-    fn standing(&self, place: &Place) -> Arc<Mutex<Standing>> {
+    pub(super) fn standing(&self, place: &Place) -> Arc<Mutex<Standing>> {
         lock(&self.standings).entry(place.clone()).or_default().clone()
     }
 
@@ -321,7 +213,7 @@ impl<'w> Client<'w> {
     }
 
     /// Answers a challenge. `refused` is what the registry did not accept, if anything was sent.
-    fn answer(
+    pub(super) fn answer(
         &self,
         place: &Place,
         standing: &Mutex<Standing>,
@@ -416,7 +308,7 @@ impl<'w> Client<'w> {
     }
 
     /// Why an answered request was refused all the same.
-    fn refused(
+    pub(super) fn refused(
         &self,
         place: &Place,
         standing: &Mutex<Standing>,
@@ -486,11 +378,11 @@ pub fn scopes(repository: &Repository, action: Action) -> ScopeSet {
     scopes
 }
 
-fn key(scopes: &ScopeSet) -> String {
+pub(super) fn key(scopes: &ScopeSet) -> String {
     scopes.to_string()
 }
 
-fn authorized(request: &Request, header: Option<&Secret>) -> Request {
+pub(super) fn authorized(request: &Request, header: Option<&Secret>) -> Request {
     match header {
         Some(header) => request.clone().header("Authorization", header.reveal()),
         None => request.clone(),

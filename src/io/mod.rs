@@ -7,6 +7,7 @@ pub mod aws_sources;
 pub mod client;
 pub mod ecr;
 pub mod exchange;
+pub mod grant;
 pub mod http;
 pub mod hub;
 pub mod keychain;

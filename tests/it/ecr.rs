@@ -498,6 +498,15 @@ fn flags_for_amazon_are_refused_elsewhere() {
 }
 
 #[test]
+fn a_misspelt_registry_is_refused_before_any_packet() {
+    let amazon = Amazon::start();
+    let ran = amazon.signed(["labels", "12345678901.dkr.ecr.eu-west-1.amazonaws.com/app:1"]).run();
+    assert_eq!(ran.code(), "reference-invalid");
+    assert!(ran.stderr.contains("has not 12 digits"), "{ran}");
+    assert_eq!(amazon.log().count(), 0);
+}
+
+#[test]
 fn no_secret_of_aws_gets_out() {
     let amazon = Amazon::start();
     let broken = Built::raw("application/vnd.oci.image.manifest.v1+json", "{}");

@@ -158,6 +158,23 @@ impl EcrHost {
     }
 }
 
+/// What is wrong with a host name that looks like one of ECR and is none.
+pub fn misspelt(host: &str) -> Option<&'static str> {
+    let host = host.to_ascii_lowercase();
+    let known = |suffix: &&str| host.ends_with(&format!(".{suffix}"));
+    let rest = host.split_once(".dkr.ecr").or_else(|| host.split_once(".dkr-ecr"));
+    let (account, rest) = rest.filter(|_| SUFFIXES.iter().chain(&DUAL_STACK_SUFFIXES).any(known))?;
+    if EcrHost::parse(&host).is_some() {
+        return None;
+    }
+    let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+    Some(match rest.strip_prefix("-fips").unwrap_or(rest).strip_prefix('.') {
+        _ if !is_account => "the account in front of `.dkr` has not 12 digits",
+        Some(rest) if SUFFIXES.contains(&rest) || DUAL_STACK_SUFFIXES.contains(&rest) => "it names no region",
+        _ => "what stands between `ecr` and the domain is no region",
+    })
+}
+
 impl fmt::Display for EcrHost {
     /// The registry's host name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -281,6 +298,29 @@ mod tests {
             "ééééééééé",
         ] {
             assert_eq!(EcrHost::parse(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_host_is_told_from_a_foreign_one() {
+        for (host, expected) in [
+            ("12345678901.dkr.ecr.eu-west-1.amazonaws.com", Some("the account in front of `.dkr` has not 12 digits")),
+            ("acme.dkr.ecr.eu-west-1.amazonaws.com", Some("the account in front of `.dkr` has not 12 digits")),
+            ("123456789012.dkr.ecr.amazonaws.com", Some("it names no region")),
+            ("123456789012.dkr.ecr-fips.amazonaws.com", Some("it names no region")),
+            (
+                "123456789012.dkr.ecr.eu.west.1.amazonaws.com",
+                Some("what stands between `ecr` and the domain is no region"),
+            ),
+            (
+                "123456789012.dkr.ecr-eu-west-1.amazonaws.com",
+                Some("what stands between `ecr` and the domain is no region"),
+            ),
+            ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", None),
+            ("123456789012.dkr.ecr.eu-west-1.internal.example", None),
+            ("docker.io", None),
+        ] {
+            assert_eq!(misspelt(host), expected, "{host}");
         }
     }
 

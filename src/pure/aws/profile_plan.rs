@@ -9,6 +9,7 @@ use super::answer::AwsCredential;
 use super::profile::{Profiles, Section};
 use super::sts::Role;
 use crate::error::{Code, Error};
+use crate::pure::text::show::quoted;
 use crate::secret::Secret;
 
 /// Where the first credential of a profile comes from.
@@ -202,14 +203,14 @@ fn role(section: &Section, name: &str) -> Result<Option<Role>, Error> {
 fn bad(name: &str, section: &Section, why: &str) -> Error {
     Error::new(
         Code::ConfigMalformed,
-        format!("the AWS profile `{name}` (`{}`) cannot be used: {why}", section.origin()),
+        format!("the AWS profile {} (`{}`) cannot be used: {why}", quoted(name), section.origin()),
     )
 }
 
 fn unknown(profiles: &Profiles, name: &str, from: Option<&str>) -> Error {
     let by = from.map(|from| format!(", which the profile `{from}` names as its source,")).unwrap_or_default();
     let known = profiles.names();
-    let error = Error::new(Code::ConfigMalformed, format!("the AWS profile `{name}`{by} does not exist"));
+    let error = Error::new(Code::ConfigMalformed, format!("the AWS profile {}{by} does not exist", quoted(name)));
     let files = profiles.files();
     if files.is_empty() {
         return error
