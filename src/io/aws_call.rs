@@ -143,6 +143,11 @@ impl Caller<'_> {
         }
     }
 
+    /// How much time the command has left.
+    pub fn left(&self) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(self.world.instant()))
+    }
+
     fn fits(&self, pause: Duration) -> bool {
         self.until.is_none_or(|until| self.world.instant() + pause < until)
     }

@@ -290,7 +290,7 @@ impl<'a> Chain<'a> {
                 Answer::Found(Found { credential, source: format!("role `{}`", role.arn) })
             }
             Base::Process(line) => {
-                let credential = aws_sources::process(self.caller.world, last, line)?;
+                let credential = aws_sources::process(self.caller.world, last, line, self.caller.left())?;
                 Answer::Found(Found { credential, source: "credential_process".to_owned() })
             }
         };

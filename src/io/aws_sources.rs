@@ -241,19 +241,20 @@ fn unfit(wanted: &str, request: &Request, error: &Error) -> Error {
     Error::new(error.code(), format!("cannot {wanted}: {}", error.message())).cause(place)
 }
 
-/// A `credential_process`, run by the shell as the AWS tools do.
+/// A `credential_process`, run by the shell as the AWS tools do; `left` is what the command has left of its time.
 ///
 /// # Errors
 /// `credential-missing` where it fails, `timeout` where it hangs, `reply-malformed` where it prints something else.
-pub fn process(world: &World, profile: &str, line: &str) -> Result<AwsCredential, Error> {
+pub fn process(world: &World, profile: &str, line: &str, left: Option<Duration>) -> Result<AwsCredential, Error> {
+    let limit = left.map_or(PROCESS_LIMIT, |left| left.min(PROCESS_LIMIT));
     let name = format!("the `credential_process` of the AWS profile `{profile}`");
     let hint = format!(
         "run the command of the profile by hand, as the same user: `aws configure get credential_process --profile {profile}` prints it"
     );
-    let ran = world.run("sh", &["-c", line], b"", PROCESS_LIMIT, LIMIT).map_err(|error| {
+    let ran = world.run("sh", &["-c", line], b"", limit, LIMIT).map_err(|error| {
         let (code, why) = match error.kind() {
             std::io::ErrorKind::TimedOut => {
-                (Code::Timeout, format!("did not end within {} s", PROCESS_LIMIT.as_secs()))
+                (Code::Timeout, format!("did not end within {} s", limit.as_secs_f64().ceil()))
             }
             _ => (Code::CredentialMissing, format!("could not be run: {error}")),
         };

@@ -29,6 +29,10 @@ use std::sync::Arc;
 
 /// A manifest of 4 MiB, written as a JSON string.
 const IMAGE_LIMIT: u64 = 16 << 20;
+/// How many images are asked for in one call.
+const AT_ONCE: usize = 16;
+/// As many manifests, few of which are as large as they may be.
+const MANY_LIMIT: u64 = 64 << 20;
 /// A page of a thousand tags with their digests.
 const PAGE_LIMIT: u64 = 16 << 20;
 /// Everything else is small.
@@ -85,6 +89,44 @@ impl Ecr<'_> {
         }
     }
 
+    /// What several tags point at now, asked in one call.
+    ///
+    /// # Errors
+    /// As [`Ecr::head_manifest`].
+    pub fn head_manifests(&self, repository: &Repository, tags: &[Tag]) -> Result<Vec<Option<Digest>>, Error> {
+        if let [tag] = tags {
+            return Ok(vec![self.head_manifest(repository, tag)?]);
+        }
+        let mut held = Vec::with_capacity(tags.len());
+        for tags in tags.chunks(AT_ONCE) {
+            let names: Vec<String> = tags.iter().map(|tag| format!("`{tag}`")).collect();
+            let wanted = format!("look at {} of `{repository}`", names.join(", "));
+            let ids: Vec<Identifier> = tags.iter().cloned().map(Identifier::Tag).collect();
+            let body = self.place(repository).batch_get_image(&ids);
+            let response = self.answer(repository, Operation::BatchGetImage, &body, &wanted, MANY_LIMIT)?;
+            let (images, failures) =
+                ecr::images(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
+            for tag in tags {
+                let image = images.iter().find(|image| image.tag.as_deref() == Some(tag.as_str()));
+                let failure = failures.iter().find(|(of, _)| of.as_deref() == Some(tag.as_str()));
+                held.push(match (image, failure) {
+                    (Some(image), _) => {
+                        let digest =
+                            Digest::parse(&image.digest).map_err(|error| error.with_code(Code::ReplyMalformed))?;
+                        if !digest.matches(image.manifest.as_bytes()) {
+                            return Err(mismatch(&format!("`{repository}:{tag}`"), &digest, image.manifest.as_bytes()));
+                        }
+                        Some(digest)
+                    }
+                    (None, Some((_, refusal))) if refusal.code() == Code::TagUnknown => None,
+                    // One answer for two tags of one image leaves a tag out.
+                    _ => self.head_manifest(repository, tag)?,
+                });
+            }
+        }
+        Ok(held)
+    }
+
     fn batch_get_image(
         &self,
         repository: &Repository,
@@ -100,7 +142,7 @@ impl Ecr<'_> {
         let (images, failures) = ecr::images(&response.body).map_err(during)?;
         let Some(image) = images.into_iter().next() else {
             let silent = AwsFault::listed("ImageNotFound", "");
-            return Ok(Err(failures.into_iter().next().unwrap_or(silent)));
+            return Ok(Err(failures.into_iter().next().map_or(silent, |(_, refusal)| refusal)));
         };
         let name = named(repository, identifier);
         let said =

@@ -36,7 +36,24 @@ fn labels_take_three_requests_and_none_of_them_is_for_a_password() {
     amazon.latency(STEP);
     run.run().result();
     // Connection and TLS count one each for API and bucket on top of the three requests.
-    assert!(amazon.log().round_trips() <= 8, "{}", amazon.log().round_trips());
+    assert_eq!(amazon.log().round_trips(), 7);
+}
+
+#[test]
+fn promote_to_two_tags_looks_at_both_in_one_call() {
+    let amazon = Amazon::start();
+    versions(&amazon);
+    amazon.latency(STEP);
+    amazon.signed(["promote", &team(), "--build", "103"]).run().result();
+    let calls = amazon.calls();
+    let count = |action: &str| calls.iter().filter(|call| *call == action).count();
+    assert_eq!(
+        (count("ecr:BatchGetImage"), count("ecr:PutImage"), count("ecr:DescribeImages")),
+        (4, 2, 1),
+        "{calls:?}"
+    );
+    // Seven calls one after another, and one connection with TLS.
+    assert_eq!(amazon.log().round_trips(), 9);
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use super::holder::Versions;
 use crate::command::find_tag;
+use crate::command::heads;
 use crate::command::listing::{self, Detail, Listing};
 use crate::command::platforms;
 use crate::command::request::{Promote, Source};
 use crate::command::session::Session;
-use crate::command::side_by_side::{self, both};
+use crate::command::side_by_side::both;
 use crate::error::{Code, Error};
 use crate::io::registry::{self, Fetched};
 use crate::pure::auth::scope::Action;
@@ -65,8 +66,8 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         Some(listing) => Some(Ok(listing)),
         None => compared.then(|| listing::all(session, &repository, Detail::Times, action)),
     };
-    let heads =
-        || side_by_side::map(&wanted, |(tag, _)| registry::head_manifest(&session.client, &repository, tag, action));
+    let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
+    let heads = || heads::all(session, &repository, &tags, action);
     let referrers = || count_referrers(session, &repository, &manifest.digest, action);
     let ((befores, listing), direct) = both(|| both(heads, list), referrers);
     let befores = befores?;

@@ -128,6 +128,8 @@ impl Place<'_> {
 /// One manifest, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
+    /// The tag that it was asked for by.
+    pub tag: Option<String>,
     /// The digest that the service says it has.
     pub digest: String,
     /// The manifest.
@@ -185,17 +187,18 @@ struct WireImage {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireFailure {
+    image_id: Option<WireId>,
     #[serde(default)]
     failure_code: String,
     #[serde(default)]
     failure_reason: String,
 }
 
-/// Reads the answer to `BatchGetImage`: the images in the order of the service, and what failed.
+/// Reads the answer to `BatchGetImage`: the images in the order of the service, and what failed, by tag.
 ///
 /// # Errors
 /// `reply-malformed`.
-pub fn images(body: &[u8]) -> Result<(Vec<Image>, Vec<AwsFault>), Error> {
+pub fn images(body: &[u8]) -> Result<(Vec<Image>, Vec<(Option<String>, AwsFault)>), Error> {
     #[derive(Deserialize)]
     struct Wire {
         #[serde(default)]
@@ -208,17 +211,23 @@ pub fn images(body: &[u8]) -> Result<(Vec<Image>, Vec<AwsFault>), Error> {
         .images
         .into_iter()
         .map(|image| {
-            let digest = image.image_id.and_then(|id| id.image_digest);
+            let (digest, tag) = image.image_id.map(|id| (id.image_digest, id.image_tag)).unwrap_or_default();
             match (digest, image.image_manifest) {
                 (Some(digest), Some(manifest)) => {
-                    Ok(Image { digest, manifest, media_type: image.image_manifest_media_type })
+                    Ok(Image { tag, digest, manifest, media_type: image.image_manifest_media_type })
                 }
                 _ => Err(bad("an image of the answer has no digest or no manifest")),
             }
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let failures =
-        wire.failures.iter().map(|failure| AwsFault::listed(&failure.failure_code, &failure.failure_reason)).collect();
+    let failures = wire
+        .failures
+        .into_iter()
+        .map(|failure| {
+            let tag = failure.image_id.and_then(|id| id.image_tag);
+            (tag, AwsFault::listed(&failure.failure_code, &failure.failure_reason))
+        })
+        .collect();
     Ok((images, failures))
 }
 
@@ -417,11 +426,17 @@ mod tests {
         assert_eq!(
             found,
             [
-                Image { digest: DIGEST.into(), manifest: "{}\n".into(), media_type: Some("t".into()) },
-                Image { digest: "d".into(), manifest: "x".into(), media_type: None },
+                Image {
+                    tag: Some("a".into()),
+                    digest: DIGEST.into(),
+                    manifest: "{}\n".into(),
+                    media_type: Some("t".into())
+                },
+                Image { tag: None, digest: "d".into(), manifest: "x".into(), media_type: None },
             ]
         );
-        assert_eq!((failures.len(), failures[0].code()), (1, Code::TagUnknown));
+        assert_eq!((failures[0].0.as_deref(), failures[0].1.code()), (Some("b"), Code::TagUnknown));
+        assert_eq!(failures.len(), 1);
         assert!(images(br#"{"images":[{"imageId":{"imageTag":"a"}}]}"#).is_err());
         assert_eq!(images(b"{}").unwrap(), (vec![], vec![]));
     }
