@@ -17,5 +17,5 @@ release-check: ## version, changelog heading and sums of target/library agree
 release: library ## the release commit and its tags, from a clean tree; pushes nothing
 	@scripts/make-release
 
-pipeline: ## every step and the example on the real interpreter, against a real registry
+pipeline: tools ## every step and the example on the real interpreter, against a real registry
 	@scripts/pipeline-tests

@@ -56,7 +56,9 @@ fn call(world: &World, stdin: bool, terminal: bool) -> Ending {
 
 fn request_text(world: &World, stdin: bool) -> Result<String, Error> {
     let unreadable = |place: &str, why: String| {
-        Error::new(Code::RequestInvalid, format!("the request in {place} cannot be read")).cause(why)
+        Error::new(Code::RequestInvalid, format!("the request in {place} cannot be read"))
+            .cause(why)
+            .hint("write the request there as JSON in UTF-8, or into TAGWRIGHT_REQUEST")
     };
     let (place, bytes) = if stdin {
         let bytes = (world.stdin)(REQUEST_LIMIT).map_err(|error| unreadable("standard input", error.to_string()))?;

@@ -250,8 +250,10 @@ fn printed(result: &str, path: &str) -> Result<String, Error> {
         None => {
             let known: Vec<&str> =
                 result.as_object().map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
-            Err(Error::new(Code::ValueNull, format!("the result has no `{path}`"))
-                .hint(format!("it has {}", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))))
+            Err(Error::new(Code::ValueNull, format!("the result has no `{path}`")).hint(format!(
+                "ask for one of {}",
+                known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+            )))
         }
     }
 }

@@ -40,7 +40,8 @@ private Map runBound(Map request) {
         passwords << usernamePassword(credentialsId: request.own.intoCredentialsId, usernameVariable: 'INTO_REGISTRY_USERNAME', passwordVariable: 'INTO_REGISTRY_PASSWORD')
     }
     Map release = parse(libraryResource('tagwright/release.json'))
-    String name = env.WORKSPACE_TMP + '/tagwright-' + UUID.randomUUID()
+    // Beside the workspace, where the agent writes and its containers read; old controllers leave the variable out.
+    String name = (env.WORKSPACE_TMP ?: env.WORKSPACE + '@tmp') + '/tagwright-' + UUID.randomUUID()
     String json = JsonOutput.toJson(request.body)
     boolean byFile = json.length() > 8192
     Map answer = null
@@ -116,9 +117,14 @@ private Map runOnAgent(Map release, String parcel) {
         }
         return envelope(reply)
     } catch (IOException unable) {
-        // What `sh` throws where there is no shell to start: Windows agents, and images without one.
         String said = told(unable)
-        if (said.contains('Cannot run program') && !said.contains('Argument list too long')) {
+        // The launcher itself always ends with 0.
+        if (said.contains('exit code 126') || said.contains('Permission denied')) {
+            return problem('helper-missing', 'the workspace of this agent does not allow execution; `sh` said: "' + unable.message + '"',
+                'give the agent a workspace on a volume that is not mounted `noexec`')
+        }
+        // What `sh` throws where there is no shell to start: Windows agents, and images without one.
+        if (said.contains('Cannot run program') && !said.contains('Argument list too long') || said.contains('exit code 127')) {
             return problem('helper-missing', 'this agent has no `sh`, which the step needs; it said: "' + unable.message + '"',
                 'run the step on a Linux agent, or in a container image that has `sh`')
         }

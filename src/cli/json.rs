@@ -184,12 +184,14 @@ fn unknown_key(command: &Command, key: &str) -> Error {
         return unknown(format!("`{name}` has no key {}", shown(key))).hint(format!("write `{right}`"));
     }
     let every = format!("`tagwright {name} --help` lists every flag, and a key is a flag in camelCase");
-    unknown(format!("`{name}` has no key {}", shown(key))).hint(match suggest::nearest(key, known.chain(STEP_KEYS)).filter(|near| *near != key) {
-        Some(near) if STEP_KEYS.contains(&near) => format!("write `{near}`, a key of the pipeline step itself"),
-        Some(near) => format!("write `{near}`; {every}"),
-        None if suggest::is_about_secrets(key) => suggest::SECRETS.to_owned(),
-        None => every,
-    })
+    unknown(format!("`{name}` has no key {}", shown(key))).hint(
+        match suggest::nearest(key, known.chain(STEP_KEYS)).filter(|near| *near != key) {
+            Some(near) if STEP_KEYS.contains(&near) => format!("write `{near}`, a key of the pipeline step itself"),
+            Some(near) => format!("write `{near}`; {every}"),
+            None if suggest::is_about_secrets(key) => suggest::SECRETS.to_owned(),
+            None => every,
+        },
+    )
 }
 
 /// What would be typed for the same; values are joined with `=`, so that none is taken for a flag.
@@ -295,9 +297,12 @@ mod tests {
     fn a_misspelt_key_of_the_pipeline_step_is_offered() {
         for (key, near) in [("credentialId", "credentialsId"), ("retrunError", "returnError"), ("intoAWS", "intoAws")] {
             let text = format!(r#"{{"command":"find-tag","args":{{"repository":"acme/app","build":1,"{key}":"x"}}}}"#);
-            let error = invocation(&text).unwrap_err().error;
-            assert_eq!(error.code(), Code::UnknownKey);
-            assert_eq!(error.hint_text(), Some(format!("write `{near}`, a key of the pipeline step itself").as_str()));
+            let error = invocation(&text).unwrap_err();
+            assert_eq!(error.error.code(), Code::UnknownKey);
+            assert_eq!(
+                error.error.hint_text(),
+                Some(format!("write `{near}`, a key of the pipeline step itself").as_str())
+            );
         }
     }
 

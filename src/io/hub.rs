@@ -24,6 +24,9 @@ pub const API: &str = "https://hub.docker.com";
 const PAGE_LIMIT: u64 = 32 << 20;
 /// A login answers with a token and little else.
 const LOGIN_LIMIT: u64 = 1 << 20;
+/// The way out where the API answers with something that is none of its answers.
+const ELSEWHERE: &str =
+    "check what answers at the address of `--hub-api`, or read the registry's own list with `--via registry`";
 /// How long to wait for an API that there is a substitute for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -68,7 +71,7 @@ impl Hub {
             if !response.is_success() {
                 return Err(refusal::error(Subject::Tags, &wanted, &request, &response));
             }
-            let page = page::parse(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
+            let page = page::parse(&response.body).map_err(|error| foreign(&wanted, error))?;
             if seen.len() == 1 {
                 most = page.count.saturating_add(1);
             }
@@ -78,8 +81,7 @@ impl Hub {
                 None => return Ok(Tags { listed, scanned }),
                 Some(_) if seen.len() > most => return Err(malformed(&wanted, "there are more pages than tags")),
                 Some(next) => {
-                    let url =
-                        page::next_url(&self.api, &next).map_err(|error| error.during(format!("cannot {wanted}")))?;
+                    let url = page::next_url(&self.api, &next).map_err(|error| foreign(&wanted, error))?;
                     request = Request::new(Method::Get, url);
                 }
             }
@@ -117,7 +119,7 @@ impl Hub {
         };
         let response = client.exchange.send_within(wanted, &request, LOGIN_LIMIT, Some(PATIENCE))?;
         if response.is_success() {
-            let token = login::parse(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
+            let token = login::parse(&response.body).map_err(|error| foreign(wanted, error))?;
             client.exchange.guard(&token);
             return Ok(Some(token));
         }
@@ -125,6 +127,12 @@ impl Hub {
     }
 }
 
+/// An answer that is none of the API's.
+fn foreign(wanted: &str, error: Error) -> Error {
+    let message = format!("cannot {wanted}: {}", error.message());
+    error.retold(message).hint_if_none(ELSEWHERE)
+}
+
 fn malformed(wanted: &str, why: &str) -> Error {
-    Error::new(Code::ReplyMalformed, format!("cannot {wanted}: {why}"))
+    Error::new(Code::ReplyMalformed, format!("cannot {wanted}: {why}")).hint(ELSEWHERE)
 }

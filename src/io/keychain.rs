@@ -236,8 +236,10 @@ impl<'w> Keychain<'w> {
 
     /// Asks one file, and the helper that it names.
     fn config(&self, search: &mut Search, origin: &str, text: &str) -> Result<Option<(String, Credential)>, Error> {
-        let config = DockerConfig::parse(text, origin)?;
-        let found = match config.lookup(search.registry, search.path)? {
+        let correct =
+            |error: Error| error.hint_if_none("correct it, or choose another source with `--credentials-from`");
+        let config = DockerConfig::parse(text, origin).map_err(correct)?;
+        let found = match config.lookup(search.registry, search.path).map_err(correct)? {
             Lookup::Entry(credential) => Some(credential),
             Lookup::NotThere => None,
             Lookup::Helper { name, server_key, global } => {
@@ -250,9 +252,15 @@ impl<'w> Keychain<'w> {
                         search.say(&program, error.message());
                         search.warnings.push(format!("{}, named in `{origin}`", error.message()));
                     }
-                    Err(error) => return Err(error.during(format!("`{origin}` names it for `{}`", search.registry))),
+                    Err(error) => {
+                        let instead =
+                            format!("log in again with the tool that uses it, or take it out of `{origin}`");
+                        return Err(error
+                            .during(format!("`{origin}` names it for `{}`", search.registry))
+                            .hint(instead));
+                    }
                 }
-                config.entry(search.registry, search.path)?
+                config.entry(search.registry, search.path).map_err(correct)?
             }
         };
         if found.is_none() {

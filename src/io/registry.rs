@@ -297,6 +297,7 @@ fn not_a_registry(request: &Request) -> String {
 
 fn tag_page(body: &[u8]) -> Result<Vec<String>, serde_json::Error> {
     #[derive(serde::Deserialize)]
+    #[serde(expecting = "a list of tags")]
     struct Page {
         tags: Option<Vec<String>>,
     }

@@ -6,12 +6,14 @@
 use crate::stage::{DockerHub, image, push, scrubbed};
 use crate::support::cmd::{Ran, Tagwright, tagwright};
 use crate::support::http::{Listener, closed_port};
+use crate::support::hub::{Hub, Options as HubOptions, Source};
 use crate::support::image::{Built, Image, Index, attestation, generic_artifact, helm_chart, schema1, types};
 use crate::support::log::Exchange;
 use crate::support::registry::{Auth, Options, Registry, one_user};
 use crate::support::reply::{Fault, Reply};
 use crate::support::tls::Authority;
 use crate::support::token::{Rights, Rules};
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -340,6 +342,65 @@ fn a_token_that_runs_out_meanwhile_is_fetched_again() {
     let ran = once(["promote", &registry.name("acme/app:2026.34.1")]).login("robot", "secret").run();
     ran.result();
     assert_eq!(registry.log().matching("GET", "/token"), 2);
+}
+
+#[test]
+fn token_servers_that_break() {
+    let mut texts = Texts::default();
+    let json = |body: &str| Reply::with(200, "application/json", body);
+    for (name, reply, code) in [
+        ("HTML", Reply::with(200, "text/html", "<html>Sign in</html>"), "reply-malformed"),
+        ("empty", Reply::status(200), "reply-malformed"),
+        ("no token", json("{}"), "reply-malformed"),
+        ("truncated", json("{\"token\":\"a\"}").fault(Fault::CloseAfter(5)), "reply-malformed"),
+        ("endless", json("").fault(Fault::Endless), "size-exceeded"),
+        ("missing", Reply::status(404), "reply-malformed"),
+        ("down", Reply::status(503), "registry-unavailable"),
+        ("silent", Reply::broken(Fault::Hang), "timeout"),
+        ("redirecting", Reply::redirect(302, "http://169.254.169.254/"), "redirect-refused"),
+    ] {
+        let registry = Registry::bearer(one_user("robot", "secret"));
+        push(&registry, "acme/app", &["2026.34.101"]);
+        registry.tokens().hook(move |_| Some(reply.clone()));
+        texts.0.push_str(&format!("# {name}\n"));
+        for command in ["labels", "promote"] {
+            let run = once([command, &registry.name("acme/app:2026.34.101"), "--timeout", "2"]).login("robot", "secret");
+            let ran = run.limit(Duration::from_secs(20)).run();
+            let mut ignored = Texts::default();
+            let shown = if command == "labels" { &mut texts } else { &mut ignored };
+            shown.check(&ran, code, "127.0.0.1", Some(&registry));
+        }
+    }
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn docker_hubs_web_api_that_breaks_and_may_not_be_passed_by() {
+    let mut texts = Texts::default();
+    let json = |status: u16, body: &str| Reply::with(status, "application/json", body);
+    let (login, list) = ("/auth/token", "/tags");
+    let itself = "/v2/namespaces/acme/repositories/app/tags?page=1&page_size=100";
+    let itself = serde_json::json!({"count": 200, "next": itself, "results": []}).to_string();
+    for (name, part, reply, code) in [
+        ("wrong password", login, json(401, r#"{"detail":"Incorrect authentication credentials"}"#), "unauthenticated"),
+        ("login is HTML", login, Reply::with(200, "text/html", "<html>"), "reply-malformed"),
+        ("denied", list, json(403, r#"{"message":"access denied","errinfo":{}}"#), "denied"),
+        ("missing", list, json(404, r#"{"message":"object not found","errinfo":{}}"#), "repository-unknown"),
+        ("HTML", list, Reply::with(200, "text/html", "<html>"), "reply-malformed"),
+        ("no results", list, json(200, "{}"), "reply-malformed"),
+        ("limited", list, Reply::with(429, "text/plain", "Too many requests"), "rate-limited"),
+        ("down", list, Reply::status(502), "registry-unavailable"),
+        ("its own successor", list, json(200, &itself), "reply-malformed"),
+    ] {
+        let hub = Hub::start(Source::List(HashMap::new()), HubOptions::default().user("robot", "pat"));
+        hub.hook(move |asked| asked.path.ends_with(part).then(|| reply.clone()));
+        let run = once(["tags", "acme/app", "--via", "hub-api", "--hub-api", &hub.url()]).login("robot", "pat");
+        texts.0.push_str(&format!("# {name}\n"));
+        texts.check(&run.run(), code, "", None);
+        texts.0 = texts.0.replace(hub.url().trim_start_matches("http://"), "[hub]");
+        assert!(hub.log().0.iter().all(|one| one.asked.method == "GET" || one.asked.path == "/v2/auth/token"));
+    }
+    insta::assert_snapshot!(texts.0);
 }
 
 #[test]

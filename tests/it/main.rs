@@ -11,12 +11,18 @@ mod support;
 
 mod auth;
 mod aws_sources;
+mod call;
 mod counts;
 mod ecr;
 mod fakes;
 mod faults;
+mod find_tag;
+mod inspect;
+mod labels;
+mod next_version;
 mod promote;
 mod secrets;
 mod stage;
+mod tags;
 mod tidy;
 mod usage;

@@ -2,8 +2,8 @@
 
 use super::body::{Body, Incoming, broken};
 use super::connect::{Dial, NoResolver};
-use super::tls::Trust;
 use super::transport::{Broken, HEAD_LIMIT};
+use super::trust::Trust;
 use crate::error::Error;
 use crate::io::world::{World, instant};
 use crate::pure::http::fault::{Fault, Phase};
@@ -332,6 +332,49 @@ mod tests {
     }
 
     #[test]
+    fn whatever_a_server_sends_it_is_a_reply_or_a_fault() {
+        let good: [&[u8]; 3] = [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello",
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nA: b\r\n\r\n",
+            b"HTTP/1.0 301 Moved\r\nLocation: /x\r\nConnection: keep-alive\r\n\r\n<html>",
+        ];
+        let address = server(move |number, mut stream| {
+            // Always the same numbers, so that a failure comes back.
+            let mut state = number as u64 + 1;
+            let mut random = move |below: usize| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) as usize % below
+            };
+            let mut bytes = good[random(3)].to_vec();
+            for _ in 0..=random(4) {
+                let at = random(bytes.len());
+                match random(5) {
+                    0 => bytes[at] = random(256) as u8,
+                    1 => drop(bytes.remove(at)),
+                    2 => bytes.insert(at, b"\r\n:;0f \0\xff,"[random(11)]),
+                    3 => bytes.truncate(at + 1),
+                    _ => bytes.extend_from_within(at..),
+                }
+            }
+            read_request(&mut stream);
+            let _ = stream.write_all(&bytes);
+            shut(stream);
+        });
+        let http = http(&[]);
+        let (mut replies, mut faults) = (0, 0);
+        for _ in 0..400 {
+            match ask(&http, &get(address), &Limits { body: 1000, ..limits() }) {
+                Ok(_) => replies += 1,
+                Err(
+                    Fault::Malformed { .. } | Fault::Truncated { .. } | Fault::Reset { .. } | Fault::TooLarge { .. },
+                ) => faults += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert!(replies > 50 && faults > 50, "{replies} {faults}");
+    }
+
+    #[test]
     fn a_reset_is_never_taken_for_an_end() {
         for head in [&b""[..], b"HTTP/1.1 200 OK\r\n\r\nabc", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"] {
             let address = server(move |_, mut stream| {
@@ -549,6 +592,20 @@ mod tests {
             ask(&http, &get(address), &limits()).unwrap();
             let fault = ask(&http, &Request::new(Method::Post, url(address)), &limits()).unwrap_err();
             assert!(matches!(fault, Fault::Reset { .. }), "an upload is not started twice: {fault}");
+        }
+    }
+
+    #[test]
+    fn what_comes_after_a_reply_is_not_the_next_one() {
+        let address = server(|_, mut stream| {
+            while !read_request(&mut stream).is_empty() {
+                let reply = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all((reply("mine") + &reply("another's")).as_bytes());
+            }
+        });
+        let http = http(&[]);
+        for _ in 0..5 {
+            assert_eq!(ask(&http, &get(address), &limits()).unwrap().body, b"mine");
         }
     }
 

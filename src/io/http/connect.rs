@@ -1,8 +1,9 @@
 //! Makes a connection for a request: name, address, proxy, TLS, all within one limit.
 
 use super::stream::{Limit, Socket, Stream, plain};
-use super::tls::Trust;
+use super::tls::Tls;
 use super::transport::{Broken, Channel};
+use super::trust::Trust;
 use super::tunnel;
 use crate::pure::http::fault::Fault;
 use crate::pure::http::proxy::{Proxies, Proxy};
@@ -38,7 +39,7 @@ impl Dial {
             let stream = self.tcp(url.host(), url.port(), limit)?;
             return match url.scheme() {
                 Scheme::Http => Ok(Channel::new(stream, false)),
-                Scheme::Https => Ok(Channel::new(Box::new(self.trust.handshake(url.host(), stream)?), true)),
+                Scheme::Https => Ok(Channel::new(Box::new(Tls::open(&self.trust, url.host(), stream)?), true)),
             };
         };
         let mut stream = self.proxy(proxy, limit)?;
@@ -48,7 +49,7 @@ impl Dial {
         // The port is always named here.
         let host = if url.host().contains(':') { format!("[{}]", url.host()) } else { url.host().to_owned() };
         tunnel::open(stream.as_mut(), proxy, &format!("{host}:{}", url.port()), &self.user_agent)?;
-        Ok(Channel::new(Box::new(self.trust.handshake(url.host(), stream)?), true))
+        Ok(Channel::new(Box::new(Tls::open(&self.trust, url.host(), stream)?), true))
     }
 
     /// A connection to the proxy itself; failures name it, because nobody typed it.
@@ -58,7 +59,7 @@ impl Dial {
             match proxy.origin.scheme {
                 Scheme::Http => Ok(stream),
                 Scheme::Https => {
-                    self.trust.handshake(&proxy.origin.host, stream).map(|tls| -> Box<dyn Stream> { Box::new(tls) })
+                    Tls::open(&self.trust, &proxy.origin.host, stream).map(|tls| -> Box<dyn Stream> { Box::new(tls) })
                 }
             }
         };

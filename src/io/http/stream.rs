@@ -40,7 +40,8 @@ impl Limit {
 
     /// Which limit it was that a wait has just run into.
     fn reached(&self) -> Fault {
-        let over = self.until.is_some_and(|until| until <= instant());
+        // Waits are rounded, so a wait for the end may be over a moment before it.
+        let over = self.until.is_some_and(|until| until <= instant() + Duration::from_millis(1));
         Fault::Timeout { what: if over { self.what } else { Phase::Idle }, after: Duration::ZERO }
     }
 }

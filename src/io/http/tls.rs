@@ -1,245 +1,17 @@
-//! TLS on a stream: which roots are trusted, the handshake, and what its failures mean.
+//! TLS on a stream: the handshake, the bytes, and what its failures mean.
 //!
-//! Trusted are the roots built in, those of `--ca-file`, and the system's. Reading the system's bundle
-//! costs more than a request, so that is put off until a server's certificate needs it; a file that
-//! was named is read before the first handshake and has to be in order.
+//! Whose certificates are trusted is decided in [`super::trust`].
 
 use super::stream::{Limit, Stream, fault};
-use crate::error::{Code, Error};
-use crate::io::world::{World, read_file};
+use super::trust::Trust;
 use crate::pure::http::fault::{Fault, Trouble};
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme,
-};
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError, ClientConnection};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-
-/// More than any bundle of roots.
-const BUNDLE_LIMIT: u64 = 8 * 1024 * 1024;
-
-/// Where systems keep their roots, each in one file; the first that is there counts.
-const BUNDLES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
-/// Whom to trust; the roots themselves are put together at the first handshake.
-pub(super) struct Trust {
-    given: Vec<CertificateDer<'static>>,
-    file: Option<String>,
-    folders: Option<String>,
-    config: OnceLock<Result<Arc<ClientConfig>, Fault>>,
-}
-
-impl Trust {
-    /// Reads `--ca-file` and notes what the environment names.
-    ///
-    /// # Errors
-    /// `config-malformed` where `--ca-file` holds no certificates, or others than roots.
-    pub fn new(world: &World, ca_file: Option<&str>) -> Result<Self, Error> {
-        let given = match ca_file {
-            Some(path) => read_pem(path).and_then(|given| checked(path, given)).map_err(|why| {
-                Error::new(Code::ConfigMalformed, format!("`--ca-file` {why}"))
-                    .hint("give a file with the certificate of an authority in PEM form, `-----BEGIN CERTIFICATE-----`")
-            })?,
-            None => Vec::new(),
-        };
-        let owned = |name| world.env(name).map(str::to_owned);
-        Ok(Self { given, file: owned("SSL_CERT_FILE"), folders: owned("SSL_CERT_DIR"), config: OnceLock::new() })
-    }
-
-    /// Makes a TLS connection of a plain one.
-    pub fn handshake(&self, host: &str, stream: Box<dyn Stream>) -> Result<Tls, Fault> {
-        let config = self.config.get_or_init(|| self.configure()).clone()?;
-        let other = |why: String| Fault::Tls { trouble: Trouble::Other, why };
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| other(format!("`{host}` is not a name that a certificate can hold")))?;
-        let connection = ClientConnection::new(config, name).map_err(|error| explain(&error))?;
-        let mut tls = Tls { connection, stream };
-        tls.handshake().map_err(fault)?;
-        Ok(tls)
-    }
-
-    fn configure(&self) -> Result<Arc<ClientConfig>, Fault> {
-        let mut named = self.given.clone();
-        if let Some(path) = &self.file {
-            named.extend(read_pem(path).map_err(|why| Fault::Config {
-                why: format!("`SSL_CERT_FILE` {why}"),
-                hint: "set `SSL_CERT_FILE` to a file with roots in PEM form, or unset it".to_owned(),
-            })?);
-        }
-        let provider = Arc::new(super::crypto::provider());
-        let built_in = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let other = |why: String| Fault::Tls { trouble: Trouble::Other, why };
-        let verifier = Verifier {
-            first: Roots::new(built_in, named, &provider).ok_or_else(|| other("there are no roots".to_owned()))?,
-            system: OnceLock::new(),
-            bundles: if self.file.is_none() { &BUNDLES } else { &[] },
-            folders: self.folders.clone(),
-            provider: provider.clone(),
-        };
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| explain(&error))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        Ok(Arc::new(config))
-    }
-}
-
-/// The certificates of a PEM file; there is at least one.
-fn read_pem(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = read_file(Path::new(path), BUNDLE_LIMIT)
-        .map_err(|error| format!("names `{path}`, which cannot be read: {}", super::stream::plain(&error)))?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if found.is_empty() => Err(format!("names `{path}`, which holds no certificate in PEM form")),
-        Ok(found) => Ok(found),
-        Err(_) => Err(format!("names `{path}`, which is not proper PEM")),
-    }
-}
-
-fn checked(path: &str, found: Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, String> {
-    for (i, certificate) in found.iter().enumerate() {
-        RootCertStore::empty()
-            .add(certificate.clone())
-            .map_err(|_| format!("names `{path}`, whose certificate number {} cannot be read", i + 1))?;
-    }
-    Ok(found)
-}
-
-/// Some roots, and the certificates that may also stand for a server themselves.
-struct Roots {
-    verifier: Arc<WebPkiServerVerifier>,
-    named: Vec<CertificateDer<'static>>,
-}
-
-impl Roots {
-    /// Roots that cannot be read are passed over; `None` if there are none.
-    fn new(
-        mut roots: RootCertStore,
-        named: Vec<CertificateDer<'static>>,
-        provider: &Arc<CryptoProvider>,
-    ) -> Option<Self> {
-        roots.add_parsable_certificates(named.iter().cloned());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().ok()?;
-        Some(Self { verifier, named })
-    }
-
-    fn verify(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.verifier.verify_server_cert(end_entity, intermediates, name, &[], now) {
-            // A self-signed certificate is mostly marked as an authority, which is not accepted of a
-            // server. If it was given for exactly this, its name has to be right and it has to be valid.
-            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
-                if self.named.iter().any(|named| named == end_entity) =>
-            {
-                let certificate = ParsedCertificate::try_from(end_entity)?;
-                rustls::client::verify_server_name(&certificate, name).map(|()| ServerCertVerified::assertion())
-            }
-            done => done,
-        }
-    }
-}
-
-/// Checks a server's certificate against the roots that are known, and asks the system only then.
-struct Verifier {
-    first: Roots,
-    system: OnceLock<Option<Roots>>,
-    bundles: &'static [&'static str],
-    folders: Option<String>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl Verifier {
-    /// The system's roots; what cannot be read there is passed over, as nobody named it.
-    fn system(&self) -> Option<&Roots> {
-        let load = || {
-            let bundle = self.bundles.iter().find_map(|path| read_file(Path::new(path), BUNDLE_LIMIT).ok());
-            let folders = self.folders.iter().flat_map(|folders| folders.split(':')).flat_map(files);
-            let mut found = Vec::new();
-            for bytes in bundle.into_iter().chain(folders.filter_map(|path| read_file(&path, BUNDLE_LIMIT).ok())) {
-                found.extend(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok));
-            }
-            Roots::new(RootCertStore::empty(), found, &self.provider)
-        };
-        self.system.get_or_init(load).as_ref()
-    }
-}
-
-fn files(folder: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten();
-    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect()
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let first = self.first.verify(end_entity, intermediates, name, now);
-        match &first {
-            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))) => {
-                let system = self.system().map(|system| system.verify(end_entity, intermediates, name, now));
-                system.unwrap_or(first)
-            }
-            _ => first,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.first.verifier.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.first.verifier.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.first.verifier.supported_verify_schemes()
-    }
-}
-
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Verifier")
-    }
-}
 
 /// What a failure of TLS means to a person.
-fn explain(error: &rustls::Error) -> Fault {
+pub(super) fn explain(error: &rustls::Error) -> Fault {
     use rustls::Error as E;
     let (trouble, why) = match error {
         E::InvalidCertificate(error) => match error {
@@ -261,8 +33,9 @@ fn explain(error: &rustls::Error) -> Fault {
             }
             other => (Trouble::Other, format!("the server's certificate is not acceptable: {other}")),
         },
-        E::InvalidMessage(_) | E::AlertReceived(AlertDescription::ProtocolVersion) => {
-            (Trouble::NotTls, format!("what answers does not speak TLS 1.2 or later: {error}"))
+        E::InvalidMessage(_) => (Trouble::NotTls, "what answers does not speak TLS".to_owned()),
+        E::AlertReceived(AlertDescription::ProtocolVersion) => {
+            (Trouble::Other, "the server speaks no TLS as recent as 1.2".to_owned())
         }
         E::AlertReceived(alert) => (Trouble::Other, format!("the server broke off the handshake: {alert:?}")),
         other => (Trouble::Other, other.to_string()),
@@ -277,6 +50,18 @@ pub(super) struct Tls {
 }
 
 impl Tls {
+    /// Makes a TLS connection of a plain one, to the server that calls itself `host`.
+    pub fn open(trust: &Trust, host: &str, stream: Box<dyn Stream>) -> Result<Self, Fault> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            let why = format!("`{host}` is not a name that a certificate can hold");
+            Fault::Tls { trouble: Trouble::Other, why }
+        })?;
+        let connection = ClientConnection::new(trust.config()?, name).map_err(|error| explain(&error))?;
+        let mut tls = Self { connection, stream };
+        tls.handshake().map_err(fault)?;
+        Ok(tls)
+    }
+
     /// Goes on until the server is known. Our last message is left to travel with the first request.
     fn handshake(&mut self) -> io::Result<()> {
         while self.connection.is_handshaking() {
@@ -371,10 +156,12 @@ mod tests {
     use super::super::testing::{Authority, ask, limits, options, read_request, server, tls_server, world};
     use super::super::{Http, Limits, Options};
     use super::*;
+    use crate::error::Code;
     use crate::pure::http::fault::Phase;
     use crate::pure::http::message::{Method, Request, Response};
     use crate::pure::http::url::Url;
     use std::net::SocketAddr;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
     use std::time::Duration;

@@ -147,6 +147,11 @@ impl Transport for Channel {
                 Ok(false)
             }
             Ok(0) => Err(self.broken(Fault::Reset { why: "closed without a reply".to_owned() })),
+            // An alert of TLS, from a server that was spoken to in the clear.
+            Ok(_) if !self.answered && !self.tls && room.starts_with(&[0x15, 0x03]) => {
+                let why = "it is TLS, so this port is for HTTPS".to_owned();
+                Err(self.broken(Fault::Malformed { why }))
+            }
             Ok(amount) => {
                 self.buffers.input_appended(amount);
                 self.answered = true;

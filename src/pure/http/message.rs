@@ -5,6 +5,7 @@
 //! Terms: RFC 9110.
 
 use super::url::Url;
+use std::fmt;
 
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Method {
 }
 
 /// Header fields in the order they came; names compare without case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
@@ -71,6 +72,20 @@ impl Headers {
     /// Every field, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl fmt::Debug for Headers {
+    /// The values of fields that may hold a secret are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            name.ends_with("authorization")
+                || name.ends_with("cookie")
+                || name.ends_with("-token")
+                || name == "location"
+        };
+        f.debug_list().entries(self.iter().map(|(name, value)| (name, if secret(name) { "…" } else { value }))).finish()
     }
 }
 
@@ -123,5 +138,17 @@ impl Response {
     /// Whether the status is 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_leaves_secrets_out() {
+        let headers = Headers::new().with("Authorization", "Bearer hunter2").with("Accept", "a/b");
+        let shown = format!("{headers:?}");
+        assert!(!shown.contains("hunter2") && shown.contains("a/b"), "{shown}");
     }
 }

@@ -32,6 +32,7 @@ pub struct Page {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a page of tags")]
 struct WirePage {
     count: Option<Value>,
     next: Option<String>,

@@ -25,6 +25,7 @@ pub struct Config {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an image configuration")]
 struct Wire {
     architecture: Option<String>,
     os: Option<String>,

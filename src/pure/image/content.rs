@@ -26,7 +26,7 @@ pub enum Content {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "a manifest")]
 struct Wire {
     schema_version: Option<u64>,
     media_type: Option<String>,

@@ -59,6 +59,7 @@ impl Descriptor {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a descriptor")]
 struct Wire {
     #[serde(rename = "mediaType", default)]
     media_type: Option<String>,

@@ -111,6 +111,7 @@ impl Serialize for Platform {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a platform")]
 struct Wire {
     os: Option<String>,
     architecture: Option<String>,

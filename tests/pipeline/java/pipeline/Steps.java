@@ -28,8 +28,8 @@ final class Steps {
     /** Name of a step, its parameters, the one that may stand alone first; `*` needs a node, `&` suspends, `{` has a body. */
     private static final Map<String, List<String>> KNOWN = Map.ofEntries(
         known("echo", "message"), known("error", "message"), known("libraryResource", "resource encoding"),
-        known("isUnix*", ""), known("sh*&", "script returnStdout returnStatus encoding label"),
-        known("writeFile*&", "file text encoding"), known("readFile*&", "file encoding"), known("fileExists*&", "file"),
+        known("sh*&", "script returnStdout returnStatus encoding label"),
+        known("writeFile*&", "file text encoding"),
         known("node{", "label"), known("stage{", "name"), known("dir*{", "path"), known("withEnv{", "overrides"),
         known("withCredentials{", "bindings"), known("timeout{", "time unit"), known("retry{", "count"),
         known("catchError{", "buildResult stageResult message catchInterruptions"),
@@ -125,14 +125,8 @@ final class Steps {
                 return null;
             case "error":
                 throw new AbortException(String.valueOf(args.get("message")));
-            case "isUnix":
-                return build.shellFails == null;
             case "libraryResource":
                 return resource((String) args.get("resource"), (String) args.get("encoding"));
-            case "fileExists":
-                return Files.exists(build.dir().resolve((String) args.get("file")));
-            case "readFile":
-                return Files.readString(build.dir().resolve((String) args.get("file")));
             case "writeFile":
                 if (build.writeFails != null) {
                     throw build.writeFails;
@@ -167,9 +161,8 @@ final class Steps {
         Path control = Path.of(build.workspace + "@tmp", "durable-" + UUID.randomUUID());
         Files.createDirectories(control);
         Path script = Files.writeString(control.resolve("script.sh"), text);
-        List<String> command = new ArrayList<>(text.startsWith("#!")
-            ? List.of(text.substring(2, text.indexOf('\n')).trim().split(" ")) : List.of("/bin/sh", "-xe"));
-        command.add(script.toString());
+        boolean itself = text.startsWith("#!") && script.toFile().setExecutable(true);
+        List<String> command = itself ? List.of(script.toString()) : List.of("/bin/sh", "-xe", script.toString());
         boolean wantsOutput = Boolean.TRUE.equals(args.get("returnStdout"));
         ProcessBuilder builder = new ProcessBuilder(command).directory(build.dir().toFile()).redirectErrorStream(!wantsOutput);
         builder.redirectInput(ProcessBuilder.Redirect.from(new java.io.File("/dev/null")));

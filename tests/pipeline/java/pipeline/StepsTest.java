@@ -159,4 +159,17 @@ class StepsTest extends Fixture {
             b -> b.params.put("BIG", BIG)));
         assertTrue(other.text().contains("error[label-mismatch]: "), () -> other.text().substring(0, Math.min(2000, other.text().length())));
     }
+
+    @ParameterizedTest
+    @EnumSource
+    void a_step_works_in_another_folder_and_on_an_old_controller(Controller.Library trust) throws Exception {
+        open.push("acme/folders", LABELS, "1.0.0");
+        String step = "promoteImage(image: '" + open.host + "/acme/folders:1.0.0', to: 'folders', requireLabel: [big: params.BIG])";
+        succeeded(run(trust, "node { dir('a/b') { " + step + " } }", b -> b.params.put("BIG", BIG)));
+        succeeded(run(trust, "node { withEnv(['WORKSPACE_TMP=']) { " + step + " } }", b -> {
+            bare(b);
+            b.params.put("BIG", BIG);
+        }));
+        assertEquals(List.of(), files(folder.resolve("workspace")));
+    }
 }

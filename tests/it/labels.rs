@@ -1,0 +1,191 @@
+//! `labels`: from the config blob, of one platform or of all, checked against its digests.
+
+use crate::stage::{DockerHub, image, shown};
+use crate::support::cmd::{Ran, tagwright};
+use crate::support::image::{Built, Image, Index, generic_artifact, two_platforms, types};
+use crate::support::registry::{Options, Registry};
+use crate::support::text::base64;
+use crate::support::token::{Rights, Rules};
+use serde_json::{Value, json};
+
+const TITLE: &str = "org.opencontainers.image.title";
+
+fn labels<const N: usize>(registry: &Registry, tag: &str, words: [&str; N]) -> Ran {
+    tagwright(["labels", &registry.name(&format!("acme/app{tag}"))]).args(words).run()
+}
+
+fn with(tag: &str, built: &Built) -> Registry {
+    let registry = Registry::start();
+    registry.push("acme/app", tag, built);
+    registry
+}
+
+fn platform(name: &str, revision: &str) -> Built {
+    Image::new().platform(name).label("revision", revision).label("same", "yes").build()
+}
+
+#[test]
+fn one_label_of_one_image() {
+    let built = image("abc");
+    let registry = with("1", &built);
+    let ran = labels(&registry, ":1", ["--label", "git_revision"]);
+    insta::assert_snapshot!(shown(&ran, &[(&registry.host(), "[registry]")]));
+    assert_eq!(ran.result()["digest"], built.digest());
+}
+
+#[test]
+fn all_labels_of_an_index_whose_platforms_agree() {
+    let registry = with("1", &two_platforms("abc", "one"));
+    let ran = labels(&registry, ":1", []);
+    insta::assert_snapshot!(shown(&ran, &[(&registry.host(), "[registry]")]));
+    // The config blobs of both, and no layer and no attestation.
+    assert_eq!(registry.log().matching("GET", "/blobs/"), 2);
+    assert_eq!(registry.log().count(), 5);
+}
+
+#[test]
+fn a_platform_is_read_alone() {
+    let index =
+        Index::of([platform("linux/amd64", "a"), platform("linux/arm64/v8", "b"), platform("linux/arm/v7", "c")]);
+    let registry = with("1", &index.build());
+    for (wanted, revision) in [
+        ("linux/amd64", "a"),
+        ("linux/x86_64", "a"),
+        ("linux/arm64", "b"),
+        ("linux/aarch64", "b"),
+        ("linux/arm/v7", "c"),
+    ] {
+        registry.clear();
+        let result = labels(&registry, ":1", ["--label", "revision", "--platform", wanted]).result();
+        assert_eq!(result["value"], revision, "{wanted}");
+        assert_eq!(registry.log().count(), 3, "{:#?}", registry.log().lines());
+    }
+    let ran = labels(&registry, ":1", ["--platform", "windows/amd64"]);
+    assert_eq!(ran.code(), "platform-missing");
+    assert_eq!(ran.error()["details"]["platforms"], json!(["linux/amd64", "linux/arm/v7", "linux/arm64/v8"]));
+}
+
+#[test]
+fn platforms_may_differ_in_what_was_not_asked_for() {
+    let index = Index::of([platform("linux/amd64", "a"), platform("linux/arm64", "b")]).attested().build();
+    let registry = with("1", &index);
+    assert_eq!(labels(&registry, ":1", ["--label", "same"]).result()["value"], "yes");
+    let ran = labels(&registry, ":1", []);
+    assert_eq!(ran.code(), "platform-ambiguous");
+    let ran = labels(&registry, ":1", ["--label", "revision"]);
+    insta::assert_snapshot!(shown(&ran, &[(&registry.host(), "[registry]")]));
+    // With a default, a label that one platform lacks is a disagreement still.
+    let lacking = Index::of([platform("linux/amd64", "a"), Image::new().platform("linux/arm64").build()]).build();
+    let registry = with("1", &lacking);
+    assert_eq!(labels(&registry, ":1", ["--label", "revision", "--default", "none"]).code(), "platform-ambiguous");
+}
+
+#[test]
+fn every_platform_on_its_own() {
+    let registry = with("1", &Index::of([platform("linux/amd64", "a"), platform("linux/arm64", "b")]).build());
+    let ran = labels(&registry, ":1", ["--label", "revision", "--all-platforms"]);
+    insta::assert_snapshot!(shown(&ran, &[(&registry.host(), "[registry]")]));
+    let result = labels(&registry, ":1", ["--label", "same", "--all-platforms"]).result();
+    assert_eq!((result["consistent"].as_bool(), result["value"].as_str()), (Some(true), Some("yes")));
+    // One image is a list of one.
+    let registry = with("1", &image("abc"));
+    let result = labels(&registry, ":1", ["--all-platforms"]).result();
+    assert_eq!((result["consistent"].as_bool(), result["platforms"].as_array().map(Vec::len)), (Some(true), Some(1)));
+}
+
+#[test]
+fn a_label_that_is_not_there_is_missing_or_the_default() {
+    let registry = with("1", &image("abc"));
+    let ran = labels(&registry, ":1", ["--label", "revision"]);
+    assert_eq!((ran.code().as_str(), ran.exit), ("label-missing", Some(3)));
+    assert_eq!(ran.error()["details"]["labels"], json!(["git_revision"]));
+    for default in ["none", ""] {
+        let result = labels(&registry, ":1", ["--label", "revision", "--default", default]).result();
+        assert_eq!((result["value"].as_str(), result["labels"]["revision"].as_str()), (Some(default), Some(default)));
+    }
+    // With two asked for there is no single value.
+    let result = labels(&registry, ":1", ["--label", "git_revision", "--label", "x", "--default", "d"]).result();
+    assert_eq!((result.get("value"), &result["labels"]), (None, &json!({"git_revision": "abc", "x": "d"})));
+    let ran = labels(&registry, ":1", ["--label", "x", "--label", "y"]);
+    let names = ran.error()["message"].as_str().unwrap().to_owned();
+    assert!(names.contains("`x`") && names.contains("`y`"), "{ran}");
+    // An image without any label.
+    let registry = with("1", &Image::new().build());
+    assert_eq!(labels(&registry, ":1", []).result()["labels"], json!({}));
+    let ran = labels(&registry, ":1", ["--label", "x"]);
+    assert_eq!(ran.error()["details"]["labels"], json!([]));
+}
+
+#[test]
+fn latest_is_implied_and_shown() {
+    let registry = with("latest", &image("abc"));
+    assert_eq!(labels(&registry, "", []).result()["reference"], registry.name("acme/app:latest"));
+}
+
+#[test]
+fn both_families_nested_indexes_and_digests() {
+    let docker = Index::of([Image::new().docker().label("a", "1").build()]).docker().build();
+    let registry = with("docker", &docker);
+    let result = labels(&registry, ":docker", ["--label", "a"]).result();
+    assert_eq!((result["mediaType"].as_str(), result["value"].as_str()), (Some(types::DOCKER_LIST), Some("1")));
+    let nested = Index::of([Index::of([platform("linux/amd64", "a")]).build(), platform("linux/arm64", "a")]).build();
+    registry.push("acme/app", "nested", &nested);
+    let result = labels(&registry, ":nested", ["--all-platforms"]).result();
+    assert_eq!(result["platforms"].as_array().map(Vec::len), Some(2));
+    let built = image("abc");
+    let digest = registry.push("acme/app", "1", &built);
+    let by_digest = labels(&registry, &format!("@{digest}"), []).result();
+    assert_eq!(by_digest["reference"], registry.name(&format!("acme/app@{digest}")));
+    // A digest beside a tag wins.
+    registry.push("acme/app", "1", &image("another"));
+    let both = labels(&registry, &format!(":1@{digest}"), ["--label", "git_revision"]).result();
+    assert_eq!(both["value"], "abc");
+}
+
+#[test]
+fn an_artifact_beside_images_is_no_candidate() {
+    let mut artifact = generic_artifact();
+    artifact.platform = Some(json!({"os": "linux", "architecture": "amd64"}));
+    let registry = with("1", &Index::of([platform("linux/arm64", "a"), artifact]).build());
+    let result = labels(&registry, ":1", ["--label", "revision"]).result();
+    assert_eq!((result["value"].as_str(), result["platform"].as_str()), (Some("a"), Some("linux/arm64")));
+}
+
+#[test]
+fn a_config_that_the_manifest_carries_is_not_fetched() {
+    let built = Image::new().label(TITLE, "inline").build();
+    let mut manifest: Value = serde_json::from_slice(&built.bytes).unwrap();
+    manifest["config"]["data"] = json!(base64(&built.blobs[0]));
+    let carrying = Built { bytes: manifest.to_string().into_bytes(), ..built.clone() };
+    let registry = with("1", &carrying);
+    assert_eq!(labels(&registry, ":1", ["--label", TITLE]).result()["value"], "inline");
+    assert_eq!(registry.log().count(), 1);
+    // What is carried and does not fit its digest is not believed.
+    manifest["config"]["data"] = json!(base64(b"{}"));
+    let registry = with("1", &Built { bytes: manifest.to_string().into_bytes(), ..built });
+    assert_eq!(labels(&registry, ":1", ["--label", TITLE]).result()["value"], "inline");
+    assert_eq!(registry.log().count(), 2);
+}
+
+#[test]
+fn registries_without_a_digest_header_are_read_as_well() {
+    let registry = Registry::with(Options { no_digest_header: true, ..Options::default() });
+    let digest = registry.push("acme/app", "1", &image("abc"));
+    assert_eq!(labels(&registry, ":1", []).result()["digest"], digest);
+}
+
+#[test]
+fn docker_hub_is_found_under_all_its_names() {
+    let hub = DockerHub::start(Rules::default().anonymous(Rights::PULL));
+    hub.registry.push("library/app", "1", &image("abc"));
+    for name in [
+        "app:1",
+        "library/app:1",
+        "docker.io/app:1",
+        "index.docker.io/library/app:1",
+        "registry-1.docker.io/library/app:1",
+    ] {
+        let result = hub.reach(tagwright(["labels", name])).run().result();
+        assert_eq!(result["reference"], "docker.io/library/app:1");
+    }
+}

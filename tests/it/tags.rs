@@ -1,0 +1,109 @@
+//! `tags`: every tag, in an order that means something.
+
+use crate::stage::{image, push, shown};
+use crate::support::cmd::{Ran, tagwright};
+use crate::support::hub::{Hub, HubTag, Options as HubOptions, Source};
+use crate::support::registry::Registry;
+use std::collections::HashMap;
+
+const TAGS: &[&str] = &[
+    "latest",
+    "2026.34.9",
+    "2026.34.10",
+    "2026.34.10-rc",
+    "v2025.1",
+    "nightly",
+    "1.2.3.4",
+    "feature-x-2026.34.1",
+    "1",
+];
+
+fn with() -> Registry {
+    let registry = Registry::start();
+    push(&registry, "acme/app", TAGS);
+    let derived = image("2026.34.9").digest().replace(':', "-");
+    for tail in ["", ".sig", ".att", ".sbom"] {
+        push(&registry, "acme/app", &[&format!("{derived}{tail}")]);
+    }
+    registry
+}
+
+fn tags<const N: usize>(registry: &Registry, words: [&str; N]) -> Ran {
+    tagwright(["tags", &registry.name("acme/app")]).args(words).run()
+}
+
+fn names(ran: &Ran) -> Vec<String> {
+    ran.result()["tags"].as_array().unwrap().iter().map(|tag| tag["tag"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn versions_come_newest_first_then_the_rest_by_name() {
+    let registry = with();
+    let ran = tags(&registry, []);
+    insta::assert_snapshot!(shown(&ran, &[(&registry.host(), "[registry]")]));
+    assert_eq!(registry.log().count(), 1);
+}
+
+#[test]
+fn names_are_matched_sorted_and_cut() {
+    let registry = with();
+    assert_eq!(names(&tags(&registry, ["--match", "2026.34.*", "--limit", "2"])), ["2026.34.10", "2026.34.10-rc"]);
+    assert_eq!(names(&tags(&registry, ["--match", "[ln]*"])), ["latest", "nightly"]);
+    assert_eq!(names(&tags(&registry, ["--match", "none"])), Vec::<String>::new());
+    let sorted = names(&tags(&registry, ["--sort", "name", "--limit", "3"]));
+    assert_eq!(sorted, ["1", "1.2.3.4", "2026.34.10"]);
+    let ran = tags(&registry, ["--limit", "2"]);
+    assert_eq!(ran.result()["scanned"], 13);
+    // A plain list does not tell when tags were pushed.
+    let ran = tags(&registry, ["--sort", "updated", "--limit", "1"]);
+    assert_eq!((names(&ran), ran.warnings()), (vec!["2026.34.10".to_owned()], vec!["updated-unknown".to_owned()]));
+}
+
+#[test]
+fn a_format_says_which_tags_are_versions() {
+    let ran = tags(&with(), ["--tag-format", "feature-x-{version}", "--limit", "2"]);
+    let result = ran.result();
+    assert_eq!(result["tags"][0]["tag"], "feature-x-2026.34.1");
+    assert_eq!(result["tags"][0]["version"], "2026.34.1");
+    assert!(result["tags"][1]["version"].is_null());
+}
+
+#[test]
+fn docker_hub_tells_digests_and_times() {
+    let tag = |name: &str, updated: &str| HubTag { updated: Some(updated.to_owned()), ..HubTag::named(name) };
+    let old = HubTag { digest: None, updated: None, images: Vec::new(), ..HubTag::named("ancient") };
+    let list = vec![
+        tag("2026.34.1", "2026-08-20T10:00:00.1Z"),
+        tag("latest", "2026-08-22T10:00:00.1Z"),
+        tag("2026.34.2", "2026-08-21T10:00:00.1Z"),
+        old,
+    ];
+    let hub = Hub::start(Source::List(HashMap::from([("acme/app".to_owned(), list)])), HubOptions::default());
+    let run =
+        |words: &[&str]| tagwright(["tags", "acme/app", "--hub-api", &hub.url()]).args(words.iter().copied()).run();
+    let ran = run(&[]);
+    insta::assert_snapshot!(shown(&ran, &[(&hub.url(), "[hub]")]));
+    assert_eq!(names(&run(&["--sort", "updated"])), ["latest", "2026.34.2", "2026.34.1", "ancient"]);
+}
+
+#[test]
+fn an_official_image_lies_in_the_library() {
+    let list = vec![HubTag::named("1")];
+    let hub = Hub::start(Source::List(HashMap::from([("library/app".to_owned(), list)])), HubOptions::default());
+    let result = tagwright(["tags", "app", "--hub-api", &hub.url()]).run().result();
+    assert_eq!(result["repository"], "docker.io/library/app");
+}
+
+#[test]
+fn a_page_that_leads_elsewhere_gets_no_token() {
+    let names: Vec<HubTag> = (1..=30).map(|n| HubTag::named(&format!("1.{n}"))).collect();
+    let trap = crate::support::http::Listener::start(|_| crate::support::reply::Reply::status(200));
+    let options =
+        HubOptions { smaller: Some(10), base: Some(trap.url()), ..HubOptions::default() }.user("robot", "pat");
+    let hub = Hub::start(Source::List(HashMap::from([("acme/app".to_owned(), names)])), options);
+    let run = tagwright(["tags", "acme/app", "--via", "hub-api", "--hub-api", &hub.url()]);
+    let ran = run.login("robot", "pat").run();
+    assert_eq!(ran.code(), "reply-malformed");
+    assert!(ran.error()["hint"].is_string(), "{ran}");
+    assert_eq!(trap.connections(), 0);
+}
