@@ -318,7 +318,11 @@ impl<'w> Client<'w> {
         response: &Response,
     ) -> Error {
         let standing = lock(standing);
-        let error = refusal::error(Subject::Service, wanted, request, response);
+        let subject = if request.method == Method::Put { Subject::Write } else { Subject::Manifest };
+        let error = refusal::error(subject, wanted, request, response);
+        if error.code() == Code::TagImmutable {
+            return error;
+        }
         let Some(found) = &standing.found else {
             return error;
         };

@@ -253,8 +253,7 @@ impl<'w> Keychain<'w> {
                         search.warnings.push(format!("{}, named in `{origin}`", error.message()));
                     }
                     Err(error) => {
-                        let instead =
-                            format!("log in again with the tool that uses it, or take it out of `{origin}`");
+                        let instead = format!("log in again with the tool that uses it, or take it out of `{origin}`");
                         return Err(error
                             .during(format!("`{origin}` names it for `{}`", search.registry))
                             .hint(instead));

@@ -364,7 +364,8 @@ fn token_servers_that_break() {
         registry.tokens().hook(move |_| Some(reply.clone()));
         texts.0.push_str(&format!("# {name}\n"));
         for command in ["labels", "promote"] {
-            let run = once([command, &registry.name("acme/app:2026.34.101"), "--timeout", "2"]).login("robot", "secret");
+            let run =
+                once([command, &registry.name("acme/app:2026.34.101"), "--timeout", "2"]).login("robot", "secret");
             let ran = run.limit(Duration::from_secs(20)).run();
             let mut ignored = Texts::default();
             let shown = if command == "labels" { &mut texts } else { &mut ignored };

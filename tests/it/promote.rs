@@ -458,6 +458,28 @@ fn an_immutable_tag_stays_and_what_was_written_before_is_told() {
 }
 
 #[test]
+fn every_way_to_say_that_a_tag_is_immutable_is_understood() {
+    for (status, code, words) in [
+        (400, "TAG_INVALID", "the tag exists"),
+        (403, "DENIED", "tag latest is immutable"),
+        (409, "CONFLICT", "Immutable tag"),
+        (412, "PRECONDITION", "Failed to process request due to 'app:latest' configured as immutable."),
+    ] {
+        for login in [false, true] {
+            let registry = if login { Registry::basic("robot", "secret") } else { Registry::with(Options::default()) };
+            fill(&registry);
+            registry.before(move |asked, _| (asked.method == "PUT").then(|| Reply::error(status, code, words)));
+            let mut run = promote(&registry, ":2026.34.103", ["--move", "latest"]);
+            if login {
+                run = run.login("robot", "secret");
+            }
+            let ran = run.run();
+            assert_eq!((ran.code().as_str(), ran.exit), ("tag-immutable", Some(5)), "{status}: {ran}");
+        }
+    }
+}
+
+#[test]
 fn a_refusal_after_the_first_write_says_what_was_written_and_how_to_undo_it() {
     let registry = versions();
     registry.before(|asked, _| {

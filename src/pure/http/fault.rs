@@ -159,7 +159,7 @@ impl Fault {
             Fault::Timeout { what: Phase::Overall, .. } => {
                 "give it more time with `--timeout SECONDS`, or look at the registry and at any proxy in between"
             }
-            Fault::TooLarge { .. } => "check that a registry answers there; nothing that was asked for is that large",
+            Fault::TooLarge { .. } => "check what answers there; nothing that was asked for is that large",
             Fault::Malformed { .. } => {
                 "check that a registry answers at this host and port; one on loopback that speaks TLS needs `--https`"
             }

@@ -104,6 +104,11 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
         Code::RateLimited => with_limits(error, response)
             .hint("run it again later, or give a credential: most limits are higher with one"),
         Code::RegistryUnavailable => error.hint("run it again later; a second run repairs what the first left"),
+        Code::Denied if subject == Subject::Service => error.hint("use a credential with the right to do this"),
+        Code::Unauthenticated if subject == Subject::Service => {
+            error.hint("check user name and password, or the access token")
+        }
+        Code::ReplyMalformed if subject == Subject::Service => error.hint(format!("check what answers at `{host}`")),
         Code::Denied => {
             error.hint("use a credential with the right to do this; a repository that does not exist may look the same")
         }
