@@ -14,7 +14,7 @@ use crate::pure::auth::flow::{self, Answer, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::{self, Token};
 use crate::pure::aws::host::EcrHost;
-use crate::pure::http::message::{Request, Response};
+use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Said, Subject};
 use crate::pure::http::url::{Origin, Url};
 use crate::pure::image::registry::Registry;
