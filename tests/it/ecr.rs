@@ -341,6 +341,23 @@ fn a_role_may_want_an_external_id() {
 }
 
 #[test]
+fn the_way_back_goes_by_the_same_role() {
+    let amazon = Amazon::start();
+    versions(&amazon);
+    let role = "arn:aws:iam::123456789012:role/guarded";
+    let run = amazon.signed(["promote", &team(), "--build", "103", "--aws-role", role, "--aws-external-id", "agreed"]);
+    let undo = run.run().result()["rollback"][0].clone();
+    let words: Vec<&str> = undo.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let flags = ["--aws-role", role, "--aws-external-id", "agreed"];
+    assert!(words.windows(4).any(|four| four == flags), "{words:?}");
+    // The file with the roots is among the words of every run here already.
+    let at = words.iter().position(|word| *word == "--ca-file").unwrap();
+    let own = [&words[1..at], &words[at + 2..]].concat();
+    let back = amazon.signed(["auth", "x"]).clone_words(&own).run().result();
+    assert_eq!(back["tags"][0]["action"], "moved");
+}
+
+#[test]
 fn refusals_of_the_api_keep_their_own_words_and_get_a_code() {
     for (name, message, code, hint) in [
         ("AccessDeniedException", "no", "denied", Some("allow the action")),
