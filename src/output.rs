@@ -95,7 +95,7 @@ fn success(stdout: String, report: &Report, warnings: &[Warning], style: Style) 
         }
         stderr.push_str(&format!("{}\n", report.sentence));
     }
-    Ending { stdout, stderr, exit: 0 }
+    Ending { stdout, stderr: visible(&stderr), exit: 0 }
 }
 
 fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges: &[String], style: Style) -> Ending {
@@ -158,8 +158,17 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
         };
         framed(&serde_json::to_string(&envelope).unwrap_or_default(), style)
     };
-    let stderr = if style.silent { String::new() } else { format!("{text}\n") };
+    let stderr = if style.silent { String::new() } else { visible(&format!("{text}\n")) };
     Ending { stdout, stderr, exit: error.code().exit() }
+}
+
+/// The text with every control character spelt out but line breaks: words of others must not steer a terminal.
+fn visible(text: &str) -> String {
+    let steers = |c: char| c.is_control() && c != '\n';
+    if !text.contains(steers) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 fn last_line(error: &Error) -> String {

@@ -7,6 +7,7 @@ use crate::error::{Code, Error};
 use crate::output::Report;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::platform::Platform;
+use crate::pure::text::show::quoted;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +74,7 @@ pub fn run(session: &Session, request: &Labels) -> Result<Report, Error> {
         images.iter().zip(&asked).map(one).collect()
     });
     let sentence = match (request.keys.as_slice(), value(&labels).flatten()) {
-        ([key], Some(value)) => format!("`{key}` of `{name}` is `{value}`"),
+        ([key], Some(value)) => format!("{} of `{name}` is {}", quoted(key), quoted(&value)),
         _ if !agree => format!("the {} platforms of `{name}` do not agree", images.len()),
         _ => format!("`{name}` has {} {}", labels.len(), if labels.len() == 1 { "label" } else { "labels" }),
     };
@@ -132,7 +133,7 @@ fn missing(name: &str, request: &Labels, images: &[Image], asked: &[BTreeMap<Str
     };
     let existing: BTreeSet<&String> = images.iter().flat_map(|image| image.config.labels.keys()).collect();
     let message = match absent.len() {
-        1 => format!("`{name}` has no label `{first}`"),
+        1 => format!("`{name}` has no label {}", quoted(first)),
         n => format!("`{name}` lacks {n} of the labels asked for: {}", list(absent.iter().copied())),
     };
     let error = Error::new(Code::LabelMissing, message).detail("labels", json!(existing));
@@ -161,7 +162,7 @@ fn ambiguous(name: &str, images: &[Image], asked: &[BTreeMap<String, String>]) -
         .iter()
         .zip(asked)
         .map(|(image, labels)| match labels.get(one) {
-            Some(value) => format!("{}: `{value}`", image.platform),
+            Some(value) => format!("{}: {}", image.platform, quoted(value)),
             None => format!("{}: not there", image.platform),
         })
         .collect();
@@ -169,7 +170,7 @@ fn ambiguous(name: &str, images: &[Image], asked: &[BTreeMap<String, String>]) -
         Code::PlatformAmbiguous,
         format!("the platforms of `{name}` do not agree on {}", list(differing.iter().copied())),
     )
-    .cause(format!("`{one}`: {}", said.join(", ")))
+    .cause(format!("{}: {}", quoted(one), said.join(", ")))
     .hint("name one with `--platform`, or read them all with `--all-platforms`")
     .detail("values", json!(values))
 }
@@ -177,7 +178,7 @@ fn ambiguous(name: &str, images: &[Image], asked: &[BTreeMap<String, String>]) -
 /// Names in backticks, cut short where there are too many to read.
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     const SHOWN: usize = 20;
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    let names: Vec<String> = names.map(|name| quoted(name)).collect();
     match names.len() {
         n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
         _ => names.join(", "),

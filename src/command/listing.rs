@@ -12,6 +12,7 @@ use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
 use crate::pure::text::instant;
 use crate::pure::version::pick::Listed;
+use crate::pure::version::scheme::TagFormat;
 
 /// What was found, and where.
 #[derive(Clone, Debug)]
@@ -51,12 +52,13 @@ pub fn of_build(
     session: &Session,
     repository: &Repository,
     build: u64,
+    format: &TagFormat,
     detail: Detail,
     action: Action,
 ) -> Result<Listing, Error> {
-    let filter = format!(".{build}");
-    let listing = list(session, repository, detail, action, Some(&filter))?;
-    if listing.via == Via::HubApi && !listing.tags.iter().any(|tag| tag.name.contains(&filter)) {
+    let listing = list(session, repository, detail, action, Some(&format!(".{build}")))?;
+    let is_of_build = |listed: &Listed| format.read(&listed.name).and_then(|tag| tag.version.build()) == Some(build);
+    if listing.via == Via::HubApi && !listing.tags.iter().any(is_of_build) {
         return all(session, repository, detail, action);
     }
     Ok(listing)

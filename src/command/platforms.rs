@@ -14,6 +14,7 @@ use crate::pure::image::manifest::Manifest;
 use crate::pure::image::platform::Platform;
 use crate::pure::image::reference::{Identifier, Reference};
 use crate::pure::image::repository::Repository;
+use crate::pure::text::show::quoted;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -214,7 +215,7 @@ fn not_an_image(name: &str, manifest: &Manifest) -> Error {
     };
     Error::new(
         Code::NotAnImage,
-        format!("`{name}` is {known}, not a container image: its config has the type `{kind}`"),
+        format!("`{name}` is {known}, not a container image: its config has the type {}", quoted(kind)),
     )
     .hint("name a container image; artifacts have no labels")
 }

@@ -151,6 +151,12 @@ fn a_filter_that_finds_nothing_proves_nothing() {
         ("no-tag-for-build", Some("2026.34.102"))
     );
     assert_eq!(hub.log().count(), 2);
+    // Nor does one that finds something else: the count in the message is that of all tags.
+    let hub = self::hub(&["2026.34.1030", "1", "2"], HubOptions::default());
+    let ran = find_on_hub(&hub, "103");
+    assert_eq!((ran.code().as_str(), ran.error()["details"]["scanned"].as_u64()), ("no-tag-for-build", Some(3)));
+    let hub = self::hub(&["2026.34.1030", "2026.34.0103"], HubOptions::default());
+    assert_eq!(find_on_hub(&hub, "103").result()["tag"], "2026.34.0103");
     // Leading zeros are no part of the filter.
     let hub = self::hub(&["2026.34.0103"], HubOptions::default());
     assert_eq!(find_on_hub(&hub, "103").result()["tag"], "2026.34.0103");

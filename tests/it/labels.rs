@@ -117,6 +117,27 @@ fn a_label_that_is_not_there_is_missing_or_the_default() {
 }
 
 #[test]
+fn words_of_others_do_not_steer_a_terminal() {
+    let wild = "\u{1b}[31mred\r\nerror[denied]: `x`\u{7f}\u{9b}2J";
+    let registry = with("1", &Image::new().label("a", wild).label(wild, "b").build());
+    for words in [vec!["--label", "a"], vec!["--label", wild], vec!["--label", "missing"]] {
+        let ran = tagwright(["labels", &registry.name("acme/app:1")]).args(words).run();
+        assert!(!ran.stderr.contains(|c: char| c.is_control() && c != '\n'), "{ran}");
+        assert!(!ran.stderr.lines().any(|line| line.starts_with("error[denied]")), "{ran}");
+    }
+    assert_eq!(labels(&registry, ":1", ["--label", "a"]).result()["value"], wild);
+    let odd = "linux/arm64\u{1b}[1m\nerror[denied]: `x`";
+    let two = Index::of([platform("linux/amd64", wild), platform(odd, "b")]).build();
+    registry.push("acme/app", "2", &two);
+    let ran = labels(&registry, ":2", []);
+    assert_eq!(ran.code(), "platform-ambiguous");
+    assert!(!ran.stderr.lines().skip(1).any(|line| line.starts_with("error[")), "{ran}");
+    assert!(!ran.stderr.contains('\u{1b}') && !ran.error()["text"].as_str().unwrap().contains('\u{1b}'), "{ran}");
+    let run = tagwright(["promote", &registry.name("acme/app:2"), "--to", "x", "--require-label", "revision=b"]);
+    assert!(!run.run().stderr.contains('\u{1b}'));
+}
+
+#[test]
 fn latest_is_implied_and_shown() {
     let registry = with("latest", &image("abc"));
     assert_eq!(labels(&registry, "", []).result()["reference"], registry.name("acme/app:latest"));

@@ -1,10 +1,12 @@
 //! `next-version`: ISO week-year, ISO week, build, and never one that exists or is lower than one that does.
 
-use crate::stage::{push, shown};
+use crate::stage::{DockerHub, push, shown};
 use crate::support::cmd::{Ran, tagwright};
-use crate::support::registry::Registry;
+use crate::support::hub::{Hub, HubTag, Options as HubOptions, Source};
+use crate::support::registry::{Registry, one_user};
 use crate::support::reply::Reply;
 use serde_json::Value;
+use std::collections::HashMap;
 
 const AT: &str = "2026-08-21";
 
@@ -95,6 +97,20 @@ fn a_repository_that_is_proven_to_be_missing_has_no_versions() {
         let ran = next(&registry, ["--build", "1", "--at", AT, "--retries", "0"]);
         assert!(matches!(ran.exit, Some(4 | 6)), "{status}: {ran}");
     }
+}
+
+#[test]
+fn a_private_repository_of_docker_hub_is_not_taken_for_a_missing_one() {
+    let docker = DockerHub::start(one_user("robot", "secret"));
+    push(&docker.registry, "acme/app", &["2026.34.103"]);
+    let list = HashMap::from([("acme/app".to_owned(), vec![HubTag::named("2026.34.103")])]);
+    let hub =
+        Hub::start(Source::List(list), HubOptions { private: true, ..HubOptions::default() }.user("robot", "secret"));
+    let run =
+        || docker.reach(tagwright(["next-version", "acme/app", "--build", "1", "--at", AT, "--hub-api", &hub.url()]));
+    let ran = run().run();
+    assert_eq!((ran.code().as_str(), ran.exit), ("credential-missing", Some(4)), "{ran}");
+    assert_eq!(run().login("robot", "secret").run().code(), "version-not-increasing");
 }
 
 #[test]

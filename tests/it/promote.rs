@@ -159,6 +159,28 @@ fn placeholders_stand_for_tag_and_version() {
 }
 
 #[test]
+fn a_tag_that_is_the_source_itself_and_one_that_is_named_twice() {
+    let registry = versions();
+    let ran =
+        promote(&registry, ":2026.34.102", ["--to", "2026.34.102", "--to", "{version}", "--move", "latest"]).run();
+    assert_eq!(actions(&ran), ["2026.34.102: unchanged", "latest: unchanged"]);
+    let ran = promote(&registry, ":latest", ["--move", "latest"]).run();
+    assert_eq!(actions(&ran), ["latest: unchanged"]);
+    assert_eq!(registry.log().writes(), 0);
+}
+
+#[test]
+fn a_moving_tag_that_is_deleted_meanwhile_is_made_anew() {
+    let registry = versions();
+    meanwhile(&registry, "PUT", "2026.34.103-rc", 1, |state| {
+        state.repositories.get_mut(APP).unwrap().tags.remove("latest");
+    });
+    let ran = promote(&registry, ":2026.34.103", []).run();
+    assert_eq!(actions(&ran), ["2026.34.103-rc: created", "latest: created"]);
+    assert_eq!(ran.result()["rollback"], json!([]));
+}
+
+#[test]
 fn defaults_apply_only_where_neither_to_nor_move_is_given() {
     let registry = versions();
     let ran = promote(&registry, ":2026.34.103", ["--move", "stable"]).run();

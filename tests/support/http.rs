@@ -26,6 +26,8 @@ struct Shared {
     handler: Box<Handler>,
     tls: Option<Arc<rustls::ServerConfig>>,
     latency: AtomicU64,
+    /// When the last request came in.
+    last: Mutex<Instant>,
     log: Mutex<Vec<Exchange>>,
     connections: AtomicUsize,
     refused_handshakes: AtomicUsize,
@@ -50,6 +52,7 @@ impl Listener {
             handler: Box::new(handler),
             tls,
             latency: AtomicU64::new(0),
+            last: Mutex::new(Instant::now()),
             log: Mutex::default(),
             connections: AtomicUsize::new(0),
             refused_handshakes: AtomicUsize::new(0),
@@ -84,7 +87,9 @@ impl Listener {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Holds every answer back for so long.
+    /// Holds every answer back until no request has come for so long, but not longer than five times that.
+    ///
+    /// Requests that are sent side by side so overlap even where the machine is busy and they come in one by one.
     pub fn latency(&self, latency: Duration) {
         self.shared.latency.store(u64::try_from(latency.as_millis()).unwrap(), Ordering::SeqCst);
     }
@@ -210,6 +215,7 @@ fn serve(stream: TcpStream, shared: &Shared, id: usize) -> Result<()> {
     let mut first = true;
     while let Some(mut asked) = read_request(&mut reader)? {
         let started = Instant::now();
+        *shared.last.lock().unwrap() = started;
         asked.connection = id;
         asked.first = first;
         let connecting = if first { 1 + usize::from(shared.tls.is_some()) } else { 0 };
@@ -222,7 +228,8 @@ fn serve(stream: TcpStream, shared: &Shared, id: usize) -> Result<()> {
             log.push(Exchange { asked: asked.clone(), status, started, ended: started, connecting });
             log.len() - 1
         };
-        pause(shared, reply.delay + Duration::from_millis(shared.latency.load(Ordering::SeqCst)));
+        pause(shared, reply.delay);
+        settle(shared, started);
         if let Some(exchange) = shared.log.lock().unwrap().get_mut(at) {
             exchange.ended = Instant::now();
         }
@@ -254,6 +261,18 @@ fn pause(shared: &Shared, length: Duration) {
             return;
         }
         thread::sleep(left.min(Duration::from_millis(20)));
+    }
+}
+
+/// Waits until requests have stopped coming, as [`Listener::latency`] says.
+fn settle(shared: &Shared, started: Instant) {
+    let latency = Duration::from_millis(shared.latency.load(Ordering::SeqCst));
+    while started.elapsed() < latency * 5 {
+        let left = latency.saturating_sub(shared.last.lock().unwrap().elapsed());
+        if left.is_zero() || shared.stop.load(Ordering::SeqCst) {
+            return;
+        }
+        thread::sleep(left);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::pure::image::referrers;
 use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::facts::{Facts, Held, Kind, Target};
+use crate::pure::text::show::quoted;
 use crate::pure::version::scheme::VersionTag;
 use serde_json::json;
 
@@ -126,7 +127,7 @@ fn source(session: &Session, request: &Promote, action: Action) -> Result<(Refer
         Source::Build { repository, build, newest } => {
             // A list that was filtered for one build would not tell what is newer.
             let listing = if request.moves.is_empty() {
-                listing::of_build(session, repository, *build, Detail::Times, action)?
+                listing::of_build(session, repository, *build, &request.format, Detail::Times, action)?
             } else {
                 listing::all(session, repository, Detail::Times, action)?
             };
@@ -188,7 +189,7 @@ fn require_labels(session: &Session, request: &Promote, source: &Reference, mani
         let Some((platform, value)) = values.iter().find(|(_, value)| *value != Some(wanted)) else {
             continue;
         };
-        let is = value.map_or("not there".to_owned(), |value| format!("`{value}`"));
+        let is = value.map_or("not there".to_owned(), |value| quoted(value));
         let list: Vec<_> =
             values.iter().map(|(platform, value)| json!({"platform": platform, "value": value})).collect();
         return Err(Error::new(

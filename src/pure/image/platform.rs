@@ -24,13 +24,15 @@ pub struct Platform {
 impl Platform {
     /// A platform from its parts; empty variants and versions count as none.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>, os_version: Option<&str>) -> Self {
-        let architecture = match &*architecture.to_ascii_lowercase() {
+        // Written by whoever built the image and shown in sentences: nothing in it may steer a terminal.
+        let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
+        let architecture = match &*plain(architecture).to_ascii_lowercase() {
             "x86_64" | "x86-64" => "amd64".to_owned(),
             "aarch64" => "arm64".to_owned(),
             other => other.to_owned(),
         };
-        let some = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
-        Self { os: os.to_ascii_lowercase(), architecture, variant: some(variant), os_version: some(os_version) }
+        let some = |text: Option<&str>| text.map(plain).filter(|text| !text.is_empty());
+        Self { os: plain(os).to_ascii_lowercase(), architecture, variant: some(variant), os_version: some(os_version) }
     }
 
     /// Reads `os/architecture[/variant]`; a version of the operating system goes in brackets behind it,
