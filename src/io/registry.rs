@@ -117,7 +117,7 @@ pub fn head_manifest(
     let request = manifest_request(client, Method::Get, repository, &identifier);
     let response = client.ask(repository, action, &wanted, request.clone(), MANIFEST_LIMIT)?;
     match response.status {
-        404 => Ok(None),
+        404 if !refusal::is_page(&response) => Ok(None),
         _ if response.is_success() => checked(&name, &identifier, &response).map(Some),
         _ => Err(refusal::error(Subject::Manifest, &wanted, &request, &response)),
     }
@@ -356,6 +356,9 @@ fn unknown(
     response: &Response,
 ) -> Error {
     let error = refusal::error(Subject::Manifest, wanted, request, response);
+    if error.code() == Code::ReplyMalformed {
+        return error;
+    }
     let whole = error.code() == Code::RepositoryUnknown
         || list_tags_once(client, repository).is_err_and(|error| error.code() == Code::RepositoryUnknown);
     let text = match identifier {

@@ -316,6 +316,25 @@ fn missing_and_denied_are_told_apart() {
 }
 
 #[test]
+fn a_web_page_that_says_404_proves_nothing() {
+    let mut texts = Texts::default();
+    let page = || Reply::with(404, "text/html; charset=utf-8", "<html><h1>404 Not Found</h1>nginx</html>");
+    for (part, words) in [
+        ("/manifests/x", vec!["promote", "APP:2026.34.101", "--to", "x"]),
+        ("/manifests/", vec!["labels", "APP:2026.34.101"]),
+        ("/tags/list", vec!["next-version", "APP", "--build", "103"]),
+        ("/tags/list", vec!["find-tag", "APP", "--build", "103"]),
+        ("/blobs/", vec!["labels", "APP:2026.34.101"]),
+    ] {
+        let registry = versions();
+        registry.before(move |asked, _| asked.path.contains(part).then(page));
+        let words = words.into_iter().map(|word| word.replace("APP", &registry.name("acme/app")));
+        texts.check(&once([]).args(words).run(), "reply-malformed", "acme/app", Some(&registry));
+    }
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
 fn credentials_that_have_run_out() {
     let registry = Registry::bearer(one_user("robot", "secret"));
     push(&registry, "acme/app", &["1"]);

@@ -87,7 +87,11 @@ pub fn error(subject: Subject, wanted: &str, request: &Request, response: &Respo
 /// As [`error`], with the service's words read already.
 pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response, said: &Said) -> Error {
     let host = request.url.authority();
-    let code = code(subject, response.status, said);
+    let code = if is_page(response) && response.status == 404 {
+        Code::ReplyMalformed
+    } else {
+        code(subject, response.status, said)
+    };
     let message = match code {
         Code::TagUnknown | Code::RepositoryUnknown | Code::BlobMissing => format!("cannot {wanted}: it is not there"),
         Code::Denied => format!("`{host}` refused to {wanted}"),
@@ -95,6 +99,9 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
         Code::TagImmutable => format!("cannot {wanted}: the registry does not let the tag change"),
         Code::RateLimited => format!("cannot {wanted}: `{host}` asks to come back later"),
         Code::RegistryUnavailable => format!("cannot {wanted}: `{host}` cannot answer now"),
+        _ if is_page(response) => {
+            format!("cannot {wanted}: `{host}` answered {} with a web page, as no registry does", response.status)
+        }
         _ => {
             format!("cannot {wanted}: `{host}` answered with the status {}, which means nothing here", response.status)
         }
@@ -163,6 +170,11 @@ pub fn refusal(request: &Request, response: &Response, said: &Said) -> Refusal {
         code: said.codes.first().filter(|code| is_name(code)).cloned(),
         request_id: id.iter().find_map(|name| response.headers.get(name)).filter(|id| is_name(id)).map(str::to_owned),
     }
+}
+
+/// Whether a reply is a web page: it comes from a proxy or a login, so its 404 says nothing about what is there.
+pub fn is_page(response: &Response) -> bool {
+    response.headers.get("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
 }
 
 /// Whether a text is what codes and request ids are: one short word. Anything else is somebody's prose, or an echo.
