@@ -138,6 +138,9 @@ pub struct Image {
     pub media_type: Option<String>,
 }
 
+/// What could not be read: the tag it was asked for by, and why.
+pub type Failure = (Option<String>, AwsFault);
+
 /// A tag as the lists have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tagged {
@@ -198,7 +201,7 @@ struct WireFailure {
 ///
 /// # Errors
 /// `reply-malformed`.
-pub fn images(body: &[u8]) -> Result<(Vec<Image>, Vec<(Option<String>, AwsFault)>), Error> {
+pub fn images(body: &[u8]) -> Result<(Vec<Image>, Vec<Failure>), Error> {
     #[derive(Deserialize)]
     struct Wire {
         #[serde(default)]
