@@ -14,6 +14,7 @@ use crate::pure::version::pick::{self, Candidate, Picked};
 use crate::pure::version::scheme::{TagFormat, VersionTag};
 use serde::Serialize;
 use serde_json::json;
+use std::borrow::Cow;
 
 #[derive(Serialize)]
 struct Answer {
@@ -86,7 +87,8 @@ pub fn pick(
     format: &TagFormat,
     action: Action,
 ) -> Result<Found, Error> {
-    let mut tags = listing.tags.clone();
+    // A list may hold 50,000 tags, and it is copied only where digests have to be filled in.
+    let mut tags = Cow::Borrowed(listing.tags.as_slice());
     loop {
         match pick::pick(&tags, build, newest, format) {
             Picked::One { chosen, alternatives } => {
@@ -100,8 +102,9 @@ pub fn pick(
                 for (tag, digest) in unknown.iter().zip(side_by_side::map(&unknown, look)?) {
                     match digest {
                         // A tag that was deleted since the list was read is no candidate any more.
-                        None => tags.retain(|listed| listed.name != tag.tag.as_str()),
+                        None => tags.to_mut().retain(|listed| listed.name != tag.tag.as_str()),
                         Some(digest) => tags
+                            .to_mut()
                             .iter_mut()
                             .filter(|listed| listed.name == tag.tag.as_str())
                             .for_each(|listed| listed.digest = Some(digest.clone())),
