@@ -35,7 +35,8 @@ test: ## unit and integration tests, with servers that answer as told
 live: tools ## the same stories against real servers, which are started and stopped
 	$(CARGO) test --locked --test live
 
-demo: tools ## the main job on this machine, against a registry that it starts itself
+demo: ## the main job on this machine, against a registry that it starts itself
+	@scripts/install-tools demo
 	$(CARGO) build --locked --bin tagwright --example demo
 	@"$(CARGO_TARGET_DIR)/debug/examples/demo"
 

@@ -83,7 +83,7 @@ fn carry_out(world: &World, invocation: &Invocation, style: Style) -> Ending {
     let Common { quiet, print, .. } = &invocation.common;
     let style = Style { quiet: *quiet, print: print.as_deref(), ..style };
     let command = Some(invocation.request.command());
-    match Session::new(world, &invocation.common) {
+    match Session::new(world, &invocation.common, invocation.request.registry()) {
         Err(error) => output::ending(command, Err(error), &[], &[], style),
         Ok(session) => {
             let outcome = dispatch(&session, &invocation.request);

@@ -2,9 +2,11 @@
 
 use super::given::{Given, shown};
 use super::suggest;
-use crate::command::request::{Common, CredentialSource, Resolve, Via};
+use crate::command::request::{AwsIdentity, Common, CredentialSource, Resolve, Via};
 use crate::error::{Code, Error};
+use crate::pure::aws::host::EcrHost;
 use crate::pure::http::url::{Place, Scheme, Url, place, split_host_port};
+use crate::pure::image::registry::Registry;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -32,13 +34,17 @@ pub fn common(given: &Given) -> R<Common> {
         return Err(given.clash(format!("{https} and {plain_http} exclude each other")).hint("leave one of them out"));
     }
     let via = match given.one("via") {
-        Some(text) if choice(given, "via", text)? == "hub-api" => Some(Via::HubApi),
-        Some(_) => Some(Via::Registry),
+        Some(text) => Some(match choice(given, "via", text)? {
+            "hub-api" => Via::HubApi,
+            "ecr-api" => Via::EcrApi,
+            _ => Via::Registry,
+        }),
         None => None,
     };
     let credentials_from = match given.one("credentials-from") {
         Some(text) => Some(match choice(given, "credentials-from", text)? {
             "env" => CredentialSource::Env,
+            "aws" => CredentialSource::Aws,
             "docker-config" => CredentialSource::DockerConfig,
             _ => CredentialSource::Anonymous,
         }),
@@ -54,6 +60,8 @@ pub fn common(given: &Given) -> R<Common> {
         plain_http,
         via,
         credentials_from,
+        aws: aws_identity(given, credentials_from)?,
+        ecr: given.all("ecr").map(|text| ecr(given, text)).collect::<R<Vec<_>>>()?,
         verbose: given.has("verbose"),
         quiet: given.has("quiet"),
         print: given.one("print").map(str::to_owned),
@@ -96,6 +104,39 @@ pub fn number(given: &Given, long: &str, text: &str) -> R<u64> {
         Some(run) => format!("write {}", given.with(long, run)),
         None => "write a whole number in digits".to_owned(),
     }))
+}
+
+fn aws_identity(given: &Given, from: Option<CredentialSource>) -> R<AwsIdentity> {
+    let text = |long| given.one(long).map(str::to_owned);
+    let wanted =
+        AwsIdentity { profile: text("aws-profile"), role: text("aws-role"), external_id: text("aws-external-id") };
+    if let Some(id) = wanted.external_id.as_deref().filter(|_| wanted.role.is_none()) {
+        let message = format!("{} is for a role, and none is named", given.with("aws-external-id", id));
+        return Err(given.clash(message).hint(format!("name the role with {}", given.example("aws-role"))));
+    }
+    if let Some(role) = wanted.role.as_deref().filter(|role| !(role.starts_with("arn:") && role.contains(":role/"))) {
+        let example = given.with("aws-role", "arn:aws:iam::123456789012:role/reader");
+        return Err(given.wrong("aws-role", role).hint(format!("write the role's ARN, such as {example}")));
+    }
+    let named = if wanted.role.is_some() { "aws-role" } else { "aws-profile" };
+    if given.has(named) && from.is_some_and(|from| from != CredentialSource::Aws) {
+        let message = format!("{} and {} exclude each other", given.name(named), given.name("credentials-from"));
+        return Err(given.clash(message).hint("leave one of them out"));
+    }
+    Ok(wanted)
+}
+
+/// One `HOST=ECRHOST`.
+fn ecr(given: &Given, text: &str) -> R<(String, EcrHost)> {
+    let parsed = || {
+        let (name, target) = text.split_once('=')?;
+        let name = Registry::parse(name).ok()?.authority();
+        Some((name, EcrHost::parse(target).filter(|host| matches!(host, EcrHost::Private(_)))?))
+    };
+    parsed().ok_or_else(|| {
+        let example = given.with("ecr", "images.internal=123456789012.dkr.ecr.eu-west-1.amazonaws.com");
+        given.wrong("ecr", text).hint(format!("write the host and what it stands for, such as {example}"))
+    })
 }
 
 fn timeout(given: &Given, text: &str) -> R<Duration> {

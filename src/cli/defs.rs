@@ -562,17 +562,41 @@ pub static FLAGS: &[Flag] = &[
     Flag::one(
         "via",
         "SOURCE",
-        "list tags through hub-api or registry only",
-        "Where lists of tags come from: `hub-api` is Docker Hub's web API, `registry` the registry's own list. If not given, Docker Hub is asked through its web API first and through its registry where that fails.",
+        "ask hub-api, registry or ecr-api only",
+        "Which API is asked. `hub-api` is Docker Hub's web API, for lists of tags. `ecr-api` is the API of Amazon ECR, for everything that is read and written there. `registry` is the registry's own API. If not given, Docker Hub is asked for lists through its web API first and through its registry where that fails, and Amazon ECR through its API where an AWS credential is found.",
     )
-    .choices(&["hub-api", "registry"]),
+    .choices(&["hub-api", "registry", "ecr-api"]),
     Flag::one(
         "credentials-from",
         "SOURCE",
-        "only env, docker-config or anonymous",
-        "The one place a credential may come from: `env` is `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, `docker-config` the files of Docker and podman with their helpers, `anonymous` none at all. If not given, they are asked in this order.",
+        "only env, aws, docker-config or anonymous",
+        "The one place a credential may come from: `env` is `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, `aws` everything that AWS tools look at, `docker-config` the files of Docker and podman with their helpers, `anonymous` none at all. If not given, they are asked in this order, and AWS for registries of Amazon ECR alone.",
     )
-    .choices(&["env", "docker-config", "anonymous"]),
+    .choices(&["env", "aws", "docker-config", "anonymous"]),
+    Flag::one(
+        "aws-role",
+        "ARN",
+        "assume this role for Amazon ECR",
+        "Assumes this role with the AWS credential that is found, for example one of the account that owns the registry.",
+    ),
+    Flag::one(
+        "aws-external-id",
+        "ID",
+        "the external id that the role asks for",
+        "The external id that the owner of the role in `--aws-role` asks for.",
+    ),
+    Flag::one(
+        "aws-profile",
+        "NAME",
+        "take the AWS credential of this profile",
+        "Takes the AWS credential of this profile of `~/.aws/config` and `~/.aws/credentials`, and of nothing else.",
+    ),
+    Flag::many(
+        "ecr",
+        "HOST=ECRHOST",
+        "this host is Amazon ECR under another name",
+        "Says that a registry is one of Amazon ECR under another name, such as that of a proxy or of a private zone, for example `images.internal=123456789012.dkr.ecr.eu-west-1.amazonaws.com`. May be repeated.",
+    ),
     Flag::switch(
         "verbose",
         "one line per exchange on stderr",

@@ -1,10 +1,11 @@
 //! `auth`: which credential answers a registry, where it comes from, and what it is granted.
 
+use super::listing::{self, Detail};
 use super::request::Auth;
 use super::session::Session;
 use crate::error::Error;
 use crate::io::client;
-use crate::io::registry;
+use crate::io::keychain::Tried;
 use crate::output::Report;
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::Token;
@@ -23,12 +24,6 @@ struct Answer {
     tried: Vec<Tried>,
 }
 
-#[derive(Serialize)]
-struct Tried {
-    source: String,
-    said: String,
-}
-
 /// Logs in and says as whom.
 ///
 /// # Errors
@@ -43,7 +38,7 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
     let rights = match (&granted.token, &request.repository) {
         (Some(token), _) if token.granted().is_some() => token.granted().unwrap_or_default(),
         // An opaque token, Basic or no challenge: only asking tells, and only reading can be tried without writing.
-        (_, Some(repository)) => match registry::list_tags(&session.client, repository, Action::Pull) {
+        (_, Some(repository)) => match listing::all(session, repository, Detail::Names, Action::Pull) {
             Ok(_) => vec![Scope::pull(repository.path()).to_string()],
             Err(error) => {
                 session
@@ -66,26 +61,22 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
             None => {}
         }
     }
-    let found = granted.found.as_deref();
     let registry = request.registry.to_string();
-    let sentence = match found {
-        Some(found) => format!(
-            "`{registry}` answers to {} ({})",
-            found.identity.as_deref().map_or("anybody".to_owned(), |identity| format!("`{identity}`")),
-            found.source
+    let sentence = match &granted.source {
+        Some(source) => format!(
+            "`{registry}` answers to {} ({source})",
+            granted.identity.as_deref().map_or("anybody".to_owned(), |identity| format!("`{identity}`")),
         ),
         None => format!("`{registry}` asks for no credential"),
     };
     let answer = Answer {
         registry,
-        identity: found.and_then(|found| found.identity.clone()),
-        source: found.map(|found| found.source.clone()),
+        identity: granted.identity,
+        source: granted.source,
         challenge: granted.challenge,
         granted: rights,
-        expires_at: granted.token.as_ref().map(|token| instant::rfc3339(token.expires_at)),
-        tried: found
-            .map(|found| found.tried.iter().map(|t| Tried { source: t.source.clone(), said: t.said.clone() }).collect())
-            .unwrap_or_default(),
+        expires_at: granted.expires_at.map(instant::rfc3339),
+        tried: granted.tried,
     };
     Report::new(&answer, sentence)
 }

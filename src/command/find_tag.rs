@@ -1,6 +1,6 @@
 //! `find-tag`: the one tag whose version belongs to a build number.
 
-use super::listing::{self, Listing};
+use super::listing::{self, Detail, Listing};
 use super::request::FindTag;
 use super::session::Session;
 use super::side_by_side;
@@ -49,7 +49,7 @@ pub struct Found {
 /// `no-tag-for-build`, `build-ambiguous`, and those of the tag list.
 pub fn run(session: &Session, request: &FindTag) -> Result<Report, Error> {
     let FindTag { repository, build, newest, format } = request;
-    let listing = listing::of_build(session, repository, *build, format, Action::Pull)?;
+    let listing = listing::of_build(session, repository, *build, format, Detail::Names, Action::Pull)?;
     let found = pick(session, repository, &listing, *build, *newest, format, Action::Pull)?;
     let digest = match found.digest {
         Some(digest) => Some(digest),

@@ -1,6 +1,6 @@
 //! `inspect`: what a reference is, with every other tag that is the same.
 
-use super::listing::{self, Listing};
+use super::listing::{self, Detail, Listing};
 use super::platforms::{self, Found};
 use super::request::Inspect;
 use super::session::Session;
@@ -45,8 +45,10 @@ struct OfPlatform {
 pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
     let reference = &request.reference;
     let repository = reference.repository();
-    let (listing, found) =
-        both(|| listing::all(session, repository, Action::Pull), || platforms::read(session, reference, None));
+    let (listing, found) = both(
+        || listing::all(session, repository, Detail::Names, Action::Pull),
+        || platforms::read(session, reference, None),
+    );
     let found = found?;
     let format = TagFormat::default();
     let mut aliases = match listing {

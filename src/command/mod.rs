@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod find_tag;
+pub mod heads;
 pub mod inspect;
 pub mod labels;
 pub mod listing;

@@ -1,6 +1,6 @@
 //! `next-version`: the next version from the date, the build number and what the registry holds.
 
-use super::listing;
+use super::listing::{self, Detail};
 use super::request::NextVersion;
 use super::session::Session;
 use crate::error::{Code, Error};
@@ -27,7 +27,7 @@ struct Answer {
 pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
     let existing = match &request.repository {
         None => None,
-        Some(repository) => match listing::all(session, repository, Action::Pull) {
+        Some(repository) => match listing::all(session, repository, Detail::Names, Action::Pull) {
             Ok(listing) => Some(
                 listing
                     .tags

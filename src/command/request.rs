@@ -3,6 +3,7 @@
 //! The `cli` layer fills these in; the command files act on them.
 
 use crate::pure::auth::scope::Action;
+use crate::pure::aws::host::EcrHost;
 use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::platform::Platform;
@@ -215,6 +216,8 @@ pub enum Via {
     HubApi,
     /// The registry's own tag list.
     Registry,
+    /// The API of Amazon ECR.
+    EcrApi,
 }
 
 impl Via {
@@ -223,6 +226,7 @@ impl Via {
         match self {
             Via::HubApi => "hub-api",
             Via::Registry => "registry",
+            Via::EcrApi => "ecr-api",
         }
     }
 }
@@ -234,8 +238,21 @@ pub enum CredentialSource {
     Env,
     /// Docker's or podman's file, with its helpers.
     DockerConfig,
+    /// Everything that AWS tools look at; for registries of Amazon.
+    Aws,
     /// None at all.
     Anonymous,
+}
+
+/// Whose AWS identity is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AwsIdentity {
+    /// The profile to begin with.
+    pub profile: Option<String>,
+    /// The role to assume, an ARN.
+    pub role: Option<String>,
+    /// The word that the role's owner agreed with the caller.
+    pub external_id: Option<String>,
 }
 
 /// One `--resolve HOST:PORT:ADDR`.
@@ -270,6 +287,10 @@ pub struct Common {
     pub via: Option<Via>,
     /// The one source of credentials that is wanted.
     pub credentials_from: Option<CredentialSource>,
+    /// Whose AWS identity is wanted.
+    pub aws: AwsIdentity,
+    /// Registries, as host or host and port in lower case, that stand for one of Amazon's.
+    pub ecr: Vec<(String, EcrHost)>,
     /// One line per exchange on stderr.
     pub verbose: bool,
     /// Nothing but errors on stderr.
@@ -290,6 +311,8 @@ impl Default for Common {
             hub_api: None,
             via: None,
             credentials_from: None,
+            aws: AwsIdentity::default(),
+            ecr: Vec::new(),
             verbose: false,
             quiet: false,
             print: None,

@@ -1,6 +1,6 @@
 //! `tags`: every tag of a repository, versions newest first.
 
-use super::listing;
+use super::listing::{self, Detail};
 use super::request::{Sort, Tags};
 use super::session::Session;
 use crate::error::Error;
@@ -31,7 +31,7 @@ struct Shown {
 /// # Errors
 /// Those of the tag list.
 pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
-    let listing = listing::all(session, &request.repository, Action::Pull)?;
+    let listing = listing::all(session, &request.repository, Detail::Times, Action::Pull)?;
     let fits = |listed: &&Listed| request.matching.as_ref().is_none_or(|glob| glob.matches(&listed.name));
     let chosen: Vec<Listed> = listing.tags.iter().filter(fits).cloned().collect();
     let mut ordered: Vec<&Listed> = pick::order(&chosen, &request.format);

@@ -3,14 +3,17 @@
 //! The first request is the one that is wanted; `/v2/` is not asked beforehand. Which request answers a
 //! challenge is decided in `pure::auth::flow`; which credential, in [`super::keychain`].
 
+use super::aws::{self, Aws};
+use super::ecr::Ecr;
 use super::exchange::{Exchange, lock};
-use super::keychain::{Found, Keychain};
+use super::keychain::{Found, Keychain, Tried};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge::{self, Challenge};
 use crate::pure::auth::credential::Credential;
 use crate::pure::auth::flow::{self, Answer, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::{self, Token};
+use crate::pure::aws::host::EcrHost;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Said, Subject};
 use crate::pure::http::url::{Origin, Url};
@@ -21,56 +24,59 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 /// A token reply is small; anything larger is not one.
-const TOKEN_LIMIT: u64 = 1 << 20;
+pub(super) const TOKEN_LIMIT: u64 = 1 << 20;
 
 /// What a credential belongs to: a registry, or with podman's files one repository of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Place {
-    registry: Registry,
-    path: Option<String>,
+pub(super) struct Place {
+    pub(super) registry: Registry,
+    pub(super) path: Option<String>,
 }
 
 impl Place {
-    fn of(repository: &Repository) -> Self {
+    pub(super) fn of(repository: &Repository) -> Self {
         Self { registry: repository.registry().clone(), path: Some(repository.path().to_owned()) }
     }
 }
 
 /// What has been learned about one place in this run.
 #[derive(Default)]
-struct Standing {
+pub(super) struct Standing {
     /// How it asked for a credential; empty while it has not.
-    challenges: Vec<Challenge>,
+    pub(super) challenges: Vec<Challenge>,
     /// A header that answers every request: Basic, or a token of the user's own.
-    header: Option<Secret>,
+    pub(super) header: Option<Secret>,
     /// Tokens by the scopes they were asked for.
-    tokens: HashMap<String, Token>,
+    pub(super) tokens: HashMap<String, Token>,
     /// The credential, looked up at the first challenge.
-    found: Option<Arc<Found>>,
+    pub(super) found: Option<Arc<Found>>,
 }
 
 /// Everything a command needs to speak to registries.
 pub struct Client<'w> {
     /// The way out.
     pub exchange: Exchange<'w>,
-    keychain: Keychain<'w>,
+    /// Amazon's registries.
+    pub aws: Aws,
+    pub(super) keychain: Keychain<'w>,
     standings: Mutex<HashMap<Place, Arc<Mutex<Standing>>>>,
-}
-
-/// What the registry granted, for `auth`.
-pub struct Granted {
-    /// `bearer`, `basic` or `none`.
-    pub challenge: &'static str,
-    /// The credential that answered, if one was asked for.
-    pub found: Option<Arc<Found>>,
-    /// The token, if one was lent.
-    pub token: Option<Token>,
 }
 
 impl<'w> Client<'w> {
     /// Puts the parts together; asks nothing.
-    pub fn new(exchange: Exchange<'w>, keychain: Keychain<'w>) -> Self {
-        Self { exchange, keychain, standings: Mutex::default() }
+    pub fn new(exchange: Exchange<'w>, keychain: Keychain<'w>, aws: Aws) -> Self {
+        Self { exchange, aws, keychain, standings: Mutex::default() }
+    }
+
+    /// ECR's own API, where a registry is one of Amazon's and an AWS credential answers for it.
+    ///
+    /// # Errors
+    /// Those of [`Aws::native`], and those of the environment's credential.
+    pub fn native(&self, registry: &Registry) -> Result<Option<Ecr<'_>>, Error> {
+        if self.aws.settings.host(registry).is_none() || self.keychain.has_own(registry)? {
+            return Ok(None);
+        }
+        self.aws.native(&self.exchange, registry)
     }
 
     /// Refuses a registry that the environment's credential is pinned away from, before any packet.
@@ -78,6 +84,7 @@ impl<'w> Client<'w> {
     /// # Errors
     /// `credential-host-mismatch`, `missing-value`.
     pub fn check(&self, registry: &Registry) -> Result<(), Error> {
+        self.aws.check(registry)?;
         self.keychain.check(registry)
     }
 
@@ -130,45 +137,6 @@ impl<'w> Client<'w> {
         }
     }
 
-    /// What a registry grants for a repository, asked for on purpose.
-    ///
-    /// # Errors
-    /// As [`Client::ask`].
-    pub fn grant(
-        &self,
-        registry: &Registry,
-        repository: Option<&Repository>,
-        scopes: &ScopeSet,
-    ) -> Result<Granted, Error> {
-        let wanted = format!("log in to `{registry}`");
-        let request = Request::new(Method::Get, self.url(registry, ""));
-        let place = repository.map_or_else(|| Place { registry: registry.clone(), path: None }, Place::of);
-        let standing = self.standing(&place);
-        let response = self.exchange.send(&wanted, &request, TOKEN_LIMIT)?;
-        if response.status != 401 {
-            return if response.is_success() {
-                Ok(Granted { challenge: "none", found: None, token: None })
-            } else {
-                Err(refusal::error(Subject::Service, &wanted, &request, &response))
-            };
-        }
-        let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-        let header = self.answer(&place, &standing, &challenge::parse(&values), scopes, None)?;
-        let basic = lock(&standing).header.is_some();
-        if basic {
-            let response = self.exchange.send(&wanted, &authorized(&request, header.as_ref()), TOKEN_LIMIT)?;
-            if !response.is_success() {
-                return Err(self.refused(&place, &standing, (Action::Pull, scopes), &wanted, &request, &response));
-            }
-        }
-        let standing = lock(&standing);
-        Ok(Granted {
-            challenge: if basic { "basic" } else { "bearer" },
-            found: standing.found.clone(),
-            token: standing.tokens.get(&key(scopes)).cloned(),
-        })
-    }
-
     /// The credential of a repository, looked up once.
     ///
     /// # Errors
@@ -178,7 +146,7 @@ impl<'w> Client<'w> {
         self.found(&place, &mut lock(&self.standing(&place)))
     }
 
-    fn standing(&self, place: &Place) -> Arc<Mutex<Standing>> {
+    pub(super) fn standing(&self, place: &Place) -> Arc<Mutex<Standing>> {
         lock(&self.standings).entry(place.clone()).or_default().clone()
     }
 
@@ -186,7 +154,7 @@ impl<'w> Client<'w> {
         if let Some(found) = &standing.found {
             return Ok(found.clone());
         }
-        let found = Arc::new(self.keychain.find(&place.registry, place.path.as_deref())?);
+        let found = Arc::new(self.look_up(place)?);
         for warning in &found.warnings {
             self.exchange.warn("credential-helper", warning.clone());
         }
@@ -195,6 +163,32 @@ impl<'w> Client<'w> {
         }
         standing.found = Some(found.clone());
         Ok(found)
+    }
+
+    /// The keychain's places, with AWS between the environment and Docker's files.
+    fn look_up(&self, place: &Place) -> Result<Found, Error> {
+        let registry = &place.registry;
+        let find = || self.keychain.find(registry, place.path.as_deref());
+        if self.aws.settings.host(registry).is_none() || self.keychain.has_own(registry)? {
+            return find();
+        }
+        let Some(standing) = self.aws.standing(&self.exchange, registry)? else { return find() };
+        let tried = standing.search.tried.iter().map(Tried::from);
+        match (self.aws.login(&self.exchange, registry, &standing)?, &standing.search.found) {
+            (Some(login), Some(from)) => Ok(Found {
+                identity: Some(login.username.clone()),
+                credential: Credential::Password { username: login.username, password: login.password },
+                source: from.source.clone(),
+                tried: tried.collect(),
+                warnings: Vec::new(),
+            }),
+            _ => {
+                let mut found = find()?;
+                let first = found.tried.iter().take_while(|tried| tried.source == "environment").count();
+                found.tried.splice(first..first, tried);
+                Ok(found)
+            }
+        }
     }
 
     /// What can be sent without being asked: what answered before, or a token of a realm known beforehand.
@@ -219,7 +213,7 @@ impl<'w> Client<'w> {
     }
 
     /// Answers a challenge. `refused` is what the registry did not accept, if anything was sent.
-    fn answer(
+    pub(super) fn answer(
         &self,
         place: &Place,
         standing: &Mutex<Standing>,
@@ -314,7 +308,7 @@ impl<'w> Client<'w> {
     }
 
     /// Why an answered request was refused all the same.
-    fn refused(
+    pub(super) fn refused(
         &self,
         place: &Place,
         standing: &Mutex<Standing>,
@@ -388,11 +382,11 @@ pub fn scopes(repository: &Repository, action: Action) -> ScopeSet {
     scopes
 }
 
-fn key(scopes: &ScopeSet) -> String {
+pub(super) fn key(scopes: &ScopeSet) -> String {
     scopes.to_string()
 }
 
-fn authorized(request: &Request, header: Option<&Secret>) -> Request {
+pub(super) fn authorized(request: &Request, header: Option<&Secret>) -> Request {
     match header {
         Some(header) => request.clone().header("Authorization", header.reveal()),
         None => request.clone(),
@@ -407,6 +401,6 @@ fn credential_missing(registry: &Registry, found: &Found) -> Error {
     let list: Vec<String> = found.tried.iter().map(|tried| format!("{}: {}", tried.source, tried.said)).collect();
     Error::new(Code::CredentialMissing, format!("`{registry}` asked for a credential and none was found"))
         .cause(list.join("; "))
-        .hint(LOG_IN)
+        .hint(if EcrHost::parse(registry.host()).is_some() { aws::HINT } else { LOG_IN })
         .detail("tried", tried(found))
 }

@@ -164,6 +164,21 @@ impl<'w> Exchange<'w> {
         }
     }
 
+    /// Sends once, follows nothing, and hands the fault on: for services that have rules of their own.
+    ///
+    /// # Errors
+    /// The fault that kept the answer from coming.
+    pub fn once(&self, request: &Request, limits: &Limits) -> Result<Response, Fault> {
+        let until = match (self.settings.until, limits.until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let begun = self.world.instant();
+        let outcome = self.http.send(request, &Limits { until, ..*limits });
+        self.note(request, &outcome, begun, 1);
+        outcome
+    }
+
     fn repeat(&self, wanted: &str, request: &Request, limit: u64, until: Option<Instant>) -> Result<Response, Error> {
         let mut attempt = 1;
         loop {
@@ -237,7 +252,8 @@ impl<'w> Exchange<'w> {
             Err(fault) => fault.to_string(),
         };
         let again = if attempt == 1 { String::new() } else { format!(", attempt {attempt}") };
-        let line = format!("{} {}: {end}, {took} ms{again}", request.method.as_str(), redact::url(&request.url));
+        let (method, url, operation) = (request.method.as_str(), redact::url(&request.url), operation(request));
+        let line = format!("{method} {url}{operation}: {end}, {took} ms{again}");
         let line = self.without_secrets(&line);
         if self.settings.verbose {
             self.world.log(&line);
@@ -261,6 +277,12 @@ impl<'w> Exchange<'w> {
 /// Enough chance to keep two runs from coming back at the same moment.
 fn jitter(now: OffsetDateTime) -> u64 {
     u64::from(now.nanosecond()).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
+
+/// The operation of a call to AWS, whose address is always the same.
+fn operation(request: &Request) -> String {
+    let target = request.headers.get("x-amz-target").and_then(|target| target.rsplit('.').next());
+    target.map(|name| format!(" {name}")).unwrap_or_default()
 }
 
 /// A lock whose holder cannot have left a half-done change behind, poisoned or not.

@@ -6,6 +6,8 @@
 //!
 //! Order of the files: the documentation of `docker login` and of podman's `containers-auth.json`.
 
+use super::aws;
+use super::aws_chain;
 use super::world::World;
 use crate::error::{Code, Error};
 use crate::pure::auth::credential::Credential;
@@ -37,6 +39,8 @@ pub enum Source {
     Env,
     /// Docker's or podman's file, with its helpers.
     DockerConfig,
+    /// Everything that AWS tools look at; for registries of Amazon.
+    Aws,
     /// None at all.
     Anonymous,
 }
@@ -48,6 +52,12 @@ pub struct Tried {
     pub source: String,
     /// What it said, without any secret.
     pub said: String,
+}
+
+impl From<&aws_chain::Tried> for Tried {
+    fn from(tried: &aws_chain::Tried) -> Self {
+        Self { source: tried.source.clone(), said: tried.said.clone() }
+    }
 }
 
 /// The end of a search.
@@ -69,6 +79,7 @@ pub struct Found {
 pub struct Keychain<'w> {
     world: &'w World,
     pin: Option<Source>,
+    aws: aws::Settings,
 }
 
 /// A search under way.
@@ -82,7 +93,21 @@ struct Search<'a> {
 impl<'w> Keychain<'w> {
     /// The places of this world, or the one kind of place that is wanted; asks none of them yet.
     pub fn new(world: &'w World, pin: Option<Source>) -> Self {
-        Self { world, pin }
+        Self { world, pin, aws: aws::Settings::default() }
+    }
+
+    /// The same places, with what the flags say about Amazon's registries.
+    #[must_use]
+    pub fn with_aws(self, aws: aws::Settings) -> Self {
+        Self { aws, ..self }
+    }
+
+    /// Whether the environment has a credential for this registry; at Amazon's it comes before AWS.
+    ///
+    /// # Errors
+    /// Those of [`Keychain::check`].
+    pub fn has_own(&self, registry: &Registry) -> Result<bool, Error> {
+        Ok(self.asks(Source::Env) && !self.aws.only && self.environment(registry)?.is_some())
     }
 
     /// Refuses a registry that the environment's credential is not for, before any packet.
@@ -105,6 +130,9 @@ impl<'w> Keychain<'w> {
         if self.asks(Source::Env) {
             match self.environment(registry)? {
                 Some(credential) => return Ok(search.found("environment", credential)),
+                None if self.world.env(USERNAME).is_some() => {
+                    search.say("environment", format!("`{HOST}` does not name `{registry}`"));
+                }
                 None => search.say("environment", format!("`{USERNAME}` and `{PASSWORD}` are not set")),
             }
         }
@@ -136,7 +164,12 @@ impl<'w> Keychain<'w> {
             let message = format!("`{USERNAME}` holds a colon, which Basic authentication cannot carry");
             return Err(Error::new(Code::ConfigMalformed, message));
         }
-        if let Some(host) = self.world.env(HOST) {
+        let host = self.world.env(HOST);
+        // A pair that was set for another registry must not stand in for the identity of the machine.
+        if host.is_none() && self.aws.host(registry).is_some() {
+            return Ok(None);
+        }
+        if let Some(host) = host {
             let (pinned, _) =
                 docker_config::read_key(host.trim()).filter(|(_, rest)| rest.is_empty()).ok_or_else(|| {
                     Error::new(Code::ConfigMalformed, format!("`{HOST}` does not name a registry"))

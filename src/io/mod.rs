@@ -1,7 +1,13 @@
 //! The only layer that meets the world: sockets, files, clock, environment, programs.
 
+pub mod aws;
+pub mod aws_call;
+pub mod aws_chain;
+pub mod aws_sources;
 pub mod client;
+pub mod ecr;
 pub mod exchange;
+pub mod grant;
 pub mod http;
 pub mod hub;
 pub mod keychain;

@@ -57,6 +57,9 @@ pub fn get_manifest(
     identifier: &Identifier,
     action: Action,
 ) -> Result<Fetched, Error> {
+    if let Some(ecr) = client.native(repository.registry())? {
+        return ecr.get_manifest(repository, identifier);
+    }
     let name = named(repository, identifier);
     let wanted = format!("read `{name}`");
     let request = manifest_request(client, Method::Get, repository, identifier);
@@ -85,6 +88,9 @@ pub fn head_manifest(
     tag: &Tag,
     action: Action,
 ) -> Result<Option<Digest>, Error> {
+    if let Some(ecr) = client.native(repository.registry())? {
+        return ecr.head_manifest(repository, tag);
+    }
     let identifier = Identifier::Tag(tag.clone());
     let name = named(repository, &identifier);
     let wanted = format!("look at `{name}`");
@@ -132,6 +138,9 @@ pub fn get_blob(
     if let Some(bytes) = descriptor.inline() {
         return Ok(bytes);
     }
+    if let Some(ecr) = client.native(repository.registry())? {
+        return ecr.get_blob(repository, descriptor, what);
+    }
     let digest = &descriptor.digest;
     let wanted = format!("read the {what} `{}` of `{repository}`", digest.short());
     if descriptor.size > limit {
@@ -166,6 +175,9 @@ pub fn get_blob(
 /// # Errors
 /// `tag-immutable`, `denied`, `digest-mismatch` when the registry stored something else, and those of [`Client::ask`].
 pub fn put_manifest(client: &Client, repository: &Repository, tag: &Tag, manifest: &Fetched) -> Result<(), Error> {
+    if let Some(ecr) = client.native(repository.registry())? {
+        return ecr.put_manifest(repository, tag, manifest);
+    }
     let identifier = Identifier::Tag(tag.clone());
     let name = named(repository, &identifier);
     let wanted = format!("push to `{name}`");

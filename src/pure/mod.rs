@@ -1,6 +1,7 @@
 //! Decisions without the world: no socket, file, clock, environment or process; same input, same output.
 
 pub mod auth;
+pub mod aws;
 pub mod http;
 pub mod hub;
 pub mod image;

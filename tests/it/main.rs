@@ -10,8 +10,10 @@
 mod support;
 
 mod auth;
+mod aws_sources;
 mod call;
 mod counts;
+mod ecr;
 mod fakes;
 mod faults;
 mod find_tag;

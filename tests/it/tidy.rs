@@ -333,6 +333,7 @@ fn addresses_in_the_tree_are_known_ones() {
         "jenkins.io",
         "amazonaws.com",
         "ecr.aws",
+        "api.aws",
     ];
     let reserved =
         [".example", "example.com", "example.org", "example.net", ".test", ".invalid", ".localhost", ".internal"];

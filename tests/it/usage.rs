@@ -135,6 +135,11 @@ fn wrong_values() {
         &["inspect", "acme/app", "--hub-api", "https://ci:password@hub.internal"],
         &["inspect", "acme/app", "--via", "hub"],
         &["inspect", "acme/app", "--credentials-from", "docker"],
+        &["inspect", "acme/app", "--aws-role", "reader"],
+        &["inspect", "acme/app", "--aws-external-id", "agreed"],
+        &["inspect", "acme/app", "--aws-profile", "ci", "--credentials-from", "env"],
+        &["inspect", "acme/app", "--ecr", "images.internal"],
+        &["inspect", "acme/app", "--ecr", "images.internal=public.ecr.aws"],
         &["inspect", "acme/app", "--verbose", "--quiet"],
         &["inspect", "acme/app", "--print", ""],
     ]));

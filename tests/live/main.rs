@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aws;
 mod credentials;
 mod peers;
 mod stage;

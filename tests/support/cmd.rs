@@ -53,6 +53,13 @@ impl Tagwright {
         self
     }
 
+    /// The same run with other words in the place of its first two.
+    #[must_use]
+    pub fn clone_words(&self, words: &[&str]) -> Self {
+        let rest = self.args.iter().skip(2).cloned();
+        Self { args: words.iter().map(OsString::from).chain(rest).collect(), ..self.clone() }
+    }
+
     /// Sets a variable; no other is there.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {

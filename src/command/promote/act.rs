@@ -6,10 +6,11 @@
 
 use super::holder::Versions;
 use super::look::Seen;
-use crate::command::listing;
+use crate::command::heads;
+use crate::command::listing::{self, Detail};
 use crate::command::request::Promote;
 use crate::command::session::Session;
-use crate::command::side_by_side::{self, both};
+use crate::command::side_by_side::both;
 use crate::error::{Code, Error, Progress};
 use crate::io::registry;
 use crate::pure::auth::scope::Action as Right;
@@ -140,6 +141,12 @@ impl Run<'_, '_> {
         }
     }
 
+    /// What the tags of these steps point at now.
+    fn heads(&self, steps: &[usize]) -> Result<Vec<Option<Digest>>, Error> {
+        let tags: Vec<Tag> = steps.iter().map(|&i| self.steps[i].tag.clone()).collect();
+        heads::all(self.session, &self.seen.repository, &tags, Right::Push)
+    }
+
     fn head(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
         registry::head_manifest(&self.session.client, &self.seen.repository, tag, Right::Push)
     }
@@ -150,7 +157,7 @@ impl Run<'_, '_> {
         if !moving.iter().any(|&i| self.steps[i].action != Action::Unchanged) {
             return Ok(());
         }
-        let now = side_by_side::map(&moving, |&i| self.head(&self.steps[i].tag))?;
+        let now = self.heads(&moving)?;
         for (i, now) in moving.into_iter().zip(now) {
             if now != self.steps[i].before {
                 self.steps[i] = self.decide_again(&self.steps[i], now)?;
@@ -185,7 +192,7 @@ impl Run<'_, '_> {
     }
 
     fn fresh(&self) -> Result<Versions, Error> {
-        let listing = listing::all(self.session, &self.seen.repository, Right::Push)?;
+        let listing = listing::all(self.session, &self.seen.repository, Detail::Times, Right::Push)?;
         Ok(Versions::of(&listing, &self.request.format))
     }
 
@@ -196,7 +203,7 @@ impl Run<'_, '_> {
         let begun = self.session.client.exchange.world.instant();
         let (mut pause, mut rewrites) = (Duration::from_millis(100), 0);
         loop {
-            let now = side_by_side::map(&open, |&i| self.head(&self.steps[i].tag))?;
+            let now = self.heads(&open)?;
             let mut stale = Vec::new();
             for (i, now) in open.into_iter().zip(now) {
                 match now {

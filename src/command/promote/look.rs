@@ -2,11 +2,12 @@
 
 use super::holder::Versions;
 use crate::command::find_tag;
-use crate::command::listing::{self, Listing};
+use crate::command::heads;
+use crate::command::listing::{self, Detail, Listing};
 use crate::command::platforms;
 use crate::command::request::{Promote, Source};
 use crate::command::session::Session;
-use crate::command::side_by_side::{self, both};
+use crate::command::side_by_side::both;
 use crate::error::{Code, Error};
 use crate::io::registry::{self, Fetched};
 use crate::pure::auth::scope::Action;
@@ -64,10 +65,10 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     let compared = version.is_some() && !request.moves.is_empty();
     let list = || match listing {
         Some(listing) => Some(Ok(listing)),
-        None => compared.then(|| listing::all(session, &repository, action)),
+        None => compared.then(|| listing::all(session, &repository, Detail::Times, action)),
     };
-    let heads =
-        || side_by_side::map(&wanted, |(tag, _)| registry::head_manifest(&session.client, &repository, tag, action));
+    let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
+    let heads = || heads::all(session, &repository, &tags, action);
     let referrers = || count_referrers(session, &repository, &manifest.digest, action);
     let ((befores, listing), direct) = both(|| both(heads, list), referrers);
     let befores = befores?;
@@ -126,9 +127,9 @@ fn source(session: &Session, request: &Promote, action: Action) -> Result<(Refer
         Source::Build { repository, build, newest } => {
             // A list that was filtered for one build would not tell what is newer.
             let listing = if request.moves.is_empty() {
-                listing::of_build(session, repository, *build, &request.format, action)?
+                listing::of_build(session, repository, *build, &request.format, Detail::Times, action)?
             } else {
-                listing::all(session, repository, action)?
+                listing::all(session, repository, Detail::Times, action)?
             };
             let found = find_tag::pick(session, repository, &listing, *build, *newest, &request.format, action)?;
             Ok((repository.tagged(&found.chosen.tag), (!request.moves.is_empty()).then_some(listing)))
@@ -216,6 +217,10 @@ fn count_referrers(
 ) -> Option<Option<usize>> {
     if repository.registry().is_docker_hub() {
         return Some(None);
+    }
+    // ECR's own API knows no referrers, and a password for the registry API takes a right of its own.
+    if session.client.native(repository.registry()).ok()?.is_some() {
+        return None;
     }
     registry::count_referrers(&session.client, repository, digest, action).ok()
 }

@@ -1,0 +1,494 @@
+//! The calls of Amazon ECR's own API: what is asked, and what the answers say.
+//!
+//! A reply of status 200 may hold nothing but failures; these come back beside the images and are
+//! refusals like any other.
+//!
+//! Source: Amazon ECR API Reference, version 2015-09-21; Amazon ECR Public, version 2020-10-30.
+
+use super::answer::{moment, not_json};
+use super::fault::AwsFault;
+use super::host::EcrHost;
+use crate::error::{Code, Error};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::url::Url;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::media_type;
+use crate::pure::image::reference::Identifier;
+use crate::pure::image::tag::Tag;
+use crate::secret::Secret;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+/// How many entries a page of a list may have.
+const PAGE: u32 = 1000;
+
+/// The calls there are; a policy names them `ecr:<name>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Reads manifests by tag or digest.
+    BatchGetImage,
+    /// Reads where a blob can be fetched.
+    GetDownloadUrlForLayer,
+    /// Writes a manifest under a tag.
+    PutImage,
+    /// Lists tags with their digests.
+    ListImages,
+    /// Lists tags with digests and times.
+    DescribeImages,
+    /// Gets a password for the registry API.
+    GetAuthorizationToken,
+}
+
+impl Operation {
+    /// The name as it is sent and as policies have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BatchGetImage => "BatchGetImage",
+            Self::GetDownloadUrlForLayer => "GetDownloadUrlForLayer",
+            Self::PutImage => "PutImage",
+            Self::ListImages => "ListImages",
+            Self::DescribeImages => "DescribeImages",
+            Self::GetAuthorizationToken => "GetAuthorizationToken",
+        }
+    }
+}
+
+/// The call, not yet signed.
+pub fn call(api: &Url, host: &EcrHost, operation: Operation, body: &Value) -> Request {
+    let service = match host {
+        EcrHost::Private(_) => "AmazonEC2ContainerRegistry_V20150921",
+        EcrHost::Public => "SpencerFrontendService",
+    };
+    Request::new(Method::Post, api.clone())
+        .header("Content-Type", "application/x-amz-json-1.1")
+        .header("X-Amz-Target", format!("{service}.{}", operation.as_str()))
+        .body(body.to_string().into_bytes())
+}
+
+/// A repository as calls name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The account that owns the registry.
+    pub account: &'a str,
+    /// The path of the repository.
+    pub path: &'a str,
+}
+
+impl Place<'_> {
+    fn with(self, more: &Value) -> Value {
+        let mut body = json!({"registryId": self.account, "repositoryName": self.path});
+        if let (Some(all), Some(more)) = (body.as_object_mut(), more.as_object()) {
+            all.extend(more.clone());
+        }
+        body
+    }
+
+    /// Asks for manifests, in every form there is.
+    pub fn batch_get_image(self, ids: &[Identifier]) -> Value {
+        let ids: Vec<Value> = ids
+            .iter()
+            .map(|id| match id {
+                Identifier::Tag(tag) => json!({"imageTag": tag.as_str()}),
+                Identifier::Digest(digest) => json!({"imageDigest": digest.as_str()}),
+            })
+            .collect();
+        let accepted: Vec<&str> = media_type::ACCEPT.split(',').map(str::trim).collect();
+        self.with(&json!({"imageIds": ids, "acceptedMediaTypes": accepted}))
+    }
+
+    /// Asks where a blob can be fetched.
+    pub fn get_download_url_for_layer(self, digest: &Digest) -> Value {
+        self.with(&json!({"layerDigest": digest.as_str()}))
+    }
+
+    /// Writes a manifest under a tag; the service refuses one that has another digest.
+    pub fn put_image(self, manifest: &str, media_type: &str, tag: &Tag, digest: &Digest) -> Value {
+        self.with(&json!({
+            "imageManifest": manifest,
+            "imageManifestMediaType": media_type,
+            "imageTag": tag.as_str(),
+            "imageDigest": digest.as_str(),
+        }))
+    }
+
+    /// Asks for a page of `ListImages` or `DescribeImages`, tagged images only.
+    pub fn page(self, next: Option<&str>) -> Value {
+        let mut more = json!({"filter": {"tagStatus": "TAGGED"}, "maxResults": PAGE});
+        if let (Some(next), Some(more)) = (next, more.as_object_mut()) {
+            more.insert("nextToken".to_owned(), json!(next));
+        }
+        self.with(&more)
+    }
+}
+
+/// One manifest, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The tag that it was asked for by.
+    pub tag: Option<String>,
+    /// The digest that the service says it has.
+    pub digest: String,
+    /// The manifest.
+    pub manifest: String,
+    /// Its media type, where the service says it.
+    pub media_type: Option<String>,
+}
+
+/// What could not be read: the tag it was asked for by, and why.
+pub type Failure = (Option<String>, AwsFault);
+
+/// A tag as the lists have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tagged {
+    /// The tag.
+    pub tag: String,
+    /// The digest it points at.
+    pub digest: String,
+    /// When the image was pushed; a tag's own time is not kept.
+    pub pushed_at: Option<OffsetDateTime>,
+}
+
+/// A page of tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The tags.
+    pub tags: Vec<Tagged>,
+    /// What to ask for the next page with.
+    pub next: Option<String>,
+}
+
+/// A password for the registry API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The user, `AWS`.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+    /// The moment from which it is refused.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireId {
+    image_digest: Option<String>,
+    image_tag: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireImage {
+    image_id: Option<WireId>,
+    image_manifest: Option<String>,
+    image_manifest_media_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireFailure {
+    image_id: Option<WireId>,
+    #[serde(default)]
+    failure_code: String,
+    #[serde(default)]
+    failure_reason: String,
+}
+
+/// Reads the answer to `BatchGetImage`: the images in the order of the service, and what failed, by tag.
+///
+/// # Errors
+/// `reply-malformed`.
+pub fn images(body: &[u8]) -> Result<(Vec<Image>, Vec<Failure>), Error> {
+    #[derive(Deserialize)]
+    struct Wire {
+        #[serde(default)]
+        images: Vec<WireImage>,
+        #[serde(default)]
+        failures: Vec<WireFailure>,
+    }
+    let wire: Wire = read(body)?;
+    let images = wire
+        .images
+        .into_iter()
+        .map(|image| {
+            let (digest, tag) = image.image_id.map(|id| (id.image_digest, id.image_tag)).unwrap_or_default();
+            match (digest, image.image_manifest) {
+                (Some(digest), Some(manifest)) => {
+                    Ok(Image { tag, digest, manifest, media_type: image.image_manifest_media_type })
+                }
+                _ => Err(bad("an image of the answer has no digest or no manifest")),
+            }
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let failures = wire
+        .failures
+        .into_iter()
+        .map(|failure| {
+            let tag = failure.image_id.and_then(|id| id.image_tag);
+            (tag, AwsFault::listed(&failure.failure_code, &failure.failure_reason))
+        })
+        .collect();
+    Ok((images, failures))
+}
+
+/// Reads the answer to `PutImage`: the digest of what was stored.
+///
+/// # Errors
+/// `reply-malformed`.
+pub fn stored(body: &[u8]) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct Wire {
+        image: WireImage,
+    }
+    let wire: Wire = read(body)?;
+    let digest = wire.image.image_id.and_then(|id| id.image_digest);
+    digest.ok_or_else(|| bad("the answer does not say what was stored"))
+}
+
+/// Reads the answer to `GetDownloadUrlForLayer`.
+///
+/// # Errors
+/// `reply-malformed`, without any part of the address, for its query is a signature.
+pub fn download_url(body: &[u8]) -> Result<Url, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire {
+        download_url: String,
+    }
+    let wire: Wire = read(body)?;
+    Url::parse(&wire.download_url).map_err(|error| bad("the download address cannot be read").cause(error.message()))
+}
+
+/// Reads a page of `ListImages`.
+///
+/// # Errors
+/// `reply-malformed`.
+pub fn listed(body: &[u8]) -> Result<Page, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire {
+        image_ids: Vec<WireId>,
+        next_token: Option<String>,
+    }
+    let wire: Wire = read(body)?;
+    let tagged = |id: WireId| Some(Tagged { tag: id.image_tag?, digest: id.image_digest?, pushed_at: None });
+    Ok(Page { tags: wire.image_ids.into_iter().filter_map(tagged).collect(), next: filled(wire.next_token) })
+}
+
+/// Reads a page of `DescribeImages`.
+///
+/// # Errors
+/// `reply-malformed`.
+pub fn described(body: &[u8]) -> Result<Page, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct WireDetail {
+        image_digest: Option<String>,
+        #[serde(default)]
+        image_tags: Option<Vec<String>>,
+        image_pushed_at: Option<Value>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire {
+        image_details: Vec<WireDetail>,
+        next_token: Option<String>,
+    }
+    let wire: Wire = read(body)?;
+    let mut tags = Vec::new();
+    for detail in wire.image_details {
+        let Some(digest) = detail.image_digest else { continue };
+        let pushed_at = detail.image_pushed_at.as_ref().and_then(moment);
+        let tagged = |tag| Tagged { tag, digest: digest.clone(), pushed_at };
+        tags.extend(detail.image_tags.unwrap_or_default().into_iter().map(tagged));
+    }
+    Ok(Page { tags, next: filled(wire.next_token) })
+}
+
+/// Reads the answer to `GetAuthorizationToken`, of either service.
+///
+/// # Errors
+/// `reply-malformed`, without any part of the token.
+pub fn login(body: &[u8]) -> Result<Login, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct WireToken {
+        authorization_token: String,
+        expires_at: Option<Value>,
+    }
+    // The private service answers with a list of one, the public one with the thing itself.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(WireToken),
+        Many(Vec<WireToken>),
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wire {
+        authorization_data: OneOrMany,
+    }
+    let wire: Wire = read(body)?;
+    let token = match wire.authorization_data {
+        OneOrMany::One(token) => Some(token),
+        OneOrMany::Many(tokens) => tokens.into_iter().next(),
+    };
+    let token = token.ok_or_else(|| bad("the answer holds no token"))?;
+    let decoded =
+        STANDARD.decode(token.authorization_token.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let (username, password) = decoded
+        .as_deref()
+        .and_then(|text| text.split_once(':'))
+        .ok_or_else(|| bad("the token of the answer is not user and password in Base64"))?;
+    Ok(Login {
+        username: username.to_owned(),
+        password: Secret::new(password),
+        expires_at: token.expires_at.as_ref().and_then(moment),
+    })
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|_| bad(not_json(body)))
+}
+
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+fn bad(why: &str) -> Error {
+    Error::new(Code::ReplyMalformed, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const PLACE: Place<'static> = Place { account: "123456789012", path: "team/app" };
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn calls_name_the_service_and_the_operation() {
+        let api = Url::parse("https://api.ecr.eu-west-1.amazonaws.com/").unwrap();
+        let private = EcrHost::parse("123456789012.dkr.ecr.eu-west-1.amazonaws.com").unwrap();
+        for (host, target) in [
+            (private, "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken"),
+            (EcrHost::Public, "SpencerFrontendService.GetAuthorizationToken"),
+        ] {
+            let request = call(&api, &host, Operation::GetAuthorizationToken, &json!({}));
+            assert_eq!(request.headers.get("x-amz-target"), Some(target));
+            assert_eq!(request.headers.get("content-type"), Some("application/x-amz-json-1.1"));
+            assert_eq!(request.body.as_deref(), Some(&b"{}"[..]));
+        }
+    }
+
+    #[test]
+    fn bodies_hold_registry_repository_and_what_is_wanted() {
+        let (tag, digest) = (Tag::parse("1.4.2").unwrap(), Digest::parse(DIGEST).unwrap());
+        let both = [Identifier::Tag(tag.clone()), Identifier::Digest(digest.clone())];
+        let types = [
+            "application/vnd.oci.image.index.v1+json",
+            "application/vnd.oci.image.manifest.v1+json",
+            "application/vnd.docker.distribution.manifest.list.v2+json",
+            "application/vnd.docker.distribution.manifest.v2+json",
+        ];
+        let mut found = PLACE.batch_get_image(&both);
+        let mut accepted: Vec<String> = serde_json::from_value(found["acceptedMediaTypes"].take()).unwrap();
+        accepted.sort();
+        let mut expected = types.map(str::to_owned);
+        expected.sort();
+        assert_eq!(accepted, expected);
+        for (body, expected) in [
+            (found, json!({"imageIds": [{"imageTag": "1.4.2"}, {"imageDigest": DIGEST}], "acceptedMediaTypes": null})),
+            (PLACE.get_download_url_for_layer(&digest), json!({"layerDigest": DIGEST})),
+            (
+                PLACE.put_image("{}", types[1], &tag, &digest),
+                json!({"imageManifest": "{}", "imageManifestMediaType": types[1], "imageTag": "1.4.2", "imageDigest": DIGEST}),
+            ),
+            (PLACE.page(None), json!({"filter": {"tagStatus": "TAGGED"}, "maxResults": 1000})),
+            (PLACE.page(Some("n")), json!({"filter": {"tagStatus": "TAGGED"}, "maxResults": 1000, "nextToken": "n"})),
+        ] {
+            let mut whole = expected;
+            whole["registryId"] = json!("123456789012");
+            whole["repositoryName"] = json!("team/app");
+            assert_eq!(body, whole);
+        }
+    }
+
+    #[test]
+    fn images_and_failures_come_apart() {
+        let body = json!({
+            "images": [{"imageId": {"imageDigest": DIGEST, "imageTag": "a"}, "imageManifest": "{}\n", "imageManifestMediaType": "t"},
+                       {"imageId": {"imageDigest": "d"}, "imageManifest": "x"}],
+            "failures": [{"imageId": {"imageTag": "b"}, "failureCode": "ImageNotFound", "failureReason": "Requested image not found"}],
+        });
+        let (found, failures) = images(body.to_string().as_bytes()).unwrap();
+        assert_eq!(
+            found,
+            [
+                Image {
+                    tag: Some("a".into()),
+                    digest: DIGEST.into(),
+                    manifest: "{}\n".into(),
+                    media_type: Some("t".into())
+                },
+                Image { tag: None, digest: "d".into(), manifest: "x".into(), media_type: None },
+            ]
+        );
+        assert_eq!((failures[0].0.as_deref(), failures[0].1.code()), (Some("b"), Code::TagUnknown));
+        assert_eq!(failures.len(), 1);
+        assert!(images(br#"{"images":[{"imageId":{"imageTag":"a"}}]}"#).is_err());
+        assert_eq!(images(b"{}").unwrap(), (vec![], vec![]));
+    }
+
+    #[test]
+    fn lists_give_tags_with_digests_and_times() {
+        let body = json!({"imageIds": [{"imageDigest": "d", "imageTag": "a"}, {"imageDigest": "e"}], "nextToken": "n"});
+        let page = listed(body.to_string().as_bytes()).unwrap();
+        let tagged = |tag: &str, pushed_at| Tagged { tag: tag.into(), digest: "d".into(), pushed_at };
+        assert_eq!(page, Page { tags: vec![tagged("a", None)], next: Some("n".into()) });
+        let text = r#"{"imageDetails":[{"imageDigest":"d","imageTags":["a","b"],"imagePushedAt":1.7E9},{"imageDigest":"e"}],"nextToken":""}"#;
+        let at = Some(datetime!(2023-11-14 22:13:20 UTC));
+        let page = described(text.as_bytes()).unwrap();
+        assert_eq!(page, Page { tags: vec![tagged("a", at), tagged("b", at)], next: None });
+    }
+
+    #[test]
+    fn tokens_of_both_services_are_read() {
+        let token = STANDARD.encode("AWS:pass:word");
+        for body in [
+            json!({"authorizationData": [{"authorizationToken": token, "expiresAt": 1.7E9, "proxyEndpoint": "p"}]}),
+            json!({"authorizationData": {"authorizationToken": token, "expiresAt": 1_700_000_000.123}}),
+        ] {
+            let found = login(body.to_string().as_bytes()).unwrap();
+            assert_eq!((found.username.as_str(), found.password.reveal()), ("AWS", "pass:word"));
+            assert_eq!(found.expires_at, Some(datetime!(2023-11-14 22:13:20 UTC)));
+        }
+    }
+
+    #[test]
+    fn other_answers_are_malformed_and_not_repeated() {
+        for (body, expected) in [
+            ("", "the answer is empty"),
+            ("<html>", "the answer is HTML or XML, not JSON"),
+            ("{}", "the answer is not the JSON object it should be"),
+            (r#"{"authorizationData":[]}"#, "the answer holds no token"),
+            (
+                r#"{"authorizationData":[{"authorizationToken":"c2VrcmV0"}]}"#,
+                "the token of the answer is not user and password in Base64",
+            ),
+        ] {
+            let error = login(body.as_bytes()).unwrap_err();
+            assert_eq!((error.code(), error.message()), (Code::ReplyMalformed, expected), "{body}");
+            assert!(!error.to_string().contains("sekret"));
+        }
+        let error = download_url(br#"{"downloadUrl":"ftp://h/p?X-Amz-Signature=sekret"}"#).unwrap_err();
+        assert_eq!(error.code(), Code::ReplyMalformed);
+        assert!(!error.to_string().contains("sekret"));
+        assert_eq!(stored(br#"{"image":{"imageId":{"imageDigest":"d"}}}"#).unwrap(), "d");
+        assert!(stored(b"{}").is_err());
+    }
+}

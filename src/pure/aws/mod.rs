@@ -1,0 +1,13 @@
+//! Amazon's identity and container registry, as far as it can be decided without a socket.
+//!
+//! Host names to account and region, configuration files to what they ask for, replies to
+//! credentials, requests to signed requests, and refusals to codes and hints.
+
+pub mod answer;
+pub mod ecr;
+pub mod fault;
+pub mod host;
+pub mod profile;
+pub mod profile_plan;
+pub mod sigv4;
+pub mod sts;
