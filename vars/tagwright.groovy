@@ -143,7 +143,7 @@ private Map runOnAgent(Map release, String parcel) {
                 'give the agent a workspace on a volume that is not mounted `noexec`')
         }
         // What `sh` throws where there is no shell to start: Windows agents, and images without one.
-        if (said.contains('Cannot run program') && !said.contains('Argument list too long') || said.contains('exit code 127')) {
+        if (said.contains('Cannot run program') && said.contains('error=2,') || said.contains('exit code 127')) {
             return problem('helper-missing', 'this agent has no `sh`, which the step needs; it said: "' + unable.message + '"',
                 'run the step on a Linux agent, or in a container image that has `sh`')
         }

@@ -171,7 +171,7 @@ class FailureTest extends Fixture {
     @EnumSource
     void an_agent_without_a_shell_is_told_from_a_lost_one(Controller.Library trust) {
         says(run(trust, "node { inspectImage(image: 'localhost:1/a') }", build -> build.shellFails = new IOException(
-            "Cannot run program \"sh\" (in directory \"C:\\agent\\workspace\\job\"): CreateProcess error=2")), "error[helper-missing]: this agent has no `sh`, which the step needs");
+            "Cannot run program \"sh\" (in directory \"C:\\agent\\workspace\\job\"): CreateProcess error=2, The system cannot find the file specified")), "error[helper-missing]: this agent has no `sh`, which the step needs");
         says(run(trust, "node { inspectImage(image: 'localhost:1/a') }", build -> build.shellFails = new hudson.AbortException("script returned exit code 126")),
             "error[helper-missing]: the workspace of this agent does not allow execution; `sh` said: \"script returned exit code 126\"");
         Build lost = run(trust, "node { inspectImage(image: 'localhost:1/a', returnError: true) }", build -> build.shellFails = new IOException("channel is gone"));

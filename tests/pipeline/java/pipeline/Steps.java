@@ -160,16 +160,14 @@ final class Steps {
         }
         Path control = Path.of(build.workspace + "@tmp", "durable-" + UUID.randomUUID());
         Files.createDirectories(control);
-        Path script = Files.writeString(control.resolve("script.sh"), text);
-        boolean itself = text.startsWith("#!") && script.toFile().setExecutable(true);
-        List<String> command = itself ? List.of(script.toString()) : List.of("/bin/sh", "-xe", script.toString());
+        Path script = control.resolve("script.sh");
         boolean wantsOutput = Boolean.TRUE.equals(args.get("returnStdout"));
-        ProcessBuilder builder = new ProcessBuilder(command).directory(build.dir().toFile()).redirectErrorStream(!wantsOutput);
+        ProcessBuilder builder = new ProcessBuilder().directory(build.dir().toFile()).redirectErrorStream(!wantsOutput);
         builder.redirectInput(ProcessBuilder.Redirect.from(new java.io.File("/dev/null")));
         builder.environment().clear();
         builder.environment().putAll(build.environment());
         try {
-            Process process = builder.start();
+            Process process = started(builder, script, text);
             Thread errors = wantsOutput ? lines(process.getErrorStream(), build) : null;
             ByteArrayOutputStream output = new ByteArrayOutputStream();
             Thread reader = wantsOutput ? bytes(process.getInputStream(), output) : lines(process.getInputStream(), build);
@@ -194,9 +192,16 @@ final class Steps {
             }
             return wantsOutput ? output.toString(StandardCharsets.UTF_8) : null;
         } finally {
-            Files.delete(script);
+            Files.deleteIfExists(script);
             Files.delete(control);
         }
+    }
+
+    /** One at a time: a process that another build starts in between would keep the script open for writing, and it could not run. */
+    private static synchronized Process started(ProcessBuilder builder, Path script, String text) throws IOException {
+        Files.writeString(script, text);
+        boolean itself = text.startsWith("#!") && script.toFile().setExecutable(true);
+        return builder.command(itself ? List.of(script.toString()) : List.of("/bin/sh", "-xe", script.toString())).start();
     }
 
     private static Thread lines(InputStream in, Build build) {
