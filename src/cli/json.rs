@@ -66,6 +66,10 @@ fn read(text: &str, named: &mut Option<&'static Command>) -> R<(Invocation, Vec<
             .unwrap_or_else(|| missing("no command")));
     }
     let mut given = Given::new(command, Dialect::Json);
+    // A misspelt key explains why the right one is missing, so names are judged before values.
+    for (key, _) in args.iter().filter(|(key, _)| !command.object.keys.contains(&key.as_str())) {
+        flag(command, key)?;
+    }
     for (key, value) in args {
         argument(&mut given, &key, node(value, &shown(&key))?)?;
     }
@@ -85,8 +89,7 @@ fn argument(given: &mut Given, key: &str, value: Node<'_>) -> R<()> {
         given.object_key = known;
         return given.take_object(text);
     }
-    let flag = command.flags().find(|flag| flag.json != Json::Never && flag.key() == key);
-    let flag = flag.ok_or_else(|| unknown_key(command, key))?;
+    let flag = flag(command, key)?;
     match (flag.json, value) {
         (Json::Switch, Node::Bool(true)) => given.add(flag, None),
         (Json::Switch, Node::Bool(false)) => Ok(()),
@@ -121,6 +124,11 @@ fn argument(given: &mut Given, key: &str, value: Node<'_>) -> R<()> {
             given.add(flag, Some(scalar(key, value, wanted)?))
         }
     }
+}
+
+fn flag(command: &'static Command, key: &str) -> R<&'static Flag> {
+    let found = command.flags().find(|flag| flag.json != Json::Never && flag.key() == key);
+    found.ok_or_else(|| unknown_key(command, key))
 }
 
 /// A map becomes `KEY=VALUE`, once for each.
@@ -304,6 +312,12 @@ mod tests {
                 Some(format!("write `{near}`, a key of the pipeline step itself").as_str())
             );
         }
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_before_the_key_that_it_leaves_without_value() {
+        let (code, message) = refusal(r#"{"command":"labels","args":{"label":null,"image":"acme/app","lable":"x"}}"#);
+        assert_eq!((code, message.as_str()), (Code::UnknownKey, "`labels` has no key `lable`"));
     }
 
     #[test]
