@@ -36,6 +36,8 @@ pub struct Seen {
     pub facts: Facts,
     /// The version tags, where a list was read.
     pub versions: Option<Versions>,
+    /// The tag list of this look, where one was read.
+    pub listing: Option<Listing>,
     /// How many manifests point at the source: signatures, SBOMs; `None` where it could not be told.
     pub referrers: Option<usize>,
 }
@@ -90,6 +92,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         manifest,
         version,
         versions: None,
+        listing: None,
         referrers,
     };
     let mut listing = listing;
@@ -109,6 +112,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         };
         seen.facts.targets.push(Target { tag, kind, before, held });
     }
+    seen.listing = listing.and_then(Result::ok);
     Ok(seen)
 }
 

@@ -2,4 +2,5 @@
 
 pub mod facts;
 pub mod plan;
+pub mod race;
 pub mod template;
