@@ -213,7 +213,11 @@ mod tests {
         check(Newer(version(104)), &others(Some(105), &[]), &waits(Next::Settled));
         check(Before { older: false }, &others(None, &[]), &waits(Next::Again));
         check(Before { older: true }, &others(None, &[]), &[waits(Next::Rewrite); 3].concat());
-        check(Before { older: true }, &others(None, &[]), &[[waits(Next::Rewrite); 3].concat(), waits(Next::Again).to_vec()].concat());
+        check(
+            Before { older: true },
+            &others(None, &[]),
+            &[[waits(Next::Rewrite); 3].concat(), waits(Next::Again).to_vec()].concat(),
+        );
         // It may not be ours to write any more.
         check(Before { older: true }, &others(Some(105), &[]), &waits(Next::Again));
         check(Older, &others(None, &[]), &[Next::Rewrite, Next::Rewrite, Next::Rewrite, Next::Raced]);
