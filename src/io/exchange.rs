@@ -49,6 +49,8 @@ pub struct Settings {
     pub retries: u32,
     /// One line per exchange to the log.
     pub verbose: bool,
+    /// No word but errors.
+    pub quiet: bool,
     /// HTTPS for loopback registries too.
     pub https: bool,
     /// Hosts, or hosts with port, that are spoken to in plain HTTP.

@@ -11,5 +11,6 @@ pub mod grant;
 pub mod http;
 pub mod hub;
 pub mod keychain;
+pub mod progress;
 pub mod registry;
 pub mod world;

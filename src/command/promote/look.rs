@@ -1,5 +1,6 @@
 //! The look of `promote`: the source read once, and what every target tag holds, asked side by side.
 
+use super::copy::{self, Copy};
 use super::holder::Versions;
 use crate::command::find_tag;
 use crate::command::heads;
@@ -38,6 +39,8 @@ pub struct Seen {
     pub versions: Option<Versions>,
     /// How many manifests point at the source: signatures, SBOMs; `None` where it could not be told.
     pub referrers: Option<usize>,
+    /// What has to be copied, where the tags are to be in another repository.
+    pub copy: Option<Copy>,
 }
 
 /// The rights a run asks for: a dry run gets by with reading.
