@@ -11,5 +11,6 @@ pub mod grant;
 pub mod http;
 pub mod hub;
 pub mod keychain;
+pub mod referrers;
 pub mod registry;
 pub mod world;
