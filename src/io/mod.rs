@@ -12,5 +12,6 @@ pub mod http;
 pub mod hub;
 pub mod keychain;
 pub mod progress;
+pub mod referrers;
 pub mod registry;
 pub mod world;

@@ -218,6 +218,13 @@ pub fn act(session: &Session, request: &Promote, seen: &Seen, copy: &Copy) -> Re
     })
 }
 
+/// What a copy has written, in words, for whoever fails after it.
+pub fn told(copied: &Copied, request: &Promote) -> Option<String> {
+    let (blobs, referrers) = (copied.tally.blobs + copied.tally.mounted, copied.referrers);
+    let target = request.target();
+    (blobs > 0 || referrers > 0).then(|| format!("{blobs} blobs and {referrers} referrers in `{target}`"))
+}
+
 struct Run<'r, 'w> {
     session: &'r Session<'w>,
     request: &'r Promote,

@@ -11,6 +11,7 @@ use crate::io::referrers;
 use crate::io::registry::{self, Fetched};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::content::Content;
+use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers::cosign_tags;
@@ -108,7 +109,7 @@ impl Tree {
                 return Ok(());
             }
             let found = side_by_side::map(&open, |subject| {
-                let listed = referrers::list(&session.client, here, subject, Action::Pull)?;
+                let listed = pointing(session, here, subject)?;
                 let tagged = tagged(session, here, subject, names.as_ref())?;
                 Ok((listed, tagged))
             })?;
@@ -132,6 +133,17 @@ impl Tree {
             level.extend(side_by_side::map(&fresh, |digest| child(session, here, digest))?);
             self.add(session, here, level)?;
         }
+    }
+}
+
+/// What points at a manifest; `None` where the right to find out is missing.
+fn pointing(session: &Session, here: &Repository, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
+    if let Some(found) = referrers::list(&session.client, here, subject, Action::Pull)? {
+        return Ok(Some(found));
+    }
+    match referrers::ask(&session.client, here, subject, Action::Pull) {
+        Err(error) if matches!(error.code(), Code::Denied | Code::CredentialMissing) => Ok(None),
+        outcome => outcome.map(Some),
     }
 }
 
