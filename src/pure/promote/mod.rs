@@ -3,3 +3,4 @@
 pub mod facts;
 pub mod plan;
 pub mod template;
+pub mod upload;
