@@ -117,9 +117,8 @@ pub fn look(
         .filter_map(|(there, digest)| there.then_some(*digest))
         .chain(root_is_there.then_some(&root.digest))
         .collect();
-    let of = |wanted: bool| all.iter().filter(move |digest| known.contains(digest) == wanted).map(|d| contents[d]);
-    let (needed, foreign) = parts::blobs(of(false));
-    let (has_already, _) = parts::blobs(of(true));
+    let of = |there: bool| parts::blobs(all.iter().filter(|d| known.contains(d) == there).map(|d| contents[d]));
+    let ((needed, foreign), (has_already, _)) = (of(false), of(true));
     if foreign > 0 {
         let message = format!("{foreign} layers are not distributed by registries and stay where their addresses say");
         session.client.exchange.warn("foreign-layers", message);

@@ -4,3 +4,4 @@ pub mod copy;
 pub mod facts;
 pub mod plan;
 pub mod template;
+pub mod upload;
