@@ -96,7 +96,7 @@ impl<'a, 'w> Remote<'a, 'w> {
         let mut skipped = self.at;
         if response.status == 206 {
             let begins = content_range(&response.headers);
-            if range.is_none() || !begins.is_some_and(|(first, _)| first == Some(self.at)) {
+            if range.is_none() || begins.is_none_or(|(first, _)| first != Some(self.at)) {
                 let error = refusal::error(Subject::Service, &self.wanted, &request, &response);
                 let message = format!("cannot {}: the registry answered with another part of it", self.wanted);
                 return Err(Stop::Failed(error.with_code(Code::ReplyMalformed).retold(message)));

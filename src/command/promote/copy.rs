@@ -98,7 +98,10 @@ pub fn look(
 
     let found = (tree.whole || !tree.referrers.is_empty()).then_some(tree.referrers.len());
     if !tree.whole {
-        let message = format!("`{}` does not tell what points at an image, so signatures there may be left behind", here.registry());
+        let message = format!(
+            "`{}` does not tell what points at an image, so signatures there may be left behind",
+            here.registry()
+        );
         session.client.exchange.warn("referrers-unknown", message);
     }
     let wanted: &[Referrer] = if request.referrers { &tree.referrers } else { &[] };
@@ -260,7 +263,9 @@ impl Run<'_, '_> {
         for (referrer, fetched) in &copy.referrers {
             match &referrer.tag {
                 None => referrers::put(client, target, std::slice::from_ref(fetched), &referrer.subject)?,
-                Some(tag) => registry::put_manifest(client, target, &Identifier::Tag(tag.clone()), fetched).map(drop)?,
+                Some(tag) => {
+                    registry::put_manifest(client, target, &Identifier::Tag(tag.clone()), fetched).map(drop)?
+                }
             }
             self.manifests.fetch_add(1, Ordering::Relaxed);
             copied.referrers += 1;

@@ -95,7 +95,13 @@ struct Record {
 ///
 /// # Errors
 /// `internal` if they cannot be written.
-pub fn report(session: &Session, request: &Promote, seen: &Seen, done: &copy::Copied, outcomes: &[Outcome]) -> Result<Report, Error> {
+pub fn report(
+    session: &Session,
+    request: &Promote,
+    seen: &Seen,
+    done: &copy::Copied,
+    outcomes: &[Outcome],
+) -> Result<Report, Error> {
     let version = seen.version.as_ref().map(|tag| tag.text.clone());
     let source = Source {
         reference: seen.source.to_string(),

@@ -99,8 +99,7 @@ impl Tree {
             listing.map(|listing| listing.tags.iter().map(|listed| listed.name.as_str()).collect());
         let mut asked: HashSet<Digest> = HashSet::new();
         loop {
-            let open: Vec<Digest> =
-                self.manifests.keys().filter(|digest| !asked.contains(*digest)).cloned().collect();
+            let open: Vec<Digest> = self.manifests.keys().filter(|digest| !asked.contains(*digest)).cloned().collect();
             if open.is_empty() {
                 // What points at a referrer comes after that referrer, whatever order the sets gave.
                 let depth = |referrer: &Referrer, all: &[Referrer]| depth(referrer, all);
@@ -175,8 +174,7 @@ fn tagged(
     names: Option<&HashSet<&str>>,
 ) -> Result<Vec<(Tag, Fetched)>, Error> {
     let tags = cosign_tags(subject);
-    let there: Vec<&Tag> =
-        tags.iter().filter(|tag| names.is_none_or(|names| names.contains(tag.as_str()))).collect();
+    let there: Vec<&Tag> = tags.iter().filter(|tag| names.is_none_or(|names| names.contains(tag.as_str()))).collect();
     let read = |tag: &&Tag| {
         let identifier = Identifier::Tag((*tag).clone());
         match registry::get_manifest(&session.client, here, &identifier, Action::Pull) {

@@ -145,7 +145,11 @@ mod tests {
         ] {
             let content = image(&[entry(kind, "layer", more)]);
             let parts = parts(&content);
-            assert_eq!((parts.blobs.len(), parts.foreign.len()), if foreign { (1, 1) } else { (2, 0) }, "{kind} {more}");
+            assert_eq!(
+                (parts.blobs.len(), parts.foreign.len()),
+                if foreign { (1, 1) } else { (2, 0) },
+                "{kind} {more}"
+            );
         }
     }
 
