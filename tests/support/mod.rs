@@ -21,3 +21,4 @@ pub mod server;
 pub mod text;
 pub mod tls;
 pub mod token;
+pub mod uploads;
