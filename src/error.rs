@@ -166,6 +166,7 @@ struct Parts {
     http: Option<Refusal>,
     details: Map<String, Value>,
     progress: Progress,
+    record: Option<Value>,
 }
 
 impl Error {
@@ -179,6 +180,7 @@ impl Error {
             http: None,
             details: Map::new(),
             progress: Progress::default(),
+            record: None,
         }))
     }
 
@@ -230,6 +232,13 @@ impl Error {
         self
     }
 
+    /// Adds the record of what was planned and done.
+    #[must_use]
+    pub fn record(mut self, record: Value) -> Self {
+        self.0.record = Some(record);
+        self
+    }
+
     /// The same failure under another code.
     #[must_use]
     pub fn with_code(mut self, code: Code) -> Self {
@@ -272,6 +281,7 @@ impl Error {
             http.request_id = http.request_id.as_deref().map(rewrite);
         }
         parts.details.values_mut().for_each(|value| rewrite_value(value, rewrite));
+        parts.record.iter_mut().for_each(|value| rewrite_value(value, rewrite));
         self
     }
 
@@ -303,6 +313,11 @@ impl Error {
     /// Values for programs to read.
     pub fn details(&self) -> &Map<String, Value> {
         &self.0.details
+    }
+
+    /// The record of what was planned and done, where one was made.
+    pub fn record_value(&self) -> Option<&Value> {
+        self.0.record.as_ref()
     }
 
     /// What had been changed before it happened.

@@ -83,7 +83,7 @@ fn carry_out(world: &World, invocation: &Invocation, style: Style) -> Ending {
     let Common { quiet, print, .. } = &invocation.common;
     let style = Style { quiet: *quiet, print: print.as_deref(), ..style };
     let command = Some(invocation.request.command());
-    match Session::new(world, &invocation.common, invocation.request.registry()) {
+    match Session::new(world, &invocation.common, &invocation.request) {
         Err(error) => output::ending(command, Err(error), &[], &[], style),
         Ok(session) => {
             let outcome = dispatch(&session, &invocation.request);
@@ -98,6 +98,9 @@ fn carry_out(world: &World, invocation: &Invocation, style: Style) -> Ending {
 fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
     if let Some(registry) = request.registry() {
         session.client.check(registry)?;
+    }
+    if let Some((into, _)) = request.into() {
+        session.target().client.check(into.registry())?;
     }
     match request {
         Request::Labels(request) => command::labels::run(session, request),

@@ -2,13 +2,16 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use tagwright::io::world::World;
+use std::sync::Mutex;
+use tagwright::io::world::{Log, World};
+
+/// How long the line is that is drawn over, in characters.
+static DRAWN: Mutex<usize> = Mutex::new(0);
 
 fn main() -> ExitCode {
-    let world = World::real(Box::new(|line| {
-        // A log that cannot be written must not stop the work.
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
-    }));
+    let log: Log = Box::new(|line| write(line, true));
+    let draw: Log = Box::new(|line| write(line, false));
+    let world = World::real(log, std::io::stderr().is_terminal().then_some(draw));
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let ending = tagwright::run(&words, &world, std::io::stdout().is_terminal());
     let printed = std::io::stdout().lock().write_all(ending.stdout.as_bytes());
@@ -18,4 +21,14 @@ fn main() -> ExitCode {
         // Whoever reads the output has gone; the work is done, its report is lost.
         Err(_) => ExitCode::from(70),
     }
+}
+
+/// Writes a line that stays, or draws one that the next line takes the place of; an empty one wipes it away.
+fn write(line: &str, stays: bool) {
+    let mut drawn = DRAWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let wipe = if *drawn == 0 { String::new() } else { format!("\r{}\r", " ".repeat(*drawn)) };
+    *drawn = if stays { 0 } else { line.chars().count() };
+    let end = if stays { "\n" } else { "" };
+    // A log that cannot be written must not stop the work.
+    let _ = std::io::stderr().lock().write_all(format!("{wipe}{line}{end}").as_bytes());
 }

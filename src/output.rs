@@ -123,7 +123,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
             changed: bool,
             done: &'a [String],
             rollback: &'a [Vec<String>],
-            record: Option<Value>,
+            record: Option<&'a Value>,
             exchanges: &'a [String],
             text: &'a str,
         }
@@ -150,7 +150,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
                 changed,
                 done: &progress.done,
                 rollback: &progress.rollback,
-                record: None,
+                record: error.record_value(),
                 exchanges,
                 text: &text,
             },

@@ -140,9 +140,13 @@ pub fn promote(given: &Given) -> R<Request> {
         let hint = format!("keep it in {} if it may move, in {} if it must not", given.name("move"), given.name("to"));
         return Err(given.clash(message).hint(hint));
     }
+    let into = into(given, source.repository())?;
     let mut to = templates(given, "to")?;
     let mut moves = templates(given, "move")?;
     if to.is_empty() && moves.is_empty() {
+        if into.is_some() {
+            to.push(Template::parse("{tag}")?);
+        }
         to.push(Template::parse("{version}-rc")?);
         moves.push(Template::parse("latest")?);
     }
@@ -154,8 +158,35 @@ pub fn promote(given: &Given) -> R<Request> {
         require_labels: required_labels(given)?,
         allow_downgrade: given.has("allow-downgrade"),
         dry_run: given.has("dry-run"),
+        into,
+        referrers: !given.has("no-referrers"),
+        jobs: jobs(given)?,
         format: format(given)?,
     })))
+}
+
+/// Where a promotion leads, if that is another repository; flags about copies make no sense without one.
+fn into(given: &Given, source: &Repository) -> R<Option<Repository>> {
+    let Some(into) = value(given, "into", Repository::parse)? else {
+        let copies = ["no-referrers", "jobs", "into-aws-role", "into-aws-external-id", "into-aws-profile"];
+        let Some(flag) = copies.into_iter().find(|flag| given.has(flag)) else { return Ok(None) };
+        let message = format!("{} is about another repository, and none is given", given.name(flag));
+        return Err(given.clash(message).hint(format!("add {}, or leave it out", given.example("into"))));
+    };
+    if into == *source {
+        let message = format!("{} names the repository of the source", given.with("into", &into.to_string()));
+        return Err(given.clash(message).hint(format!("leave {} out: the image is there already", given.name("into"))));
+    }
+    Ok(Some(into))
+}
+
+fn jobs(given: &Given) -> R<usize> {
+    const USUAL: usize = 4;
+    let Some(text) = given.one("jobs") else { return Ok(USUAL) };
+    match number(given, "jobs", text)? {
+        jobs @ 1..=16 => Ok(usize::try_from(jobs).unwrap_or(USUAL)),
+        _ => Err(given.wrong("jobs", text).hint("write a number from 1 to 16")),
+    }
 }
 
 /// Reads the arguments of `auth`.

@@ -51,7 +51,7 @@ pub fn common(given: &Given) -> R<Common> {
         None => None,
     };
     Ok(Common {
-        timeout: given.one("timeout").map_or(Ok(plain.timeout), |text| timeout(given, text))?,
+        timeout: given.one("timeout").map(|text| timeout(given, text)).transpose()?,
         retries: given.one("retries").map_or(Ok(plain.retries), |text| retries(given, text))?,
         ca_file: given.one("ca-file").map(str::to_owned),
         https: given.has("https"),
@@ -60,7 +60,8 @@ pub fn common(given: &Given) -> R<Common> {
         plain_http,
         via,
         credentials_from,
-        aws: aws_identity(given, credentials_from)?,
+        aws: aws_identity(given, ["aws-role", "aws-external-id", "aws-profile"], credentials_from)?,
+        into_aws: into_aws_identity(given, credentials_from)?,
         ecr: given.all("ecr").map(|text| ecr(given, text)).collect::<R<Vec<_>>>()?,
         verbose: given.has("verbose"),
         quiet: given.has("quiet"),
@@ -106,19 +107,27 @@ pub fn number(given: &Given, long: &str, text: &str) -> R<u64> {
     }))
 }
 
-fn aws_identity(given: &Given, from: Option<CredentialSource>) -> R<AwsIdentity> {
+/// The identity of the `--into` side, for the commands that have one.
+fn into_aws_identity(given: &Given, from: Option<CredentialSource>) -> R<AwsIdentity> {
+    if given.command.flag("into").is_none() {
+        return Ok(AwsIdentity::default());
+    }
+    aws_identity(given, ["into-aws-role", "into-aws-external-id", "into-aws-profile"], from)
+}
+
+fn aws_identity(given: &Given, flags: [&'static str; 3], from: Option<CredentialSource>) -> R<AwsIdentity> {
+    let [role_flag, id_flag, profile_flag] = flags;
     let text = |long| given.one(long).map(str::to_owned);
-    let wanted =
-        AwsIdentity { profile: text("aws-profile"), role: text("aws-role"), external_id: text("aws-external-id") };
+    let wanted = AwsIdentity { profile: text(profile_flag), role: text(role_flag), external_id: text(id_flag) };
     if let Some(id) = wanted.external_id.as_deref().filter(|_| wanted.role.is_none()) {
-        let message = format!("{} is for a role, and none is named", given.with("aws-external-id", id));
-        return Err(given.clash(message).hint(format!("name the role with {}", given.example("aws-role"))));
+        let message = format!("{} is for a role, and none is named", given.with(id_flag, id));
+        return Err(given.clash(message).hint(format!("name the role with {}", given.example(role_flag))));
     }
     if let Some(role) = wanted.role.as_deref().filter(|role| !(role.starts_with("arn:") && role.contains(":role/"))) {
-        let example = given.with("aws-role", "arn:aws:iam::123456789012:role/reader");
-        return Err(given.wrong("aws-role", role).hint(format!("write the role's ARN, such as {example}")));
+        let example = given.with(role_flag, "arn:aws:iam::123456789012:role/reader");
+        return Err(given.wrong(role_flag, role).hint(format!("write the role's ARN, such as {example}")));
     }
-    let named = if wanted.role.is_some() { "aws-role" } else { "aws-profile" };
+    let named = if wanted.role.is_some() { role_flag } else { profile_flag };
     if given.has(named) && from.is_some_and(|from| from != CredentialSource::Aws) {
         let message = format!("{} and {} exclude each other", given.name(named), given.name("credentials-from"));
         return Err(given.clash(message).hint("leave one of them out"));

@@ -301,10 +301,10 @@ pub static COMMANDS: &[Command] = &[
     },
     Command {
         name: "promote",
-        help: "give an existing image more tags, inside its registry",
+        help: "give an existing image more tags, here or in another repository",
         more: &[
             "Gives the digest behind a reference more tags by sending the registry the very bytes it holds, so nothing is pulled and the digest stays the same. Every tag is looked at before anything is written, and read back afterwards.",
-            "`--to` creates tags that must not move: one that has another digest already is `tag-conflict`. `--move` points tags that may move, but never from a newer version back to an older one. Without either, `--to {version}-rc --move latest` is meant. Running the same promotion again changes nothing.",
+            "`--to` creates tags that must not move: one that has another digest already is `tag-conflict`. `--move` points tags that may move, but never from a newer version back to an older one. Without either, `--to {version}-rc --move latest` is meant. With `--into` the image is copied first, with everything that belongs to it. Running the same promotion again changes nothing.",
         ],
         object: Object {
             value: "REFERENCE|REPOSITORY",
@@ -319,6 +319,10 @@ pub static COMMANDS: &[Command] = &[
             (
                 "Other tags, without writing them yet",
                 "promote acme/app:2026.34.103 --to 2026.34.103-rc --move stable --dry-run",
+            ),
+            (
+                "Into another registry, with what is missing there",
+                "promote staging.example/app --build 103 --into prod.example/app",
             ),
             (
                 "Only what was built from this commit",
@@ -359,6 +363,7 @@ pub static COMMANDS: &[Command] = &[
     },
 ];
 
+const PROMOTE: &[&str] = &["promote"];
 const VERSIONED: &[&str] = &["find-tag", "tags", "next-version", "promote"];
 
 /// Every flag: those of single commands first, then those that every command takes.
@@ -474,6 +479,48 @@ pub static FLAGS: &[Flag] = &[
         "Creates this tag or points it at the image, unless it belongs to a newer version now. Takes `{version}` and `{tag}` as `--to` does. May be repeated.",
     )
     .on(&["promote"]),
+    Flag::one(
+        "into",
+        "REPOSITORY",
+        "copy into this repository and tag there",
+        "Copies the image into this repository, of the same registry or another one, and gives it its tags there; guards, conflicts and undoing are about that repository then. What is there already is not sent again, and the tags come last. Without `--to` and `--move`, `--to {tag} --to {version}-rc --move latest` is meant. Its credential is looked for as the other one's, in `INTO_REGISTRY_USERNAME`, `INTO_REGISTRY_PASSWORD` and `INTO_REGISTRY_HOST` first.",
+    )
+    .on(PROMOTE),
+    Flag::switch(
+        "no-referrers",
+        "leave signatures and other referrers behind",
+        "Leaves behind what points at the image: signatures, attestations, SBOMs. The result tells how many there are.",
+    )
+    .on(PROMOTE),
+    Flag::one(
+        "jobs",
+        "N",
+        "copy so many blobs at once, 4 if not given",
+        "How many blobs are copied at once, from 1 to 16; 4 if not given. Each takes about half a megabyte of memory.",
+    )
+    .on(PROMOTE)
+    .json(Json::Integer),
+    Flag::one(
+        "into-aws-role",
+        "ARN",
+        "assume this role for the registry of --into",
+        "Assumes this role for the registry of `--into`, as `--aws-role` does for the other one.",
+    )
+    .on(PROMOTE),
+    Flag::one(
+        "into-aws-external-id",
+        "ID",
+        "the external id that this role asks for",
+        "The external id that the owner of the role in `--into-aws-role` asks for.",
+    )
+    .on(PROMOTE),
+    Flag::one(
+        "into-aws-profile",
+        "NAME",
+        "take this profile for the registry of --into",
+        "Takes the AWS credential of this profile for the registry of `--into`.",
+    )
+    .on(PROMOTE),
     Flag::one(
         "expect-digest",
         "DIGEST",

@@ -352,7 +352,7 @@ mod tests {
     fn common_flags_are_read_wherever_they_stand() {
         for line in ["--verbose --timeout 1.5 tags app", "tags --timeout=1.5 app -v", "tags -v app --timeout 1.5"] {
             let common = run(line).common;
-            assert!(common.verbose && common.timeout.as_secs_f64() == 1.5, "{line}");
+            assert!(common.verbose && common.timeout == Some(std::time::Duration::from_millis(1500)), "{line}");
         }
         let common = run("tags a --plain-http REG.example:5000 --plain-http ::1 --plain-http [::1]:80").common;
         assert_eq!(common.plain_http, ["reg.example:5000", "[::1]", "[::1]:80"]);

@@ -60,6 +60,14 @@ impl Request {
         }
     }
 
+    /// The repository that is written to, where that is not the positional's own, and the one it is copied from.
+    pub fn into(&self) -> Option<(&Repository, &Repository)> {
+        match self {
+            Request::Promote(promote) => Some((promote.into.as_ref()?, promote.source.repository())),
+            _ => None,
+        }
+    }
+
     /// The command's name as it is typed.
     pub fn command(&self) -> &'static str {
         match self {
@@ -194,8 +202,21 @@ pub struct Promote {
     pub allow_downgrade: bool,
     /// Look and plan, write nothing.
     pub dry_run: bool,
+    /// The repository whose tags are written, where it is not the source's own.
+    pub into: Option<Repository>,
+    /// Whether signatures and whatever else points at the image goes along to another repository.
+    pub referrers: bool,
+    /// How many blobs are under way at once.
+    pub jobs: usize,
     /// Which tags count as versions.
     pub format: TagFormat,
+}
+
+impl Promote {
+    /// The repository whose tags are written.
+    pub fn target(&self) -> &Repository {
+        self.into.as_ref().unwrap_or_else(|| self.source.repository())
+    }
 }
 
 /// Arguments of `auth`.
@@ -269,8 +290,8 @@ pub struct Resolve {
 /// Flags that every command takes.
 #[derive(Clone, Debug)]
 pub struct Common {
-    /// The limit of the whole command.
-    pub timeout: Duration,
+    /// The limit of the whole command, where one was given.
+    pub timeout: Option<Duration>,
     /// How often a request may be repeated.
     pub retries: u32,
     /// A PEM file with further roots.
@@ -289,6 +310,8 @@ pub struct Common {
     pub credentials_from: Option<CredentialSource>,
     /// Whose AWS identity is wanted.
     pub aws: AwsIdentity,
+    /// Whose AWS identity is wanted at the registry of `--into`.
+    pub into_aws: AwsIdentity,
     /// Registries, as host or host and port in lower case, that stand for one of Amazon's.
     pub ecr: Vec<(String, EcrHost)>,
     /// One line per exchange on stderr.
@@ -302,7 +325,7 @@ pub struct Common {
 impl Default for Common {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_secs(60),
+            timeout: None,
             retries: 3,
             ca_file: None,
             https: false,
@@ -312,6 +335,7 @@ impl Default for Common {
             via: None,
             credentials_from: None,
             aws: AwsIdentity::default(),
+            into_aws: AwsIdentity::default(),
             ecr: Vec::new(),
             verbose: false,
             quiet: false,

@@ -1,6 +1,6 @@
 //! What every command works with: the clients, set up as the flags say.
 
-use super::request::{Common, CredentialSource, Via};
+use super::request::{AwsIdentity, Common, CredentialSource, Request, Via};
 use crate::error::Error;
 use crate::io::aws::{self, Aws};
 use crate::io::client::Client;
@@ -11,6 +11,12 @@ use crate::io::keychain::{Keychain, Source};
 use crate::io::world::World;
 use crate::pure::http::url::Url;
 use crate::pure::image::registry::Registry;
+use crate::pure::image::repository::Repository;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a command may take that copies nothing.
+const USUAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The clients of one command.
 pub struct Session<'w> {
@@ -22,61 +28,124 @@ pub struct Session<'w> {
     pub via: Option<Via>,
     /// The flags that reach the same registry in another command, for undo commands.
     pub connection: Vec<String>,
+    /// The other side of a copy, where a credential of its own may be wanted.
+    into: Option<Box<Session<'w>>>,
 }
 
 impl<'w> Session<'w> {
-    /// Sets the clients up for a command about `registry`; opens nothing.
+    /// Sets the clients up for a command; opens nothing.
     ///
     /// # Errors
     /// `config-malformed` for roots and proxies that cannot be read.
-    pub fn new(world: &'w World, common: &Common, registry: Option<&Registry>) -> Result<Self, Error> {
+    pub fn new(world: &'w World, common: &Common, request: &Request) -> Result<Self, Error> {
+        let (registry, into) = (request.registry(), request.into());
+        let timeout = common.timeout.or(into.is_none().then_some(USUAL_TIMEOUT));
         let settings = Settings {
-            until: Some(world.started + common.timeout),
-            timeout: common.timeout,
+            until: timeout.map(|timeout| world.started + timeout),
+            timeout,
             retries: common.retries,
             verbose: common.verbose,
             https: common.https,
             plain_http: common.plain_http.clone(),
         };
+        let amazon = aws::Settings { names: common.ecr.clone(), ..aws::Settings::default() };
+        let is_aws = |registry: &Registry| amazon.host(registry).is_some();
+        let registries = || registry.into_iter().chain(into.map(|(target, _)| target.registry()));
+        // The roots that AWS tools are given count where one of Amazon's registries is meant.
+        let bundle = || world.env("AWS_CA_BUNDLE").filter(|_| registries().any(is_aws)).map(str::to_owned);
+        let options = Options {
+            ca_file: common.ca_file.clone().or_else(bundle),
+            resolve: common.resolve.iter().map(|r| (r.host.clone(), r.port, r.address)).collect(),
+            user_agent: format!("tagwright/{}", env!("CARGO_PKG_VERSION")),
+        };
+        let exchange = Arc::new(Exchange::new(world, settings, Http::new(world, &options)?));
+        let Some((target, source)) = into else {
+            return Self::side(&exchange, common, &common.aws, false, None);
+        };
+        // A choice of API or of credential that only one of two sides knows is about that side.
+        let sides = [source.registry(), target.registry()];
+        let narrowed = |registry: &Registry| Common {
+            via: common
+                .via
+                .filter(|via| knows(*via, registry, &is_aws) || !sides.iter().any(|s| knows(*via, s, &is_aws))),
+            credentials_from: common.credentials_from.filter(|from| {
+                *from != CredentialSource::Aws || is_aws(registry) || !sides.iter().any(|side| is_aws(side))
+            }),
+            ..common.clone()
+        };
+        let same = source.registry() == target.registry();
+        let own = common.into_aws != AwsIdentity::default()
+            || Keychain::has_into(world)
+            || is_aws(target.registry()) && world.env("INTO_AWS_ACCESS_KEY_ID").is_some();
+        let mounts = same.then_some((target, source));
+        let mut session = Self::side(&exchange, &narrowed(source.registry()), &common.aws, false, mounts)?;
+        if !same || own {
+            let narrowed = narrowed(target.registry());
+            session.into = Some(Box::new(Self::side(&exchange, &narrowed, &common.into_aws, true, mounts)?));
+        }
+        Ok(session)
+    }
+
+    /// The clients of one side.
+    fn side(
+        exchange: &Arc<Exchange<'w>>,
+        common: &Common,
+        identity: &AwsIdentity,
+        into: bool,
+        mounts: Option<(&Repository, &Repository)>,
+    ) -> Result<Self, Error> {
         let pin = common.credentials_from.map(|source| match source {
             CredentialSource::Env => Source::Env,
             CredentialSource::DockerConfig => Source::DockerConfig,
             CredentialSource::Aws => Source::Aws,
             CredentialSource::Anonymous => Source::Anonymous,
         });
-        let named = common.aws.role.is_some() || common.aws.profile.is_some();
+        let named = identity.role.is_some() || identity.profile.is_some();
         let aws = aws::Settings {
-            profile: common.aws.profile.clone(),
-            role: common.aws.role.clone(),
-            external_id: common.aws.external_id.clone(),
+            profile: identity.profile.clone(),
+            role: identity.role.clone(),
+            external_id: identity.external_id.clone(),
             names: common.ecr.clone(),
             only: named || pin == Some(Source::Aws),
             asked: pin.is_none_or(|pin| pin == Source::Aws),
             native: common.via.map(|via| via == Via::EcrApi),
+            into,
         };
-        // The roots that AWS tools are given count where one of Amazon's registries is meant.
-        let is_aws = registry.is_some_and(|registry| aws.host(registry).is_some());
-        let bundle = || world.env("AWS_CA_BUNDLE").filter(|_| is_aws).map(str::to_owned);
-        let options = Options {
-            ca_file: common.ca_file.clone().or_else(bundle),
-            resolve: common.resolve.iter().map(|r| (r.host.clone(), r.port, r.address)).collect(),
-            user_agent: format!("tagwright/{}", env!("CARGO_PKG_VERSION")),
-        };
-        let exchange = Exchange::new(world, settings, Http::new(world, &options)?);
         let api = match &common.hub_api {
             Some(api) => api.clone(),
             None => Url::parse(hub::API)?,
         };
+        let keychain = Keychain::new(exchange.world, pin).with_aws(aws.clone());
+        let keychain = if into { keychain.of_into() } else { keychain };
+        let client = Client::new(exchange.clone(), keychain, Aws::new(aws));
         Ok(Self {
-            client: Client::new(exchange, Keychain::new(world, pin).with_aws(aws.clone()), Aws::new(aws)),
+            client: match mounts {
+                Some((target, source)) => client.mounting(target, source),
+                None => client,
+            },
             hub: Hub::new(api),
             via: common.via,
-            connection: connection(common),
+            connection: connection(common, identity),
+            into: None,
         })
+    }
+
+    /// The side whose tags are written: that of `--into`, else the only one there is.
+    pub fn target(&self) -> &Session<'w> {
+        self.into.as_deref().unwrap_or(self)
     }
 }
 
-fn connection(common: &Common) -> Vec<String> {
+/// Whether a registry has this API.
+fn knows(via: Via, registry: &Registry, is_aws: &dyn Fn(&Registry) -> bool) -> bool {
+    match via {
+        Via::HubApi => registry.is_docker_hub(),
+        Via::EcrApi => is_aws(registry),
+        Via::Registry => true,
+    }
+}
+
+fn connection(common: &Common, identity: &AwsIdentity) -> Vec<String> {
     let mut words = Vec::new();
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
     if let Some(file) = &common.ca_file {
@@ -93,9 +162,9 @@ fn connection(common: &Common) -> Vec<String> {
         flag("--resolve", format!("{}:{}:{address}", resolve.host, resolve.port));
     }
     for (name, value) in [
-        ("--aws-role", &common.aws.role),
-        ("--aws-external-id", &common.aws.external_id),
-        ("--aws-profile", &common.aws.profile),
+        ("--aws-role", &identity.role),
+        ("--aws-external-id", &identity.external_id),
+        ("--aws-profile", &identity.profile),
     ] {
         if let Some(value) = value {
             flag(name, value.clone());

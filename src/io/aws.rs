@@ -36,6 +36,8 @@ pub struct Settings {
     pub asked: bool,
     /// Which API is wanted: ECR's own, or the registry's.
     pub native: Option<bool>,
+    /// Whether this is the `--into` side, which has variables and flags of its own.
+    pub into: bool,
 }
 
 impl Settings {
@@ -93,9 +95,9 @@ impl Aws {
         } else if settings.only {
             "--credentials-from aws"
         } else if settings.role.is_some() {
-            "--aws-role"
+            if settings.into { "--into-aws-role" } else { "--aws-role" }
         } else if settings.profile.is_some() {
-            "--aws-profile"
+            if settings.into { "--into-aws-profile" } else { "--aws-profile" }
         } else {
             return Ok(());
         };
@@ -191,6 +193,7 @@ impl Aws {
             profile: settings.profile.clone(),
             role: settings.role.clone(),
             external_id: settings.external_id.clone(),
+            into: settings.into,
             region: matches!(host, EcrHost::Private(_)).then(|| host.region().to_owned()),
             // Anybody may read the public registry, so nobody waits for a service that may not be there.
             metadata: matches!(host, EcrHost::Private(_)) || settings.only || settings.role.is_some(),

@@ -174,7 +174,7 @@ mod tests {
 
     fn world() -> World {
         let (log, stdin) = (Box::new(|_: &str| ()), Box::new(|_| Ok(Vec::new())));
-        World { environment: BTreeMap::new(), log, stdin, started: instant() }
+        World { environment: BTreeMap::new(), log, stdin, status: None, started: instant() }
     }
 
     fn reply(status: u16, body: &str) -> Response {

@@ -40,7 +40,12 @@ pub struct Wanted {
     pub region: Option<String>,
     /// Whether the metadata service is asked, which costs a moment where there is none.
     pub metadata: bool,
+    /// Whether this is the `--into` side, whose own variables come first.
+    pub into: bool,
 }
+
+/// The key of the `--into` side.
+const INTO_KEY: &str = "INTO_AWS_ACCESS_KEY_ID";
 
 /// One place, and what it said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,18 +201,25 @@ impl<'a> Chain<'a> {
     fn environment(&self) -> Result<Answer, Error> {
         let world = self.caller.world;
         let either = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, world.env(name)?)));
-        let id = either(["AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"]);
-        let secret = either(["AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"]);
+        // A key of the side's own comes with a secret and a session of its own.
+        let own = self.wanted.into && world.env(INTO_KEY).is_some();
+        let (keys, secrets, session) = if own {
+            let secret = "INTO_AWS_SECRET_ACCESS_KEY";
+            ([INTO_KEY, INTO_KEY], [secret, secret], "INTO_AWS_SESSION_TOKEN")
+        } else {
+            (["AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"], ["AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"], "AWS_SESSION_TOKEN")
+        };
+        let (id, secret) = (either(keys), either(secrets));
         let half = |has: &str, lacks: &str| {
             Error::new(Code::MissingValue, format!("{has} is set and {lacks} is not"))
                 .hint("set both, or neither to let the other sources answer")
         };
         match (id, secret) {
             (None, None) => Ok(Answer::Nothing("AWS_ACCESS_KEY_ID not set".to_owned())),
-            (Some((name, _)), None) => Err(half(name, "AWS_SECRET_ACCESS_KEY")),
-            (None, Some((name, _))) => Err(half(name, "AWS_ACCESS_KEY_ID")),
+            (Some((name, _)), None) => Err(half(name, secrets[0])),
+            (None, Some((name, _))) => Err(half(name, keys[0])),
             (Some(id), Some(secret)) => {
-                let token = world.env("AWS_SESSION_TOKEN").map(|token| ("AWS_SESSION_TOKEN", token));
+                let token = world.env(session).map(|token| (session, token));
                 let credential = AwsCredential {
                     key_id: clean(id)?,
                     secret: clean(secret)?,
@@ -571,7 +583,7 @@ mod tests {
         environment.insert("HOME".into(), place.clone());
         environment.insert("PATH".into(), "/usr/bin:/bin".into());
         let (log, stdin) = (Box::new(|_: &str| ()), Box::new(|_| Ok(Vec::new())));
-        let world = World { environment, log, stdin, started: instant() };
+        let world = World { environment, log, stdin, status: None, started: instant() };
         let requests: Mutex<Vec<Request>> = Mutex::default();
         let send = |request: &Request, _: &Limits| {
             let mut requests = lock(&requests);
@@ -599,7 +611,8 @@ mod tests {
     }
 
     const STS: &str = "POST https://sts.eu-west-1.amazonaws.com/";
-    const ASK: Wanted = Wanted { profile: None, role: None, external_id: None, region: None, metadata: true };
+    const ASK: Wanted =
+        Wanted { profile: None, role: None, external_id: None, region: None, metadata: true, into: false };
 
     #[test]
     fn without_any_source_each_one_says_why() {

@@ -54,18 +54,27 @@ pub(super) struct Standing {
 
 /// Everything a command needs to speak to registries.
 pub struct Client<'w> {
-    /// The way out.
-    pub exchange: Exchange<'w>,
+    /// The way out, which both sides of a copy share.
+    pub exchange: Arc<Exchange<'w>>,
     /// Amazon's registries.
     pub aws: Aws,
     pub(super) keychain: Keychain<'w>,
     standings: Mutex<HashMap<Place, Arc<Mutex<Standing>>>>,
+    /// A repository that is written to, and the one in the same registry that its blobs are mounted from.
+    mounts: Option<(Repository, Repository)>,
 }
 
 impl<'w> Client<'w> {
     /// Puts the parts together; asks nothing.
-    pub fn new(exchange: Exchange<'w>, keychain: Keychain<'w>, aws: Aws) -> Self {
-        Self { exchange, aws, keychain, standings: Mutex::default() }
+    pub fn new(exchange: Arc<Exchange<'w>>, keychain: Keychain<'w>, aws: Aws) -> Self {
+        Self { exchange, aws, keychain, standings: Mutex::default(), mounts: None }
+    }
+
+    /// The same, with every right to write to `target` asked for together with the right to read `source`, which
+    /// mounting blobs takes.
+    #[must_use]
+    pub fn mounting(self, target: &Repository, source: &Repository) -> Self {
+        Self { mounts: Some((target.clone(), source.clone())), ..self }
     }
 
     /// ECR's own API, where a registry is one of Amazon's and an AWS credential answers for it.
@@ -112,7 +121,7 @@ impl<'w> Client<'w> {
         limit: u64,
     ) -> Result<Response, Error> {
         let place = Place::of(repository);
-        let scopes = scopes(repository, action);
+        let scopes = self.scopes(repository, action);
         let standing = self.standing(&place);
         let mut sent = self.authorization(&place, &standing, &scopes)?;
         let mut answered = false;
@@ -135,6 +144,18 @@ impl<'w> Client<'w> {
                 _ => return Ok(response),
             }
         }
+    }
+
+    /// The rights that a request about a repository takes.
+    pub(super) fn scopes(&self, repository: &Repository, action: Action) -> ScopeSet {
+        let mut scopes = scopes(repository, action);
+        if let Some((target, source)) = &self.mounts
+            && action == Action::Push
+            && target == repository
+        {
+            scopes.add(Scope::pull(source.path()));
+        }
+        scopes
     }
 
     /// The credential of a repository, looked up once.

@@ -228,13 +228,21 @@ impl Ecr<'_> {
         Ok(())
     }
 
-    /// Puts a manifest under a tag, exactly the bytes that were read; the same digest again is success.
+    /// Puts a manifest under a tag or its digest, exactly the bytes that were read; the same digest again is success.
     ///
     /// # Errors
     /// `tag-immutable`, `denied`, `digest-mismatch` when something else was stored, and those of the call.
-    pub fn put_manifest(&self, repository: &Repository, tag: &Tag, manifest: &Fetched) -> Result<(), Error> {
-        let identifier = Identifier::Tag(tag.clone());
-        let wanted = format!("push to `{}`", named(repository, &identifier));
+    pub fn put_manifest(
+        &self,
+        repository: &Repository,
+        identifier: &Identifier,
+        manifest: &Fetched,
+    ) -> Result<(), Error> {
+        let tag = match identifier {
+            Identifier::Tag(tag) => Some(tag),
+            Identifier::Digest(_) => None,
+        };
+        let wanted = format!("push to `{}`", named(repository, identifier));
         let text = std::str::from_utf8(&manifest.body).map_err(|error| {
             Error::new(Code::ReplyMalformed, format!("cannot {wanted}: the manifest is not text"))
                 .cause(error.to_string())
@@ -245,17 +253,17 @@ impl Ecr<'_> {
             // The tag has this very digest already, so nothing had to change; that is seen rather than believed,
             // because "already exists" is also what a tag that cannot change may be refused with.
             Err(refusal) if refusal.name == "ImageAlreadyExistsException" => {
-                return if self.head_manifest(repository, tag)?.as_ref() == Some(&manifest.digest) {
-                    Ok(())
-                } else {
-                    Err(self.refused(Operation::PutImage, &wanted, &refusal))
+                let there = match tag {
+                    Some(tag) => self.head_manifest(repository, tag)?.as_ref() == Some(&manifest.digest),
+                    None => true,
                 };
+                return if there { Ok(()) } else { Err(self.refused(Operation::PutImage, &wanted, &refusal)) };
             }
-            Err(refusal) => return Err(self.unknown(repository, &identifier, &wanted, &refusal)),
+            Err(refusal) => return Err(self.unknown(repository, identifier, &wanted, &refusal)),
         };
         let stored = ecr::stored(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
         if stored != manifest.digest.as_str() {
-            let name = named(repository, &identifier);
+            let name = named(repository, identifier);
             let message = format!("`{name}` was pushed as `{}` and the registry stored `{stored}`", manifest.digest);
             return Err(Error::new(Code::DigestMismatch, message));
         }

@@ -23,6 +23,9 @@ use time::OffsetDateTime;
 /// How many exchanges an error shows.
 const REMEMBERED: usize = 20;
 
+/// The longest wait that a service may ask for where the command itself has no limit.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
 /// Shorter texts are not guarded: they turn up by chance in words that have to stay readable.
 const GUARDED: usize = 4;
 
@@ -40,8 +43,8 @@ pub struct Warning {
 pub struct Settings {
     /// The moment the whole command must be done.
     pub until: Option<Instant>,
-    /// How long that is, for messages.
-    pub timeout: Duration,
+    /// How long that is, for messages; `None` where a command may take as long as it does.
+    pub timeout: Option<Duration>,
     /// How often a request may be repeated.
     pub retries: u32,
     /// One line per exchange to the log.
@@ -211,11 +214,10 @@ impl<'w> Exchange<'w> {
                     Some(wait) if matches!(response.status, 429 | 503) && !self.fits(wait, until) => {
                         let at = instant::rfc3339(now + wait);
                         let error = refusal::error(Subject::Service, wanted, request, &response);
-                        Err(error.with_code(Code::RateLimited).hint(format!(
-                            "run it again after {at}, in {} s; the limit of this run is {} s",
-                            wait.as_secs(),
-                            self.settings.timeout.as_secs_f64()
-                        )))
+                        let limit = self.settings.timeout.unwrap_or(LONGEST_WAIT).as_secs_f64();
+                        let wait = wait.as_secs();
+                        let hint = format!("run it again after {at}, in {wait} s; the limit of this run is {limit} s");
+                        Err(error.with_code(Code::RateLimited).hint(hint))
                     }
                     _ => Ok(response),
                 }
@@ -242,7 +244,10 @@ impl<'w> Exchange<'w> {
     }
 
     fn fits(&self, wait: Duration, until: Option<Instant>) -> bool {
-        until.is_none_or(|until| self.world.instant() + wait < until)
+        match until {
+            Some(until) => self.world.instant() + wait < until,
+            None => wait < LONGEST_WAIT,
+        }
     }
 
     fn note(&self, request: &Request, outcome: &Result<Response, Fault>, begun: Instant, attempt: u32) {

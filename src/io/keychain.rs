@@ -20,9 +20,19 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const USERNAME: &str = "REGISTRY_USERNAME";
-const PASSWORD: &str = "REGISTRY_PASSWORD";
-const HOST: &str = "REGISTRY_HOST";
+/// The variables of one side of a command.
+#[derive(Debug)]
+struct Names {
+    username: &'static str,
+    password: &'static str,
+    host: &'static str,
+}
+
+/// Those of the registry that the positional argument names.
+const SOURCE: Names = Names { username: "REGISTRY_USERNAME", password: "REGISTRY_PASSWORD", host: "REGISTRY_HOST" };
+/// Those of the registry that `--into` names.
+const INTO: Names =
+    Names { username: "INTO_REGISTRY_USERNAME", password: "INTO_REGISTRY_PASSWORD", host: "INTO_REGISTRY_HOST" };
 const AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
 
 /// No credential file is larger.
@@ -80,6 +90,7 @@ pub struct Keychain<'w> {
     world: &'w World,
     pin: Option<Source>,
     aws: aws::Settings,
+    names: &'static Names,
 }
 
 /// A search under way.
@@ -93,7 +104,18 @@ struct Search<'a> {
 impl<'w> Keychain<'w> {
     /// The places of this world, or the one kind of place that is wanted; asks none of them yet.
     pub fn new(world: &'w World, pin: Option<Source>) -> Self {
-        Self { world, pin, aws: aws::Settings::default() }
+        Self { world, pin, aws: aws::Settings::default(), names: &SOURCE }
+    }
+
+    /// The same places, with the variables of the `--into` side.
+    #[must_use]
+    pub fn of_into(self) -> Self {
+        Self { names: &INTO, ..self }
+    }
+
+    /// Whether the environment has a pair of its own for the `--into` side.
+    pub fn has_into(world: &World) -> bool {
+        world.env(INTO.username).is_some() || world.env(INTO.password).is_some()
     }
 
     /// The same places, with what the flags say about Amazon's registries.
@@ -130,10 +152,13 @@ impl<'w> Keychain<'w> {
         if self.asks(Source::Env) {
             match self.environment(registry)? {
                 Some(credential) => return Ok(search.found("environment", credential)),
-                None if self.world.env(USERNAME).is_some() => {
-                    search.say("environment", format!("`{HOST}` does not name `{registry}`"));
+                None if self.world.env(self.names.username).is_some() => {
+                    search.say("environment", format!("`{}` does not name `{registry}`", self.names.host));
                 }
-                None => search.say("environment", format!("`{USERNAME}` and `{PASSWORD}` are not set")),
+                None => {
+                    let Names { username, password, .. } = self.names;
+                    search.say("environment", format!("`{username}` and `{password}` are not set"));
+                }
             }
         }
         if self.asks(Source::DockerConfig)
@@ -154,17 +179,18 @@ impl<'w> Keychain<'w> {
     }
 
     fn environment(&self, registry: &Registry) -> Result<Option<Credential>, Error> {
-        let (username, password) = match (self.world.env(USERNAME), self.world.env(PASSWORD)) {
+        let Names { username: user, password: word, host: pin } = self.names;
+        let (username, password) = match (self.world.env(user), self.world.env(word)) {
             (None, None) => return Ok(None),
             (Some(username), Some(password)) => (username, password),
-            (Some(_), None) => return Err(half(PASSWORD, USERNAME)),
-            (None, Some(_)) => return Err(half(USERNAME, PASSWORD)),
+            (Some(_), None) => return Err(half(word, user)),
+            (None, Some(_)) => return Err(half(user, word)),
         };
         if username.contains(':') {
-            let message = format!("`{USERNAME}` holds a colon, which Basic authentication cannot carry");
+            let message = format!("`{user}` holds a colon, which Basic authentication cannot carry");
             return Err(Error::new(Code::ConfigMalformed, message));
         }
-        let host = self.world.env(HOST);
+        let host = self.world.env(pin);
         // A pair that was set for another registry must not stand in for the identity of the machine.
         if host.is_none() && self.aws.host(registry).is_some() {
             return Ok(None);
@@ -172,14 +198,14 @@ impl<'w> Keychain<'w> {
         if let Some(host) = host {
             let (pinned, _) =
                 docker_config::read_key(host.trim()).filter(|(_, rest)| rest.is_empty()).ok_or_else(|| {
-                    Error::new(Code::ConfigMalformed, format!("`{HOST}` does not name a registry"))
-                        .hint(format!("set `{HOST}` to a host such as `docker.io` or `reg.example.com:5000`"))
+                    Error::new(Code::ConfigMalformed, format!("`{pin}` does not name a registry"))
+                        .hint(format!("set `{pin}` to a host such as `docker.io` or `reg.example.com:5000`"))
                 })?;
             if !docker_config::is_same(&pinned, registry) {
                 let message =
-                    format!("`{HOST}` pins the credential to `{pinned}`, and the command is about `{registry}`");
+                    format!("`{pin}` pins the credential to `{pinned}`, and the command is about `{registry}`");
                 return Err(Error::new(Code::CredentialHostMismatch, message).hint(format!(
-                    "name a repository of `{pinned}`, or give the credential of `{registry}` and set `{HOST}` to it"
+                    "name a repository of `{pinned}`, or give the credential of `{registry}` and set `{pin}` to it"
                 )));
             }
         }
@@ -341,7 +367,13 @@ mod tests {
 
     fn world(environment: &[(&str, &str)]) -> World {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        World { environment, log: Box::new(|_| ()), stdin: Box::new(|_| Ok(Vec::new())), started: instant() }
+        World {
+            environment,
+            log: Box::new(|_| ()),
+            stdin: Box::new(|_| Ok(Vec::new())),
+            status: None,
+            started: instant(),
+        }
     }
 
     /// A folder that goes when the test goes.

@@ -91,10 +91,18 @@ pub fn head_manifest(
     if let Some(ecr) = client.native(repository.registry())? {
         return ecr.head_manifest(repository, tag);
     }
-    let identifier = Identifier::Tag(tag.clone());
-    let name = named(repository, &identifier);
+    head(client, repository, &Identifier::Tag(tag.clone()), action)
+}
+
+fn head(
+    client: &Client,
+    repository: &Repository,
+    identifier: &Identifier,
+    action: Action,
+) -> Result<Option<Digest>, Error> {
+    let name = named(repository, identifier);
     let wanted = format!("look at `{name}`");
-    let request = manifest_request(client, Method::Head, repository, &identifier);
+    let request = manifest_request(client, Method::Head, repository, identifier);
     match client.ask(repository, action, &wanted, request.clone(), SMALL_LIMIT) {
         Ok(response) if response.is_success() => {
             if let Some(text) = response.headers.get("docker-content-digest")
@@ -114,11 +122,11 @@ pub fn head_manifest(
         Err(error) if matches!(error.code(), Code::Denied | Code::Unauthenticated | Code::RateLimited) => {}
         Err(error) => return Err(error),
     }
-    let request = manifest_request(client, Method::Get, repository, &identifier);
+    let request = manifest_request(client, Method::Get, repository, identifier);
     let response = client.ask(repository, action, &wanted, request.clone(), MANIFEST_LIMIT)?;
     match response.status {
         404 if !refusal::is_page(&response) => Ok(None),
-        _ if response.is_success() => checked(&name, &identifier, &response).map(Some),
+        _ if response.is_success() => checked(&name, identifier, &response).map(Some),
         _ => Err(refusal::error(Subject::Manifest, &wanted, &request, &response)),
     }
 }
@@ -170,18 +178,45 @@ pub fn get_blob(
     Ok(response.body)
 }
 
-/// Puts a manifest under a tag, exactly the bytes that were read.
+/// Whether a repository has a manifest.
+///
+/// # Errors
+/// As [`head_manifest`].
+pub fn has_manifest(client: &Client, repository: &Repository, digest: &Digest, action: Action) -> Result<bool, Error> {
+    let identifier = Identifier::Digest(digest.clone());
+    if let Some(ecr) = client.native(repository.registry())? {
+        return match ecr.get_manifest(repository, &identifier) {
+            Err(error) if error.code() == Code::TagUnknown => Ok(false),
+            outcome => outcome.map(|_| true),
+        };
+    }
+    head(client, repository, &identifier, action).map(|found| found.is_some())
+}
+
+/// What a registry said to a manifest that it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Whether it lists the manifest among the referrers of its subject by itself.
+    pub subject: bool,
+}
+
+/// Puts a manifest under a tag or its digest, exactly the bytes that were read.
 ///
 /// # Errors
 /// `tag-immutable`, `denied`, `digest-mismatch` when the registry stored something else, and those of [`Client::ask`].
-pub fn put_manifest(client: &Client, repository: &Repository, tag: &Tag, manifest: &Fetched) -> Result<(), Error> {
+pub fn put_manifest(
+    client: &Client,
+    repository: &Repository,
+    identifier: &Identifier,
+    manifest: &Fetched,
+) -> Result<Stored, Error> {
     if let Some(ecr) = client.native(repository.registry())? {
-        return ecr.put_manifest(repository, tag, manifest);
+        // ECR lists referrers by itself.
+        return ecr.put_manifest(repository, identifier, manifest).map(|()| Stored { subject: true });
     }
-    let identifier = Identifier::Tag(tag.clone());
-    let name = named(repository, &identifier);
+    let name = named(repository, identifier);
     let wanted = format!("push to `{name}`");
-    let request = manifest_request(client, Method::Put, repository, &identifier)
+    let request = manifest_request(client, Method::Put, repository, identifier)
         .header("Content-Type", manifest.media_type.as_str())
         .body(manifest.body.clone());
     let response = client.ask(repository, Action::Push, &wanted, request.clone(), SMALL_LIMIT)?;
@@ -194,7 +229,7 @@ pub fn put_manifest(client: &Client, repository: &Repository, tag: &Tag, manifes
             format!("`{name}` was pushed as `{}` and the registry stored `{stored}`", manifest.digest),
         )
         .hint(format!("look at it with `tagwright inspect {name}`, and tell whoever runs the registry"))),
-        _ => Ok(()),
+        _ => Ok(Stored { subject: response.headers.get("oci-subject").is_some() }),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct World {
     pub log: Log,
     /// Standard input.
     pub stdin: Stdin,
+    /// Draws a line in the place of the last one; `None` where nobody watches.
+    pub status: Option<Log>,
     /// When the command began.
     pub started: Instant,
 }
@@ -47,12 +49,12 @@ const STDERR_KEPT: u64 = 64 * 1024;
 
 impl World {
     /// The real machine. Variables that are not Unicode are left out.
-    pub fn real(log: Log) -> Self {
+    pub fn real(log: Log, status: Option<Log>) -> Self {
         let variables = std::env::vars_os();
         let environment =
             variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
         let stdin: Stdin = Box::new(|limit| read_limited(io::stdin().lock(), limit));
-        Self { environment, log, stdin, started: instant() }
+        Self { environment, log, stdin, status, started: instant() }
     }
 
     /// The value of a variable that is set and not empty.
@@ -93,6 +95,14 @@ impl World {
         read_file(path, limit)
     }
 
+    /// Adds bytes to the end of a file, made if it is not there, and waits until the disk has them.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn append_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        append_file(path, bytes)
+    }
+
     /// Runs a program without a shell and waits for it, at most `limit`; its output may be `max` bytes long.
     ///
     /// The program is found in the `PATH` of this world and sees the environment of this world.
@@ -131,6 +141,20 @@ impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World").finish_non_exhaustive()
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where files are written")]
+fn append_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = !path.exists();
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    // A new file is there after a loss of power only if its folder has been written too.
+    if let Some(folder) = path.parent().filter(|_| new) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// The one place that looks at the clock for measuring.
@@ -214,7 +238,13 @@ mod tests {
 
     fn world(environment: &[(&str, &str)]) -> World {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        World { environment, log: Box::new(|_| ()), stdin: Box::new(|_| Ok(Vec::new())), started: instant() }
+        World {
+            environment,
+            log: Box::new(|_| ()),
+            stdin: Box::new(|_| Ok(Vec::new())),
+            status: None,
+            started: instant(),
+        }
     }
 
     fn sh(script: &str, stdin: &[u8], limit: Duration, max: u64) -> io::Result<Ran> {

@@ -15,6 +15,7 @@ use crate::error::{Code, Error, Progress};
 use crate::io::registry;
 use crate::pure::auth::scope::Action as Right;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::reference::Identifier;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::facts::{Facts, Held, Kind, Target};
 use crate::pure::promote::plan::{self, Action, Plan, Step};
@@ -44,6 +45,7 @@ pub struct Outcome {
 /// # Errors
 /// None of its own.
 pub fn pretend(session: &Session, seen: &Seen, plan: &Plan) -> Result<Vec<Outcome>, Error> {
+    let session = session.target();
     let outcome = |step: &Step| Outcome {
         step: step.clone(),
         before_version: None,
@@ -61,6 +63,7 @@ pub fn pretend(session: &Session, seen: &Seen, plan: &Plan) -> Result<Vec<Outcom
 /// `tag-immutable`, `denied`, `raced`, `downgrade-refused` where a newer version came up meanwhile; each says what
 /// had been written.
 pub fn act(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Result<Vec<Outcome>, Error> {
+    let session = session.target();
     let mut run =
         Run { session, request, seen, steps: plan.steps.clone(), written: vec![Written::No; plan.steps.len()] };
     // Which older version a tag held is only told, never decides, so it is found out beside the writing.
@@ -108,7 +111,7 @@ impl Run<'_, '_> {
 
     fn write(&mut self, i: usize) -> Result<(), Error> {
         let (seen, tag) = (self.seen, self.steps[i].tag.clone());
-        match registry::put_manifest(&self.session.client, &seen.repository, &tag, &seen.manifest) {
+        match self.put(&tag) {
             Ok(()) => {
                 self.written[i] = Written::Yes;
                 Ok(())
@@ -139,6 +142,11 @@ impl Run<'_, '_> {
             },
             Err(error) => Err(error),
         }
+    }
+
+    fn put(&self, tag: &Tag) -> Result<(), Error> {
+        let (seen, identifier) = (self.seen, Identifier::Tag(tag.clone()));
+        registry::put_manifest(&self.session.client, &seen.repository, &identifier, &seen.manifest).map(drop)
     }
 
     /// What the tags of these steps point at now.
@@ -283,7 +291,7 @@ impl Run<'_, '_> {
                     return Err(raced());
                 }
                 *rewrites += 1;
-                registry::put_manifest(&self.session.client, &seen.repository, &step.tag, &seen.manifest)?;
+                self.put(&step.tag)?;
                 Ok(true)
             }
             _ => Err(raced()),

@@ -24,7 +24,7 @@ use serde_json::json;
 
 /// What was seen: the facts for the plan, and what acting on it needs.
 pub struct Seen {
-    /// The repository of source and targets.
+    /// The repository whose tags are written.
     pub repository: Repository,
     /// The source as a reference.
     pub source: Reference,
@@ -53,11 +53,15 @@ pub fn rights(request: &Promote) -> Action {
 pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     let action = rights(request);
     let (source, listing) = source(session, request, action)?;
-    let repository = source.repository().clone();
+    let repository = request.target().clone();
+    let (here, there) = (source.repository().clone(), session.target());
+    // A copy only reads where it comes from, and the source's list says nothing about the target's tags.
+    let reading = if request.into.is_some() { Action::Pull } else { action };
+    let listing = listing.filter(|_| request.into.is_none());
     let version = source.tag().filter(|_| source.digest().is_none()).and_then(|tag| request.format.read(tag.as_str()));
     let wanted = expand(request, &source, version.as_ref())?;
 
-    let manifest = registry::get_manifest(&session.client, &repository, &platforms::identifier(&source)?, action)?;
+    let manifest = registry::get_manifest(&session.client, &here, &platforms::identifier(&source)?, reading)?;
     expect_digest(request, &source, &manifest.digest)?;
     require_labels(session, request, &source, &manifest)?;
 
@@ -65,14 +69,14 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     let compared = version.is_some() && !request.moves.is_empty();
     let list = || match listing {
         Some(listing) => Some(Ok(listing)),
-        None => compared.then(|| listing::all(session, &repository, Detail::Times, action)),
+        None => compared.then(|| listing::all(there, &repository, Detail::Times, action)),
     };
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
-    let heads = || heads::all(session, &repository, &tags, action);
-    let referrers = || count_referrers(session, &repository, &manifest.digest, action);
+    let heads = || heads::all(there, &repository, &tags, action);
+    let referrers = || count_referrers(session, &here, &manifest.digest, reading);
     let ((befores, listing), direct) = both(|| both(heads, list), referrers);
     let befores = befores?;
-    let referrers = total_referrers(session, &repository, &manifest.digest, direct, listing.as_ref(), action);
+    let referrers = total_referrers(session, &here, &manifest.digest, direct, listing.as_ref(), reading);
 
     let mut seen = Seen {
         facts: Facts {
@@ -99,7 +103,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
                 {
                     return Err(unlisted(error, &seen.repository, &tag));
                 }
-                held(session, &seen, before, action)?
+                held(there, &seen, before, action)?
             }
             _ => Held::Nothing,
         };
@@ -126,7 +130,8 @@ fn source(session: &Session, request: &Promote, action: Action) -> Result<(Refer
         Source::Reference(reference) => Ok((reference.clone(), None)),
         Source::Build { repository, build, newest } => {
             // A list that was filtered for one build would not tell what is newer.
-            let listing = if request.moves.is_empty() {
+            let copied = request.into.is_some();
+            let listing = if request.moves.is_empty() || copied {
                 listing::of_build(session, repository, *build, &request.format, Detail::Times, action)?
             } else {
                 listing::all(session, repository, Detail::Times, action)?

@@ -110,7 +110,7 @@ pub fn report(session: &Session, request: &Promote, seen: &Seen, outcomes: &[Out
         tags,
         copied: Copied::default(),
         referrers: Referrers { found: seen.referrers, copied: 0, left: 0 },
-        rollback: undone.filter_map(|outcome| act::undo(session, seen, &outcome.step)).collect(),
+        rollback: undone.filter_map(|outcome| act::undo(session.target(), seen, &outcome.step)).collect(),
         summary: summary.clone(),
     };
     Report::new(&answer, summary)

@@ -106,13 +106,16 @@ impl Place<'_> {
     }
 
     /// Writes a manifest under a tag; the service refuses one that has another digest.
-    pub fn put_image(self, manifest: &str, media_type: &str, tag: &Tag, digest: &Digest) -> Value {
-        self.with(&json!({
+    pub fn put_image(self, manifest: &str, media_type: &str, tag: Option<&Tag>, digest: &Digest) -> Value {
+        let mut body = json!({
             "imageManifest": manifest,
             "imageManifestMediaType": media_type,
-            "imageTag": tag.as_str(),
             "imageDigest": digest.as_str(),
-        }))
+        });
+        if let (Some(tag), Some(body)) = (tag, body.as_object_mut()) {
+            body.insert("imageTag".to_owned(), json!(tag.as_str()));
+        }
+        self.with(&body)
     }
 
     /// Asks for a page of `ListImages` or `DescribeImages`, tagged images only.
@@ -405,7 +408,7 @@ mod tests {
             (found, json!({"imageIds": [{"imageTag": "1.4.2"}, {"imageDigest": DIGEST}], "acceptedMediaTypes": null})),
             (PLACE.get_download_url_for_layer(&digest), json!({"layerDigest": DIGEST})),
             (
-                PLACE.put_image("{}", types[1], &tag, &digest),
+                PLACE.put_image("{}", types[1], Some(&tag), &digest),
                 json!({"imageManifest": "{}", "imageManifestMediaType": types[1], "imageTag": "1.4.2", "imageDigest": DIGEST}),
             ),
             (PLACE.page(None), json!({"filter": {"tagStatus": "TAGGED"}, "maxResults": 1000})),
