@@ -7,7 +7,7 @@
 use super::holder::Versions;
 use super::look::Seen;
 use crate::command::heads;
-use crate::command::listing::{self, Detail};
+use crate::command::listing::{self, Detail, Listing};
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::command::side_by_side::both;
@@ -60,8 +60,16 @@ pub fn pretend(session: &Session, seen: &Seen, plan: &Plan) -> Result<Vec<Outcom
 pub fn act(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Result<Vec<Outcome>, Error> {
     let session = session.target();
     let written = vec![Written::No; plan.steps.len()];
-    let mut run =
-        Run { session, request, seen, steps: plan.steps.clone(), written, looked: None, exposed: Duration::ZERO };
+    let mut run = Run {
+        session,
+        request,
+        seen,
+        steps: plan.steps.clone(),
+        written,
+        looked: None,
+        exposed: Duration::ZERO,
+        renewed: None,
+    };
     // Which older version a tag held is only told, never decides, so it is found out beside the writing.
     let (befores, outcomes) = both(|| before_versions(session, seen, plan, Right::Push), || run.all());
     let mut outcomes = outcomes.map_err(|error| error.after(run.progress()))?;
@@ -80,6 +88,8 @@ pub(super) struct Run<'r, 'w> {
     looked: Option<Instant>,
     /// How long after that look the last of them was written.
     pub(super) exposed: Duration,
+    /// The tag list as it was right before the first write, where the look was long past by then.
+    pub(super) renewed: Option<Listing>,
 }
 
 /// Whether a tag was written by this run.
@@ -97,6 +107,7 @@ pub(super) enum Written {
 
 impl Run<'_, '_> {
     fn all(&mut self) -> Result<Vec<Outcome>, Error> {
+        self.renew_list();
         for i in self.to_write(Kind::Fixed) {
             self.write(i)?;
         }

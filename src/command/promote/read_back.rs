@@ -19,8 +19,12 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The first pause between two readings; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How old the first list may be when the first tag is written.
+const OLD: Duration = Duration::from_secs(10);
 /// How long after the last look a tag may be written without a word, where other runs could not see this one.
 const EXPOSED: Duration = Duration::from_secs(2);
+
+type Heads = Vec<Option<Digest>>;
 
 impl Run<'_, '_> {
     /// Reads back every tag that was written, side by side, until each shows what is true of it.
@@ -35,8 +39,7 @@ impl Run<'_, '_> {
         let mut list_due = !open.is_empty() && !templates.is_empty();
         let (mut pause, mut others) = (PAUSE, Others::default());
         while !open.is_empty() {
-            let list = || list_due.then(|| listing::fresh(self.session, &self.seen.repository, Right::Push));
-            let (now, listing) = both(|| self.heads(&open), list);
+            let (now, listing) = self.look_back(&open, list_due);
             let now = match now {
                 Ok(now) => now,
                 // All has been seen in its place, and was only looked at again for what others do.
@@ -74,6 +77,40 @@ impl Run<'_, '_> {
             self.conclude(i, watch, &others, waited, &mut outcomes[i]);
         }
         Ok(outcomes)
+    }
+
+    /// What these steps' tags are now, and the tag list where it is wanted, both at once.
+    fn look_back(&self, steps: &[usize], list: bool) -> (Result<Heads, Error>, Option<Result<Listing, Error>>) {
+        let (client, repository) = (&self.session.client, &self.seen.repository);
+        let list = || list.then(|| listing::fresh(self.session, repository, Right::Push));
+        if !matches!(client.native(repository.registry()), Ok(Some(_))) {
+            return both(|| self.heads(steps), list);
+        }
+        // ECR's list has the digests too, and a second connection would take longer than this call.
+        let listing = list();
+        let heads = match &listing {
+            Some(Ok(listing)) => {
+                let named = |i: &usize| listing.tags.iter().find(|listed| listed.name == self.steps[*i].tag.as_str());
+                Ok(steps.iter().map(|i| named(i)?.digest.clone()).collect())
+            }
+            _ => self.heads(steps),
+        };
+        (heads, listing)
+    }
+
+    /// Reads the first list anew, right before the first write, where the look is long past: whoever began and ended
+    /// during a long copy was not under way at the same time as what follows.
+    pub(super) fn renew_list(&mut self) {
+        let world = self.session.client.exchange.world;
+        let is_old = self.now().saturating_duration_since(world.started) > OLD;
+        if is_old && !self.templates().is_empty() {
+            self.renewed = listing::fresh(self.session, &self.seen.repository, Right::Push).ok();
+        }
+    }
+
+    /// The list from before the first write.
+    fn first(&self) -> Option<&Listing> {
+        self.renewed.as_ref().or(self.seen.listing.as_ref())
     }
 
     fn outcome(&self, step: &Step) -> Outcome {
@@ -155,7 +192,7 @@ impl Run<'_, '_> {
     /// A template that makes the source itself is left out: new tags of that kind are builds, not promotions.
     fn templates(&self) -> Vec<Template> {
         let (seen, request) = (self.seen, self.request);
-        let (Some(version), Some(_)) = (&seen.version, &seen.listing) else { return Vec::new() };
+        let (Some(version), Some(_)) = (&seen.version, self.first()) else { return Vec::new() };
         if request.moves.is_empty() {
             return Vec::new();
         }
@@ -170,7 +207,7 @@ impl Run<'_, '_> {
 
     /// Who else is under way, by the list that was read beside the tags; `None` where it could not be read.
     fn others(&self, templates: &[Template], listing: Result<Listing, Error>) -> Option<Others> {
-        let (first, own) = (self.seen.listing.as_ref()?, self.seen.facts.version.as_ref()?);
+        let (first, own) = (self.first()?, self.seen.facts.version.as_ref()?);
         match listing {
             Ok(second) => Some(Others::of(own, templates, &self.request.format, &names(first), &names(&second))),
             Err(error) => {
@@ -228,7 +265,7 @@ impl Run<'_, '_> {
     /// and our write is gone, and nobody knows; the longer that took, the likelier.
     fn say_if_exposed(&self, name: &str) {
         let seen = self.seen;
-        let (Some(own), Some(listing)) = (&seen.facts.version, &seen.listing) else { return };
+        let (Some(own), Some(listing)) = (&seen.facts.version, self.first()) else { return };
         let listed = |tag: &str| listing.tags.iter().any(|listed| listed.name == tag);
         let told = |(step, written): (&Step, &Written)| {
             let read = |template: &Template| template.version_in(step.tag.as_str(), &self.request.format) == Some(*own);

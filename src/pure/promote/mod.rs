@@ -1,6 +1,8 @@
 //! What a promotion would change, whether it may, and what was done, without a socket.
 
+pub mod copy;
 pub mod facts;
 pub mod plan;
 pub mod race;
 pub mod template;
+pub mod upload;
