@@ -21,6 +21,7 @@ mod inspect;
 mod labels;
 mod next_version;
 mod promote;
+mod race_model;
 mod secrets;
 mod stage;
 mod tags;

@@ -85,7 +85,7 @@ pub(super) struct Run<'r, 'w> {
     pub(super) steps: Vec<Step>,
     pub(super) written: Vec<Written>,
     /// When the moving tags were looked at for the last time.
-    looked: Option<Instant>,
+    pub(super) looked: Option<Instant>,
     /// How long after that look the last of them was written.
     pub(super) exposed: Duration,
     /// The tag list as it was right before the first write, where the look was long past by then.
@@ -97,8 +97,6 @@ pub(super) struct Run<'r, 'w> {
 pub(super) enum Written {
     No,
     Yes,
-    /// Not by this run: the second look found that somebody else had written the same digest a moment ago.
-    Found,
     /// The answer was lost, and the tag could not be looked at afterwards.
     Unknown,
     /// Written, and written over by somebody else: putting it back would take away what is theirs.
@@ -189,9 +187,6 @@ impl Run<'_, '_> {
         for (i, now) in moving.into_iter().zip(now) {
             if now != self.steps[i].before {
                 self.steps[i] = self.decide_again(&self.steps[i], now)?;
-                if self.steps[i].action == Action::Unchanged {
-                    self.written[i] = Written::Found;
-                }
             }
         }
         Ok(())
@@ -229,9 +224,7 @@ impl Run<'_, '_> {
 
     /// What had been written when the run ended early.
     fn progress(&self) -> Progress {
-        let steps = || {
-            self.steps.iter().zip(&self.written).filter(|(_, written)| !matches!(written, Written::No | Written::Found))
-        };
+        let steps = || self.steps.iter().zip(&self.written).filter(|(_, written)| **written != Written::No);
         let said = |(step, written): (&Step, &Written)| {
             let action = match written {
                 Written::Unknown => "not known whether it was written",
