@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod across;
 mod auth;
 mod aws_sources;
 mod call;

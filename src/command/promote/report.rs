@@ -10,6 +10,7 @@ use crate::output::Report;
 use crate::pure::image::digest::Digest;
 use crate::pure::promote::copy::Tally;
 use crate::pure::promote::plan::Action;
+use crate::pure::text::show;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -110,7 +111,7 @@ pub fn report(
     };
     let tags: Vec<Tagged> = outcomes.iter().map(tagged).collect();
     let undone = outcomes.iter().filter(|outcome| outcome.step.action != Action::Superseded);
-    let summary = summary(request, seen, outcomes);
+    let summary = summary(request, seen, done, outcomes);
     let now = session.client.exchange.world.now();
     let answer = Answer {
         repository: seen.repository.to_string(),
@@ -148,7 +149,7 @@ fn tagged(outcome: &Outcome) -> Tagged {
     }
 }
 
-fn summary(request: &Promote, seen: &Seen, outcomes: &[Outcome]) -> String {
+fn summary(request: &Promote, seen: &Seen, done: &copy::Copied, outcomes: &[Outcome]) -> String {
     let one = |outcome: &Outcome| match (outcome.step.action, &outcome.before_version) {
         (Action::Moved, Some(version)) => format!("{} (moved from {version})", outcome.step.tag),
         (action, _) => format!("{} ({})", outcome.step.tag, action.as_str()),
@@ -156,5 +157,10 @@ fn summary(request: &Promote, seen: &Seen, outcomes: &[Outcome]) -> String {
     let tags: Vec<String> = outcomes.iter().map(one).collect();
     let verb = if request.dry_run { "would promote" } else { "promoted" };
     let into = request.into.as_ref().map(|into| format!(" into {into}")).unwrap_or_default();
-    format!("{verb} {} ({}){into} to {}", seen.source, seen.manifest.digest.short(), tags.join(", "))
+    let brought = match done.tally {
+        Tally { blobs: 0, mounted: 0, .. } => String::new(),
+        Tally { blobs: 0, mounted, .. } => format!("; {mounted} blobs mounted"),
+        Tally { blobs, bytes, .. } => format!("; {blobs} blobs copied, {}", show::bytes(bytes)),
+    };
+    format!("{verb} {} ({}){into} to {}{brought}", seen.source, seen.manifest.digest.short(), tags.join(", "))
 }
