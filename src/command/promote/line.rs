@@ -1,5 +1,6 @@
 //! The line of `promote`: look, plan, act, report.
 
+use super::copy::{self, Copied};
 use super::{act, look, report};
 use crate::command::request::Promote;
 use crate::command::session::Session;
@@ -18,7 +19,18 @@ pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
     for (code, sentence) in &plan.warnings {
         session.client.exchange.warn(code, sentence.clone());
     }
-    let outcomes =
-        if request.dry_run { act::pretend(session, &seen, &plan)? } else { act::act(session, request, &seen, &plan)? };
-    report::report(session, request, &seen, &outcomes)
+    let copied = match &seen.copy {
+        Some(copy) if request.dry_run => copy.planned(),
+        Some(copy) => copy::act(session, request, &seen, copy)?,
+        None => Copied::default(),
+    };
+    let outcomes = if request.dry_run {
+        act::pretend(session, &seen, &plan)?
+    } else {
+        act::act(session, request, &seen, &plan).map_err(|error| match copy::told(&copied, request) {
+            Some(done) => error.after_also(done),
+            None => error,
+        })?
+    };
+    report::report(session, request, &seen, &copied, &outcomes)
 }

@@ -1,12 +1,14 @@
 //! The report of `promote`: every tag with its digest before and after, and how to undo it.
 
 use super::act::{self, Outcome};
+use super::copy;
 use super::look::Seen;
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::error::Error;
 use crate::output::Report;
 use crate::pure::image::digest::Digest;
+use crate::pure::promote::copy::Tally;
 use crate::pure::promote::plan::Action;
 use serde::Serialize;
 
@@ -54,6 +56,19 @@ struct Copied {
     bytes: u64,
 }
 
+impl From<Tally> for Copied {
+    fn from(Tally { blobs, mounted, skipped, bytes }: Tally) -> Self {
+        Self { blobs, mounted, skipped, bytes }
+    }
+}
+
+fn referrers(seen: &Seen, done: &copy::Copied) -> Referrers {
+    match &seen.copy {
+        Some(copy) => Referrers { found: copy.found, copied: done.referrers, left: copy.left },
+        None => Referrers { found: seen.referrers, copied: 0, left: 0 },
+    }
+}
+
 /// Signatures and SBOMs are bound to the digest, so more tags leave them valid.
 #[derive(Serialize)]
 struct Referrers {
@@ -80,7 +95,13 @@ struct Record {
 ///
 /// # Errors
 /// `internal` if they cannot be written.
-pub fn report(session: &Session, request: &Promote, seen: &Seen, outcomes: &[Outcome]) -> Result<Report, Error> {
+pub fn report(
+    session: &Session,
+    request: &Promote,
+    seen: &Seen,
+    done: &copy::Copied,
+    outcomes: &[Outcome],
+) -> Result<Report, Error> {
     let version = seen.version.as_ref().map(|tag| tag.text.clone());
     let source = Source {
         reference: seen.source.to_string(),
@@ -108,8 +129,8 @@ pub fn report(session: &Session, request: &Promote, seen: &Seen, outcomes: &[Out
         },
         source,
         tags,
-        copied: Copied::default(),
-        referrers: Referrers { found: seen.referrers, copied: 0, left: 0 },
+        copied: Copied::from(done.tally),
+        referrers: referrers(seen, done),
         rollback: undone.filter_map(|outcome| act::undo(session.target(), seen, &outcome.step)).collect(),
         summary: summary.clone(),
     };
@@ -134,5 +155,6 @@ fn summary(request: &Promote, seen: &Seen, outcomes: &[Outcome]) -> String {
     };
     let tags: Vec<String> = outcomes.iter().map(one).collect();
     let verb = if request.dry_run { "would promote" } else { "promoted" };
-    format!("{verb} {} ({}) to {}", seen.source, seen.manifest.digest.short(), tags.join(", "))
+    let into = request.into.as_ref().map(|into| format!(" into {into}")).unwrap_or_default();
+    format!("{verb} {} ({}){into} to {}", seen.source, seen.manifest.digest.short(), tags.join(", "))
 }

@@ -6,8 +6,10 @@
 use super::content::Content;
 use super::descriptor::Descriptor;
 use super::digest::Digest;
+use super::media_type::MediaType;
 use super::tag::Tag;
 use crate::error::{Code, Error};
+use serde_json::{Value, json};
 
 /// The tag that holds the referrers of a digest where the registry does not list them itself.
 pub fn fallback_tag(digest: &Digest) -> Tag {
@@ -36,6 +38,52 @@ pub fn parse(body: &[u8]) -> Result<Vec<Descriptor>, Error> {
             Err(Error::new(Code::ReplyMalformed, "the list of referrers is a manifest where an index is wanted"))
         }
     }
+}
+
+/// How a list of referrers names a manifest: its descriptor, with its artifact type and its annotations.
+pub fn entry(digest: &Digest, size: usize, content: &Content) -> Value {
+    let (kind, annotations) = match content {
+        Content::Image(manifest) => {
+            let kind = manifest.artifact_type.as_deref().filter(|kind| !kind.is_empty());
+            (Some(kind.unwrap_or(&manifest.config.media_type)), &manifest.annotations)
+        }
+        Content::Index(index) => (index.artifact_type.as_deref(), &index.annotations),
+    };
+    let mut entry = json!({"mediaType": content.media_type().as_str(), "digest": digest.as_str(), "size": size});
+    if let Some(kind) = kind {
+        entry["artifactType"] = json!(kind);
+    }
+    if !annotations.is_empty() {
+        entry["annotations"] = json!(annotations);
+    }
+    entry
+}
+
+/// The index under a fall-back tag with further entries; what it holds stays as it is. `None` where all are in it.
+///
+/// # Errors
+/// `reply-malformed` where the tag holds anything but an OCI index.
+pub fn with_entries(body: Option<&[u8]>, entries: &[Value]) -> Result<Option<Vec<u8>>, Error> {
+    let kind = MediaType::OciIndex;
+    let mut index = match body {
+        None => json!({"schemaVersion": 2, "mediaType": kind.as_str(), "manifests": []}),
+        Some(body) => {
+            parse(body)?;
+            serde_json::from_slice(body).map_err(|error| super::content::unreadable(body, &error))?
+        }
+    };
+    let malformed = || Error::new(Code::ReplyMalformed, "the list of referrers is not an OCI index");
+    if index.get("mediaType").is_some_and(|written| written != kind.as_str()) {
+        return Err(malformed());
+    }
+    let list = index.get_mut("manifests").and_then(Value::as_array_mut).ok_or_else(malformed)?;
+    let before = list.len();
+    for entry in entries {
+        if !list.iter().any(|there| there["digest"] == entry["digest"]) {
+            list.push(entry.clone());
+        }
+    }
+    Ok((list.len() > before).then(|| index.to_string().into_bytes()))
 }
 
 #[cfg(test)]
@@ -69,6 +117,55 @@ mod tests {
         }
         for bad in ["", "404 page not found", "{}", &format!(r#"{{"config":{entry},"layers":[]}}"#)] {
             assert_eq!(parse(bad.as_bytes()).unwrap_err().code(), Code::ReplyMalformed, "{bad}");
+        }
+    }
+
+    #[test]
+    fn entries_carry_artifact_type_and_annotations() {
+        let (digest, config) = (Digest::of(b"x"), Digest::of(b"{}"));
+        let config = format!(r#""config":{{"mediaType":"c/d","digest":"{config}","size":2}},"layers":[]"#);
+        let index = MediaType::OciIndex;
+        for (body, kind, annotations) in [
+            (format!(r#"{{{config}}}"#), json!("c/d"), Value::Null),
+            (format!(r#"{{{config},"artifactType":""}}"#), json!("c/d"), Value::Null),
+            (format!(r#"{{{config},"artifactType":"a/b","annotations":{{"k":"v"}}}}"#), json!("a/b"), json!({"k":"v"})),
+            (format!(r#"{{"mediaType":"{index}","manifests":[],"artifactType":"a/b"}}"#), json!("a/b"), Value::Null),
+            (format!(r#"{{"mediaType":"{index}","manifests":[]}}"#), Value::Null, Value::Null),
+        ] {
+            let content = Content::parse(body.as_bytes(), None).unwrap();
+            let entry = entry(&digest, body.len(), &content);
+            assert_eq!((&entry["artifactType"], &entry["annotations"]), (&kind, &annotations), "{body}");
+            assert_eq!(
+                (entry["digest"].as_str(), entry["size"].as_u64()),
+                (Some(digest.as_str()), Some(body.len() as u64))
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_grows_and_keeps_what_it_holds() {
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let entry = |digest: &Digest| json!({"mediaType": "x/y", "digest": digest.as_str(), "size": 1});
+        let first = with_entries(None, &[entry(&a), entry(&a)]).unwrap().unwrap();
+        assert_eq!(parse(&first).unwrap().len(), 1);
+        assert_eq!(with_entries(Some(&first), &[entry(&a)]).unwrap(), None);
+        let mut grown: Value = serde_json::from_slice(&first).unwrap();
+        grown["annotations"] = json!({"kept": "yes"});
+        grown["manifests"][0]["unknown"] = json!([1, {"two": 2}]);
+        let second = with_entries(Some(grown.to_string().as_bytes()), &[entry(&a), entry(&b)]).unwrap().unwrap();
+        let second: Value = serde_json::from_slice(&second).unwrap();
+        assert_eq!(second["manifests"][0], grown["manifests"][0]);
+        assert_eq!(
+            (second["annotations"]["kept"].as_str(), second["manifests"][1]["digest"].as_str()),
+            (Some("yes"), Some(b.as_str()))
+        );
+        let list = MediaType::DockerList;
+        for bad in ["", "{}", "[]", &format!(r#"{{"mediaType":"{list}","manifests":[]}}"#)] {
+            assert_eq!(
+                with_entries(Some(bad.as_bytes()), &[entry(&a)]).unwrap_err().code(),
+                Code::ReplyMalformed,
+                "{bad}"
+            );
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a promotion would change, whether it may, and what was done, without a socket.
 
+pub mod copy;
 pub mod facts;
 pub mod plan;
 pub mod template;
+pub mod upload;
