@@ -25,4 +25,5 @@ mod secrets;
 mod stage;
 mod tags;
 mod tidy;
+mod uploads;
 mod usage;
