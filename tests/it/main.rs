@@ -25,5 +25,6 @@ mod secrets;
 mod stage;
 mod tags;
 mod tidy;
+mod transfer;
 mod uploads;
 mod usage;
