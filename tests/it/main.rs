@@ -26,5 +26,6 @@ mod secrets;
 mod stage;
 mod tags;
 mod tidy;
+mod transfer;
 mod uploads;
 mod usage;
