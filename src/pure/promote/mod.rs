@@ -3,5 +3,6 @@
 pub mod copy;
 pub mod facts;
 pub mod plan;
+pub mod race;
 pub mod template;
 pub mod upload;
