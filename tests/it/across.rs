@@ -493,3 +493,22 @@ fn a_tag_that_was_moved_is_put_back_by_the_command_that_is_printed() {
     tagwright([]).args(words.into_iter().skip(1)).run().result();
     assert_eq!(to.resolve(TO, "latest"), Some(before));
 }
+
+#[test]
+fn a_copy_within_one_registry_that_wants_tokens_asks_for_one_each_side() {
+    let registry = Registry::bearer(one_user("robot", "secret"));
+    registry.push(FROM, TAG, &layers(8, 1000));
+    registry.latency(STEP);
+    let ran = across(&registry, &registry).args(["--to", "{tag}"]).login("robot", "secret").run();
+    assert_eq!(copied(&ran)[1], 9);
+    let log = registry.log();
+    let scopes: Vec<_> = log.0.iter().filter_map(|one| one.asked.query("scope").map(str::to_owned)).collect();
+    assert_eq!(log.0.iter().filter(|one| one.status == 401).count(), 1, "{:#?}", log.lines());
+    assert_eq!(
+        (scopes.len(), log.round_trips() <= 13),
+        (2, true),
+        "{scopes:?} {} {:#?}",
+        log.round_trips(),
+        log.lines()
+    );
+}
