@@ -2,4 +2,7 @@
 
 pub mod facts;
 pub mod plan;
+pub mod record;
+pub mod recorded;
+pub mod rollback_plan;
 pub mod template;
