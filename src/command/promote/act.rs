@@ -23,7 +23,7 @@ use crate::pure::version::scheme::Version;
 use std::time::Duration;
 
 /// How long a tag may go on reading as before.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How often an older version is written over again.
 const REWRITES: usize = 3;
 
@@ -316,7 +316,7 @@ impl Run<'_, '_> {
 }
 
 /// Whether a write that failed in this way may have taken place all the same.
-fn is_lost(code: Code) -> bool {
+pub fn is_lost(code: Code) -> bool {
     matches!(code, Code::Unreachable | Code::Timeout | Code::RegistryUnavailable | Code::ReplyMalformed)
 }
 
@@ -370,7 +370,7 @@ fn name_befores(session: &Session, seen: &Seen, outcomes: &mut [Outcome], before
 
 impl Session<'_> {
     /// How long reading back may take: not the whole of what is left, so that the report can be made.
-    fn patience(&self) -> Duration {
+    pub fn patience(&self) -> Duration {
         let exchange = &self.client.exchange;
         match exchange.settings.until {
             Some(until) => until.saturating_duration_since(exchange.world.instant()) / 2,

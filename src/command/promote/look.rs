@@ -1,10 +1,11 @@
 //! The look of `promote`: the source read once, and what every target tag holds, asked side by side.
 
 use super::holder::Versions;
+use super::record::{self, Noted};
 use crate::command::find_tag;
 use crate::command::heads;
 use crate::command::listing::{self, Detail, Listing};
-use crate::command::platforms;
+use crate::command::platforms::{self, Found};
 use crate::command::request::{Promote, Source};
 use crate::command::session::Session;
 use crate::command::side_by_side::both;
@@ -38,6 +39,8 @@ pub struct Seen {
     pub versions: Option<Versions>,
     /// How many manifests point at the source: signatures, SBOMs; `None` where it could not be told.
     pub referrers: Option<usize>,
+    /// What was read for the record.
+    pub noted: Noted,
 }
 
 /// The rights a run asks for: a dry run gets by with reading.
@@ -63,7 +66,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
 
     let manifest = registry::get_manifest(&session.client, &here, &platforms::identifier(&source)?, reading)?;
     expect_digest(request, &source, &manifest.digest)?;
-    require_labels(session, request, &source, &manifest)?;
+    let found = require_labels(session, request, &source, &manifest)?;
 
     // A digest without version cannot be compared, so nothing would be gained from the list.
     let compared = version.is_some() && !request.moves.is_empty();
@@ -74,7 +77,8 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
     let heads = || heads::all(there, &repository, &tags, action);
     let referrers = || count_referrers(session, &here, &manifest.digest, reading);
-    let ((befores, listing), direct) = both(|| both(heads, list), referrers);
+    let note = || record::note(session, request, &source, &manifest, found.as_ref());
+    let (((befores, listing), direct), noted) = both(|| both(|| both(heads, list), referrers), note);
     let befores = befores?;
     let referrers = total_referrers(session, &here, &manifest.digest, direct, listing.as_ref(), reading);
 
@@ -91,6 +95,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         version,
         versions: None,
         referrers,
+        noted,
     };
     let mut listing = listing;
     for ((tag, kind), before) in wanted.into_iter().zip(befores) {
@@ -182,9 +187,14 @@ fn expect_digest(request: &Promote, source: &Reference, digest: &Digest) -> Resu
 }
 
 /// Every platform must have every label that is required.
-fn require_labels(session: &Session, request: &Promote, source: &Reference, manifest: &Fetched) -> Result<(), Error> {
+fn require_labels(
+    session: &Session,
+    request: &Promote,
+    source: &Reference,
+    manifest: &Fetched,
+) -> Result<Option<Found>, Error> {
     if request.require_labels.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let name = source.to_string();
     let found = platforms::of(session, &name, source.repository(), manifest.clone(), None)?;
@@ -204,7 +214,7 @@ fn require_labels(session: &Session, request: &Promote, source: &Reference, mani
         .hint("check that this is the build that was meant")
         .detail("values", list));
     }
-    Ok(())
+    Ok(Some(found))
 }
 
 fn unlisted(error: Error, repository: &Repository, tag: &Tag) -> Error {

@@ -7,6 +7,7 @@ pub mod act;
 pub mod holder;
 pub mod line;
 pub mod look;
+pub mod record;
 pub mod report;
 
 pub use line::run;

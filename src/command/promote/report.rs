@@ -2,128 +2,120 @@
 
 use super::act::{self, Outcome};
 use super::look::Seen;
+use super::record::Keeper;
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::error::Error;
 use crate::output::Report;
 use crate::pure::image::digest::Digest;
-use crate::pure::promote::plan::Action;
+use crate::pure::promote::plan::{Action, Plan, Step};
+use crate::pure::promote::record::{Copied, Record, Referrers, Source, Tagged};
+use crate::pure::version::scheme::Version;
 use serde::Serialize;
 
+/// The result of `promote`, and of `rollback`, which tells the same.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
-    repository: String,
-    digest: Digest,
-    version: Option<String>,
-    dry_run: bool,
-    source: Source,
-    tags: Vec<Tagged>,
-    copied: Copied,
-    referrers: Referrers,
-    record: Record,
-    rollback: Vec<Vec<String>>,
-    summary: String,
+pub struct Answer {
+    /// The repository whose tags these are.
+    pub repository: String,
+    /// The digest that was promoted.
+    pub digest: Digest,
+    /// Its version.
+    pub version: Option<String>,
+    /// Whether nothing was to be written.
+    pub dry_run: bool,
+    /// What was promoted.
+    pub source: Source,
+    /// Every tag.
+    pub tags: Vec<Tagged>,
+    /// What was copied.
+    pub copied: Copied,
+    /// What points at the image.
+    pub referrers: Referrers,
+    /// All of it, to be kept.
+    pub record: Record,
+    /// The commands that undo it.
+    pub rollback: Vec<Vec<String>>,
+    /// One sentence for people.
+    pub summary: String,
 }
 
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Source {
-    reference: String,
-    digest: Digest,
-    media_type: String,
+impl Answer {
+    /// What a record tells, with a sentence.
+    pub fn of(record: Record, dry_run: bool, summary: String) -> Self {
+        let told = record.clone();
+        Self {
+            repository: told.repository,
+            digest: told.source.digest.clone(),
+            version: told.version,
+            dry_run,
+            source: told.source,
+            tags: told.tags,
+            copied: told.copied,
+            referrers: told.referrers,
+            rollback: told.rollback,
+            summary,
+            record,
+        }
+    }
 }
 
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Tagged {
-    tag: String,
-    before: Option<Digest>,
-    before_version: Option<String>,
-    after: Digest,
-    action: &'static str,
-    verified: Option<bool>,
+/// What a plan comes to, for the record.
+pub struct Planned {
+    /// Every tag as it would be.
+    pub tags: Vec<Tagged>,
+    /// The commands that would undo it.
+    pub rollback: Vec<Vec<String>>,
+    /// What would be copied.
+    pub copies: (Copied, Referrers),
 }
 
-/// Within one repository every blob is there already.
-#[derive(Default, Serialize)]
-struct Copied {
-    blobs: u64,
-    mounted: u64,
-    skipped: u64,
-    bytes: u64,
+/// What is planned.
+pub fn planned(session: &Session, seen: &Seen, plan: &Plan) -> Planned {
+    let after = Some(&seen.manifest.digest);
+    Planned {
+        tags: plan.steps.iter().map(|step| tagged(step, None, after, None)).collect(),
+        rollback: plan.steps.iter().filter_map(|step| act::undo(session.target(), seen, step)).collect(),
+        copies: copies(seen),
+    }
 }
 
-/// Signatures and SBOMs are bound to the digest, so more tags leave them valid.
-#[derive(Serialize)]
-struct Referrers {
-    found: Option<usize>,
-    copied: usize,
-    left: usize,
-}
-
-/// What happened, complete in itself, for whoever keeps it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    schema: u32,
-    state: &'static str,
-    at: String,
-    tool: String,
-    repository: String,
-    version: Option<String>,
-    source: Source,
-    tags: Vec<Tagged>,
+/// Within one repository every blob is there already, and signatures and SBOMs are bound to the digest, so more tags
+/// leave them valid.
+fn copies(seen: &Seen) -> (Copied, Referrers) {
+    (Copied::default(), Referrers { found: seen.referrers, copied: 0, left: 0 })
 }
 
 /// Puts the outcomes into words and JSON.
 ///
 /// # Errors
 /// `internal` if they cannot be written.
-pub fn report(session: &Session, request: &Promote, seen: &Seen, outcomes: &[Outcome]) -> Result<Report, Error> {
-    let version = seen.version.as_ref().map(|tag| tag.text.clone());
-    let source = Source {
-        reference: seen.source.to_string(),
-        digest: seen.manifest.digest.clone(),
-        media_type: seen.manifest.media_type.clone(),
+pub fn report(
+    session: &Session,
+    request: &Promote,
+    seen: &Seen,
+    outcomes: &[Outcome],
+    keeper: &Keeper,
+) -> Result<Report, Error> {
+    let one = |outcome: &Outcome| {
+        tagged(&outcome.step, outcome.before_version.as_ref(), Some(&outcome.after), outcome.verified)
     };
-    let tags: Vec<Tagged> = outcomes.iter().map(tagged).collect();
     let undone = outcomes.iter().filter(|outcome| outcome.step.action != Action::Superseded);
-    let summary = summary(request, seen, outcomes);
-    let now = session.client.exchange.world.now();
-    let answer = Answer {
-        repository: seen.repository.to_string(),
-        digest: seen.manifest.digest.clone(),
-        version: version.clone(),
-        dry_run: request.dry_run,
-        record: Record {
-            schema: 1,
-            state: if request.dry_run { "planned" } else { "done" },
-            at: crate::pure::text::instant::rfc3339(now),
-            tool: format!("tagwright {}", env!("CARGO_PKG_VERSION")),
-            repository: seen.repository.to_string(),
-            version,
-            source: source.clone(),
-            tags: tags.clone(),
-        },
-        source,
-        tags,
-        copied: Copied::default(),
-        referrers: Referrers { found: seen.referrers, copied: 0, left: 0 },
-        rollback: undone.filter_map(|outcome| act::undo(session.target(), seen, &outcome.step)).collect(),
-        summary: summary.clone(),
-    };
-    Report::new(&answer, summary)
+    let rollback = undone.filter_map(|outcome| act::undo(session.target(), seen, &outcome.step)).collect();
+    let record = keeper.done(outcomes.iter().map(one).collect(), rollback, copies(seen));
+    let answer = Answer::of(record, request.dry_run, summary(request, seen, outcomes));
+    Report::new(&answer, answer.summary.clone())
 }
 
-fn tagged(outcome: &Outcome) -> Tagged {
+fn tagged(step: &Step, before_version: Option<&Version>, after: Option<&Digest>, verified: Option<bool>) -> Tagged {
     Tagged {
-        tag: outcome.step.tag.to_string(),
-        before: outcome.step.before.clone(),
-        before_version: outcome.before_version.as_ref().map(ToString::to_string),
-        after: outcome.after.clone(),
-        action: outcome.step.action.as_str(),
-        verified: outcome.verified,
+        tag: step.tag.to_string(),
+        before: step.before.clone(),
+        before_version: before_version.map(ToString::to_string),
+        after: after.cloned(),
+        action: step.action.as_str(),
+        verified,
     }
 }
 

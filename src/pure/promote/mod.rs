@@ -1,6 +1,7 @@
 //! What a promotion would change, whether it may, and what was done, without a socket.
 
 pub mod facts;
+pub mod history;
 pub mod plan;
 pub mod record;
 pub mod recorded;
