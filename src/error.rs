@@ -248,6 +248,13 @@ impl Error {
         self
     }
 
+    /// Says what else had been changed, before everything that is told already.
+    #[must_use]
+    pub fn after_also(mut self, done: String) -> Self {
+        self.0.progress.done.insert(0, done);
+        self
+    }
+
     /// The same failure with another sentence; the old one becomes the first cause.
     #[must_use]
     pub fn restate(mut self, message: impl Into<String>) -> Self {

@@ -42,6 +42,14 @@ pub fn all(session: &Session, repository: &Repository, detail: Detail, action: A
     list(session, repository, detail, action, None)
 }
 
+/// Every tag, by name alone.
+///
+/// # Errors
+/// As [`all`].
+pub fn names(session: &Session, repository: &Repository) -> Result<Listing, Error> {
+    all(session, repository, Detail::Names, Action::Pull)
+}
+
 /// The tags that may belong to a build: all of them, or fewer where the place can filter.
 ///
 /// A filter that finds nothing proves nothing, so all are read before anything is said to be missing.

@@ -45,6 +45,7 @@ impl<'w> Session<'w> {
             timeout,
             retries: common.retries,
             verbose: common.verbose,
+            quiet: common.quiet,
             https: common.https,
             plain_http: common.plain_http.clone(),
         };

@@ -12,6 +12,18 @@ pub const WIDTH: usize = 16;
 /// # Errors
 /// The first error in the order of the items.
 pub fn map<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R, Error> + Sync) -> Result<Vec<R>, Error> {
+    map_at(WIDTH, items, ask)
+}
+
+/// As [`map`], at most so many at a time.
+///
+/// # Errors
+/// As [`map`].
+pub fn map_at<T: Sync, R: Send>(
+    width: usize,
+    items: &[T],
+    ask: impl Fn(&T) -> Result<R, Error> + Sync,
+) -> Result<Vec<R>, Error> {
     if items.len() <= 1 {
         return items.iter().map(ask).collect();
     }
@@ -24,7 +36,7 @@ pub fn map<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R, Error> +
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..items.len().min(WIDTH) {
+        for _ in 1..items.len().min(width) {
             scope.spawn(work);
         }
         work();

@@ -17,7 +17,6 @@ use crate::pure::aws::profile_plan::{self, Base, Plan};
 use crate::pure::aws::sts::{self, Identity, Role};
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::url::Url;
-use crate::secret::Secret;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -43,9 +42,6 @@ pub struct Wanted {
     /// Whether this is the `--into` side, whose own variables come first.
     pub into: bool,
 }
-
-/// The key of the `--into` side.
-const INTO_KEY: &str = "INTO_AWS_ACCESS_KEY_ID";
 
 /// One place, and what it said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,36 +195,7 @@ impl<'a> Chain<'a> {
     }
 
     fn environment(&self) -> Result<Answer, Error> {
-        let world = self.caller.world;
-        let either = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, world.env(name)?)));
-        // A key of the side's own comes with a secret and a session of its own.
-        let own = self.wanted.into && world.env(INTO_KEY).is_some();
-        let (keys, secrets, session) = if own {
-            let secret = "INTO_AWS_SECRET_ACCESS_KEY";
-            ([INTO_KEY, INTO_KEY], [secret, secret], "INTO_AWS_SESSION_TOKEN")
-        } else {
-            (["AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"], ["AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"], "AWS_SESSION_TOKEN")
-        };
-        let (id, secret) = (either(keys), either(secrets));
-        let half = |has: &str, lacks: &str| {
-            Error::new(Code::MissingValue, format!("{has} is set and {lacks} is not"))
-                .hint("set both, or neither to let the other sources answer")
-        };
-        match (id, secret) {
-            (None, None) => Ok(Answer::Nothing("AWS_ACCESS_KEY_ID not set".to_owned())),
-            (Some((name, _)), None) => Err(half(name, secrets[0])),
-            (None, Some((name, _))) => Err(half(name, keys[0])),
-            (Some(id), Some(secret)) => {
-                let token = world.env(session).map(|token| (session, token));
-                let credential = AwsCredential {
-                    key_id: clean(id)?,
-                    secret: clean(secret)?,
-                    session_token: token.map(clean).transpose()?,
-                    expires_at: None,
-                };
-                Ok(Answer::Found(Found { credential, source: "environment".to_owned() }))
-            }
-        }
+        Ok(Answer::from(aws_sources::environment(self.caller.world, self.wanted.into)?, "environment"))
     }
 
     fn web_identity(&self) -> Result<Answer, Error> {
@@ -492,19 +459,6 @@ fn is_absent(error: &std::io::Error) -> bool {
 
 fn is_true(value: &str) -> bool {
     value.eq_ignore_ascii_case("true")
-}
-
-// What stands in a header must be one line; a variable that was filled from a file often ends with a break.
-fn clean((name, value): (&str, &str)) -> Result<Secret, Error> {
-    let value = value.trim();
-    if value.is_empty() || value.contains(char::is_control) || !value.is_ascii() {
-        return Err(Error::new(
-            Code::ConfigMalformed,
-            format!("the value of {name} holds a character that no key has"),
-        )
-        .hint("set it anew, without quotes or line breaks"));
-    }
-    Ok(Secret::new(value))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The places on a machine or beside it that hand out AWS credentials: the container endpoint, the
-//! instance's metadata service, and a program of the user's.
+//! The places on a machine or beside it that hand out AWS credentials: the environment, the container
+//! endpoint, the instance's metadata service, and a program of the user's.
 //!
 //! In which order they are asked is decided in [`super::aws_chain`].
 //!
@@ -29,12 +29,64 @@ const PROCESS_LIMIT: Duration = Duration::from_secs(60);
 /// agent outside AWS must not wait for it.
 const METADATA_IDLE: [Duration; 2] = [Duration::from_millis(400), Duration::from_secs(1)];
 
+/// The key of the `--into` side.
+const INTO_KEY: &str = "INTO_AWS_ACCESS_KEY_ID";
+
 /// What a source said.
 pub enum Said {
     /// A credential.
     Here(AwsCredential),
     /// That it has none, or is not there.
     Nothing(String),
+}
+
+/// The variables that hold a key; for the `--into` side, its own ones first.
+///
+/// # Errors
+/// `missing-value` where one half of the pair is not set, `config-malformed` for what cannot be a key.
+pub fn environment(world: &World, into: bool) -> Result<Said, Error> {
+    let either = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, world.env(name)?)));
+    // A key of the side's own comes with a secret and a session of its own.
+    let own = into && world.env(INTO_KEY).is_some();
+    let (keys, secrets, session) = if own {
+        let secret = "INTO_AWS_SECRET_ACCESS_KEY";
+        ([INTO_KEY, INTO_KEY], [secret, secret], "INTO_AWS_SESSION_TOKEN")
+    } else {
+        (["AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"], ["AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"], "AWS_SESSION_TOKEN")
+    };
+    let (id, secret) = (either(keys), either(secrets));
+    let half = |has: &str, lacks: &str| {
+        Error::new(Code::MissingValue, format!("{has} is set and {lacks} is not"))
+            .hint("set both, or neither to let the other sources answer")
+    };
+    match (id, secret) {
+        (None, None) => Ok(Said::Nothing("AWS_ACCESS_KEY_ID not set".to_owned())),
+        (Some((name, _)), None) => Err(half(name, secrets[0])),
+        (None, Some((name, _))) => Err(half(name, keys[0])),
+        (Some(id), Some(secret)) => {
+            let token = world.env(session).map(|token| (session, token));
+            let credential = AwsCredential {
+                key_id: clean(id)?,
+                secret: clean(secret)?,
+                session_token: token.map(clean).transpose()?,
+                expires_at: None,
+            };
+            Ok(Said::Here(credential))
+        }
+    }
+}
+
+// What stands in a header must be one line; a variable that was filled from a file often ends with a break.
+fn clean((name, value): (&str, &str)) -> Result<Secret, Error> {
+    let value = value.trim();
+    if value.is_empty() || value.contains(char::is_control) || !value.is_ascii() {
+        return Err(Error::new(
+            Code::ConfigMalformed,
+            format!("the value of {name} holds a character that no key has"),
+        )
+        .hint("set it anew, without quotes or line breaks"));
+    }
+    Ok(Secret::new(value))
 }
 
 /// The endpoint of ECS or EKS Pod Identity, if the environment names one.

@@ -213,7 +213,7 @@ impl<'w> Client<'w> {
     }
 
     /// What can be sent without being asked: what answered before, or a token of a realm known beforehand.
-    fn authorization(
+    pub(super) fn authorization(
         &self,
         place: &Place,
         standing: &Mutex<Standing>,

@@ -9,6 +9,7 @@ use super::aws::Standing;
 use super::aws_call::{Caller, Signer};
 use super::aws_chain::{Chain, Found};
 use super::exchange::Exchange;
+use super::http::Body;
 use super::registry::{CONFIG_LIMIT, Fetched};
 use crate::error::{Code, Error};
 use crate::pure::aws::ecr::{self, Login, Operation, Page, Tagged};
@@ -196,20 +197,44 @@ impl Ecr<'_> {
         Ok(response.body)
     }
 
+    /// Opens a blob to be read in pieces, from its beginning or at a range.
+    ///
+    /// # Errors
+    /// Those of call and download.
+    pub fn open_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        wanted: &str,
+        range: Option<&str>,
+    ) -> Result<(Request, Response, Option<Body>), Error> {
+        let mut first = true;
+        loop {
+            let mut request = self.download_request(repository, digest, wanted)?;
+            if let Some(range) = range {
+                request = request.header("Range", range);
+            }
+            let (response, body) = self.exchange.open(wanted, &request, u64::MAX).map_err(unreached)?;
+            if response.status != 403 || !first {
+                return Ok((request, response, body));
+            }
+            first = false;
+        }
+    }
+
     fn download(&self, repository: &Repository, digest: &Digest, wanted: &str) -> Result<(Request, Response), Error> {
+        let request = self.download_request(repository, digest, wanted)?;
+        let response = self.exchange.send(wanted, &request, CONFIG_LIMIT).map_err(unreached)?;
+        Ok((request, response))
+    }
+
+    fn download_request(&self, repository: &Repository, digest: &Digest, wanted: &str) -> Result<Request, Error> {
         let body = self.place(repository).get_download_url_for_layer(digest);
         let response = self.answer(repository, Operation::GetDownloadUrlForLayer, &body, wanted, SMALL_LIMIT)?;
         let url = ecr::download_url(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
         self.checked(&url, wanted)?;
         // The address is signed itself, and S3 refuses a second credential beside that.
-        let request = Request::new(Method::Get, url);
-        let response = self.exchange.send(wanted, &request, CONFIG_LIMIT).map_err(|error| match error.code() {
-            Code::Unreachable | Code::Timeout => error.hint_if_none(
-                "let this machine reach S3 as well: blobs of ECR are downloaded from a bucket of the registry's region",
-            ),
-            _ => error,
-        })?;
-        Ok((request, response))
+        Ok(Request::new(Method::Get, url))
     }
 
     /// A download address follows the rules of redirects: not into the clear, not into another network.
@@ -374,6 +399,15 @@ impl Ecr<'_> {
     fn found(&self) -> Result<&Found, Error> {
         let found = self.standing.search.found.as_ref();
         found.ok_or_else(|| Error::new(Code::Internal, "a call to ECR without a credential"))
+    }
+}
+
+fn unreached(error: Error) -> Error {
+    match error.code() {
+        Code::Unreachable | Code::Timeout => error.hint_if_none(
+            "let this machine reach S3 as well: blobs of ECR are downloaded from a bucket of the registry's region",
+        ),
+        _ => error,
     }
 }
 

@@ -4,11 +4,11 @@
 //! Whether to repeat is decided in `pure::http::retry`, where a redirect may lead in
 //! `pure::http::redirect`. Authentication at registries is one layer up, in [`super::client`].
 
-use super::http::{Http, Limits};
+use super::http::{Body, Http, Incoming, Limits};
 use super::world::World;
 use crate::error::{Code, Error};
 use crate::pure::http::fault::{Fault, Phase};
-use crate::pure::http::message::{Request, Response};
+use crate::pure::http::message::{Headers, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::retry::{self, Verdict};
 use crate::pure::http::url::Scheme;
@@ -16,6 +16,7 @@ use crate::pure::http::{redact, redirect};
 use crate::pure::text::{instant, percent};
 use crate::secret::Secret;
 use std::collections::VecDeque;
+use std::io::Read;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
@@ -25,6 +26,8 @@ const REMEMBERED: usize = 20;
 
 /// The longest wait that a service may ask for where the command itself has no limit.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// The most of the answer to an upload that is read.
+const UPLOAD_ANSWER: u64 = 1 << 20;
 
 /// Shorter texts are not guarded: they turn up by chance in words that have to stay readable.
 const GUARDED: usize = 4;
@@ -49,6 +52,8 @@ pub struct Settings {
     pub retries: u32,
     /// One line per exchange to the log.
     pub verbose: bool,
+    /// No word but errors.
+    pub quiet: bool,
     /// HTTPS for loopback registries too.
     pub https: bool,
     /// Hosts, or hosts with port, that are spoken to in plain HTTP.
@@ -148,10 +153,31 @@ impl<'w> Exchange<'w> {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        self.follow(wanted, request, limit, until, false).map(|(response, _)| response)
+    }
+
+    /// As [`Exchange::send`], with the body of a success left to be read in pieces: it is apart then, and
+    /// empty in the answer. A body that breaks is not repeated.
+    ///
+    /// # Errors
+    /// As [`Exchange::send`].
+    pub fn open(&self, wanted: &str, request: &Request, limit: u64) -> Result<(Response, Option<Body>), Error> {
+        self.follow(wanted, request, limit, self.settings.until, true)
+    }
+
+    fn follow(
+        &self,
+        wanted: &str,
+        request: &Request,
+        limit: u64,
+        until: Option<Instant>,
+        open: bool,
+    ) -> Result<(Response, Option<Body>), Error> {
         let mut request = request.clone();
         let mut trail = vec![request.url.clone()];
         loop {
-            let response = self.repeat(wanted, &request, limit, until)?;
+            let mut rest = None;
+            let response = self.repeat(wanted, &request, limit, until, open.then_some(&mut rest))?;
             self.note_warnings(&request, &response);
             let next = redirect::follow(&request, response.status, &response.headers, &trail).map_err(|error| {
                 let message = format!("cannot {wanted}: {}", error.message());
@@ -161,7 +187,7 @@ impl<'w> Exchange<'w> {
             })?;
             match next {
                 Some(next) => request = next,
-                None => return Ok(response),
+                None => return Ok((response, rest)),
             }
             trail.push(request.url.clone());
         }
@@ -182,12 +208,40 @@ impl<'w> Exchange<'w> {
         outcome
     }
 
-    fn repeat(&self, wanted: &str, request: &Request, limit: u64, until: Option<Instant>) -> Result<Response, Error> {
+    /// Sends a body while it is read, once, and follows nothing. A `body` that fails ends it with a fault
+    /// that says no more than that.
+    ///
+    /// # Errors
+    /// The fault that kept the answer from coming.
+    pub fn upload(&self, request: &Request, body: &mut dyn Read, length: u64) -> Result<Response, Fault> {
+        let limits = Limits { until: self.settings.until, body: UPLOAD_ANSWER, ..Limits::default() };
+        let begun = self.world.instant();
+        let outcome = self.http.upload(request, body, length, &limits);
+        self.note(request, &outcome, begun, 1);
+        outcome
+    }
+
+    /// Sends until the answer counts. With a place for it, the body of a success is left there unread.
+    fn repeat(
+        &self,
+        wanted: &str,
+        request: &Request,
+        limit: u64,
+        until: Option<Instant>,
+        mut rest: Option<&mut Option<Body>>,
+    ) -> Result<Response, Error> {
         let mut attempt = 1;
         loop {
-            let limits = Limits { connect: Duration::from_secs(5), idle: Duration::from_secs(30), until, body: limit };
+            let limits = Limits { until, body: limit, ..Limits::default() };
             let begun = self.world.instant();
-            let outcome = self.http.send(request, &limits);
+            let outcome = self.http.open(request, &limits).and_then(|incoming| match &mut rest {
+                Some(rest) if incoming.is_success() => {
+                    let Incoming { status, headers, body } = incoming;
+                    **rest = Some(body);
+                    Ok(Response { status, headers, body: Vec::new() })
+                }
+                _ => incoming.whole(),
+            });
             self.note(request, &outcome, begun, attempt);
             let (retries, now) = (self.settings.retries, self.world.now());
             match retry::decide(attempt, retries, request, outcome.as_ref(), now, jitter(now)) {
@@ -206,7 +260,6 @@ impl<'w> Exchange<'w> {
         outcome: Result<Response, Fault>,
         until: Option<Instant>,
     ) -> Result<Response, Error> {
-        let host = request.url.authority();
         match outcome {
             Ok(response) => {
                 let now = self.world.now();
@@ -222,25 +275,42 @@ impl<'w> Exchange<'w> {
                     _ => Ok(response),
                 }
             }
-            Err(fault) => {
-                let what = match &fault {
-                    Fault::Timeout { what: Phase::Connect, .. } => format!("no connection to `{host}` in time"),
-                    Fault::Timeout { .. } => format!("`{host}` did not answer in time"),
-                    Fault::TooLarge { .. } => format!("the answer of `{host}` is too large"),
-                    Fault::Truncated { .. } => format!("the answer of `{host}` is not whole"),
-                    Fault::Malformed { .. } => format!("the answer of `{host}` is not proper HTTP"),
-                    Fault::Reset { .. } => format!("the connection to `{host}` broke"),
-                    Fault::Tls { .. } => format!("no TLS connection to `{host}`"),
-                    Fault::Proxy { .. } => format!("no connection to `{host}` through the proxy"),
-                    Fault::Config { .. } => "a setting cannot be used".to_owned(),
-                    Fault::Resolve { .. } | Fault::Connect { .. } => format!("no connection to `{host}`"),
-                };
-                let message = format!("cannot {wanted}: {what}");
-                let line = format!("{} {}: {fault}", request.method.as_str(), redact::url(&request.url));
-                let error = Error::new(fault.code(), message).cause(line);
-                Err(error.hint(fault.hint()))
-            }
+            Err(fault) => Err(self.failed(wanted, request, &fault)),
         }
+    }
+
+    /// A fault as an error, under its own code.
+    pub(super) fn failed(&self, wanted: &str, request: &Request, fault: &Fault) -> Error {
+        let host = request.url.authority();
+        let what = match fault {
+            Fault::Timeout { what: Phase::Connect, .. } => format!("no connection to `{host}` in time"),
+            Fault::Timeout { .. } => format!("`{host}` did not answer in time"),
+            Fault::TooLarge { .. } => format!("the answer of `{host}` is too large"),
+            Fault::Truncated { .. } => format!("the answer of `{host}` is not whole"),
+            Fault::Malformed { .. } => format!("the answer of `{host}` is not proper HTTP"),
+            Fault::Reset { .. } => format!("the connection to `{host}` broke"),
+            Fault::Tls { .. } => format!("no TLS connection to `{host}`"),
+            Fault::Proxy { .. } => format!("no connection to `{host}` through the proxy"),
+            Fault::Config { .. } => "a setting cannot be used".to_owned(),
+            Fault::Resolve { .. } | Fault::Connect { .. } => format!("no connection to `{host}`"),
+        };
+        let message = format!("cannot {wanted}: {what}");
+        let line = format!("{} {}: {fault}", request.method.as_str(), redact::url(&request.url));
+        let error = Error::new(fault.code(), message).cause(line);
+        error.hint(fault.hint())
+    }
+
+    /// Waits before attempt number `attempt` is repeated, as long as an answer asks for it; `false` where
+    /// that would leave no time.
+    pub(super) fn pause(&self, attempt: u32, headers: Option<&Headers>) -> bool {
+        let now = self.world.now();
+        let asked = headers.and_then(|headers| retry::retry_after(headers, now)).filter(|wait| !wait.is_zero());
+        let wait = asked.unwrap_or_else(|| retry::back_off(attempt, jitter(now)));
+        let fits = self.fits(wait, self.settings.until);
+        if fits {
+            self.world.sleep(wait);
+        }
+        fits
     }
 
     fn fits(&self, wait: Duration, until: Option<Instant>) -> bool {

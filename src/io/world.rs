@@ -158,7 +158,7 @@ fn append_line(path: &Path, line: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     let length = file.metadata()?.len();
     // A line that was cut off must not swallow this one.
-    let torn = length > 0 && !std::fs::File::open(path).is_ok_and(|file| ends_a_line(file));
+    let torn = length > 0 && !std::fs::File::open(path).is_ok_and(ends_a_line);
     let text = format!("{}{line}\n", if torn { "\n" } else { "" });
     // In one piece, so that lines of several programs do not mix.
     file.write_all(text.as_bytes())?;

@@ -9,7 +9,9 @@
 mod support;
 
 mod aws;
+mod copy;
 mod credentials;
+mod killed;
 mod peers;
 mod stage;
 mod story;

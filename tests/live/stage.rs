@@ -3,7 +3,7 @@
 use crate::support::client::Client;
 use crate::support::cmd::{Tagwright, tagwright};
 use crate::support::image::{Image, two_platforms};
-use crate::support::live::{Live, Setup, tool};
+use crate::support::live::{Live, Make, Setup, tool};
 use crate::support::tls::Authority;
 use crate::support::token::{Rights, Rules, TokenServer};
 use std::io::Write;
@@ -19,6 +19,8 @@ pub enum Program {
     Debian,
     /// Version 3, built from its sources.
     Three,
+    /// A registry of a different make, open or in TLS.
+    Olareg,
 }
 
 /// How it is to be met.
@@ -32,6 +34,7 @@ pub enum Door {
 
 /// A running registry and how to reach it.
 pub struct Stage {
+    pub program: Program,
     pub door: Door,
     pub live: Live,
     pub client: Client,
@@ -46,7 +49,12 @@ impl Stage {
         let rules = Rules::default().user(USER, PASSWORD, Rights::PUSH).user("reader", PASSWORD, Rights::PULL);
         let tokens = (door == Door::Tokens).then(|| TokenServer::start(rules.identity_token("identity", USER)));
         let live = Live::start(&Setup {
-            program: (program == Program::Three).then(|| tool("registry")),
+            make: if program == Program::Olareg { Make::Olareg } else { Make::Distribution },
+            program: match program {
+                Program::Debian => None,
+                Program::Three => Some(tool("registry")),
+                Program::Olareg => Some(tool("olareg")),
+            },
             password: (door == Door::Password).then_some((USER, PASSWORD)),
             tokens: tokens.as_ref(),
             authority: authority.as_ref(),
@@ -60,7 +68,7 @@ impl Stage {
             Door::Tokens => client = client.bearer(&tokens.as_ref().unwrap().desk().pass(REPOSITORY)),
             Door::Tls => client = client.tls(authority.as_ref().unwrap().client()),
         }
-        Self { door, live, client, authority, tokens }
+        Self { program, door, live, client, authority, tokens }
     }
 
     /// With three builds of an image for two platforms, an older one of Docker's kind, and `latest` on the second.

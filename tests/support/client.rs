@@ -1,9 +1,11 @@
 //! A plain HTTP client of the tests' own: pushes images to real registries and reads them back, sharing nothing
 //! with the program under test.
 
-use super::image::Built;
+use super::archive::Layer;
+use super::image::{Built, types};
 use super::text::{base64, digest};
-use std::io::{BufRead, BufReader, Read, Write};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +68,18 @@ impl Client {
 
     /// One request on a connection of its own.
     pub fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.send_from(method, target, headers, body.len() as u64, &mut &body[..])
+    }
+
+    /// The same with so many bytes of a body that is read while it is sent.
+    fn send_from(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        length: u64,
+        body: &mut dyn Read,
+    ) -> Answer {
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.host);
         if let Some(value) = &self.authorization {
             head.push_str(&format!("Authorization: {value}\r\n"));
@@ -73,22 +87,20 @@ impl Client {
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(body);
-
+        head.push_str(&format!("Content-Length: {length}\r\n\r\n"));
+        let mut request = head.as_bytes().chain(body.take(length));
         let mut stream = TcpStream::connect(&self.host).unwrap_or_else(|error| panic!("{}: {error}", self.host));
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         match &self.tls {
             None => {
-                stream.write_all(&bytes).unwrap();
+                std::io::copy(&mut request, &mut stream).unwrap();
                 read_answer(stream, method)
             }
             Some(config) => {
                 let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name).to_owned();
                 let connection = rustls::ClientConnection::new(config.clone(), name.try_into().unwrap()).unwrap();
                 let mut stream = rustls::StreamOwned::new(connection, stream);
-                stream.write_all(&bytes).unwrap();
+                std::io::copy(&mut request, &mut stream).unwrap();
                 read_answer(stream, method)
             }
         }
@@ -114,7 +126,7 @@ impl Client {
     /// Every tag of a repository, as the registry lists them.
     pub fn tags(&self, repository: &str) -> Vec<String> {
         let answer = self.get(&format!("/v2/{repository}/tags/list"));
-        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
         let list = body["tags"].as_array().cloned().unwrap_or_default();
         list.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect()
     }
@@ -127,25 +139,90 @@ impl Client {
         for blob in &built.blobs {
             self.push_blob(repository, blob);
         }
-        let target = format!("/v2/{repository}/manifests/{tag}");
-        let answer = self.send("PUT", &target, &[("Content-Type", &built.media_type)], &built.bytes);
-        assert_eq!(answer.status, 201, "PUT {target}: {}", String::from_utf8_lossy(&answer.body));
+        self.put(repository, tag, built);
         built.digest()
     }
 
+    /// Pushes a manifest that refers to another, with its blobs, and lists it under the fall-back tag where the
+    /// registry does not list referrers itself.
+    pub fn refer(&self, repository: &str, built: &Built) {
+        for blob in &built.blobs {
+            self.push_blob(repository, blob);
+        }
+        let answer = self.put(repository, &built.digest(), built);
+        if answer.header("oci-subject").is_some() {
+            return;
+        }
+        let body: Value = serde_json::from_slice(&built.bytes).unwrap();
+        let subject = body["subject"]["digest"].as_str().unwrap();
+        let mut list = self.referrers(repository, subject);
+        let mut entry = built.descriptor();
+        entry["artifactType"] = body["artifactType"].clone();
+        entry["annotations"] = body["annotations"].clone();
+        list.push(entry);
+        let index = json!({"schemaVersion": 2, "mediaType": types::OCI_INDEX, "manifests": list});
+        self.put(repository, &subject.replace(':', "-"), &Built::raw(types::OCI_INDEX, index.to_string()));
+    }
+
+    /// The descriptors of what refers to a digest, by the referrers API, else by the fall-back tag.
+    pub fn referrers(&self, repository: &str, subject: &str) -> Vec<Value> {
+        let mut answer = self.get(&format!("/v2/{repository}/referrers/{subject}"));
+        if answer.status == 404 {
+            answer = self.get(&format!("/v2/{repository}/manifests/{}", subject.replace(':', "-")));
+        }
+        match answer.status {
+            200 => serde_json::from_slice::<Value>(&answer.body).unwrap()["manifests"].as_array().unwrap().clone(),
+            404 => Vec::new(),
+            status => panic!("referrers of {subject}: {status} {}", String::from_utf8_lossy(&answer.body)),
+        }
+    }
+
+    fn put(&self, repository: &str, identifier: &str, built: &Built) -> Answer {
+        let target = format!("/v2/{repository}/manifests/{identifier}");
+        let answer = self.send("PUT", &target, &[("Content-Type", &built.media_type)], &built.bytes);
+        assert_eq!(answer.status, 201, "PUT {target}: {}", String::from_utf8_lossy(&answer.body));
+        answer
+    }
+
     fn push_blob(&self, repository: &str, blob: &[u8]) {
-        let answer = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], b"");
-        assert_eq!(answer.status, 202, "POST: {}", String::from_utf8_lossy(&answer.body));
-        let location = answer.header("location").unwrap();
-        let target = match location.split_once("://") {
-            Some((_, rest)) => &rest[rest.find('/').unwrap()..],
-            None => location,
-        };
-        let join = if target.contains('?') { '&' } else { '?' };
-        let target = format!("{target}{join}digest={}", digest(blob).replace(':', "%3A"));
+        let target = ending(&self.start_upload(repository), &digest(blob));
         let answer = self.send("PUT", &target, &[("Content-Type", "application/octet-stream")], blob);
         assert_eq!(answer.status, 201, "PUT {target}: {}", String::from_utf8_lossy(&answer.body));
     }
+
+    /// Pushes a layer while it is made, and returns its digest and that of the archive in it.
+    pub fn stream(&self, repository: &str, mut layer: Layer) -> (String, String) {
+        let target = self.start_upload(repository);
+        let kind = [("Content-Type", "application/octet-stream")];
+        let answer = self.send_from("PATCH", &target, &kind, layer.packed_length(), &mut layer);
+        assert_eq!(answer.status, 202, "PATCH {target}: {}", String::from_utf8_lossy(&answer.body));
+        let (digest, archive) = layer.digests();
+        let target = ending(&path(&answer), &digest);
+        let answer = self.send("PUT", &target, &kind, b"");
+        assert_eq!(answer.status, 201, "PUT {target}: {}", String::from_utf8_lossy(&answer.body));
+        (digest, archive)
+    }
+
+    fn start_upload(&self, repository: &str) -> String {
+        let answer = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], b"");
+        assert_eq!(answer.status, 202, "POST: {}", String::from_utf8_lossy(&answer.body));
+        path(&answer)
+    }
+}
+
+/// Path and query of `Location`.
+fn path(answer: &Answer) -> String {
+    let location = answer.header("location").unwrap();
+    match location.split_once("://") {
+        Some((_, rest)) => rest[rest.find('/').unwrap()..].to_owned(),
+        None => location.to_owned(),
+    }
+}
+
+/// The target that ends an upload.
+fn ending(location: &str, digest: &str) -> String {
+    let join = if location.contains('?') { '&' } else { '?' };
+    format!("{location}{join}digest={}", digest.replace(':', "%3A"))
 }
 
 fn read_answer(stream: impl Read, method: &str) -> Answer {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -100,17 +100,26 @@ impl Tagwright {
         std::iter::once("tagwright".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
     }
 
-    /// Runs it to its end.
-    pub fn run(&self) -> Ran {
+    /// Starts it and leaves the rest to the caller; what it prints is thrown away.
+    pub fn start(&self) -> Child {
+        self.spawn(Stdio::null)
+    }
+
+    fn spawn(&self, out: fn() -> Stdio) -> Child {
         let mut command = Command::new(binary());
         command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
         let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(out()).stderr(out());
+        command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self) -> Ran {
         let started = Instant::now();
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
+        let mut child = self.spawn(Stdio::piped);
         if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), self.stdin.clone()) {
             // The program may end without reading it all.
             thread::spawn(move || pipe.write_all(&bytes).ok());

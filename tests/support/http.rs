@@ -14,6 +14,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 type Handler = dyn Fn(&Asked) -> Reply + Send + Sync;
+type Early = dyn FnMut(&Asked) -> Option<Cut> + Send;
+
+/// How a request ends before its body was read.
+pub struct Cut {
+    /// How many bytes of the body are read.
+    pub after: usize,
+    /// What is answered then; the connection is closed after it.
+    pub reply: Reply,
+    /// Sees the request with the bytes that came.
+    pub seen: Box<dyn FnOnce(&Asked) + Send>,
+}
+
+/// The longest body that the log keeps whole; of a longer one it keeps the beginning.
+const LOGGED: usize = 1024 * 1024;
 
 /// A listening server; dropping it closes every connection.
 pub struct Listener {
@@ -24,6 +38,7 @@ pub struct Listener {
 
 struct Shared {
     handler: Box<Handler>,
+    early: Mutex<Vec<Box<Early>>>,
     tls: Option<Arc<rustls::ServerConfig>>,
     latency: AtomicU64,
     /// When the last request came in.
@@ -50,6 +65,7 @@ impl Listener {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
+            early: Mutex::default(),
             tls,
             latency: AtomicU64::new(0),
             last: Mutex::new(Instant::now()),
@@ -92,6 +108,11 @@ impl Listener {
     /// Requests that are sent side by side so overlap even where the machine is busy and they come in one by one.
     pub fn latency(&self, latency: Duration) {
         self.shared.latency.store(u64::try_from(latency.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Looks at each request before its body is read, and may end it there.
+    pub fn early(&self, look: impl FnMut(&Asked) -> Option<Cut> + Send + 'static) {
+        self.shared.early.lock().unwrap().push(Box::new(look));
     }
 
     /// What was asked so far.
@@ -213,19 +234,28 @@ fn serve(stream: TcpStream, shared: &Shared, id: usize) -> Result<()> {
     };
     let mut reader = BufReader::new(wire);
     let mut first = true;
-    while let Some(mut asked) = read_request(&mut reader)? {
-        let started = Instant::now();
-        *shared.last.lock().unwrap() = started;
+    while let Some(mut asked) = read_head(&mut reader)? {
         asked.connection = id;
         asked.first = first;
+        let cut = shared.early.lock().unwrap().iter_mut().find_map(|look| look(&asked));
+        read_body(&mut reader, &mut asked, cut.as_ref().map(|cut| cut.after))?;
+        let started = Instant::now();
+        *shared.last.lock().unwrap() = started;
         let connecting = if first { 1 + usize::from(shared.tls.is_some()) } else { 0 };
         first = false;
-        let reply = (shared.handler)(&asked);
+        let ends = cut.is_some();
+        let reply = match cut {
+            None => (shared.handler)(&asked),
+            Some(cut) => {
+                (cut.seen)(&asked);
+                cut.reply
+            }
+        };
         // Written into the log before it is sent, so that a client that has its answer finds it there.
         let at = {
             let mut log = shared.log.lock().unwrap();
             let status = if answers(&reply.fault) { reply.status } else { 0 };
-            log.push(Exchange { asked: asked.clone(), status, started, ended: started, connecting });
+            log.push(Exchange { asked: logged(&asked), status, started, ended: started, connecting });
             log.len() - 1
         };
         pause(shared, reply.delay);
@@ -235,7 +265,10 @@ fn serve(stream: TcpStream, shared: &Shared, id: usize) -> Result<()> {
         }
         let close = asked.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let goes_on = send(&mut reader, shared, &asked, &reply)?;
-        if close || !goes_on {
+        if ends && goes_on {
+            linger(&mut reader)?;
+        }
+        if close || ends || !goes_on {
             if let (Wire::Tls(stream), false) =
                 (reader.get_mut(), matches!(reply.fault, Fault::Close | Fault::CloseAfter(_)))
             {
@@ -246,6 +279,27 @@ fn serve(stream: TcpStream, shared: &Shared, id: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the log keeps of a request.
+fn logged(asked: &Asked) -> Asked {
+    let start = &asked.body[..asked.body.len().min(LOGGED)];
+    Asked {
+        method: asked.method.clone(),
+        target: asked.target.clone(),
+        path: asked.path.clone(),
+        query: asked.query.clone(),
+        headers: asked.headers.clone(),
+        body: start.to_vec(),
+        ..*asked
+    }
+}
+
+/// Says that nothing more is read and waits for the other side to close: a connection that is closed with bytes
+/// unread is reset, and the answer may be lost with it.
+fn linger(reader: &mut BufReader<Wire>) -> Result<()> {
+    reader.get_ref().socket().shutdown(Shutdown::Write)?;
+    hang(reader).map(drop)
 }
 
 fn answers(fault: &Fault) -> bool {
@@ -285,7 +339,7 @@ fn read_line(reader: &mut impl BufRead) -> Result<Option<String>> {
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-fn read_request(reader: &mut BufReader<Wire>) -> Result<Option<Asked>> {
+fn read_head(reader: &mut BufReader<Wire>) -> Result<Option<Asked>> {
     let Some(line) = read_line(reader)? else { return Ok(None) };
     let mut words = line.split(' ');
     let (Some(method), Some(target)) = (words.next(), words.next()) else {
@@ -301,23 +355,37 @@ fn read_request(reader: &mut BufReader<Wire>) -> Result<Option<Asked>> {
     }
     let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
     (asked.path, asked.query) = (text::percent_decoded(&path.replace('+', "%2B")), text::form(query));
-    if asked.header("Expect").is_some() {
+    Ok(Some(asked))
+}
+
+/// Reads the body, or as much of it as is wanted.
+fn read_body(reader: &mut BufReader<Wire>, asked: &mut Asked, most: Option<usize>) -> Result<()> {
+    let most = most.map_or(u64::MAX, |most| most as u64);
+    if asked.header("Expect").is_some() && most > 0 {
         reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
     if asked.header("Transfer-Encoding").is_some() {
-        loop {
+        while (asked.body.len() as u64) < most {
             let size = read_line(reader)?.unwrap_or_default();
             let size = u64::from_str_radix(size.trim(), 16).map_err(std::io::Error::other)?;
-            reader.by_ref().take(size).read_to_end(&mut asked.body)?;
+            let left = most - asked.body.len() as u64;
+            reader.by_ref().take(size.min(left)).read_to_end(&mut asked.body)?;
+            if size > left {
+                break;
+            }
             read_line(reader)?;
             if size == 0 {
                 break;
             }
         }
     } else if let Some(length) = asked.header("Content-Length").and_then(|text| text.parse::<u64>().ok()) {
-        reader.by_ref().take(length).read_to_end(&mut asked.body)?;
+        reader.by_ref().take(length.min(most)).read_to_end(&mut asked.body)?;
+        if (asked.body.len() as u64) < length.min(most) {
+            return Err(std::io::Error::from(ErrorKind::UnexpectedEof));
+        }
     }
-    Ok(Some(asked))
+    asked.length = asked.body.len();
+    Ok(())
 }
 
 /// Sends the answer and says whether the connection may be used again.

@@ -2,6 +2,7 @@
 //!
 //! What is built here is what build tools push, cut down to the parts that matter.
 
+use super::archive::tar;
 use super::text::digest;
 use serde_json::{Map, Value, json};
 
@@ -104,6 +105,8 @@ pub struct Image {
     labels: Option<Map<String, Value>>,
     created: String,
     layer: Vec<u8>,
+    /// The digest of the layer once it is unpacked, where it is packed.
+    archive: Option<String>,
     annotations: Option<Value>,
     subject: Option<Value>,
 }
@@ -116,6 +119,7 @@ impl Default for Image {
             labels: None,
             created: "2026-08-20T10:00:00Z".to_owned(),
             layer: b"not a real layer".to_vec(),
+            archive: None,
             annotations: None,
             subject: None,
         }
@@ -156,6 +160,14 @@ impl Image {
         self
     }
 
+    /// With a real archive of one file for its only layer.
+    #[must_use]
+    pub fn archive(mut self, name: &str, bytes: &[u8]) -> Self {
+        let (archive, packed) = tar(name, bytes);
+        (self.layer, self.archive) = (packed, Some(digest(&archive)));
+        self
+    }
+
     /// Built at another time.
     #[must_use]
     pub fn created(mut self, created: &str) -> Self {
@@ -180,10 +192,11 @@ impl Image {
     /// The bytes.
     pub fn build(&self) -> Built {
         let place = platform(&self.platform);
+        let archive = self.archive.clone().unwrap_or_else(|| digest(&self.layer));
         let mut config = json!({
             "architecture": place["architecture"], "os": place["os"], "created": self.created,
             "config": {"Env": ["PATH=/bin"], "Labels": self.labels},
-            "rootfs": {"type": "layers", "diff_ids": [digest(&self.layer)]},
+            "rootfs": {"type": "layers", "diff_ids": [archive]},
             "history": [{"created": self.created, "created_by": "COPY app /"}],
         });
         if let Some(variant) = place.get("variant") {

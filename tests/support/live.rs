@@ -1,4 +1,5 @@
-//! Real registries: the Debian package `docker-registry`, or any other build of the same program, on a free port.
+//! Real registries: the Debian package `docker-registry`, another build of the same program, or olareg, which is of
+//! a different make, on a free port.
 //!
 //! Storage lies in a temporary folder; the process ends when its handle is dropped, or with the test itself.
 
@@ -6,6 +7,7 @@ use super::client::Client;
 use super::tls::Authority;
 use super::token::{ISSUER, SERVICE, TokenServer};
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +15,21 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+/// Whose command line and configuration a program understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Make {
+    /// The distribution project's.
+    #[default]
+    Distribution,
+    /// olareg's, which knows the referrers API, and neither passwords nor tokens.
+    Olareg,
+}
+
 /// How a real registry is set up.
 #[derive(Default)]
 pub struct Setup<'a> {
+    /// Who made the program.
+    pub make: Make,
     /// The program; Debian's where none is named.
     pub program: Option<PathBuf>,
     /// User name and password, kept as bcrypt in an htpasswd file.
@@ -39,16 +53,18 @@ impl Live {
     /// Starts a registry and waits until it listens. Fails the test where there is none to start.
     pub fn start(setup: &Setup) -> Self {
         let program = setup.program.clone().unwrap_or_else(debian);
-        let version = version(&program);
+        let version = version(setup.make, &program);
         let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("config.yml");
-        std::fs::write(&config, configuration(setup, folder.path())).unwrap();
+        let command = match setup.make {
+            Make::Distribution => distribution(setup, &program, folder.path()),
+            Make::Olareg => olareg(setup, &program, folder.path()),
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let (tell, told) = mpsc::channel();
         // The child asks the kernel to die with the thread that started it, so this thread stays with it to the end.
         let keeper = thread::spawn({
             let stop = stop.clone();
-            move || keep(&program, &config, &stop, &tell)
+            move || keep(command, &stop, &tell)
         });
         let host = match told.recv_timeout(Duration::from_secs(30)) {
             Ok(Ok(host)) => host,
@@ -107,12 +123,49 @@ pub fn tool(name: &str) -> PathBuf {
     folders.find(|path| path.exists()).unwrap_or_else(|| panic!("`{name}` is not there; run `scripts/install-tools`"))
 }
 
-fn version(program: &Path) -> String {
-    let out = Command::new(program)
-        .arg("--version")
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-    String::from_utf8_lossy(&out.stdout).trim().to_owned()
+fn version(make: Make, program: &Path) -> String {
+    let word = if make == Make::Olareg { "version" } else { "--version" };
+    let out = Command::new(program).arg(word).output().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let text = String::from_utf8_lossy(&out.stdout);
+    match text.lines().find_map(|line| line.strip_prefix("VCSTag:")) {
+        Some(tag) => format!("olareg {}", tag.trim()),
+        None => text.trim().to_owned(),
+    }
+}
+
+/// What starts a program, to die with the thread that starts it.
+fn bound(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program).env_clear().env("PATH", "/usr/bin:/bin");
+    command
+}
+
+fn distribution(setup: &Setup, program: &Path, folder: &Path) -> Start {
+    let config = folder.join("config.yml");
+    std::fs::write(&config, configuration(setup, folder)).unwrap();
+    let mut command = bound(program);
+    command.arg("serve").arg(config).env("OTEL_TRACES_EXPORTER", "none");
+    Start { command, host: None }
+}
+
+fn olareg(setup: &Setup, program: &Path, folder: &Path) -> Start {
+    assert!(setup.password.is_none() && setup.tokens.is_none(), "olareg lets everybody in");
+    // It does not say which port it was given, so it is told one that was free a moment ago.
+    let address = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let mut command = bound(program);
+    command.args(["serve", "--addr", "127.0.0.1", "--port", &address.port().to_string(), "--dir"]);
+    command.arg(folder.join("storage"));
+    if let Some(authority) = setup.authority {
+        command.arg("--tls-cert").arg(authority.certificate_file()).arg("--tls-key").arg(authority.key_file());
+    }
+    Start { command, host: Some(address) }
+}
+
+/// A program to start, with the address where it is told to listen.
+struct Start {
+    command: Command,
+    /// `None` where the program itself says it.
+    host: Option<SocketAddr>,
 }
 
 fn configuration(setup: &Setup, folder: &Path) -> String {
@@ -120,6 +173,8 @@ fn configuration(setup: &Setup, folder: &Path) -> String {
         "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\n",
         folder.join("storage").display()
     );
+    // Without this a manifest may not say where else its layers lie.
+    out.push_str("validation:\n  manifests: {urls: {allow: ['^https?://']}}\n");
     out.push_str("http:\n  addr: 127.0.0.1:0\n  secret: of the tests\n");
     if let Some(authority) = setup.authority {
         let (certificate, key) = (authority.certificate_file(), authority.key_file());
@@ -142,11 +197,8 @@ fn configuration(setup: &Setup, folder: &Path) -> String {
     out
 }
 
-fn keep(program: &Path, config: &Path, stop: &AtomicBool, tell: &mpsc::Sender<Result<String, String>>) {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(program).arg("serve").arg(config);
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("OTEL_TRACES_EXPORTER", "none");
-    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+fn keep(mut start: Start, stop: &AtomicBool, tell: &mpsc::Sender<Result<String, String>>) {
+    let started = start.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = match started {
         Ok(child) => child,
         Err(error) => return tell.send(Err(error.to_string())).unwrap_or_default(),
@@ -169,6 +221,9 @@ fn keep(program: &Path, config: &Path, stop: &AtomicBool, tell: &mpsc::Sender<Re
         }
     });
     while !stop.load(Ordering::SeqCst) && child.try_wait().is_ok_and(|status| status.is_none()) {
+        if let Some(address) = start.host.take_if(|address| TcpStream::connect(*address).is_ok()) {
+            let _ = tell.send(Ok(address.to_string()));
+        }
         thread::sleep(Duration::from_millis(10));
     }
     end(&mut child);

@@ -16,8 +16,10 @@ pub struct Asked {
     pub query: Vec<(String, String)>,
     /// The fields, in order.
     pub headers: Vec<(String, String)>,
-    /// The body, chunks put together.
+    /// The body, chunks put together; the log keeps no more than the first mebibyte.
     pub body: Vec<u8>,
+    /// How long the body was.
+    pub length: usize,
     /// The connection it came on, counted from 0.
     pub connection: usize,
     /// Whether it is the first on its connection.

@@ -6,6 +6,7 @@
 #![allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod amazon;
+pub mod archive;
 pub mod client;
 pub mod cmd;
 pub mod http;
@@ -15,9 +16,13 @@ pub mod live;
 pub mod log;
 pub mod proxy;
 pub mod registry;
+pub mod relay;
+pub mod release;
 pub mod reply;
 pub mod schema;
 pub mod server;
 pub mod text;
 pub mod tls;
 pub mod token;
+pub mod uploads;
+pub mod whole;

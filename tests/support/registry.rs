@@ -2,15 +2,16 @@
 //!
 //! It keeps to the distribution specification where it is sound, so that whatever a test breaks is the test's doing.
 
-use super::http::Listener;
-use super::image::Built;
+use super::http::{Cut, Listener};
+use super::image::{Built, types};
 use super::log::{Asked, Log};
 use super::reply::Reply;
 use super::text::digest;
 use super::token::{Rights, Rules, SERVICE, TokenServer};
+use super::uploads::{Blobs, Desk, Location, Traffic, Uploads};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// How a registry wants to be logged in to.
@@ -34,6 +35,12 @@ pub struct Options {
     pub page: Option<usize>,
     /// Whether the referrers API is known here.
     pub referrers: bool,
+    /// At most so many referrers a page.
+    pub referrers_page: Option<usize>,
+    /// How blobs come in and go out.
+    pub blobs: Blobs,
+    /// Whether a manifest is taken that names blobs or manifests which are not there.
+    pub careless: bool,
     /// Whether a tag that is there may not change.
     pub immutable: bool,
     /// Whether `Docker-Content-Digest` is left out.
@@ -62,8 +69,8 @@ pub struct Repository {
 pub struct State {
     /// Repositories by name.
     pub repositories: BTreeMap<String, Repository>,
-    uploads: HashMap<String, Vec<u8>>,
-    serial: usize,
+    /// Uploads under way, and what was counted by digest.
+    pub uploads: Uploads,
 }
 
 impl State {
@@ -100,6 +107,8 @@ struct Shared {
     realm: Option<String>,
     tokens: Option<TokenServer>,
     state: Mutex<State>,
+    /// The addresses of the roots of this registry and of its other origin.
+    origins: OnceLock<(String, String)>,
     before: Mutex<Vec<Before>>,
     after: Mutex<Vec<After>>,
 }
@@ -107,6 +116,7 @@ struct Shared {
 /// A running registry.
 pub struct Registry {
     listener: Listener,
+    elsewhere: Option<Listener>,
     shared: Arc<Shared>,
 }
 
@@ -139,14 +149,22 @@ impl Registry {
             realm,
             tokens,
             state: Mutex::default(),
+            origins: OnceLock::new(),
             before: Mutex::default(),
             after: Mutex::default(),
         });
-        let listener = Listener::start_with(tls, {
+        let listener = Listener::start_with(tls.clone(), {
             let shared = shared.clone();
-            move |asked| shared.answer(asked)
+            move |asked| shared.answer(asked, false)
         });
-        Self { listener, shared }
+        let blobs = &shared.options.blobs;
+        let elsewhere = (blobs.redirect || blobs.location == Location::Elsewhere).then(|| {
+            let shared = shared.clone();
+            Listener::start_with(tls, move |asked| shared.answer(asked, true))
+        });
+        let other = elsewhere.as_ref().map(Listener::url).unwrap_or_default();
+        shared.origins.set((listener.url(), other)).unwrap();
+        Self { listener, elsewhere, shared }
     }
 
     /// `127.0.0.1:PORT`.
@@ -213,6 +231,37 @@ impl Registry {
         });
     }
 
+    /// Ends the first so many requests of that method with that text in their path before their body is read to its
+    /// end: after so many bytes of it this is answered, and the connection closed. `kept` says whether the bytes that
+    /// came stay in the upload.
+    pub fn cut(&self, times: usize, method: &'static str, part: &str, after: usize, kept: bool, reply: Reply) {
+        for listener in [Some(&self.listener), self.elsewhere.as_ref()].into_iter().flatten() {
+            let (part, reply, shared) = (part.to_owned(), reply.clone(), self.shared.clone());
+            let mut left = times;
+            listener.early(move |asked| {
+                let hit = left > 0 && asked.method == method && asked.path.contains(&part);
+                left -= usize::from(hit);
+                let shared = shared.clone();
+                let keep = move |asked: &Asked| {
+                    if kept {
+                        shared.state.lock().unwrap().uploads.keep_part(asked);
+                    }
+                };
+                hit.then(|| Cut { after, reply: reply.clone(), seen: Box::new(keep) })
+            });
+        }
+    }
+
+    /// What became of one blob here.
+    pub fn traffic(&self, digest: &str) -> Traffic {
+        self.state(|state| state.uploads.traffic(digest))
+    }
+
+    /// The other origin, where uploads or redirects lead to one.
+    pub fn elsewhere(&self) -> &Listener {
+        self.elsewhere.as_ref().expect("this registry has no other origin")
+    }
+
     /// The token server, where there is one.
     pub fn tokens(&self) -> &TokenServer {
         self.shared.tokens.as_ref().expect("this registry has no token server")
@@ -223,17 +272,24 @@ impl Registry {
         self.shared.tokens.is_some()
     }
 
-    /// Holds every answer back for so long, the token server's too.
+    /// Holds every answer back for so long, the token server's and the other origin's too.
     pub fn latency(&self, latency: Duration) {
         self.listener.latency(latency);
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.latency(latency);
+        }
         if let Some(tokens) = &self.shared.tokens {
             tokens.latency(latency);
         }
     }
 
-    /// What was asked of the registry and of its token server so far.
+    /// What was asked of the registry, of its other origin and of its token server so far.
     pub fn log(&self) -> Log {
         let log = self.listener.log();
+        let log = match &self.elsewhere {
+            Some(elsewhere) => log.and(elsewhere.log()),
+            None => log,
+        };
         match &self.shared.tokens {
             Some(tokens) => log.and(tokens.log()),
             None => log,
@@ -243,6 +299,9 @@ impl Registry {
     /// Forgets what was asked so far.
     pub fn clear(&self) {
         self.listener.clear();
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.clear();
+        }
         if let Some(tokens) = &self.shared.tokens {
             tokens.clear();
         }
@@ -255,10 +314,13 @@ impl Registry {
 }
 
 /// Where in a repository a request goes.
-struct Path<'a> {
-    repository: &'a str,
-    kind: &'a str,
-    rest: &'a str,
+pub struct Path<'a> {
+    /// The repository.
+    pub repository: &'a str,
+    /// `manifests`, `blobs`, `blobs/uploads`, `tags` or `referrers`.
+    pub kind: &'a str,
+    /// What follows.
+    pub rest: &'a str,
 }
 
 fn split(path: &str) -> Option<Path<'_>> {
@@ -276,16 +338,20 @@ fn split(path: &str) -> Option<Path<'_>> {
 }
 
 impl Shared {
-    fn answer(&self, asked: &Asked) -> Reply {
+    fn answer(&self, asked: &Asked, elsewhere: bool) -> Reply {
         let mut state = self.state.lock().unwrap();
         for hook in self.before.lock().unwrap().iter_mut() {
             if let Some(reply) = hook(asked, &mut state) {
                 return reply;
             }
         }
-        let mut reply = match self.refuse(asked) {
-            Some(refusal) => refusal,
-            None => self.serve(asked, &mut state),
+        let mut reply = if elsewhere {
+            self.serve_elsewhere(asked, &mut state)
+        } else {
+            match self.refuse(asked) {
+                Some(refusal) => refusal,
+                None => self.serve(asked, &mut state),
+            }
         };
         for hook in self.after.lock().unwrap().iter_mut() {
             hook(asked, &mut state, &mut reply);
@@ -353,20 +419,38 @@ impl Shared {
         }
         let Some(path) = split(&asked.path) else { return Reply::with(404, "text/plain", "404 page not found\n") };
         let known = state.repositories.contains_key(path.repository);
-        if !known && (asked.method == "GET" || asked.method == "HEAD") {
+        let reads = asked.method == "GET" || asked.method == "HEAD";
+        if !known && reads && path.kind != "blobs/uploads" {
             return Reply::error(404, "NAME_UNKNOWN", "repository name not known to registry");
         }
         match (path.kind, asked.method.as_str()) {
             ("manifests", "GET" | "HEAD") => self.get_manifest(&path, state),
             ("manifests", "PUT") => self.put_manifest(asked, &path, state),
-            ("blobs", "GET" | "HEAD") => get_blob(&path, state),
-            ("blobs/uploads", "POST") => start_upload(asked, &path, state),
-            ("blobs/uploads", "PATCH" | "PUT") => go_on_upload(asked, &path, state),
+            ("blobs" | "blobs/uploads", _) => {
+                let desk = self.desk();
+                desk.redirected(asked, &path).unwrap_or_else(|| desk.answer(asked, &path, state))
+            }
             ("tags", "GET") if path.rest == "list" => self.list_tags(asked, &path, state),
-            ("referrers", "GET") if self.options.referrers => referrers(asked, &path, state),
+            ("referrers", "GET") if self.options.referrers => self.referrers(asked, &path, state),
             ("referrers", _) => Reply::with(404, "text/plain", "404 page not found\n"),
             _ => Reply::error(405, "UNSUPPORTED", "the operation is unsupported"),
         }
+    }
+
+    /// The other origin: storage that takes uploads and gives blobs to whoever knows the address.
+    fn serve_elsewhere(&self, asked: &Asked, state: &mut State) -> Reply {
+        if asked.header("Authorization").is_some() {
+            return Reply::with(400, "application/xml", "<Error><Code>InvalidArgument</Code></Error>");
+        }
+        match split(&asked.path).filter(|path| path.kind.starts_with("blobs")) {
+            Some(path) => self.desk().answer(asked, &path, state),
+            None => Reply::with(403, "application/xml", "<Error><Code>AccessDenied</Code></Error>"),
+        }
+    }
+
+    fn desk(&self) -> Desk<'_> {
+        let (here, elsewhere) = self.origins.get().expect("the origins are set before any address is known");
+        Desk { blobs: &self.options.blobs, here, elsewhere }
     }
 
     fn get_manifest(&self, path: &Path, state: &State) -> Reply {
@@ -388,15 +472,7 @@ impl Shared {
             return Reply::error(400, "MANIFEST_INVALID", "manifest invalid");
         };
         let home = state.repositories.entry(path.repository.to_owned()).or_default();
-        let refers = |key: &str| body[key].as_array().cloned().unwrap_or_default();
-        let blobs = refers("layers").into_iter().chain(body.get("config").cloned());
-        let missing_blob =
-            blobs.filter_map(|one| one["digest"].as_str().map(str::to_owned)).find(|d| !home.blobs.contains_key(d));
-        let manifests = refers("manifests").into_iter();
-        let missing = manifests
-            .filter_map(|one| one["digest"].as_str().map(str::to_owned))
-            .find(|d| !home.manifests.contains_key(d));
-        if let Some(missing) = missing_blob.or(missing) {
+        if let Some(missing) = missing(&body, home).filter(|_| !self.options.careless) {
             return Reply::error(404, "MANIFEST_BLOB_UNKNOWN", &format!("not known here: {missing}"));
         }
         let media_type = asked.header("Content-Type").unwrap_or_default().to_owned();
@@ -438,75 +514,47 @@ impl Shared {
             _ => reply,
         }
     }
-}
 
-fn get_blob(path: &Path, state: &State) -> Reply {
-    match state.repositories[path.repository].blobs.get(path.rest) {
-        Some(bytes) => {
-            Reply::with(200, "application/octet-stream", bytes.clone()).header("Docker-Content-Digest", path.rest)
+    fn referrers(&self, asked: &Asked, path: &Path, state: &State) -> Reply {
+        let mut found = Vec::new();
+        for (digest, (media_type, bytes)) in &state.repositories[path.repository].manifests {
+            let Ok(body) = serde_json::from_slice::<Value>(bytes) else { continue };
+            if body["subject"]["digest"] != path.rest {
+                continue;
+            }
+            let kind = body["artifactType"].as_str().or(body["config"]["mediaType"].as_str()).unwrap_or_default();
+            if asked.query("artifactType").is_none_or(|wanted| wanted == kind) {
+                let mut one =
+                    json!({"mediaType": media_type, "digest": digest, "size": bytes.len(), "artifactType": kind});
+                if let Some(annotations) = body.get("annotations") {
+                    one["annotations"] = annotations.clone();
+                }
+                found.push(one);
+            }
         }
-        None => Reply::error(404, "BLOB_UNKNOWN", "blob unknown to registry"),
-    }
-}
-
-fn start_upload(asked: &Asked, path: &Path, state: &mut State) -> Reply {
-    if let (Some(wanted), Some(from)) = (asked.query("mount"), asked.query("from")) {
-        let found = state.repositories.get(from).and_then(|home| home.blobs.get(wanted)).cloned();
-        if let Some(bytes) = found {
-            return store_blob(path, state, wanted, bytes);
+        found.sort_by_key(|one| one["digest"].to_string());
+        let at = asked.query("after").and_then(|text| text.parse().ok()).unwrap_or(0_usize).min(found.len());
+        let end = self.options.referrers_page.map_or(found.len(), |size| (at + size).min(found.len()));
+        let page = json!({"schemaVersion": 2, "mediaType": types::OCI_INDEX, "manifests": found[at..end]});
+        let mut reply = Reply::with(200, types::OCI_INDEX, page.to_string());
+        let filter = asked.query("artifactType");
+        if end < found.len() {
+            let filter = filter.map(|kind| format!("&artifactType={kind}")).unwrap_or_default();
+            reply = reply.header("Link", format!("<{}?after={end}{filter}>; rel=\"next\"", asked.path));
         }
-    }
-    if let Some(wanted) = asked.query("digest") {
-        return store_blob(path, state, wanted, asked.body.clone());
-    }
-    state.serial += 1;
-    let id = format!("upload-{}", state.serial);
-    state.uploads.insert(id.clone(), Vec::new());
-    Reply::status(202).header("Location", format!("/v2/{}/blobs/uploads/{id}?state=a", path.repository))
-}
-
-fn go_on_upload(asked: &Asked, path: &Path, state: &mut State) -> Reply {
-    let Some(mut bytes) = state.uploads.remove(path.rest) else {
-        return Reply::error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
-    };
-    bytes.extend_from_slice(&asked.body);
-    match (asked.method.as_str(), asked.query("digest")) {
-        ("PUT", Some(wanted)) => store_blob(path, state, wanted, bytes),
-        ("PUT", None) => Reply::error(400, "DIGEST_INVALID", "no digest"),
-        _ => {
-            let range = format!("0-{}", bytes.len().saturating_sub(1));
-            state.uploads.insert(path.rest.to_owned(), bytes);
-            Reply::status(202).header("Location", asked.target.clone()).header("Range", range)
-        }
+        if filter.is_some() { reply.header("OCI-Filters-Applied", "artifactType") } else { reply }
     }
 }
 
-fn store_blob(path: &Path, state: &mut State, wanted: &str, bytes: Vec<u8>) -> Reply {
-    if digest(&bytes) != wanted {
-        return Reply::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
-    }
-    state.repositories.entry(path.repository.to_owned()).or_default().blobs.insert(wanted.to_owned(), bytes);
-    Reply::status(201)
-        .header("Location", format!("/v2/{}/blobs/{wanted}", path.repository))
-        .header("Docker-Content-Digest", wanted)
-}
-
-fn referrers(asked: &Asked, path: &Path, state: &State) -> Reply {
-    let mut found = Vec::new();
-    for (digest, (media_type, bytes)) in &state.repositories[path.repository].manifests {
-        let Ok(body) = serde_json::from_slice::<Value>(bytes) else { continue };
-        if body["subject"]["digest"] != path.rest {
-            continue;
-        }
-        let kind = body["artifactType"].as_str().or(body["config"]["mediaType"].as_str()).unwrap_or_default();
-        if asked.query("artifactType").is_none_or(|wanted| wanted == kind) {
-            found.push(json!({"mediaType": media_type, "digest": digest, "size": bytes.len(), "artifactType": kind}));
-        }
-    }
-    found.sort_by_key(|one| one["digest"].to_string());
-    let body = json!({"schemaVersion": 2, "mediaType": super::image::types::OCI_INDEX, "manifests": found});
-    let reply = Reply::with(200, super::image::types::OCI_INDEX, body.to_string());
-    if asked.query("artifactType").is_some() { reply.header("OCI-Filters-Applied", "artifactType") } else { reply }
+/// The first blob or manifest that a manifest needs and that is not there; layers from elsewhere are not needed.
+fn missing(body: &Value, home: &Repository) -> Option<String> {
+    let refers = |key: &str| body[key].as_array().cloned().unwrap_or_default();
+    let name = |one: Value| one["digest"].as_str().map(str::to_owned);
+    let foreign = |one: &Value| one["urls"].as_array().is_some_and(|urls| !urls.is_empty());
+    let mut layers = refers("layers").into_iter().filter(|one| !foreign(one)).chain(body.get("config").cloned());
+    let lost = layers.find_map(|one| name(one).filter(|digest| !home.blobs.contains_key(digest)));
+    let known = |digest: &String| home.manifests.contains_key(digest);
+    lost.or_else(|| refers("manifests").into_iter().find_map(|one| name(one).filter(|digest| !known(digest))))
 }
 
 /// Rules for one user who may do everything; nobody else may do anything.

@@ -1,12 +1,13 @@
 //! The look of `promote`: the source read once, and what every target tag holds, asked side by side.
 
+use super::copy::{self, Copy};
 use super::holder::Versions;
 use super::record::{self, Noted};
 use crate::command::find_tag;
 use crate::command::heads;
 use crate::command::listing::{self, Detail, Listing};
 use crate::command::platforms::{self, Found};
-use crate::command::request::{Promote, Source};
+use crate::command::request::{Promote, Source, Via};
 use crate::command::session::Session;
 use crate::command::side_by_side::both;
 use crate::error::{Code, Error};
@@ -39,6 +40,8 @@ pub struct Seen {
     pub versions: Option<Versions>,
     /// How many manifests point at the source: signatures, SBOMs; `None` where it could not be told.
     pub referrers: Option<usize>,
+    /// What has to be copied, where the tags are to be in another repository.
+    pub copy: Option<Copy>,
     /// What was read for the record.
     pub noted: Noted,
 }
@@ -60,7 +63,9 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     let (here, there) = (source.repository().clone(), session.target());
     // A copy only reads where it comes from, and the source's list says nothing about the target's tags.
     let reading = if request.into.is_some() { Action::Pull } else { action };
-    let listing = listing.filter(|_| request.into.is_none());
+    let (listing, elsewhere) = if request.into.is_some() { (None, listing) } else { (listing, None) };
+    // A list that was filtered by name lacks the tags that belong to the image.
+    let elsewhere = elsewhere.filter(|listing| listing.via != Via::HubApi);
     let version = source.tag().filter(|_| source.digest().is_none()).and_then(|tag| request.format.read(tag.as_str()));
     let wanted = expand(request, &source, version.as_ref())?;
 
@@ -76,10 +81,20 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     };
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
     let heads = || heads::all(there, &repository, &tags, action);
-    let referrers = || count_referrers(session, &here, &manifest.digest, reading);
+    let referrers = || match request.into {
+        Some(_) => (None, Some(copy::find(session, request, &here, &manifest, elsewhere))),
+        None => (count_referrers(session, &here, &manifest.digest, reading), None),
+    };
     let note = || record::note(session, request, &source, &manifest, found.as_ref());
-    let (((befores, listing), direct), noted) = both(|| both(|| both(heads, list), referrers), note);
+    let (((befores, listing), (direct, copy)), noted) = both(|| both(|| both(heads, list), referrers), note);
     let befores = befores?;
+    let copy = match copy.transpose()? {
+        Some(found) => {
+            let is_tagged = befores.iter().flatten().any(|before| *before == manifest.digest);
+            Some(copy::plan(session, request, &here, &manifest, found, is_tagged)?)
+        }
+        None => None,
+    };
     let referrers = total_referrers(session, &here, &manifest.digest, direct, listing.as_ref(), reading);
 
     let mut seen = Seen {
@@ -95,6 +110,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         version,
         versions: None,
         referrers,
+        copy,
         noted,
     };
     let mut listing = listing;

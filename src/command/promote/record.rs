@@ -4,6 +4,7 @@
 //! the tags held. Trouble with the record afterwards is told and changes nothing about what was done.
 
 use super::look::Seen;
+use super::report::Told;
 use crate::command::platforms::{self, Found};
 use crate::command::request::Promote;
 use crate::command::session::Session;
@@ -11,7 +12,8 @@ use crate::error::{Code, Error};
 use crate::io::registry::Fetched;
 use crate::pure::image::reference::Reference;
 use crate::pure::image::repository::Repository;
-use crate::pure::promote::record::{self, Claimed, Copied, Failure, Identity, Record, Referrers, Source, Tagged, Who};
+use crate::pure::promote::copy::Tally;
+use crate::pure::promote::record::{self, Claimed, Failure, Identity, Record, Referrers, Source, Who};
 use crate::pure::text::{instant, shell};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -101,9 +103,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
         session: &'r Session<'w>,
         request: &'r Promote,
         seen: &Seen,
-        tags: Vec<Tagged>,
-        rollback: Vec<Vec<String>>,
-        (copied, referrers): (Copied, Referrers),
+        Told { tags, rollback, copies: (copied, referrers) }: Told,
     ) -> Result<Self, Error> {
         let [at_source, at_target] = &seen.noted.arns;
         let source = Source {
@@ -175,12 +175,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
     }
 
     /// The record of what was done, or in a dry run of what would be.
-    pub fn done(
-        &self,
-        tags: Vec<Tagged>,
-        rollback: Vec<Vec<String>>,
-        (copied, referrers): (Copied, Referrers),
-    ) -> Record {
+    pub fn done(&self, Told { tags, rollback, copies: (copied, referrers) }: Told) -> Record {
         let state = if self.request.dry_run { "planned" } else { "done" };
         let at = instant::rfc3339(self.session.client.exchange.world.now());
         let rollback = self.rollback(rollback);
@@ -225,7 +220,7 @@ pub fn frame(
         version: None,
         source,
         tags: Vec::new(),
-        copied: Copied::default(),
+        copied: Tally::default(),
         referrers: Referrers::default(),
         labels: None,
         rollback: Vec::new(),

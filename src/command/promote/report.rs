@@ -1,6 +1,8 @@
 //! The report of `promote`: every tag with its digest before and after, and how to undo it.
 
 use super::act::{self, Outcome};
+use super::attach::attach;
+use super::copy;
 use super::look::Seen;
 use super::record::Keeper;
 use crate::command::request::Promote;
@@ -8,8 +10,9 @@ use crate::command::session::Session;
 use crate::error::Error;
 use crate::output::Report;
 use crate::pure::image::digest::Digest;
+use crate::pure::promote::copy::Tally;
 use crate::pure::promote::plan::{Action, Plan, Step};
-use crate::pure::promote::record::{Copied, Record, Referrers, Source, Tagged};
+use crate::pure::promote::record::{Record, Referrers, Source, Tagged};
 use crate::pure::version::scheme::Version;
 use serde::Serialize;
 
@@ -30,11 +33,13 @@ pub struct Answer {
     /// Every tag.
     pub tags: Vec<Tagged>,
     /// What was copied.
-    pub copied: Copied,
+    pub copied: Tally,
     /// What points at the image.
     pub referrers: Referrers,
     /// All of it, to be kept.
     pub record: Record,
+    /// The digest of the artifact that keeps it in the registry; `None` where none does.
+    pub attached: Option<Digest>,
     /// The commands that undo it.
     pub rollback: Vec<Vec<String>>,
     /// One sentence for people.
@@ -55,36 +60,40 @@ impl Answer {
             copied: told.copied,
             referrers: told.referrers,
             rollback: told.rollback,
+            attached: None,
             summary,
             record,
         }
     }
 }
 
-/// What a plan comes to, for the record.
-pub struct Planned {
-    /// Every tag as it would be.
+/// What a plan or its outcome comes to, for the record.
+pub struct Told {
+    /// Every tag.
     pub tags: Vec<Tagged>,
-    /// The commands that would undo it.
+    /// The commands that undo it, tag by tag.
     pub rollback: Vec<Vec<String>>,
-    /// What would be copied.
-    pub copies: (Copied, Referrers),
+    /// What is copied, and what points at the image.
+    pub copies: (Tally, Referrers),
 }
 
 /// What is planned.
-pub fn planned(session: &Session, seen: &Seen, plan: &Plan) -> Planned {
+pub fn planned(session: &Session, seen: &Seen, plan: &Plan, copied: &copy::Copied) -> Told {
     let after = Some(&seen.manifest.digest);
-    Planned {
+    Told {
         tags: plan.steps.iter().map(|step| tagged(step, None, after, None)).collect(),
         rollback: plan.steps.iter().filter_map(|step| act::undo(session.target(), seen, step)).collect(),
-        copies: copies(seen),
+        copies: copies(seen, copied),
     }
 }
 
-/// Within one repository every blob is there already, and signatures and SBOMs are bound to the digest, so more tags
-/// leave them valid.
-fn copies(seen: &Seen) -> (Copied, Referrers) {
-    (Copied::default(), Referrers { found: seen.referrers, copied: 0, left: 0 })
+/// Signatures and SBOMs are bound to the digest, so more tags leave them valid.
+fn copies(seen: &Seen, done: &copy::Copied) -> (Tally, Referrers) {
+    let referrers = match &seen.copy {
+        Some(copy) => Referrers { found: copy.found, copied: done.referrers, left: copy.left },
+        None => Referrers { found: seen.referrers, copied: 0, left: 0 },
+    };
+    (done.tally, referrers)
 }
 
 /// Puts the outcomes into words and JSON.
@@ -95,6 +104,7 @@ pub fn report(
     session: &Session,
     request: &Promote,
     seen: &Seen,
+    done: &copy::Copied,
     outcomes: &[Outcome],
     keeper: &Keeper,
 ) -> Result<Report, Error> {
@@ -103,8 +113,9 @@ pub fn report(
     };
     let undone = outcomes.iter().filter(|outcome| outcome.step.action != Action::Superseded);
     let rollback = undone.filter_map(|outcome| act::undo(session.target(), seen, &outcome.step)).collect();
-    let record = keeper.done(outcomes.iter().map(one).collect(), rollback, copies(seen));
-    let answer = Answer::of(record, request.dry_run, summary(request, seen, outcomes));
+    let told = Told { tags: outcomes.iter().map(one).collect(), rollback, copies: copies(seen, done) };
+    let mut answer = Answer::of(keeper.done(told), request.dry_run, summary(request, seen, outcomes));
+    answer.attached = attach(session, request, seen, &answer.record);
     Report::new(&answer, answer.summary.clone())
 }
 
@@ -126,5 +137,6 @@ fn summary(request: &Promote, seen: &Seen, outcomes: &[Outcome]) -> String {
     };
     let tags: Vec<String> = outcomes.iter().map(one).collect();
     let verb = if request.dry_run { "would promote" } else { "promoted" };
-    format!("{verb} {} ({}) to {}", seen.source, seen.manifest.digest.short(), tags.join(", "))
+    let into = request.into.as_ref().map(|into| format!(" into {into}")).unwrap_or_default();
+    format!("{verb} {} ({}){into} to {}", seen.source, seen.manifest.digest.short(), tags.join(", "))
 }

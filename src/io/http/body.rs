@@ -1,9 +1,9 @@
-//! The body of a reply while it is still on its way.
+//! Bodies while they are on their way: of a reply coming in, of a request going out.
 
-use super::client::Clock;
+use super::client::{Clock, REFUSAL};
 use super::transport::Broken;
 use crate::pure::http::fault::Fault;
-use crate::pure::http::message::Headers;
+use crate::pure::http::message::{Headers, Response};
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 
@@ -16,6 +16,32 @@ pub struct Incoming {
     pub headers: Headers,
     /// The body.
     pub body: Body,
+}
+
+impl Incoming {
+    /// Whether the status is 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Reads the rest; of a reply that is no success only the beginning.
+    ///
+    /// # Errors
+    /// What kept the rest from coming.
+    pub fn whole(mut self) -> Result<Response, Fault> {
+        let (success, body) = (self.is_success(), &mut self.body);
+        if !success {
+            body.limit = REFUSAL.min(body.limit);
+        } else if body.expected().is_some_and(|expected| expected > body.limit) {
+            return Err(Fault::TooLarge { limit: body.limit });
+        }
+        let body = match body.read_all() {
+            Ok(bytes) => bytes,
+            Err((Fault::TooLarge { .. }, bytes)) if !success => bytes,
+            Err((fault, _)) => return Err(fault),
+        };
+        Ok(Response { status: self.status, headers: self.headers, body })
+    }
 }
 
 /// Reads a body within the limits of its request.
@@ -33,11 +59,6 @@ pub struct Body {
 impl Body {
     pub(super) fn new(body: ureq::Body, limit: u64, clock: Clock) -> Self {
         Self { expected: body.content_length(), reader: body.into_reader(), got: 0, limit, clock, failed: None }
-    }
-
-    /// Lowers the limit of bytes.
-    pub(super) fn at_most(&mut self, limit: u64) {
-        self.limit = limit;
     }
 
     /// How long it will be, where the server has said so.
@@ -106,6 +127,50 @@ impl Read for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body").field("expected", &self.expected).field("got", &self.got).finish_non_exhaustive()
+    }
+}
+
+/// A body on its way out, exactly as long as was announced.
+pub(super) struct Feed<'a> {
+    body: &'a mut dyn Read,
+    left: u64,
+    begun: bool,
+}
+
+impl<'a> Feed<'a> {
+    pub fn new(body: &'a mut dyn Read, length: u64) -> Self {
+        Self { body, left: length, begun: false }
+    }
+
+    /// How many bytes are still to come.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Whether anything was taken from the body, so that it cannot be sent from its beginning.
+    pub fn is_begun(&self) -> bool {
+        self.begun
+    }
+}
+
+impl Read for Feed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A connection that nothing can be sent on any more offers no room. What is left counts as sent
+        // then, so that ureq turns to the reply; the body is not asked for bytes that nobody will see.
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let amount = if buffer.is_empty() {
+            most
+        } else {
+            self.begun = true;
+            let most = most.min(buffer.len());
+            let amount = self.body.read(&mut buffer[..most])?;
+            if amount == 0 && most > 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            amount
+        };
+        self.left = self.left.saturating_sub(amount as u64);
+        Ok(amount)
     }
 }
 

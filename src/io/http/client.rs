@@ -1,6 +1,6 @@
 //! Sends requests and keeps connections.
 
-use super::body::{Body, Incoming, broken};
+use super::body::{Body, Feed, Incoming, broken};
 use super::connect::{Dial, NoResolver};
 use super::transport::{Broken, HEAD_LIMIT};
 use super::trust::Trust;
@@ -12,10 +12,11 @@ use crate::pure::http::proxy::{Proxies, Proxy};
 use crate::pure::http::retry;
 use crate::pure::http::url::Scheme;
 use std::fmt;
+use std::io::Read;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
-use ureq::http::{self, HeaderName, HeaderValue};
-use ureq::{Agent, Timeout};
+use ureq::http::{self, HeaderName, HeaderValue, header};
+use ureq::{Agent, SendBody, Timeout};
 
 /// Idle connections kept per server, as many as there are threads at most.
 const KEPT_PER_HOST: usize = 16;
@@ -26,8 +27,12 @@ const KEPT: usize = 64;
 /// How long an idle connection is kept; servers close theirs after a minute or more.
 const KEPT_FOR: Duration = Duration::from_secs(50);
 
+/// How long a connection may have been idle that an upload begins on. Its body cannot be sent again, and
+/// no server closes a connection that soon.
+const KEPT_FOR_UPLOAD: Duration = Duration::from_secs(2);
+
 /// The most of a refusal's body that is of interest.
-const REFUSAL: u64 = 64 * 1024;
+pub(super) const REFUSAL: u64 = 64 * 1024;
 
 /// What may be set about connections as a whole.
 #[derive(Clone, Debug, Default)]
@@ -100,19 +105,33 @@ impl Http {
     /// # Errors
     /// Why there is no complete reply.
     pub fn send(&self, request: &Request, limits: &Limits) -> Result<Response, Fault> {
-        let Incoming { status, headers, mut body } = self.open(request, limits)?;
-        let success = (200..300).contains(&status);
-        if !success {
-            body.at_most(REFUSAL.min(limits.body));
-        } else if body.expected().is_some_and(|expected| expected > limits.body) {
-            return Err(Fault::TooLarge { limit: limits.body });
+        self.open(request, limits)?.whole()
+    }
+
+    /// Sends a request whose body is read from `body` while it is sent, and reads the whole reply.
+    ///
+    /// The body has to be `length` bytes long. It goes out once: where the connection breaks after some of
+    /// it was read, that is the fault that comes back. A server may reply before it has got all; the rest is
+    /// not read then. When `body` fails the request ends without a reply, under a fault that says no more
+    /// than that: the reason is for the reader to keep.
+    ///
+    /// # Errors
+    /// Why there is no complete reply.
+    pub fn upload(
+        &self,
+        request: &Request,
+        body: &mut dyn Read,
+        length: u64,
+        limits: &Limits,
+    ) -> Result<Response, Fault> {
+        let clock = Clock { began: instant(), limits: *limits };
+        let proxy = self.proxy(request)?;
+        let mut feed = Feed::new(body, length);
+        let mut outcome = self.run(request, proxy, &clock, Some(&mut feed), KEPT_FOR_UPLOAD);
+        if matches!(&outcome, Err(broken) if broken.stale) && !feed.is_begun() {
+            outcome = self.run(request, proxy, &clock, Some(&mut feed), Duration::ZERO);
         }
-        let body = match body.read_all() {
-            Ok(bytes) => bytes,
-            Err((Fault::TooLarge { .. }, bytes)) if !success => bytes,
-            Err((fault, _)) => return Err(fault),
-        };
-        Ok(Response { status, headers, body })
+        read(outcome, proxy, clock)?.whole()
     }
 
     /// Sends a request and reads the reply's header; the body is read under the same limits.
@@ -121,25 +140,19 @@ impl Http {
     /// Why there is no reply.
     pub fn open(&self, request: &Request, limits: &Limits) -> Result<Incoming, Fault> {
         let clock = Clock { began: instant(), limits: *limits };
-        let proxy = self.proxies.pick(&request.url)?.filter(|_| request.url.scheme() == Scheme::Http);
-        let mut outcome = self.attempt(request, proxy, &clock, false);
+        let proxy = self.proxy(request)?;
+        let mut outcome = self.attempt(request, proxy, &clock, KEPT_FOR);
         // A server may close a kept connection at the very moment it is used again. That says nothing
         // about the request, which goes out once more on a new connection.
         if matches!(&outcome, Err(broken) if broken.stale) && retry::repeatable(request) {
-            outcome = self.attempt(request, proxy, &clock, true);
+            outcome = self.attempt(request, proxy, &clock, Duration::ZERO);
         }
-        let response = outcome.map_err(|broken| clock.stamp(broken.fault))?;
-        let (parts, body) = response.into_parts();
-        let status = parts.status.as_u16();
-        if let Some(proxy) = proxy.filter(|_| status == 407) {
-            let why = "it wants to know who asks".to_owned();
-            return Err(Fault::Proxy { proxy: proxy.authority(), status: Some(status), why });
-        }
-        let mut headers = Headers::new();
-        for (name, value) in &parts.headers {
-            headers.push(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
-        }
-        Ok(Incoming { status, headers, body: Body::new(body, limits.body, clock) })
+        read(outcome, proxy, clock)
+    }
+
+    /// The proxy that reads the request itself; through a tunnel it sees nothing of it.
+    fn proxy(&self, request: &Request) -> Result<Option<&Proxy>, Fault> {
+        Ok(self.proxies.pick(&request.url)?.filter(|_| request.url.scheme() == Scheme::Http))
     }
 
     fn attempt(
@@ -147,44 +160,50 @@ impl Http {
         request: &Request,
         proxy: Option<&Proxy>,
         clock: &Clock,
-        fresh: bool,
+        kept_for: Duration,
+    ) -> Result<http::Response<ureq::Body>, Broken> {
+        let mut bytes = request.body.as_deref().unwrap_or_default();
+        let length = bytes.len() as u64;
+        let mut feed = match request.method {
+            Method::Get | Method::Head | Method::Delete => None,
+            // Without a length, even of nothing, a server would not know where the next request begins.
+            Method::Put | Method::Post | Method::Patch => Some(Feed::new(&mut bytes, length)),
+        };
+        self.run(request, proxy, clock, feed.as_mut(), kept_for)
+    }
+
+    /// Sends once, on a connection that was idle for less than `kept_for` or on a new one.
+    fn run(
+        &self,
+        request: &Request,
+        proxy: Option<&Proxy>,
+        clock: &Clock,
+        feed: Option<&mut Feed>,
+        kept_for: Duration,
     ) -> Result<http::Response<ureq::Body>, Broken> {
         let limits = &clock.limits;
         let whole = match limits.until.map(|until| until.saturating_duration_since(instant())) {
             Some(left) if left.is_zero() => return Err(timeout(Timeout::Global).into()),
             left => left,
         };
-        let (parts, ()) = build(request, proxy)?.into_parts();
-        let run = |body: Option<&[u8]>| {
-            let parts = parts.clone();
-            match body {
-                Some(body) => self.run(http::Request::from_parts(parts, body), limits, whole, fresh),
-                None => self.run(http::Request::from_parts(parts, ()), limits, whole, fresh),
-            }
-        };
-        match request.method {
-            Method::Get | Method::Head => run(None),
-            // Without a length, even of nothing, a server would not know where the next request begins.
-            Method::Put | Method::Post => run(Some(request.body.as_deref().unwrap_or_default())),
+        let mut built = build(request, proxy)?;
+        if let Some(feed) = &feed {
+            built.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(feed.left()));
         }
-    }
-
-    fn run<B: ureq::AsSendBody>(
-        &self,
-        request: http::Request<B>,
-        limits: &Limits,
-        whole: Option<Duration>,
-        fresh: bool,
-    ) -> Result<http::Response<ureq::Body>, Broken> {
         let config = self
             .agent
-            .configure_request(request)
+            .configure_request(built)
             .timeout_global(whole)
             .timeout_connect(Some(limits.connect))
             .timeout_per_read(Some(limits.idle))
-            .timeout_per_write(Some(limits.idle));
-        let config = if fresh { config.max_idle_age(Duration::ZERO) } else { config };
-        self.agent.run(config.build()).map_err(broken)
+            .timeout_per_write(Some(limits.idle))
+            .max_idle_age(kept_for);
+        let ready = config.build();
+        let outcome = match feed {
+            Some(feed) => self.agent.run(ready.map(|()| SendBody::from_reader(feed))),
+            None => self.agent.run(ready),
+        };
+        outcome.map_err(broken)
     }
 }
 
@@ -192,6 +211,26 @@ impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Http")
     }
+}
+
+/// The header of a reply in our own terms.
+fn read(
+    outcome: Result<http::Response<ureq::Body>, Broken>,
+    proxy: Option<&Proxy>,
+    clock: Clock,
+) -> Result<Incoming, Fault> {
+    let response = outcome.map_err(|broken| clock.stamp(broken.fault))?;
+    let (parts, body) = response.into_parts();
+    let status = parts.status.as_u16();
+    if let Some(proxy) = proxy.filter(|_| status == 407) {
+        let why = "it wants to know who asks".to_owned();
+        return Err(Fault::Proxy { proxy: proxy.authority(), status: Some(status), why });
+    }
+    let mut headers = Headers::new();
+    for (name, value) in &parts.headers {
+        headers.push(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
+    }
+    Ok(Incoming { status, headers, body: Body::new(body, clock.limits.body, clock) })
 }
 
 /// The request in ureq's terms.
@@ -205,6 +244,8 @@ fn build(request: &Request, proxy: Option<&Proxy>) -> Result<http::Request<()>, 
         Method::Head => http::Method::HEAD,
         Method::Post => http::Method::POST,
         Method::Put => http::Method::PUT,
+        Method::Patch => http::Method::PATCH,
+        Method::Delete => http::Method::DELETE,
     };
     let mut built = http::Request::new(());
     *built.method_mut() = method;

@@ -20,6 +20,12 @@ const INPUT_START: usize = 16 * 1024;
 /// Has to hold the longest field of a request, which is a token.
 const OUTPUT: usize = 32 * 1024;
 
+/// As large as either buffer becomes for a long body: few calls to the system, and all of it in the cache.
+const LARGE: usize = 128 * 1024;
+
+/// How much of a body is sent between two looks at whether the server has replied already.
+const LOOK_EVERY: usize = 1024 * 1024;
+
 /// A failure on its way through ureq.
 #[derive(Debug)]
 pub(super) struct Broken {
@@ -65,6 +71,8 @@ pub(super) struct Channel {
     answered: bool,
     /// Why sending failed.
     unsent: Option<Fault>,
+    /// Bytes sent since it was looked whether there is a reply.
+    unheard: usize,
     ended: bool,
 }
 
@@ -79,6 +87,7 @@ impl Channel {
             used: false,
             answered: false,
             unsent: None,
+            unheard: 0,
             ended: false,
         }
     }
@@ -91,15 +100,35 @@ impl Channel {
 
     fn send(&mut self, amount: usize) -> std::io::Result<()> {
         let bytes = &self.buffers.output[..amount];
-        let space = bytes.iter().position(|byte| *byte == b' ');
-        match (&self.prefix, space) {
-            (Some(prefix), Some(space)) if self.begins => {
-                let (method, rest) = bytes.split_at(space + 1);
-                self.stream.write_all(&[method, prefix.as_bytes(), rest].concat())?;
-            }
-            _ => self.stream.write_all(bytes)?,
+        if let Some(prefix) = self.prefix.as_deref().filter(|_| self.begins)
+            && let Some(space) = bytes.iter().position(|byte| *byte == b' ')
+        {
+            let (method, rest) = bytes.split_at(space + 1);
+            self.stream.write_all(&[method, prefix.as_bytes(), rest].concat())?;
+        } else {
+            self.stream.write_all(bytes)?;
         }
         self.stream.flush()
+    }
+
+    /// Whether the server has said its last word although it has not got everything.
+    fn heard(&mut self) -> bool {
+        if self.answered || self.stream.is_quiet() {
+            return false;
+        }
+        let outcome = self.buffers.room().map_or(Ok(0), |room| self.stream.read(room));
+        match outcome {
+            Ok(0) => self.unsent = Some(Fault::Reset { why: "closed without a reply".to_owned() }),
+            Ok(amount) => {
+                self.buffers.input_appended(amount);
+                self.buffers.progress = true;
+                self.answered = true;
+                // `HTTP/1.1 1..` is a word in between: the server goes on listening.
+                return self.buffers.input().get(9) != Some(&b'1');
+            }
+            Err(error) => self.unsent = Some(fault(error)),
+        }
+        true
     }
 
     fn broken(&mut self, fault: Fault) -> ureq::Error {
@@ -119,17 +148,28 @@ impl Transport for Channel {
         if self.begins {
             self.used = self.answered;
             self.answered = false;
+            self.unheard = 0;
         }
-        if self.unsent.is_none() {
+        if !self.buffers.shut {
             self.stream.limit(limit(timeout));
-            if let Err(error) = self.send(amount) {
-                match fault(error) {
-                    // A server that refuses a request may close before it has read it all. Its reply
-                    // is still there to be read, and says more than this.
-                    lost @ Fault::Reset { .. } => self.unsent = Some(lost),
-                    other => return Err(self.broken(other)),
+            self.unheard += amount;
+            self.buffers.fills = !self.begins && amount == self.buffers.output.len();
+            self.buffers.shut = match self.send(amount).map_err(fault) {
+                Ok(()) if self.unheard < LOOK_EVERY => false,
+                Ok(()) => {
+                    self.unheard = 0;
+                    self.heard()
                 }
-            }
+                // A server that refuses a request may close before it has read it all. Its reply
+                // is still there to be read, and says more than this.
+                Err(lost @ Fault::Reset { .. }) => {
+                    self.unsent = Some(lost);
+                    true
+                }
+                // It may also stop reading.
+                Err(Fault::Timeout { what: Phase::Idle, .. }) if self.heard() => true,
+                Err(other) => return Err(self.broken(other)),
+            };
         }
         self.begins = false;
         Ok(())
@@ -167,7 +207,11 @@ impl Transport for Channel {
     }
 
     fn is_open(&mut self) -> bool {
-        !self.ended && self.unsent.is_none() && self.stream.is_quiet()
+        if self.buffers.input.len() > HEAD_LIMIT || self.buffers.output.len() > OUTPUT {
+            // Connections are kept in numbers, and few of them will carry another long body.
+            self.buffers = Room { shut: self.buffers.shut, ..Room::default() };
+        }
+        !self.ended && !self.buffers.shut && self.stream.is_quiet()
     }
 
     fn is_tls(&self) -> bool {
@@ -189,12 +233,20 @@ struct Room {
     filled: usize,
     output: Vec<u8>,
     progress: bool,
+    /// The last piece of a body was as large as it could be.
+    fills: bool,
+    /// Nothing can be sent any more.
+    shut: bool,
 }
 
 impl Room {
     /// Where more can be received; `None` when there is as much as ever may be.
     fn room(&mut self) -> Option<&mut [u8]> {
         if self.used == self.filled {
+            // Bytes that fill all of it and are used at once belong to a body.
+            if (INPUT_START..LARGE).contains(&self.filled) && self.filled == self.input.len() {
+                self.input = vec![0; self.filled * 2];
+            }
             (self.used, self.filled) = (0, 0);
         } else if self.used > 0 && self.filled == self.input.len() {
             self.input.copy_within(self.used..self.filled, 0);
@@ -202,7 +254,7 @@ impl Room {
         }
         if self.filled == self.input.len() {
             let wanted = (self.input.len() * 2).clamp(INPUT_START, HEAD_LIMIT);
-            if wanted == self.input.len() {
+            if wanted <= self.input.len() {
                 return None;
             }
             self.input.resize(wanted, 0);
@@ -237,9 +289,13 @@ impl Buffers for Room {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.output();
-        // The other buffer is for bodies in chunks, which are never sent here.
-        (&mut [], &mut self.output)
+        // The other buffer is for bodies in chunks, which are never sent here. No room means that the body
+        // is not wanted any more, which is how its reader learns it.
+        if self.fills && self.output.len() < LARGE {
+            self.output = vec![0; LARGE];
+        }
+        let room = if self.shut { &mut [] } else { self.output() };
+        (&mut [], room)
     }
 
     fn can_use_input(&self) -> bool {

@@ -18,6 +18,10 @@ pub enum Method {
     Post,
     /// Writes at a name.
     Put,
+    /// Adds to an upload.
+    Patch,
+    /// Gives an upload up.
+    Delete,
 }
 
 impl Method {
@@ -28,6 +32,8 @@ impl Method {
             Method::Head => "HEAD",
             Method::Post => "POST",
             Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
         }
     }
 }
@@ -98,7 +104,7 @@ pub struct Request {
     pub url: Url,
     /// With which fields; `Host`, `User-Agent` and `Content-Length` are added on the way.
     pub headers: Headers,
-    /// The body, for `PUT` and `POST`.
+    /// The body, for methods that have one.
     pub body: Option<Vec<u8>>,
 }
 

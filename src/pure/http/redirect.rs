@@ -44,19 +44,8 @@ pub fn follow(request: &Request, status: u16, headers: &Headers, trail: &[Url]) 
     let target = from.join(location).map_err(|error| refuse(format!("the target is {}", error.message())))?;
     let shown = redact::url(&target);
 
-    if from.scheme() == Scheme::Https && target.scheme() == Scheme::Http {
-        return Err(refuse(format!("it leads from https to `{shown}`")));
-    }
-    let first = trail.first().unwrap_or(from);
-    match place(target.host()) {
-        Place::LinkLocal => return Err(refuse(format!("it leads to the link-local address `{shown}`"))),
-        Place::Odd => {
-            return Err(refuse(format!("it leads to a number that some resolvers read as an address, `{shown}`")));
-        }
-        Place::Private | Place::Loopback if place(first.host()) == Place::Public => {
-            return Err(refuse(format!("it leads from a public host to the private address `{shown}`")));
-        }
-        _ => {}
+    if let Some(why) = unsafe_way(from, trail.first().unwrap_or(from), &target) {
+        return Err(refuse(why));
     }
     if trail.contains(&target) {
         return Err(refuse(format!("it leads in a circle, back to `{shown}`")));
@@ -83,6 +72,24 @@ pub fn follow(request: &Request, status: u16, headers: &Headers, trail: &[Url]) 
         }
     }
     Ok(Some(next))
+}
+
+/// Why nothing must be sent to an address that a server has named, if there is a reason.
+///
+/// `first` is the address that somebody typed, `from` the one whose server names `target`.
+pub fn unsafe_way(from: &Url, first: &Url, target: &Url) -> Option<String> {
+    let shown = redact::url(target);
+    if from.scheme() == Scheme::Https && target.scheme() == Scheme::Http {
+        return Some(format!("it leads from https to `{shown}`"));
+    }
+    match place(target.host()) {
+        Place::LinkLocal => Some(format!("it leads to the link-local address `{shown}`")),
+        Place::Odd => Some(format!("it leads to a number that some resolvers read as an address, `{shown}`")),
+        Place::Private | Place::Loopback if place(first.host()) == Place::Public => {
+            Some(format!("it leads from a public host to the private address `{shown}`"))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -50,7 +50,9 @@ pub fn decide(
 /// A `POST` with a form or a JSON body asks for a token; others start an upload.
 pub fn repeatable(request: &Request) -> bool {
     match request.method {
-        Method::Get | Method::Head | Method::Put => true,
+        Method::Get | Method::Head | Method::Put | Method::Delete => true,
+        // Sent twice, it may add the same bytes twice.
+        Method::Patch => false,
         Method::Post => {
             let kind = request.headers.get("content-type").unwrap_or_default().to_ascii_lowercase();
             request.body.is_some()
@@ -84,7 +86,7 @@ pub fn retry_after(headers: &Headers, now: OffsetDateTime) -> Option<Duration> {
 }
 
 /// 1 s, 2 s, 4 s … up to 30 s, each a quarter more or less, so that many callers do not come back at once.
-fn back_off(attempt: u32, jitter: u64) -> Duration {
+pub fn back_off(attempt: u32, jitter: u64) -> Duration {
     let base = (1000u64 << (attempt.clamp(1, 6) - 1)).min(30_000);
     Duration::from_millis(base * 3 / 4 + jitter % (base / 2 + 1))
 }
@@ -171,6 +173,8 @@ mod tests {
         let start = request(Method::Post);
         let form = |kind: &str| request(Method::Post).header("Content-Type", kind).body(b"a=b".to_vec());
         assert_eq!(ask(1, &start, Ok(&busy)), Verdict::Keep);
+        assert_eq!(ask(1, &request(Method::Patch), Ok(&busy)), Verdict::Keep);
+        assert!(matches!(ask(1, &request(Method::Delete), Ok(&busy)), Verdict::Again(_)));
         assert_eq!(ask(1, &form("application/octet-stream"), Ok(&busy)), Verdict::Keep);
         assert!(matches!(ask(1, &form("application/x-www-form-urlencoded"), Ok(&busy)), Verdict::Again(_)));
         assert!(matches!(ask(1, &form("application/json; charset=utf-8"), Ok(&busy)), Verdict::Again(_)));

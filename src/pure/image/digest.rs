@@ -7,8 +7,8 @@
 use crate::error::{Code, Error};
 use crate::pure::text::hex;
 use crate::pure::text::show::quoted;
+use ring::digest::{Algorithm, Context, SHA256, SHA512, digest};
 use serde::{Serialize, Serializer};
-use sha2::{Digest as _, Sha256, Sha512};
 use std::fmt;
 
 /// An algorithm and the lower-case hexadecimal hash, such as `sha256:9f2c…`.
@@ -35,15 +35,16 @@ impl Digest {
 
     /// The sha256 digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(format!("sha256:{}", hex::encode(&Sha256::digest(bytes))).into())
+        Self(format!("sha256:{}", hex::encode(digest(&SHA256, bytes).as_ref())).into())
     }
 
     /// Whether these bytes have this digest, by its own algorithm.
     pub fn matches(&self, bytes: &[u8]) -> bool {
-        match self.algorithm() {
-            "sha512" => self.hex() == hex::encode(&Sha512::digest(bytes)),
-            _ => self.hex() == hex::encode(&Sha256::digest(bytes)),
-        }
+        self.hex() == hex::encode(digest(self.function(), bytes).as_ref())
+    }
+
+    fn function(&self) -> &'static Algorithm {
+        if self.algorithm() == "sha512" { &SHA512 } else { &SHA256 }
     }
 
     /// The whole text.
@@ -64,6 +65,34 @@ impl Digest {
     /// The algorithm and the first twelve digits, for sentences.
     pub fn short(&self) -> &str {
         &self.0[.."sha256:".len() + 12]
+    }
+}
+
+/// Computes the digest of content that comes in pieces. A copy goes on from where the original was.
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Hasher {
+    /// Begins with no content, by the algorithm of the digest that is expected.
+    pub fn like(expected: &Digest) -> Self {
+        Self(Context::new(expected.function()))
+    }
+
+    /// Adds the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of everything so far.
+    pub fn digest(&self) -> Digest {
+        let algorithm = if self.0.algorithm() == &SHA512 { "sha512" } else { "sha256" };
+        Digest(format!("{algorithm}:{}", hex::encode(self.0.clone().finish().as_ref())).into())
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher")
     }
 }
 
@@ -114,6 +143,18 @@ mod tests {
         assert!(!Digest::parse(EMPTY).unwrap().matches(b"{}"));
         assert!(Digest::parse(EMPTY_512).unwrap().matches(b""));
         assert!(!Digest::parse(EMPTY_512).unwrap().matches(b"{}"));
+    }
+
+    #[test]
+    fn pieces_have_the_digest_of_the_whole() {
+        for (expected, pieces) in [(BRACES, &["{", "", "}"][..]), (EMPTY, &[]), (EMPTY_512, &[""])] {
+            let mut hasher = Hasher::like(&Digest::parse(expected).unwrap());
+            for piece in pieces {
+                hasher.update(piece.as_bytes());
+                assert!(hasher.clone().digest() == hasher.digest());
+            }
+            assert_eq!(hasher.digest().as_str(), expected);
+        }
     }
 
     #[test]

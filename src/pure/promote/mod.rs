@@ -1,5 +1,6 @@
 //! What a promotion would change, whether it may, and what was done, without a socket.
 
+pub mod copy;
 pub mod facts;
 pub mod history;
 pub mod plan;
@@ -7,3 +8,4 @@ pub mod record;
 pub mod recorded;
 pub mod rollback_plan;
 pub mod template;
+pub mod upload;

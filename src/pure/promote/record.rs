@@ -5,6 +5,7 @@
 //!
 //! Artifact: OCI image specification, "Guidelines for Artifact Usage", with an empty config.
 
+use super::copy::Tally;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
@@ -63,19 +64,6 @@ pub struct Tagged {
     pub action: &'static str,
     /// Whether it was read back.
     pub verified: Option<bool>,
-}
-
-/// What was copied between repositories; all zero within one.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Copied {
-    /// Blobs that were sent.
-    pub blobs: u64,
-    /// Blobs that the registry took over from another repository.
-    pub mounted: u64,
-    /// Blobs that were there already.
-    pub skipped: u64,
-    /// Bytes that were sent.
-    pub bytes: u64,
 }
 
 /// Signatures, SBOMs and whatever else points at the image.
@@ -170,7 +158,7 @@ pub struct Record {
     /// Every tag; as planned unless the state is `done`.
     pub tags: Vec<Tagged>,
     /// What was copied.
-    pub copied: Copied,
+    pub copied: Tally,
     /// What points at the image.
     pub referrers: Referrers,
     /// Labels of note; `None` where they were not read.

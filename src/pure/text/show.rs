@@ -37,6 +37,28 @@ fn push(shown: &mut String, character: char) {
     }
 }
 
+/// A number of bytes in the largest unit that it fills, with one digit after the point.
+pub fn bytes(count: u64) -> String {
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let (mut left, mut unit) = (count, 0);
+    while left >= 1024 * 1024 && unit + 1 < units.len() {
+        (left, unit) = (left / 1024, unit + 1);
+    }
+    format!("{}.{} {}", left / 1024, left % 1024 * 10 / 1024, units[unit])
+}
+
+/// A number of seconds as people say it.
+pub fn seconds(count: u64) -> String {
+    match (count / 3600, count / 60 % 60, count % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +83,25 @@ mod tests {
             [(' ', "a space"), ('S', "upper-case `S`"), ('$', "character `$`"), ('\t', "character `\\t`")]
         {
             assert_eq!(character(input), expected);
+        }
+    }
+
+    #[test]
+    fn amounts_are_short() {
+        for (count, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1 << 20, "1.0 MiB"),
+            ((1 << 30) - 1, "1023.9 MiB"),
+            (5 << 30, "5.0 GiB"),
+            (u64::MAX, "15.9 EiB"),
+        ] {
+            assert_eq!(bytes(count), expected);
+        }
+        for (count, expected) in [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3661, "1 h 1 min")] {
+            assert_eq!(seconds(count), expected);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::pure::text::hex;
 use crate::pure::text::percent;
-use sha2::{Digest as _, Sha256};
+use ring::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 
 /// A request in canonical form, with the names of the headers that it covers.
@@ -63,7 +63,7 @@ pub fn canonical_request(
 
 /// The hash of a body, as it stands in the last line and in `X-Amz-Content-Sha256`.
 pub fn sha256(bytes: &[u8]) -> String {
-    hex::encode(&Sha256::digest(bytes))
+    hex::encode(digest(&SHA256, bytes).as_ref())
 }
 
 // Every service but S3 encodes the segments of the path as sent once more, so an escape that is on

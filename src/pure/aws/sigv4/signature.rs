@@ -8,8 +8,7 @@ use crate::pure::aws::answer::AwsCredential;
 use crate::pure::http::message::Request;
 use crate::pure::text::hex;
 use crate::secret::Secret;
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
+use ring::hmac::{HMAC_SHA256, Key, sign as mac};
 
 /// The signature of a string to sign, in hexadecimal.
 pub fn signature(secret: &Secret, scope: &Scope, string_to_sign: &str) -> String {
@@ -49,9 +48,7 @@ pub fn sign(mut request: Request, credential: &AwsCredential, scope: &Scope) -> 
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(text.as_bytes());
-    mac.finalize().into_bytes().to_vec()
+    mac(&Key::new(HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
 }
 
 #[cfg(test)]

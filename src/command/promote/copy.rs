@@ -1,0 +1,382 @@
+//! The copy of `promote --into`: what the target lacks is found out, then written, the tags not among it.
+//!
+//! Blobs first, then manifests from the bottom up, then what points at them. A manifest that is there
+//! already is taken to be complete, for registries refuse one whose parts are missing; an index is looked
+//! into all the same, because some do not.
+
+use super::look::{self, Seen};
+use super::tree::{Referrer, Tree};
+use crate::command::listing::{self, Listing};
+use crate::command::request::Promote;
+use crate::command::session::Session;
+use crate::command::side_by_side::{self, both};
+use crate::error::Error;
+use crate::io::blob::{self, Mount};
+use crate::io::progress::Progress;
+use crate::io::referrers;
+use crate::io::registry::{self, Fetched};
+use crate::pure::auth::scope::Action;
+use crate::pure::image::content::Content;
+use crate::pure::image::descriptor::Descriptor;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::reference::Identifier;
+use crate::pure::image::repository::Repository;
+use crate::pure::promote::copy::{self as parts, Tally};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What has to be done so that the target holds the image.
+pub struct Copy {
+    here: Repository,
+    /// Blobs that the target's registry may have in the source's repository.
+    mount: Vec<Descriptor>,
+    /// Blobs that are sent.
+    stream: Vec<Descriptor>,
+    /// How many blobs are there.
+    skipped: u64,
+    /// Manifests that the target lacks, each after what it names; without the root and without referrers.
+    manifests: Vec<Fetched>,
+    root_is_there: bool,
+    /// Referrers that the target does not list, each after what it points at.
+    referrers: Vec<(Referrer, Fetched)>,
+    /// How many referrers the source has, where that could be told.
+    pub found: Option<usize>,
+    /// How many of them stay behind.
+    pub left: usize,
+}
+
+/// What a copy came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Copied {
+    /// The blobs.
+    pub tally: Tally,
+    /// How many referrers were copied.
+    pub referrers: usize,
+}
+
+impl Copy {
+    /// What would be done if every mount succeeds.
+    pub fn planned(&self) -> Copied {
+        let count = |list: &[Descriptor]| u64::try_from(list.len()).unwrap_or(u64::MAX);
+        let tally = Tally {
+            blobs: count(&self.stream),
+            mounted: count(&self.mount),
+            skipped: self.skipped,
+            bytes: self.stream.iter().map(|blob| blob.size).sum(),
+        };
+        Copied { tally, referrers: self.referrers.len() }
+    }
+}
+
+/// What the source has, and whether the target knows the image already.
+pub struct Found {
+    tree: Tree,
+    root_is_there: bool,
+}
+
+/// Reads all that belongs to the image. `listing` is the source's list of tags, where it was read already.
+///
+/// # Errors
+/// Those of reading at either side.
+pub fn find(
+    session: &Session,
+    request: &Promote,
+    here: &Repository,
+    root: &Fetched,
+    listing: Option<Listing>,
+) -> Result<Found, Error> {
+    let (there, target) = (&session.target().client, request.target());
+    let names = || -> Option<HashSet<String>> {
+        let listing = listing.or_else(|| listing::names(session, here).ok())?;
+        Some(listing.tags.into_iter().map(|listed| listed.name).collect())
+    };
+    let read = || {
+        let mut tree = Tree::read(session, here, root)?;
+        tree.find_referrers(session, here, names)?;
+        Ok(tree)
+    };
+    // Where blobs cost nothing to bring along, an image is not asked for beforehand.
+    let ask = here.registry() != target.registry() || matches!(root.content, Content::Index(_));
+    let has =
+        || if ask { registry::has_manifest(there, target, &root.digest, look::rights(request)) } else { Ok(false) };
+    let (root_is_there, tree) = both(has, read);
+    Ok(Found { root_is_there: root_is_there?, tree: tree? })
+}
+
+/// What the source has and the target lacks. `is_tagged` says that a tag of the target has the image.
+///
+/// # Errors
+/// Those of reading at the target.
+pub fn plan(
+    session: &Session,
+    request: &Promote,
+    here: &Repository,
+    root: &Fetched,
+    found: Found,
+    is_tagged: bool,
+) -> Result<Copy, Error> {
+    let (there, target) = (session.target(), request.target());
+    let action = look::rights(request);
+    let same = here.registry() == target.registry();
+    let has = |digest: &Digest| registry::has_manifest(&there.client, target, digest, action);
+    let Found { tree, root_is_there } = found;
+    let root_is_there = root_is_there || is_tagged;
+    let found = (tree.whole || !tree.referrers.is_empty()).then_some(tree.referrers.len());
+    if !tree.whole {
+        let message = format!(
+            "`{}` does not tell what points at an image, so signatures there may be left behind",
+            here.registry()
+        );
+        session.client.exchange.warn("referrers-unknown", message);
+    }
+    let wanted: &[Referrer] = if request.referrers { &tree.referrers } else { &[] };
+    let unlisted = unlisted(there, target, &tree, wanted, action)?;
+    warn_left(session, request, here, &tree, wanted.len());
+
+    let contents = tree.contents();
+    let roots: Vec<Digest> =
+        std::iter::once(&root.digest).chain(unlisted.iter().map(|referrer| &referrer.digest)).cloned().collect();
+    let all = parts::order(&roots, &contents);
+    let below: Vec<&Digest> = all.iter().filter(|digest| **digest != root.digest).collect();
+    // Nothing below can be there as long as nothing has been copied but blobs.
+    let known: HashSet<&Digest> = side_by_side::map(&below, |digest| has(digest))?
+        .into_iter()
+        .zip(&below)
+        .filter_map(|(there, digest)| there.then_some(*digest))
+        .chain(root_is_there.then_some(&root.digest))
+        .collect();
+    let of = |there: bool| parts::blobs(all.iter().filter(|d| known.contains(d) == there).map(|d| contents[d]));
+    let ((needed, foreign), (has_already, _)) = (of(false), of(true));
+    if foreign > 0 {
+        let message = format!("{foreign} layers are not distributed by registries and stay where their addresses say");
+        session.client.exchange.warn("foreign-layers", message);
+    }
+    let has_already: HashSet<&Digest> = has_already.iter().map(|blob| &blob.digest).collect();
+    let needed: Vec<Descriptor> = needed.into_iter().filter(|blob| !has_already.contains(&blob.digest)).collect();
+    let mut skipped = has_already.len() as u64;
+    let (mut mount, mut stream) = (Vec::new(), Vec::new());
+    if same {
+        mount = needed;
+    } else {
+        let there = side_by_side::map(&needed, |blob| blob::has_blob(&there.client, target, &blob.digest, action))?;
+        for (blob, is_there) in needed.into_iter().zip(there) {
+            if is_there { skipped += 1 } else { stream.push(blob) }
+        }
+    }
+    let referring: HashSet<&Digest> = unlisted.iter().map(|referrer| &referrer.digest).collect();
+    let manifests = all
+        .iter()
+        .filter(|digest| !known.contains(digest) && !referring.contains(digest) && **digest != root.digest)
+        .map(|digest| tree.manifests[digest].clone())
+        .collect();
+    let left = tree.referrers.len() - wanted.len();
+    let referrers = unlisted.iter().map(|r| ((*r).clone(), tree.manifests[&r.digest].clone())).collect();
+    Ok(Copy { here: here.clone(), mount, stream, skipped, manifests, root_is_there, referrers, found, left })
+}
+
+fn warn_left(session: &Session, request: &Promote, here: &Repository, tree: &Tree, wanted: usize) {
+    let left = tree.referrers.len() - wanted;
+    if left > 0 && !request.referrers {
+        let message = format!("{left} signatures, attestations or SBOMs stay in `{here}`, as `--no-referrers` says");
+        session.client.exchange.warn("referrers-left", message);
+    }
+}
+
+/// The referrers that the target does not tie to their subject yet.
+fn unlisted<'t>(
+    there: &Session,
+    target: &Repository,
+    tree: &Tree,
+    wanted: &'t [Referrer],
+    action: Action,
+) -> Result<Vec<&'t Referrer>, Error> {
+    let mut subjects: Vec<&Digest> =
+        wanted.iter().filter(|referrer| referrer.tag.is_none()).map(|referrer| &referrer.subject).collect();
+    subjects.dedup();
+    let listed = side_by_side::map(&subjects, |subject| referrers::list(&there.client, target, subject, action))?;
+    let known: HashSet<(&Digest, Digest)> = subjects
+        .into_iter()
+        .zip(listed)
+        .flat_map(|(subject, listed)| listed.into_iter().flatten().map(move |entry| (subject, entry.digest)))
+        .collect();
+    let is_tied = side_by_side::map(&wanted.iter().collect::<Vec<_>>(), |referrer| match &referrer.tag {
+        None => Ok(known.contains(&(&referrer.subject, referrer.digest.clone()))),
+        Some(tag) => is_tagged(there, target, tree, referrer, tag, action),
+    })?;
+    Ok(wanted.iter().zip(is_tied).filter(|(_, is_tied)| !is_tied).map(|(referrer, _)| referrer).collect())
+}
+
+/// Whether the target's tag for a subject is not to be written: it has the manifest, or something that would be lost.
+fn is_tagged(
+    there: &Session,
+    target: &Repository,
+    tree: &Tree,
+    referrer: &Referrer,
+    tag: &crate::pure::image::tag::Tag,
+    action: Action,
+) -> Result<bool, Error> {
+    let Some(held) = registry::head_manifest(&there.client, target, tag, action)? else { return Ok(false) };
+    if held == referrer.digest {
+        return Ok(true);
+    }
+    let held = registry::get_manifest(&there.client, target, &Identifier::Tag(tag.clone()), action)?;
+    let digests = |content: &Content| -> HashSet<Digest> {
+        let parts = parts::parts(content);
+        parts.blobs.iter().skip(1).chain(&parts.manifests).map(|entry| entry.digest.clone()).collect()
+    };
+    let ours = tree.manifests.get(&referrer.digest).map(|fetched| digests(&fetched.content)).unwrap_or_default();
+    if digests(&held.content).is_subset(&ours) {
+        return Ok(false);
+    }
+    let message = format!("`{target}:{tag}` holds signatures that the source lacks, so it was left as it is");
+    there.client.exchange.warn("signature-conflict", message);
+    Ok(true)
+}
+
+/// Writes what is missing, everything but the tags.
+///
+/// # Errors
+/// Those of reading and of writing; each says what had been written.
+pub fn act(session: &Session, request: &Promote, seen: &Seen, copy: &Copy) -> Result<Copied, Error> {
+    let run = Run { session, request, copy, written: AtomicU64::new(0), manifests: AtomicU64::new(0) };
+    run.all(seen).map_err(|error| match run.done() {
+        None => error,
+        Some(done) => error.after_also(done),
+    })
+}
+
+/// What a copy has written, in words, for whoever fails after it.
+pub fn told(copied: &Copied, request: &Promote) -> Option<String> {
+    let (blobs, referrers) = (copied.tally.blobs + copied.tally.mounted, copied.referrers);
+    let target = request.target();
+    (blobs > 0 || referrers > 0).then(|| format!("{blobs} blobs and {referrers} referrers in `{target}`"))
+}
+
+struct Run<'r, 'w> {
+    session: &'r Session<'w>,
+    request: &'r Promote,
+    copy: &'r Copy,
+    written: AtomicU64,
+    manifests: AtomicU64,
+}
+
+/// One blob on its way, with the upload that a refused mount has begun.
+type Job<'r> = (&'r Descriptor, Mutex<Option<blob::Upload>>, bool);
+
+impl Run<'_, '_> {
+    fn all(&self, seen: &Seen) -> Result<Copied, Error> {
+        let (copy, target) = (self.copy, self.request.target());
+        let client = &self.session.target().client;
+        let mut copied = Copied { tally: Tally { skipped: copy.skipped, ..Tally::default() }, referrers: 0 };
+        self.blobs(&mut copied.tally)?;
+
+        // Images name no other manifest, so they go side by side; an index comes after all that it names.
+        let (images, indexes): (Vec<&Fetched>, Vec<&Fetched>) =
+            copy.manifests.iter().partition(|fetched| matches!(fetched.content, Content::Image(_)));
+        side_by_side::map(&images, |fetched| self.put(fetched))?;
+        for fetched in indexes {
+            self.put(fetched)?;
+        }
+        if copy.referrers.is_empty() {
+            return Ok(copied);
+        }
+        // Whoever admits only what is signed must find the signature before the tag, and some registries
+        // refuse a referrer whose subject is not there.
+        if !copy.root_is_there {
+            self.put(&seen.manifest)?;
+        }
+        for (referrer, fetched) in &copy.referrers {
+            match &referrer.tag {
+                None => referrers::put(client, target, std::slice::from_ref(fetched), &referrer.subject)?,
+                Some(tag) => {
+                    registry::put_manifest(client, target, &Identifier::Tag(tag.clone()), fetched).map(drop)?
+                }
+            }
+            self.manifests.fetch_add(1, Ordering::Relaxed);
+            copied.referrers += 1;
+        }
+        Ok(copied)
+    }
+
+    fn put(&self, fetched: &Fetched) -> Result<(), Error> {
+        let client = &self.session.target().client;
+        let identifier = Identifier::Digest(fetched.digest.clone());
+        registry::put_manifest(client, self.request.target(), &identifier, fetched)?;
+        self.manifests.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Mounts what can be mounted and sends the rest, the largest first.
+    fn blobs(&self, tally: &mut Tally) -> Result<(), Error> {
+        let (copy, target) = (self.copy, self.request.target());
+        let (from, to) = (&self.session.client, &self.session.target().client);
+        let settings = &to.exchange.settings;
+        let progress = Progress::new(to.exchange.world, format!("copying to {target}"), settings.quiet);
+
+        let mounted = side_by_side::map(&copy.mount, |blob| {
+            let outcome = blob::mount_blob(to, target, &copy.here, &blob.digest)?;
+            if matches!(outcome, Mount::Mounted) {
+                self.written.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(outcome)
+        })?;
+        let mut jobs: Vec<Job> = copy.stream.iter().map(|blob| (blob, Mutex::new(None), false)).collect();
+        for (blob, outcome) in copy.mount.iter().zip(mounted) {
+            match outcome {
+                Mount::Mounted => tally.mounted += 1,
+                // It may be there all the same: not every registry mounts, and then nobody has asked yet.
+                Mount::Started(upload) => jobs.push((blob, Mutex::new(Some(upload)), true)),
+                Mount::Refused => jobs.push((blob, Mutex::new(None), true)),
+            }
+        }
+        jobs.sort_by_key(|(blob, ..)| std::cmp::Reverse(blob.size));
+        jobs.iter().for_each(|(blob, ..)| progress.expect(blob.size));
+
+        let stopped = AtomicBool::new(false);
+        let one = |(blob, upload, unsure): &Job| -> Result<Option<bool>, Error> {
+            if stopped.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let upload = upload.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if *unsure && blob::has_blob(to, target, &blob.digest, Action::Push)? {
+                progress.moved(blob.size);
+                progress.done();
+                return Ok(Some(false));
+            }
+            let moved = |bytes| {
+                progress.moved(bytes);
+                !stopped.load(Ordering::Relaxed)
+            };
+            let outcome = blob::copy_blob(from, &copy.here, to, target, blob, upload, &moved);
+            match outcome {
+                Ok(()) => {
+                    progress.done();
+                    self.written.fetch_add(1, Ordering::Relaxed);
+                    Ok(Some(true))
+                }
+                // Only the first failure is one; the others were stopped by it.
+                Err(_) if stopped.swap(true, Ordering::Relaxed) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let outcome = side_by_side::map_at(self.request.jobs, &jobs, one);
+        progress.finish();
+        for (sent, (blob, ..)) in outcome?.into_iter().zip(&jobs) {
+            match sent {
+                Some(true) => (tally.blobs, tally.bytes) = (tally.blobs + 1, tally.bytes + blob.size),
+                Some(false) => tally.skipped += 1,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What has been written, in words.
+    fn done(&self) -> Option<String> {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (blobs, manifests) = (get(&self.written), get(&self.manifests));
+        let target = self.request.target();
+        (blobs + manifests > 0).then(|| format!("{blobs} blobs and {manifests} manifests in `{target}`, under no tag"))
+    }
+}

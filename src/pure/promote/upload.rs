@@ -1,0 +1,164 @@
+//! Decides how an upload goes on after each answer of the registry that it goes to.
+//!
+//! Specification: OCI distribution, "Pushing blobs".
+
+use crate::pure::http::fault::Fault;
+use crate::pure::http::message::{Headers, Response};
+use crate::pure::http::refusal::Said;
+use crate::pure::http::retry;
+
+/// What was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The whole blob, in the request that ends the upload.
+    Whole,
+    /// One chunk of it.
+    Chunk,
+    /// The request that ends an upload in chunks.
+    Close,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: the blob is there.
+    Done,
+    /// The next chunk.
+    GoOn,
+    /// The same content once more, in chunks.
+    Chunks,
+    /// The registry is asked how far it got, and the upload goes on from there.
+    Resume,
+    /// The same with a new token, once.
+    Renew,
+    /// A new upload, unless the blob turns out to be there.
+    Again,
+    /// Nothing: the registry has refused, or nothing that can be done would help.
+    Refused,
+}
+
+/// What comes after this outcome.
+pub fn next(step: Step, outcome: Result<&Response, &Fault>) -> Next {
+    let broken = if step == Step::Chunk { Next::Resume } else { Next::Again };
+    let response = match outcome {
+        Ok(response) => response,
+        Err(fault) if fault.repeatable() => return broken,
+        Err(_) => return Next::Refused,
+    };
+    let lost = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID", "RANGE_INVALID"];
+    match response.status {
+        200..=299 if step == Step::Chunk => Next::GoOn,
+        200..=299 => Next::Done,
+        401 => Next::Renew,
+        413 if step == Step::Whole => Next::Chunks,
+        416 => broken,
+        404 if Said::read(response).has(&["NAME_UNKNOWN"]) => Next::Refused,
+        404 => Next::Again,
+        // What was sent has the right size and digest, so something was lost on the way.
+        400 if Said::read(response).has(&lost) => Next::Again,
+        // The store is full; a repeat would only read the source again.
+        507 => Next::Refused,
+        status if retry::is_passing(status) => broken,
+        _ => Next::Refused,
+    }
+}
+
+/// How many bytes an upload holds, by the `Range` of an answer: `0-99` is a hundred.
+///
+/// Nothing at all and a single byte are written alike; it is taken as nothing.
+pub fn held(headers: &Headers) -> Option<u64> {
+    let range = headers.get("range")?.trim();
+    let last = range.strip_prefix("bytes=").unwrap_or(range).strip_prefix("0-")?;
+    match last.parse::<u64>().ok()? {
+        0 => Some(0),
+        last => last.checked_add(1),
+    }
+}
+
+/// What `Content-Range` says: the first byte, and the whole size where it is known; for a range that
+/// cannot be served there is no first byte.
+pub fn content_range(headers: &Headers) -> Option<(Option<u64>, Option<u64>)> {
+    let (range, whole) = headers.get("content-range")?.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let first = match range {
+        "*" => None,
+        range => Some(range.split_once('-')?.0.parse().ok()?),
+    };
+    let whole = match whole {
+        "*" => None,
+        whole => Some(whole.parse().ok()?),
+    };
+    Some((first, whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use crate::pure::http::fault::Phase;
+
+    fn reply(status: u16, code: &str) -> Response {
+        let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#).into_bytes();
+        Response { status, headers: Headers::new(), body }
+    }
+
+    #[test]
+    fn every_answer_has_its_next_step() {
+        use Next::*;
+        for (status, code, [whole, chunk, close]) in [
+            (201, "", [Done, GoOn, Done]),
+            (202, "", [Done, GoOn, Done]),
+            (401, "UNAUTHORIZED", [Renew; 3]),
+            (403, "DENIED", [Refused; 3]),
+            (404, "BLOB_UPLOAD_UNKNOWN", [Again; 3]),
+            (404, "", [Again; 3]),
+            (404, "NAME_UNKNOWN", [Refused; 3]),
+            (400, "DIGEST_INVALID", [Again; 3]),
+            (400, "UNSUPPORTED", [Refused; 3]),
+            (405, "UNSUPPORTED", [Refused; 3]),
+            (413, "", [Chunks, Refused, Refused]),
+            (416, "", [Again, Resume, Again]),
+            (429, "TOOMANYREQUESTS", [Again, Resume, Again]),
+            (500, "UNKNOWN", [Again, Resume, Again]),
+            (503, "", [Again, Resume, Again]),
+            (507, "", [Refused; 3]),
+            (302, "", [Refused; 3]),
+        ] {
+            let reply = reply(status, code);
+            let steps = [Step::Whole, Step::Chunk, Step::Close].map(|step| next(step, Ok(&reply)));
+            assert_eq!(steps, [whole, chunk, close], "{status} {code}");
+        }
+        for (fault, whole, chunk) in [
+            (Fault::Reset { why: String::new() }, Again, Resume),
+            (Fault::Timeout { what: Phase::Idle, after: Duration::ZERO }, Again, Resume),
+            (Fault::Timeout { what: Phase::Overall, after: Duration::ZERO }, Refused, Refused),
+        ] {
+            assert_eq!((next(Step::Whole, Err(&fault)), next(Step::Chunk, Err(&fault))), (whole, chunk), "{fault}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_read_as_registries_and_stores_write_them() {
+        for (text, expected) in [
+            ("0-99", Some(100)),
+            ("bytes=0-99", Some(100)),
+            ("0-0", Some(0)),
+            ("0--1", None),
+            ("1-99", None),
+            ("", None),
+            ("0-18446744073709551615", None),
+        ] {
+            assert_eq!(held(&Headers::new().with("Range", text)), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("bytes 5-9/10", Some((Some(5), Some(10)))),
+            ("bytes 5-9/*", Some((Some(5), None))),
+            ("bytes */10", Some((None, Some(10)))),
+            ("bytes 5/10", None),
+            ("items 5-9/10", None),
+            ("bytes a-9/10", None),
+        ] {
+            assert_eq!(content_range(&Headers::new().with("Content-Range", text)), expected, "{text}");
+        }
+    }
+}
