@@ -336,7 +336,8 @@ fn blobs_that_are_not_what_the_manifest_says_end_the_run_and_leave_no_tag() {
     let built = layered();
     let bad = digest(&built.blobs[2]);
     let mut shots = String::new();
-    let cases: [(&str, Box<dyn Fn() -> Reply + Send>); 5] = [
+    type Answer = Box<dyn Fn() -> Reply + Send>;
+    let cases: [(&str, Answer); 5] = [
         ("missing", Box::new(|| Reply::error(404, "BLOB_UNKNOWN", "blob unknown to registry"))),
         ("shorter", Box::new(|| Reply::with(200, "application/octet-stream", vec![1; 49_000]))),
         ("longer", Box::new(|| Reply::with(200, "application/octet-stream", vec![1; 51_000]))),
@@ -350,7 +351,7 @@ fn blobs_that_are_not_what_the_manifest_says_end_the_run_and_leave_no_tag() {
         let ran = across(&from, &to).arg("--retries").arg("1").run();
         assert!(matches!(ran.exit, Some(7)), "{name}: {ran}");
         check_untagged(&to);
-        assert_eq!(to.state(|state| state.repositories.get(TO).is_some_and(|r| r.blobs.contains_key(&bad))), false);
+        assert!(!to.state(|state| state.repositories.get(TO).is_some_and(|r| r.blobs.contains_key(&bad))));
         let text = ran.stderr.replace(&from.host(), "[source]");
         // What else was under way when it ended is a matter of moments.
         let said = text.lines().filter(|line| !line.starts_with("written") && !line.starts_with("nothing"));
