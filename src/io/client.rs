@@ -6,6 +6,7 @@
 use super::aws::{self, Aws};
 use super::ecr::Ecr;
 use super::exchange::{Exchange, lock};
+use super::http::Body;
 use super::keychain::{Found, Keychain, Tried};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge::{self, Challenge};
@@ -122,28 +123,42 @@ impl<'w> Client<'w> {
         request: Request,
         limit: u64,
     ) -> Result<Response, Error> {
+        self.speak(repository, action, wanted, &request, limit, false).map(|(response, _)| response)
+    }
+
+    /// As [`Client::ask`]; with `open`, the body of a success is left to be read in pieces.
+    pub(super) fn speak(
+        &self,
+        repository: &Repository,
+        action: Action,
+        wanted: &str,
+        request: &Request,
+        limit: u64,
+        open: bool,
+    ) -> Result<(Response, Option<Body>), Error> {
         let place = Place::of(repository);
         let scopes = self.scopes(repository, action);
         let standing = self.standing(&place);
         let mut sent = self.authorization(&place, &standing, &scopes)?;
         let mut answered = false;
         loop {
-            let response = self.exchange.send(wanted, &authorized(&request, sent.as_ref()), limit)?;
+            let ready = authorized(request, sent.as_ref());
+            let (response, body) = self.exchange.follow(wanted, &ready, limit, self.exchange.settings.until, open)?;
             match response.status {
                 401 if !answered => {
                     let values: Vec<&str> = response.headers.all("www-authenticate").collect();
                     let challenges = challenge::parse(&values);
                     if challenges.is_empty() {
-                        return Err(refusal::error(Subject::Service, wanted, &request, &response)
+                        return Err(refusal::error(Subject::Service, wanted, request, &response)
                             .cause("the answer names no way to authenticate (no `WWW-Authenticate` header)"));
                     }
                     sent = self.answer(&place, &standing, &challenges, &scopes, sent.as_ref())?;
                     answered = true;
                 }
                 401 | 403 => {
-                    return Err(self.refused(&place, &standing, (action, &scopes), wanted, &request, &response));
+                    return Err(self.refused(&place, &standing, (action, &scopes), wanted, request, &response));
                 }
-                _ => return Ok(response),
+                _ => return Ok((response, body)),
             }
         }
     }

@@ -165,7 +165,7 @@ impl<'w> Exchange<'w> {
     }
 
     /// As [`Exchange::send`], with the body of a success left to be read in pieces: it is apart then, and
-    /// empty in the answer. A body that breaks is not repeated.
+    /// empty in the answer. Where it breaks it is not asked for again.
     ///
     /// # Errors
     /// As [`Exchange::send`].
@@ -173,7 +173,8 @@ impl<'w> Exchange<'w> {
         self.follow(wanted, request, limit, self.settings.until, true)
     }
 
-    fn follow(
+    /// Sends, repeats and follows; with `open`, the body of a success is left to be read.
+    pub(super) fn follow(
         &self,
         wanted: &str,
         request: &Request,

@@ -1,7 +1,9 @@
 //! Blobs on their way between two registries, driven through the library: limits are small here, and every piece of
 //! what travels is known.
 
+use crate::support::amazon::{Amazon, BUCKET, HOST};
 use crate::support::http::Listener;
+use crate::support::image::Image;
 use crate::support::log::Asked;
 use crate::support::registry::{Auth, Options, Registry, State, one_user};
 use crate::support::reply::{Fault, Reply};
@@ -265,6 +267,27 @@ fn content_that_is_not_what_it_should_be_is_never_committed() {
 }
 
 #[test]
+fn what_is_wrong_with_the_source_is_said_in_chunks_too() {
+    for size in [1_000_000, 600_000] {
+        let blobs = Blobs { limit: Some(400_000), chunk_min: Some(250_000), ..Blobs::default() };
+        let case = Case { retries: 0, ..Case::with(1_000_000, Blobs::default(), blobs) };
+        case.source.after(move |asked, _, reply| {
+            if asked.method == "GET" && size == 1_000_000 {
+                reply.body[999_999] ^= 1;
+            } else if asked.method == "GET" {
+                *reply = reply.clone().fault(Fault::CloseAfter(size));
+            }
+        });
+        if size == 1_000_000 {
+            case.fails(Code::DigestMismatch, "from/app` is not what its digest says");
+        } else {
+            case.fails(Code::ReplyMalformed, "of 1000000 bytes were read");
+        }
+        assert_eq!(case.target.traffic(&digest(&case.bytes)).uploads, 0);
+    }
+}
+
+#[test]
 fn a_blob_that_is_missing_is_said_before_anything_is_sent() {
     let case = Case::new(1000);
     case.source.state(|state| state.repositories.get_mut("from/app").unwrap().blobs.clear());
@@ -488,6 +511,29 @@ fn a_target_that_is_full_says_so_in_its_own_words() {
         assert_eq!(case.asked(&case.target, "PUT").len(), tries);
         assert!(case.asked(&case.target, "DELETE").len() >= tries, "what came is given up");
     }
+}
+
+#[test]
+fn a_download_from_ecr_that_breaks_goes_on_at_a_new_address() {
+    let (amazon, target) = (Amazon::start(), Registry::start());
+    let layer = noise(900_000);
+    amazon.push("team/app", "2026.34.103", &Image::new().layer(layer.clone()).build());
+    amazon.state(|state| state.broken.push((layer.len(), Fault::CloseAfter(400_000))));
+    let mut downloads = 0;
+    amazon.hook(move |_, action, _| {
+        downloads += usize::from(action == "ecr:GetDownloadUrlForLayer");
+        // Every second address has run out before it is used.
+        let old = action == "ecr:GetDownloadUrlForLayer" && downloads % 2 == 1;
+        let url = format!("https://{BUCKET}/team/app/{}?X-Amz-Signature=old", digest(b""));
+        old.then(|| Reply::json(&serde_json::json!({"downloadUrl": url})))
+    });
+    let (from, into) = (format!("{HOST}/team/app:2026.34.103"), target.name("to/app"));
+    amazon.signed(["promote", &from, "--to", "1", "--into", &into, "--jobs", "1", "--no-referrers"]).run().result();
+    let log = amazon.log();
+    let asked = log.0.iter().map(|one| &one.asked).filter(|asked| asked.path.contains(&digest(&layer)));
+    let ranges: Vec<_> = asked.map(|asked| asked.header("Range").unwrap_or_default().to_owned()).collect();
+    assert!(ranges.len() == 2 && ranges[0].is_empty() && ranges[1] == "bytes=400000-", "{ranges:?}");
+    assert!(target.state(|state| state.repositories["to/app"].blobs[&digest(&layer)] == layer));
 }
 
 #[test]
