@@ -59,6 +59,19 @@ pub fn ask(
     {
         return Ok(found);
     }
+    by_tag(client, repository, digest, action)
+}
+
+/// The list under the fall-back tag, empty where there is none.
+///
+/// # Errors
+/// Those of reading the tag.
+pub fn by_tag(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+    action: Action,
+) -> Result<Vec<Descriptor>, Error> {
     match fallback(client, repository, digest, action)? {
         Some(Fetched { content: Content::Index(index), .. }) => Ok(index.manifests),
         // Whatever else stands under that tag is no list.
@@ -67,7 +80,10 @@ pub fn ask(
 }
 
 /// The list of the referrers API, all pages; `None` where the registry has no such API.
-fn by_api(
+///
+/// # Errors
+/// As [`ask`].
+pub fn by_api(
     client: &Client,
     repository: &Repository,
     digest: &Digest,

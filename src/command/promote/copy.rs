@@ -4,9 +4,9 @@
 //! already is taken to be complete, for registries refuse one whose parts are missing; an index is looked
 //! into all the same, because some do not.
 
-use super::look::Seen;
+use super::look::{self, Seen};
 use super::tree::{Referrer, Tree};
-use crate::command::listing::Listing;
+use crate::command::listing::{self, Listing};
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::command::side_by_side::{self, both};
@@ -69,33 +69,59 @@ impl Copy {
     }
 }
 
-/// What the source has and the target lacks. `listing` is the source's list of tags, where it was read already.
+/// What the source has, and whether the target knows the image already.
+pub struct Found {
+    tree: Tree,
+    root_is_there: bool,
+}
+
+/// Reads all that belongs to the image. `listing` is the source's list of tags, where it was read already.
 ///
 /// # Errors
 /// Those of reading at either side.
-pub fn look(
+pub fn find(
     session: &Session,
     request: &Promote,
     here: &Repository,
     root: &Fetched,
     listing: Option<Listing>,
-) -> Result<Copy, Error> {
-    let (there, target) = (session.target(), request.target());
-    let action = super::look::rights(request);
-    let same = here.registry() == target.registry();
-    let has = |digest: &Digest| registry::has_manifest(&there.client, target, digest, action);
-    // Where blobs cost nothing to bring along, an image is not asked for beforehand.
-    let ask = !same || matches!(root.content, Content::Index(_));
+) -> Result<Found, Error> {
+    let (there, target) = (&session.target().client, request.target());
+    let names = || -> Option<HashSet<String>> {
+        let listing = listing.or_else(|| listing::names(session, here).ok())?;
+        Some(listing.tags.into_iter().map(|listed| listed.name).collect())
+    };
     let read = || {
-        let names = || listing.or_else(|| crate::command::listing::names(session, here).ok());
-        let (names, tree) = both(names, || Tree::read(session, here, root));
-        let mut tree = tree?;
-        tree.find_referrers(session, here, names.as_ref())?;
+        let mut tree = Tree::read(session, here, root)?;
+        tree.find_referrers(session, here, names)?;
         Ok(tree)
     };
-    let (root_is_there, tree) = both(|| if ask { has(&root.digest) } else { Ok(false) }, read);
-    let (root_is_there, tree): (bool, Tree) = (root_is_there?, tree?);
+    // Where blobs cost nothing to bring along, an image is not asked for beforehand.
+    let ask = here.registry() != target.registry() || matches!(root.content, Content::Index(_));
+    let has =
+        || if ask { registry::has_manifest(there, target, &root.digest, look::rights(request)) } else { Ok(false) };
+    let (root_is_there, tree) = both(has, read);
+    Ok(Found { root_is_there: root_is_there?, tree: tree? })
+}
 
+/// What the source has and the target lacks. `is_tagged` says that a tag of the target has the image.
+///
+/// # Errors
+/// Those of reading at the target.
+pub fn plan(
+    session: &Session,
+    request: &Promote,
+    here: &Repository,
+    root: &Fetched,
+    found: Found,
+    is_tagged: bool,
+) -> Result<Copy, Error> {
+    let (there, target) = (session.target(), request.target());
+    let action = look::rights(request);
+    let same = here.registry() == target.registry();
+    let has = |digest: &Digest| registry::has_manifest(&there.client, target, digest, action);
+    let Found { tree, root_is_there } = found;
+    let root_is_there = root_is_there || is_tagged;
     let found = (tree.whole || !tree.referrers.is_empty()).then_some(tree.referrers.len());
     if !tree.whole {
         let message = format!(

@@ -79,11 +79,18 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
     let heads = || heads::all(there, &repository, &tags, action);
     let referrers = || match request.into {
-        Some(_) => (None, Some(copy::look(session, request, &here, &manifest, elsewhere))),
+        Some(_) => (None, Some(copy::find(session, request, &here, &manifest, elsewhere))),
         None => (count_referrers(session, &here, &manifest.digest, reading), None),
     };
     let ((befores, listing), (direct, copy)) = both(|| both(heads, list), referrers);
     let befores = befores?;
+    let copy = match copy.transpose()? {
+        Some(found) => {
+            let is_tagged = befores.iter().flatten().any(|before| *before == manifest.digest);
+            Some(copy::plan(session, request, &here, &manifest, found, is_tagged)?)
+        }
+        None => None,
+    };
     let referrers = total_referrers(session, &here, &manifest.digest, direct, listing.as_ref(), reading);
 
     let mut seen = Seen {
@@ -99,7 +106,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         version,
         versions: None,
         referrers,
-        copy: copy.transpose()?,
+        copy,
     };
     let mut listing = listing;
     for ((tag, kind), before) in wanted.into_iter().zip(befores) {

@@ -3,9 +3,8 @@
 //! Signatures, attestations and SBOMs are found by the referrers API, by its fall-back tag, and by the tags of
 //! cosign's older scheme; what points at those belongs to the image too.
 
-use crate::command::listing::Listing;
 use crate::command::session::Session;
-use crate::command::side_by_side;
+use crate::command::side_by_side::{self, both};
 use crate::error::{Code, Error};
 use crate::io::referrers;
 use crate::io::registry::{self, Fetched};
@@ -14,7 +13,7 @@ use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers::cosign_tags;
+use crate::pure::image::referrers::{cosign_tags, fallback_tag};
 use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy;
@@ -85,7 +84,8 @@ impl Tree {
 
     /// Finds what points at any manifest of the tree, and reads it with everything below it.
     ///
-    /// `listing` is the source's list of tags; where it could not be read, the tags are asked for one by one.
+    /// `names` reads the names of the source's tags, beside the first questions; where they cannot be read, tags are
+    /// asked for one by one.
     ///
     /// # Errors
     /// Those of reading; that a registry does not tell what points at an image only sets [`Tree::whole`].
@@ -93,30 +93,29 @@ impl Tree {
         &mut self,
         session: &Session,
         here: &Repository,
-        listing: Option<&Listing>,
+        names: impl FnOnce() -> Option<HashSet<String>> + Send,
     ) -> Result<(), Error> {
-        let names: Option<HashSet<&str>> =
-            listing.map(|listing| listing.tags.iter().map(|listed| listed.name.as_str()).collect());
         let mut asked: HashSet<Digest> = HashSet::new();
+        let api = |subject: &Digest| by_api(session, here, subject);
+        let mut open: Vec<Digest> = self.manifests.keys().cloned().collect();
+        let (names, mut listed) = both(names, || side_by_side::map(&open, api));
         loop {
-            let open: Vec<Digest> = self.manifests.keys().filter(|digest| !asked.contains(*digest)).cloned().collect();
-            if open.is_empty() {
-                // What points at a referrer comes after that referrer, whatever order the sets gave.
-                let depth = |referrer: &Referrer, all: &[Referrer]| depth(referrer, all);
-                let all = self.referrers.clone();
-                self.referrers.sort_by_cached_key(|referrer| (depth(referrer, &all), referrer.digest.to_string()));
-                return Ok(());
-            }
-            let found = side_by_side::map(&open, |subject| {
-                let listed = pointing(session, here, subject)?;
-                let tagged = tagged(session, here, subject, names.as_ref())?;
-                Ok((listed, tagged))
-            })?;
             let mut fresh: Vec<Digest> = Vec::new();
             let mut level: Vec<Fetched> = Vec::new();
-            for (subject, (listed, tagged)) in open.into_iter().zip(found) {
-                self.whole &= listed.is_some();
-                for descriptor in listed.unwrap_or_default() {
+            let questions: Vec<(Digest, Pointing)> = open.into_iter().zip(listed?).collect();
+            let found = side_by_side::map(&questions, |(subject, answer)| {
+                let by_tag = match answer {
+                    Pointing::NoApi if has(names.as_ref(), &fallback_tag(subject)) => {
+                        referrers::by_tag(&session.client, here, subject, Action::Pull)?
+                    }
+                    _ => Vec::new(),
+                };
+                Ok((by_tag, tagged(session, here, subject, names.as_ref())?))
+            })?;
+            for ((subject, answer), (by_tag, tagged)) in questions.into_iter().zip(found) {
+                self.whole &= !matches!(answer, Pointing::Unknown);
+                let by_api = if let Pointing::Known(list) = answer { list } else { Vec::new() };
+                for descriptor in by_api.into_iter().chain(by_tag) {
                     fresh.push(descriptor.digest.clone());
                     self.referrers.push(Referrer { subject: subject.clone(), digest: descriptor.digest, tag: None });
                 }
@@ -131,19 +130,42 @@ impl Tree {
             fresh.dedup();
             level.extend(side_by_side::map(&fresh, |digest| child(session, here, digest))?);
             self.add(session, here, level)?;
+            open = self.manifests.keys().filter(|digest| !asked.contains(*digest)).cloned().collect();
+            if open.is_empty() {
+                // What points at a referrer comes after that referrer, whatever order the sets gave.
+                let all = self.referrers.clone();
+                self.referrers.sort_by_cached_key(|referrer| (depth(referrer, &all), referrer.digest.to_string()));
+                return Ok(());
+            }
+            listed = side_by_side::map(&open, api);
         }
     }
 }
 
-/// What points at a manifest; `None` where the right to find out is missing.
-fn pointing(session: &Session, here: &Repository, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
-    if let Some(found) = referrers::list(&session.client, here, subject, Action::Pull)? {
-        return Ok(Some(found));
+/// What the referrers API says about a manifest.
+enum Pointing {
+    Known(Vec<Descriptor>),
+    /// That there is no such API, so a tag may tell.
+    NoApi,
+    /// Nothing, because the right to ask is missing.
+    Unknown,
+}
+
+fn by_api(session: &Session, here: &Repository, subject: &Digest) -> Result<Pointing, Error> {
+    // Docker Hub has no referrers API.
+    if here.registry().is_docker_hub() {
+        return Ok(Pointing::NoApi);
     }
-    match referrers::ask(&session.client, here, subject, Action::Pull) {
-        Err(error) if matches!(error.code(), Code::Denied | Code::CredentialMissing) => Ok(None),
-        outcome => outcome.map(Some),
+    // For ECR the registry API takes rights that its own API does without.
+    let native = session.client.native(here.registry())?.is_some();
+    match referrers::by_api(&session.client, here, subject, Action::Pull) {
+        Err(error) if native && matches!(error.code(), Code::Denied | Code::CredentialMissing) => Ok(Pointing::Unknown),
+        outcome => Ok(outcome?.map_or(Pointing::NoApi, Pointing::Known)),
     }
+}
+
+fn has(names: Option<&HashSet<String>>, tag: &Tag) -> bool {
+    names.is_none_or(|names| names.contains(tag.as_str()))
 }
 
 /// How many referrers stand between a referrer and the image.
@@ -171,7 +193,7 @@ fn tagged(
     session: &Session,
     here: &Repository,
     subject: &Digest,
-    names: Option<&HashSet<&str>>,
+    names: Option<&HashSet<String>>,
 ) -> Result<Vec<(Tag, Fetched)>, Error> {
     let tags = cosign_tags(subject);
     let there: Vec<&Tag> = tags.iter().filter(|tag| names.is_none_or(|names| names.contains(tag.as_str()))).collect();

@@ -21,7 +21,7 @@ const INPUT_START: usize = 16 * 1024;
 const OUTPUT: usize = 32 * 1024;
 
 /// As large as either buffer becomes for a long body: few calls to the system, and all of it in the cache.
-const LARGE: usize = 256 * 1024;
+const LARGE: usize = 128 * 1024;
 
 /// How much of a body is sent between two looks at whether the server has replied already.
 const LOOK_EVERY: usize = 1024 * 1024;
@@ -100,13 +100,13 @@ impl Channel {
 
     fn send(&mut self, amount: usize) -> std::io::Result<()> {
         let bytes = &self.buffers.output[..amount];
-        let space = bytes.iter().position(|byte| *byte == b' ');
-        match (&self.prefix, space) {
-            (Some(prefix), Some(space)) if self.begins => {
-                let (method, rest) = bytes.split_at(space + 1);
-                self.stream.write_all(&[method, prefix.as_bytes(), rest].concat())?;
-            }
-            _ => self.stream.write_all(bytes)?,
+        if let Some(prefix) = self.prefix.as_deref().filter(|_| self.begins)
+            && let Some(space) = bytes.iter().position(|byte| *byte == b' ')
+        {
+            let (method, rest) = bytes.split_at(space + 1);
+            self.stream.write_all(&[method, prefix.as_bytes(), rest].concat())?;
+        } else {
+            self.stream.write_all(bytes)?;
         }
         self.stream.flush()
     }
