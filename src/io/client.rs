@@ -61,6 +61,8 @@ pub struct Client<'w> {
     pub aws: Aws,
     pub(super) keychain: Keychain<'w>,
     standings: Mutex<HashMap<Place, Arc<Mutex<Standing>>>>,
+    /// How registries ask for a credential, whichever repository is asked about.
+    asked: Mutex<HashMap<Registry, Vec<Challenge>>>,
     /// A repository that is written to, and the one in the same registry that its blobs are mounted from.
     mounts: Option<(Repository, Repository)>,
 }
@@ -68,7 +70,7 @@ pub struct Client<'w> {
 impl<'w> Client<'w> {
     /// Puts the parts together; asks nothing.
     pub fn new(exchange: Arc<Exchange<'w>>, keychain: Keychain<'w>, aws: Aws) -> Self {
-        Self { exchange, aws, keychain, standings: Mutex::default(), mounts: None }
+        Self { exchange, aws, keychain, standings: Mutex::default(), asked: Mutex::default(), mounts: None }
     }
 
     /// The same, with every right to write to `target` asked for together with the right to read `source`, which
@@ -238,14 +240,25 @@ impl<'w> Client<'w> {
         if let Some(header) = &standing.header {
             return Ok(Some(header.clone()));
         }
-        if standing.challenges.is_empty() {
+        let guessed = standing.challenges.is_empty();
+        if guessed {
             match flow::known(&place.registry) {
                 Some(known) => standing.challenges = vec![known],
-                None => return Ok(None),
+                None => standing.challenges = lock(&self.asked).get(&place.registry).cloned().unwrap_or_default(),
+            }
+            if standing.challenges.is_empty() {
+                return Ok(None);
             }
         }
         let challenges = standing.challenges.clone();
-        self.respond(place, &mut standing, &challenges, scopes)
+        match self.respond(place, &mut standing, &challenges, scopes) {
+            // This repository has not asked for a credential, and may not.
+            Err(error) if guessed && error.code() == Code::CredentialMissing => {
+                standing.challenges.clear();
+                Ok(None)
+            }
+            outcome => outcome,
+        }
     }
 
     /// Answers a challenge. `refused` is what the registry did not accept, if anything was sent.
@@ -267,6 +280,8 @@ impl<'w> Client<'w> {
         }
         standing.tokens.remove(&key(scopes));
         standing.challenges = challenges.to_vec();
+        let for_any = |challenge: &Challenge| Challenge { scope: None, error: None, ..challenge.clone() };
+        lock(&self.asked).insert(place.registry.clone(), challenges.iter().map(for_any).collect());
         self.respond(place, &mut standing, challenges, scopes)
     }
 

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -19,6 +20,9 @@ pub type Log = Box<dyn Fn(&str) + Send + Sync>;
 /// Reads standard input to its end, at most so many bytes.
 pub type Stdin = Box<dyn Fn(u64) -> io::Result<Vec<u8>> + Send + Sync>;
 
+/// Waits so long.
+pub type Sleep = Box<dyn Fn(Duration) + Send + Sync>;
+
 /// The machine as one command sees it.
 pub struct World {
     /// The environment variables.
@@ -29,6 +33,8 @@ pub struct World {
     pub stdin: Stdin,
     /// Draws a line in the place of the last one; `None` where nobody watches.
     pub status: Option<Log>,
+    /// How time is passed between two tries.
+    pub sleep: Sleep,
     /// When the command began.
     pub started: Instant,
 }
@@ -54,7 +60,7 @@ impl World {
         let environment =
             variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
         let stdin: Stdin = Box::new(|limit| read_limited(io::stdin().lock(), limit));
-        Self { environment, log, stdin, status, started: instant() }
+        Self { environment, log, stdin, status, sleep: Box::new(thread::sleep), started: instant() }
     }
 
     /// The value of a variable that is set and not empty.
@@ -74,7 +80,7 @@ impl World {
 
     /// Waits.
     pub fn sleep(&self, duration: Duration) {
-        thread::sleep(duration);
+        (self.sleep)(duration);
     }
 
     /// Hands a line to the person at the other end.
@@ -95,12 +101,20 @@ impl World {
         read_file(path, limit)
     }
 
-    /// Adds bytes to the end of a file, made if it is not there, and waits until the disk has them.
+    /// Adds a line to the end of a file, made if it is not there, and waits until the disk has it.
     ///
     /// # Errors
     /// As the system says.
-    pub fn append_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        append_file(path, bytes)
+    pub fn append_line(&self, path: &Path, line: &str) -> io::Result<()> {
+        append_line(path, line)
+    }
+
+    /// Whether a line could be added to a file, as far as that can be told without making it.
+    ///
+    /// # Errors
+    /// As the system would say.
+    pub fn may_append(&self, path: &Path) -> io::Result<()> {
+        may_append(path)
     }
 
     /// Runs a program without a shell and waits for it, at most `limit`; its output may be `max` bytes long.
@@ -144,17 +158,48 @@ impl fmt::Debug for World {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where files are written")]
-fn append_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn append_line(path: &Path, line: &str) -> io::Result<()> {
     let new = !path.exists();
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
-    file.write_all(bytes)?;
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let length = file.metadata()?.len();
+    // A line that was cut off must not swallow this one.
+    let torn = length > 0 && !std::fs::File::open(path).is_ok_and(ends_a_line);
+    let text = format!("{}{line}\n", if torn { "\n" } else { "" });
+    // In one piece, so that lines of several programs do not mix.
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
     // A new file is there after a loss of power only if its folder has been written too.
-    if let Some(folder) = path.parent().filter(|_| new) {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        std::fs::File::open(folder)?.sync_all()?;
+    if new {
+        std::fs::File::open(folder(path))?.sync_all()?;
     }
     Ok(())
+}
+
+fn ends_a_line(mut file: impl Read + Seek) -> bool {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1)).is_ok() && file.read_exact(&mut last).is_ok() && last == *b"\n"
+}
+
+fn may_append(path: &Path) -> io::Result<()> {
+    let folder = folder(path);
+    if path.is_dir() {
+        Err(io::ErrorKind::IsADirectory.into())
+    } else if path.exists() {
+        OpenOptions::new().append(true).open(path).map(drop)
+    } else if !folder.exists() {
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder `{}`", folder.display())))
+    } else if !folder.is_dir() {
+        Err(io::Error::new(io::ErrorKind::NotADirectory, format!("`{}` is no folder", folder.display())))
+    } else if folder.metadata()?.permissions().readonly() {
+        Err(io::ErrorKind::PermissionDenied.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// The folder that a file lies in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The one place that looks at the clock for measuring.
@@ -243,6 +288,7 @@ mod tests {
             log: Box::new(|_| ()),
             stdin: Box::new(|_| Ok(Vec::new())),
             status: None,
+            sleep: Box::new(thread::sleep),
             started: instant(),
         }
     }
@@ -296,5 +342,31 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         let error = world.read_file(Path::new("/proc/self/status"), 10).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn lines_are_added_whole_whatever_the_file_ends_with() {
+        let (world, folder) = (world(&[]), tempfile::tempdir().unwrap());
+        let path = folder.path().join("lines");
+        world.append_line(&path, "one").unwrap();
+        world.append_line(&path, "two").unwrap();
+        let read = || String::from_utf8(read_file(&path, 100).unwrap()).unwrap();
+        assert_eq!(read(), "one\ntwo\n");
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"cut o").unwrap();
+        world.append_line(&path, "three").unwrap();
+        assert_eq!(read(), "one\ntwo\ncut o\nthree\n");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_added_to_is_known_beforehand() {
+        let (world, folder) = (world(&[]), tempfile::tempdir().unwrap());
+        let kind = |name: &str| world.may_append(&folder.path().join(name)).map_err(|error| error.kind());
+        world.append_line(&folder.path().join("file"), "").unwrap();
+        assert_eq!((kind("file"), kind("new")), (Ok(()), Ok(())));
+        assert_eq!(kind(""), Err(io::ErrorKind::IsADirectory));
+        assert_eq!(kind("none/new"), Err(io::ErrorKind::NotFound));
+        assert_eq!(kind("file/new"), Err(io::ErrorKind::NotADirectory));
+        assert!(world.append_line(&folder.path().join("none/new"), "x").is_err());
+        assert!(world.may_append(Path::new("name-without-folder")).is_ok());
     }
 }

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod across;
 mod auth;
 mod aws_sources;
 mod call;
@@ -17,10 +18,13 @@ mod ecr;
 mod fakes;
 mod faults;
 mod find_tag;
+mod history;
 mod inspect;
 mod labels;
 mod next_version;
 mod promote;
+mod record;
+mod rollback;
 mod secrets;
 mod stage;
 mod tags;

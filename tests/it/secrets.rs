@@ -57,15 +57,30 @@ fn commands(repository: &str) -> Vec<Vec<String>> {
         words(&["next-version", repository, "--build", "103", "--at", "2026-08-21"]),
         words(&["promote", &tagged]),
         words(&["promote", &tagged, "--dry-run"]),
+        words(&["promote", &tagged, "--record", "/dev/null", "--attach-record"]),
+        words(&["rollback", "--record", "-"]),
+        words(&["history", repository]),
         words(&["auth", repository, "--action", "push"]),
         words(&["auth", repository.split('/').next().unwrap()]),
     ]
 }
 
+/// The record of a promotion that moved a tag.
+fn record(repository: &str) -> String {
+    let digest = |c: char| format!("sha256:{}", c.to_string().repeat(64));
+    let tag = json!({"tag": "2026.34.101", "before": digest('a'), "after": digest('b'), "action": "moved"});
+    json!({
+        "schema": 1, "state": "done", "command": "promote", "at": "2026-08-20T10:00:00Z", "repository": repository,
+        "source": {"reference": repository, "digest": digest('b'), "mediaType": ""}, "tags": [tag],
+    })
+    .to_string()
+}
+
 /// Runs every command, and one of them through `call`; `set` adds the credential.
 fn run_all(repository: &str, set: &dyn Fn(Tagwright) -> Tagwright, see: &mut dyn FnMut(&Ran)) {
     for words in commands(repository) {
-        see(&set(tagwright([]).args(words).args(["--verbose", "--retries", "0"])).run());
+        let record = record(repository);
+        see(&set(tagwright([]).args(words).args(["--verbose", "--retries", "0"])).stdin(record).run());
     }
     let args = json!({"image": format!("{repository}:2026.34.101"), "verbose": true, "retries": 0});
     let request = json!({"command": "promote", "args": args}).to_string();

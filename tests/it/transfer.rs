@@ -73,6 +73,7 @@ impl Case {
             log: Box::new(|_| ()),
             stdin: Box::new(|_| Ok(Vec::new())),
             status: None,
+            sleep: Box::new(std::thread::sleep),
             started: Instant::now(),
         }
     }

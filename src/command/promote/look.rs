@@ -2,10 +2,11 @@
 
 use super::copy::{self, Copy};
 use super::holder::Versions;
+use super::record::{self, Noted};
 use crate::command::find_tag;
 use crate::command::heads;
 use crate::command::listing::{self, Detail, Listing};
-use crate::command::platforms;
+use crate::command::platforms::{self, Found};
 use crate::command::request::{Promote, Source, Via};
 use crate::command::session::Session;
 use crate::command::side_by_side::both;
@@ -37,10 +38,14 @@ pub struct Seen {
     pub facts: Facts,
     /// The version tags, where a list was read.
     pub versions: Option<Versions>,
+    /// The tag list of this look, where one was read.
+    pub listing: Option<Listing>,
     /// How many manifests point at the source: signatures, SBOMs; `None` where it could not be told.
     pub referrers: Option<usize>,
     /// What has to be copied, where the tags are to be in another repository.
     pub copy: Option<Copy>,
+    /// What was read for the record.
+    pub noted: Noted,
 }
 
 /// The rights a run asks for: a dry run gets by with reading.
@@ -68,7 +73,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
 
     let manifest = registry::get_manifest(&session.client, &here, &platforms::identifier(&source)?, reading)?;
     expect_digest(request, &source, &manifest.digest)?;
-    require_labels(session, request, &source, &manifest)?;
+    let found = require_labels(session, request, &source, &manifest)?;
 
     // A digest without version cannot be compared, so nothing would be gained from the list.
     let compared = version.is_some() && !request.moves.is_empty();
@@ -82,7 +87,8 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         Some(_) => (None, Some(copy::find(session, request, &here, &manifest, elsewhere))),
         None => (count_referrers(session, &here, &manifest.digest, reading), None),
     };
-    let ((befores, listing), (direct, copy)) = both(|| both(heads, list), referrers);
+    let note = || record::note(session, request, &source, &manifest, found.as_ref());
+    let (((befores, listing), (direct, copy)), noted) = both(|| both(|| both(heads, list), referrers), note);
     let befores = befores?;
     let copy = match copy.transpose()? {
         Some(found) => {
@@ -105,8 +111,10 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         manifest,
         version,
         versions: None,
+        listing: None,
         referrers,
         copy,
+        noted,
     };
     let mut listing = listing;
     for ((tag, kind), before) in wanted.into_iter().zip(befores) {
@@ -125,6 +133,12 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         };
         seen.facts.targets.push(Target { tag, kind, before, held });
     }
+    seen.listing = match listing {
+        Some(Err(error)) if error.code() == Code::RepositoryUnknown => {
+            Some(Listing { tags: Vec::new(), scanned: 0, via: Via::Registry })
+        }
+        listing => listing.and_then(Result::ok),
+    };
     Ok(seen)
 }
 
@@ -198,9 +212,14 @@ fn expect_digest(request: &Promote, source: &Reference, digest: &Digest) -> Resu
 }
 
 /// Every platform must have every label that is required.
-fn require_labels(session: &Session, request: &Promote, source: &Reference, manifest: &Fetched) -> Result<(), Error> {
+fn require_labels(
+    session: &Session,
+    request: &Promote,
+    source: &Reference,
+    manifest: &Fetched,
+) -> Result<Option<Found>, Error> {
     if request.require_labels.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let name = source.to_string();
     let found = platforms::of(session, &name, source.repository(), manifest.clone(), None)?;
@@ -220,7 +239,7 @@ fn require_labels(session: &Session, request: &Promote, source: &Reference, mani
         .hint("check that this is the build that was meant")
         .detail("values", list));
     }
-    Ok(())
+    Ok(Some(found))
 }
 
 fn unlisted(error: Error, repository: &Repository, tag: &Tag) -> Error {
