@@ -22,10 +22,9 @@ fn promoted(referrers: bool) -> Registry {
         assert!(ran.result()["attached"].is_string(), "{ran}");
     }
     // The three come within one second, and a list is read by its times.
-    let mut n = 0;
-    for digest in ["2026.34.101", "2026.34.102", "2026.34.103"].map(|tag| registry.resolve(APP, tag).unwrap()) {
-        n += 1;
-        rewrite(&registry, &digest, |record| record["at"] = json!(format!("2026-08-2{n}T10:00:00Z")));
+    for (day, tag) in [(21, "2026.34.101"), (22, "2026.34.102"), (23, "2026.34.103")] {
+        let digest = registry.resolve(APP, tag).unwrap();
+        rewrite(&registry, &digest, |record| record["at"] = json!(format!("2026-08-{day}T10:00:00Z")));
     }
     registry.clear();
     registry

@@ -157,10 +157,10 @@ mod tests {
         assert_eq!(
             table(&all, "reg.example/app", 3),
             format!(
-                "WHEN                  WHO              VERSION  TAGS              DIGEST\n\
-                 2026-08-21T10:00:00Z  robot            -        latest (created)  {short}\n\
-                 2026-08-20 10:00      -                1.2.3    -                 {short}\n\
-                 2026-08-19T10:00:00Z  mo, release #7   1.2.3    latest (created)  {short}\n\
+                "WHEN                  WHO             VERSION  TAGS              DIGEST\n\
+                 2026-08-21T10:00:00Z  robot           -        latest (created)  {short}\n\
+                 2026-08-20 10:00      -               1.2.3    -                 {short}\n\
+                 2026-08-19T10:00:00Z  mo, release #7  1.2.3    latest (created)  {short}\n\
                  `reg.example/app` has 3 records of promotions"
             )
         );
