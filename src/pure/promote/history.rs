@@ -76,8 +76,7 @@ pub fn table(kept: &[Kept], place: &str, count: usize) -> String {
         // What a registry has confirmed counts for more than what the environment said.
         let who = [text(&kept.value["identity"]["target"]["name"]).or_else(|| text(&claimed["user"])), job];
         let who: Vec<String> = who.into_iter().flatten().collect();
-        let tag = |(tag, _, action): &(_, Option<Digest>, String)| format!("{tag} ({action})");
-        let tags: Vec<String> = told.tags.iter().map(|one: &(crate::pure::image::tag::Tag, _, _)| tag(one)).collect();
+        let tags: Vec<String> = told.tags.iter().map(|one| format!("{} ({})", one.tag, one.action)).collect();
         let version = told.version.clone().unwrap_or_else(|| "-".to_owned());
         [
             told.at.clone(),
