@@ -42,6 +42,17 @@ pub fn all(session: &Session, repository: &Repository, detail: Detail, action: A
     list(session, repository, detail, action, None)
 }
 
+/// Every tag as the registry itself has it this moment: a web API beside the registry may show it later.
+///
+/// # Errors
+/// As [`all`].
+pub fn fresh(session: &Session, repository: &Repository, action: Action) -> Result<Listing, Error> {
+    if session.via.is_some() || session.client.native(repository.registry())?.is_some() {
+        return all(session, repository, Detail::Times, action);
+    }
+    named(session, repository, action)
+}
+
 /// Every tag, by name alone.
 ///
 /// # Errors
@@ -96,6 +107,11 @@ fn list(
             ),
         }
     }
+    named(session, repository, action)
+}
+
+/// The registry's own list, names alone.
+fn named(session: &Session, repository: &Repository, action: Action) -> Result<Listing, Error> {
     let tags = registry::list_tags(&session.client, repository, action)?;
     let scanned = tags.len();
     let tags = tags.into_iter().map(Listed::named).collect();

@@ -174,7 +174,14 @@ mod tests {
 
     fn world() -> World {
         let (log, stdin) = (Box::new(|_: &str| ()), Box::new(|_| Ok(Vec::new())));
-        World { environment: BTreeMap::new(), log, stdin, status: None, started: instant() }
+        World {
+            environment: BTreeMap::new(),
+            log,
+            stdin,
+            status: None,
+            sleep: Box::new(std::thread::sleep),
+            started: instant(),
+        }
     }
 
     fn reply(status: u16, body: &str) -> Response {

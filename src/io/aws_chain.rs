@@ -537,7 +537,8 @@ mod tests {
         environment.insert("HOME".into(), place.clone());
         environment.insert("PATH".into(), "/usr/bin:/bin".into());
         let (log, stdin) = (Box::new(|_: &str| ()), Box::new(|_| Ok(Vec::new())));
-        let world = World { environment, log, stdin, status: None, started: instant() };
+        let world =
+            World { environment, log, stdin, status: None, sleep: Box::new(std::thread::sleep), started: instant() };
         let requests: Mutex<Vec<Request>> = Mutex::default();
         let send = |request: &Request, _: &Limits| {
             let mut requests = lock(&requests);

@@ -6,6 +6,7 @@
 use super::aws::{self, Aws};
 use super::ecr::Ecr;
 use super::exchange::{Exchange, lock};
+use super::http::Body;
 use super::keychain::{Found, Keychain, Tried};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge::{self, Challenge};
@@ -60,6 +61,8 @@ pub struct Client<'w> {
     pub aws: Aws,
     pub(super) keychain: Keychain<'w>,
     standings: Mutex<HashMap<Place, Arc<Mutex<Standing>>>>,
+    /// How registries ask for a credential, whichever repository is asked about.
+    asked: Mutex<HashMap<Registry, Vec<Challenge>>>,
     /// A repository that is written to, and the one in the same registry that its blobs are mounted from.
     mounts: Option<(Repository, Repository)>,
 }
@@ -67,7 +70,7 @@ pub struct Client<'w> {
 impl<'w> Client<'w> {
     /// Puts the parts together; asks nothing.
     pub fn new(exchange: Arc<Exchange<'w>>, keychain: Keychain<'w>, aws: Aws) -> Self {
-        Self { exchange, aws, keychain, standings: Mutex::default(), mounts: None }
+        Self { exchange, aws, keychain, standings: Mutex::default(), asked: Mutex::default(), mounts: None }
     }
 
     /// The same, with every right to write to `target` asked for together with the right to read `source`, which
@@ -120,28 +123,42 @@ impl<'w> Client<'w> {
         request: Request,
         limit: u64,
     ) -> Result<Response, Error> {
+        self.speak(repository, action, wanted, &request, limit, false).map(|(response, _)| response)
+    }
+
+    /// As [`Client::ask`]; with `open`, the body of a success is left to be read in pieces.
+    pub(super) fn speak(
+        &self,
+        repository: &Repository,
+        action: Action,
+        wanted: &str,
+        request: &Request,
+        limit: u64,
+        open: bool,
+    ) -> Result<(Response, Option<Body>), Error> {
         let place = Place::of(repository);
         let scopes = self.scopes(repository, action);
         let standing = self.standing(&place);
         let mut sent = self.authorization(&place, &standing, &scopes)?;
         let mut answered = false;
         loop {
-            let response = self.exchange.send(wanted, &authorized(&request, sent.as_ref()), limit)?;
+            let ready = authorized(request, sent.as_ref());
+            let (response, body) = self.exchange.follow(wanted, &ready, limit, self.exchange.settings.until, open)?;
             match response.status {
                 401 if !answered => {
                     let values: Vec<&str> = response.headers.all("www-authenticate").collect();
                     let challenges = challenge::parse(&values);
                     if challenges.is_empty() {
-                        return Err(refusal::error(Subject::Service, wanted, &request, &response)
+                        return Err(refusal::error(Subject::Service, wanted, request, &response)
                             .cause("the answer names no way to authenticate (no `WWW-Authenticate` header)"));
                     }
                     sent = self.answer(&place, &standing, &challenges, &scopes, sent.as_ref())?;
                     answered = true;
                 }
                 401 | 403 => {
-                    return Err(self.refused(&place, &standing, (action, &scopes), wanted, &request, &response));
+                    return Err(self.refused(&place, &standing, (action, &scopes), wanted, request, &response));
                 }
-                _ => return Ok(response),
+                _ => return Ok((response, body)),
             }
         }
     }
@@ -223,14 +240,25 @@ impl<'w> Client<'w> {
         if let Some(header) = &standing.header {
             return Ok(Some(header.clone()));
         }
-        if standing.challenges.is_empty() {
+        let guessed = standing.challenges.is_empty();
+        if guessed {
             match flow::known(&place.registry) {
                 Some(known) => standing.challenges = vec![known],
-                None => return Ok(None),
+                None => standing.challenges = lock(&self.asked).get(&place.registry).cloned().unwrap_or_default(),
+            }
+            if standing.challenges.is_empty() {
+                return Ok(None);
             }
         }
         let challenges = standing.challenges.clone();
-        self.respond(place, &mut standing, &challenges, scopes)
+        match self.respond(place, &mut standing, &challenges, scopes) {
+            // This repository has not asked for a credential, and may not.
+            Err(error) if guessed && error.code() == Code::CredentialMissing => {
+                standing.challenges.clear();
+                Ok(None)
+            }
+            outcome => outcome,
+        }
     }
 
     /// Answers a challenge. `refused` is what the registry did not accept, if anything was sent.
@@ -252,6 +280,8 @@ impl<'w> Client<'w> {
         }
         standing.tokens.remove(&key(scopes));
         standing.challenges = challenges.to_vec();
+        let for_any = |challenge: &Challenge| Challenge { scope: None, error: None, ..challenge.clone() };
+        lock(&self.asked).insert(place.registry.clone(), challenges.iter().map(for_any).collect());
         self.respond(place, &mut standing, challenges, scopes)
     }
 

@@ -38,6 +38,9 @@ const MANY_LIMIT: u64 = 64 << 20;
 const PAGE_LIMIT: u64 = 16 << 20;
 /// Everything else is small.
 const SMALL_LIMIT: u64 = 1 << 20;
+/// What to do where the bucket refuses an address that was made for it.
+pub(super) const REFUSED_ADDRESS: &str =
+    "set the clock of this machine; the download address is refused although it is new";
 /// The service's name in messages.
 const SERVICE: &str = "Amazon ECR";
 
@@ -180,11 +183,7 @@ impl Ecr<'_> {
         let (request, response) = response;
         if !response.is_success() {
             let error = refusal::error(Subject::Blob, &wanted, &request, &response);
-            return Err(if response.status == 403 {
-                error.hint("set the clock of this machine; the download address is refused although it is new")
-            } else {
-                error
-            });
+            return Err(if response.status == 403 { error.hint(REFUSED_ADDRESS) } else { error });
         }
         if !digest.matches(&response.body) {
             return Err(mismatch(&format!("the {what} of `{repository}`"), digest, &response.body));

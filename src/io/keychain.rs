@@ -372,6 +372,7 @@ mod tests {
             log: Box::new(|_| ()),
             stdin: Box::new(|_| Ok(Vec::new())),
             status: None,
+            sleep: Box::new(std::thread::sleep),
             started: instant(),
         }
     }

@@ -28,25 +28,7 @@ impl Client<'_> {
         request: &Request,
         limit: u64,
     ) -> Result<(Response, Option<Body>), Error> {
-        let place = Place::of(repository);
-        let scopes = self.scopes(repository, action);
-        let standing = self.standing(&place);
-        let mut sent = self.authorization(&place, &standing, &scopes)?;
-        let mut answered = false;
-        loop {
-            let (response, body) = self.exchange.open(wanted, &authorized(request, sent.as_ref()), limit)?;
-            let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-            match response.status {
-                401 if !answered && !values.is_empty() => {
-                    sent = self.answer(&place, &standing, &challenge::parse(&values), &scopes, sent.as_ref())?;
-                    answered = true;
-                }
-                401 | 403 => {
-                    return Err(self.refused(&place, &standing, (action, &scopes), wanted, request, &response));
-                }
-                _ => return Ok((response, body)),
-            }
-        }
+        self.speak(repository, action, wanted, request, limit, true)
     }
 
     /// Sends a request of an upload to the address that the registry has named for it, once.

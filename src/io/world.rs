@@ -20,6 +20,9 @@ pub type Log = Box<dyn Fn(&str) + Send + Sync>;
 /// Reads standard input to its end, at most so many bytes.
 pub type Stdin = Box<dyn Fn(u64) -> io::Result<Vec<u8>> + Send + Sync>;
 
+/// Waits so long.
+pub type Sleep = Box<dyn Fn(Duration) + Send + Sync>;
+
 /// The machine as one command sees it.
 pub struct World {
     /// The environment variables.
@@ -30,6 +33,8 @@ pub struct World {
     pub stdin: Stdin,
     /// Draws a line in the place of the last one; `None` where nobody watches.
     pub status: Option<Log>,
+    /// How time is passed between two tries.
+    pub sleep: Sleep,
     /// When the command began.
     pub started: Instant,
 }
@@ -55,7 +60,7 @@ impl World {
         let environment =
             variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
         let stdin: Stdin = Box::new(|limit| read_limited(io::stdin().lock(), limit));
-        Self { environment, log, stdin, status, started: instant() }
+        Self { environment, log, stdin, status, sleep: Box::new(thread::sleep), started: instant() }
     }
 
     /// The value of a variable that is set and not empty.
@@ -75,7 +80,7 @@ impl World {
 
     /// Waits.
     pub fn sleep(&self, duration: Duration) {
-        thread::sleep(duration);
+        (self.sleep)(duration);
     }
 
     /// Hands a line to the person at the other end.
@@ -284,6 +289,7 @@ mod tests {
             log: Box::new(|_| ()),
             stdin: Box::new(|_| Ok(Vec::new())),
             status: None,
+            sleep: Box::new(thread::sleep),
             started: instant(),
         }
     }

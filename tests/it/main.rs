@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod across;
 mod auth;
 mod aws_sources;
 mod call;
@@ -28,5 +29,6 @@ mod secrets;
 mod stage;
 mod tags;
 mod tidy;
+mod transfer;
 mod uploads;
 mod usage;

@@ -9,7 +9,7 @@ use super::image::Built;
 use super::log::{Asked, Log};
 use super::proxy::Proxy;
 pub use super::registry::State as Store;
-use super::reply::Reply;
+use super::reply::{Fault, Reply};
 use super::text::{base64, digest, form};
 use super::tls::Authority;
 use serde_json::{Value, json};
@@ -49,6 +49,8 @@ pub struct State {
     pub calls: Vec<String>,
     /// Secret access keys by key id, and whether a session token goes with each.
     pub keys: BTreeMap<String, (String, bool)>,
+    /// What goes wrong with the next answers of the bucket that are as long as this at least.
+    pub broken: Vec<(usize, Fault)>,
     hook: Option<Hook>,
 }
 
@@ -72,6 +74,7 @@ impl Amazon {
             allowed: None,
             calls: Vec::new(),
             keys,
+            broken: Vec::new(),
             hook: None,
         }));
         let listener = Listener::start_with(Some(authority.server()), {
@@ -369,7 +372,19 @@ fn bucket(state: &mut State, asked: &Asked) -> Reply {
     }
     let (repository, blob) = asked.path.trim_start_matches('/').rsplit_once('/').unwrap_or_default();
     match state.store.repositories.get(repository).and_then(|held| held.blobs.get(blob)) {
-        Some(bytes) => Reply::with(200, "application/octet-stream", bytes.clone()),
+        Some(bytes) => {
+            let first =
+                asked.header("Range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+            let reply = match first {
+                Some(first) => Reply::with(206, "application/octet-stream", &bytes[first..])
+                    .header("Content-Range", format!("bytes {first}-{}/{}", bytes.len() - 1, bytes.len())),
+                None => Reply::with(200, "application/octet-stream", bytes.clone()),
+            };
+            match state.broken.pop_if(|(least, _)| bytes.len() >= *least) {
+                Some((_, fault)) => reply.fault(fault),
+                None => reply,
+            }
+        }
         None => Reply::with(404, "application/xml", "<Error><Code>NoSuchKey</Code></Error>"),
     }
 }

@@ -235,11 +235,25 @@ impl Registry {
     /// end: after so many bytes of it this is answered, and the connection closed. `kept` says whether the bytes that
     /// came stay in the upload.
     pub fn cut(&self, times: usize, method: &'static str, part: &str, after: usize, kept: bool, reply: Reply) {
+        let part = part.to_owned();
+        let hit = move |asked: &Asked| asked.method == method && asked.path.contains(&part);
+        self.cut_where(times, hit, after, kept, reply);
+    }
+
+    /// The same with requests of any kind.
+    pub fn cut_where(
+        &self,
+        times: usize,
+        part: impl Fn(&Asked) -> bool + Clone + Send + 'static,
+        after: usize,
+        kept: bool,
+        reply: Reply,
+    ) {
         for listener in [Some(&self.listener), self.elsewhere.as_ref()].into_iter().flatten() {
-            let (part, reply, shared) = (part.to_owned(), reply.clone(), self.shared.clone());
+            let (part, reply, shared) = (part.clone(), reply.clone(), self.shared.clone());
             let mut left = times;
             listener.early(move |asked| {
-                let hit = left > 0 && asked.method == method && asked.path.contains(&part);
+                let hit = left > 0 && part(asked);
                 left -= usize::from(hit);
                 let shared = shared.clone();
                 let keep = move |asked: &Asked| {

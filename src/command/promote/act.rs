@@ -1,13 +1,13 @@
 //! The act of `promote`: `--to` tags, a second look at `--move` tags, the moves, and everything read back.
 //!
-//! No registry can compare and swap, so another run may write between a look and a write. What is
-//! read back decides: our digest is success; a newer version is somebody else's success; an older one is
-//! written over again; anything else is reported. Only the digest that was asked for is ever written.
+//! No registry can compare and swap, so another run may write between a look and a write. The order of these steps lets
+//! such runs see each other: [`super::read_back`] and `pure::promote::race`. Only the digest that was asked for is ever
+//! written.
 
 use super::holder::Versions;
 use super::look::Seen;
 use crate::command::heads;
-use crate::command::listing::{self, Detail};
+use crate::command::listing::{self, Detail, Listing};
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::command::side_by_side::both;
@@ -20,12 +20,7 @@ use crate::pure::image::tag::Tag;
 use crate::pure::promote::facts::{Facts, Held, Kind, Target};
 use crate::pure::promote::plan::{self, Action, Plan, Step};
 use crate::pure::version::scheme::Version;
-use std::time::Duration;
-
-/// How long a tag may go on reading as before.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-/// How often an older version is written over again.
-const REWRITES: usize = 3;
+use std::time::{Duration, Instant};
 
 /// What became of one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +59,17 @@ pub fn pretend(session: &Session, seen: &Seen, plan: &Plan) -> Result<Vec<Outcom
 /// had been written.
 pub fn act(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Result<Vec<Outcome>, Error> {
     let session = session.target();
-    let mut run =
-        Run { session, request, seen, steps: plan.steps.clone(), written: vec![Written::No; plan.steps.len()] };
+    let written = vec![Written::No; plan.steps.len()];
+    let mut run = Run {
+        session,
+        request,
+        seen,
+        steps: plan.steps.clone(),
+        written,
+        looked: None,
+        exposed: Duration::ZERO,
+        renewed: None,
+    };
     // Which older version a tag held is only told, never decides, so it is found out beside the writing.
     let (befores, outcomes) = both(|| before_versions(session, seen, plan, Right::Push), || run.all());
     let mut outcomes = outcomes.map_err(|error| error.after(run.progress()))?;
@@ -73,19 +77,28 @@ pub fn act(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Re
     Ok(outcomes)
 }
 
-struct Run<'r, 'w> {
-    session: &'r Session<'w>,
-    request: &'r Promote,
-    seen: &'r Seen,
-    steps: Vec<Step>,
-    written: Vec<Written>,
+/// A promotion from its first write to its end.
+pub(super) struct Run<'r, 'w> {
+    pub(super) session: &'r Session<'w>,
+    pub(super) request: &'r Promote,
+    pub(super) seen: &'r Seen,
+    pub(super) steps: Vec<Step>,
+    pub(super) written: Vec<Written>,
+    /// When the moving tags were looked at for the last time.
+    looked: Option<Instant>,
+    /// How long after that look the last of them was written.
+    pub(super) exposed: Duration,
+    /// The tag list as it was right before the first write, where the look was long past by then.
+    pub(super) renewed: Option<Listing>,
 }
 
 /// Whether a tag was written by this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Written {
+pub(super) enum Written {
     No,
     Yes,
+    /// Not by this run: the second look found that somebody else had written the same digest a moment ago.
+    Found,
     /// The answer was lost, and the tag could not be looked at afterwards.
     Unknown,
     /// Written, and written over by somebody else: putting it back would take away what is theirs.
@@ -94,12 +107,14 @@ enum Written {
 
 impl Run<'_, '_> {
     fn all(&mut self) -> Result<Vec<Outcome>, Error> {
+        self.renew_list();
         for i in self.to_write(Kind::Fixed) {
             self.write(i)?;
         }
         self.look_again()?;
         for i in self.to_write(Kind::Moving) {
             self.write(i)?;
+            self.exposed = self.looked.map_or(self.exposed, |looked| self.now().saturating_duration_since(looked));
         }
         self.read_back()
     }
@@ -144,13 +159,17 @@ impl Run<'_, '_> {
         }
     }
 
-    fn put(&self, tag: &Tag) -> Result<(), Error> {
+    pub(super) fn now(&self) -> Instant {
+        self.session.client.exchange.world.instant()
+    }
+
+    pub(super) fn put(&self, tag: &Tag) -> Result<(), Error> {
         let (seen, identifier) = (self.seen, Identifier::Tag(tag.clone()));
         registry::put_manifest(&self.session.client, &seen.repository, &identifier, &seen.manifest).map(drop)
     }
 
     /// What the tags of these steps point at now.
-    fn heads(&self, steps: &[usize]) -> Result<Vec<Option<Digest>>, Error> {
+    pub(super) fn heads(&self, steps: &[usize]) -> Result<Vec<Option<Digest>>, Error> {
         let tags: Vec<Tag> = steps.iter().map(|&i| self.steps[i].tag.clone()).collect();
         heads::all(self.session, &self.seen.repository, &tags, Right::Push)
     }
@@ -165,10 +184,14 @@ impl Run<'_, '_> {
         if !moving.iter().any(|&i| self.steps[i].action != Action::Unchanged) {
             return Ok(());
         }
+        self.looked = Some(self.now());
         let now = self.heads(&moving)?;
         for (i, now) in moving.into_iter().zip(now) {
             if now != self.steps[i].before {
                 self.steps[i] = self.decide_again(&self.steps[i], now)?;
+                if self.steps[i].action == Action::Unchanged {
+                    self.written[i] = Written::Found;
+                }
             }
         }
         Ok(())
@@ -199,108 +222,16 @@ impl Run<'_, '_> {
         self.fresh()?.newer(self.session, &seen.repository, Right::Push, version, digest)
     }
 
-    fn fresh(&self) -> Result<Versions, Error> {
+    pub(super) fn fresh(&self) -> Result<Versions, Error> {
         let listing = listing::all(self.session, &self.seen.repository, Detail::Times, Right::Push)?;
         Ok(Versions::of(&listing, &self.request.format))
     }
 
-    /// Reads back every tag that was written, side by side, until each shows what is true of it.
-    fn read_back(&mut self) -> Result<Vec<Outcome>, Error> {
-        let mut outcomes: Vec<Outcome> = self.steps.iter().map(|step| self.outcome(step)).collect();
-        let mut open: Vec<usize> = (0..outcomes.len()).filter(|&i| self.written[i] == Written::Yes).collect();
-        let begun = self.session.client.exchange.world.instant();
-        let (mut pause, mut rewrites) = (Duration::from_millis(100), 0);
-        loop {
-            let now = self.heads(&open)?;
-            let mut stale = Vec::new();
-            for (i, now) in open.into_iter().zip(now) {
-                match now {
-                    Some(digest) if digest == self.seen.manifest.digest => outcomes[i].verified = Some(true),
-                    now if now == self.steps[i].before => stale.push(i),
-                    None => stale.push(i),
-                    Some(other) => {
-                        let again = self.overtaken(i, &other, &mut rewrites, &mut outcomes[i]);
-                        if again.is_err() {
-                            self.written[i] = Written::Lost;
-                        }
-                        if again? {
-                            stale.push(i);
-                        }
-                    }
-                }
-            }
-            let waited = self.session.client.exchange.world.instant().saturating_duration_since(begun);
-            if stale.is_empty() || waited + pause > PATIENCE.min(self.session.patience()) {
-                for i in &stale {
-                    outcomes[*i].verified = Some(false);
-                    let name = format!("{}:{}", self.seen.repository, self.steps[*i].tag);
-                    let sentence =
-                        format!("`{name}` was written and still read as before after {} s", waited.as_secs());
-                    self.session.client.exchange.warn("unverified", sentence);
-                }
-                return Ok(outcomes);
-            }
-            self.session.client.exchange.world.sleep(pause);
-            (pause, open) = (pause * 2, stale);
-        }
-    }
-
-    fn outcome(&self, step: &Step) -> Outcome {
-        // A tag that was not written was seen with this digest a moment ago.
-        Outcome {
-            step: step.clone(),
-            before_version: None,
-            after: self.seen.manifest.digest.clone(),
-            verified: Some(true),
-        }
-    }
-
-    /// Somebody else wrote after us. Whether the tag is to be read again.
-    fn overtaken(&self, i: usize, other: &Digest, rewrites: &mut usize, outcome: &mut Outcome) -> Result<bool, Error> {
-        let (seen, step) = (self.seen, &self.steps[i]);
-        let name = format!("{}:{}", seen.repository, step.tag);
-        let raced = || {
-            Error::new(
-                Code::Raced,
-                format!(
-                    "somebody else wrote `{name}` at the same time: it is `{other}`, this run wrote `{}`",
-                    seen.manifest.digest
-                ),
-            )
-            .hint("find out who else writes this tag, then promote again; only one job at a time should move it")
-            .detail("tag", step.tag.as_str())
-            .detail("wrote", seen.manifest.digest.as_str())
-            .detail("found", other.as_str())
-        };
-        let (Kind::Moving, Some(version)) = (step.kind, &seen.facts.version) else {
-            return Err(raced());
-        };
-        let versions = self.fresh()?;
-        match versions.newer(self.session, &seen.repository, Right::Push, version, other)? {
-            Held::Newer(newer) => {
-                let sentence = format!("`{name}` was moved on to the newer version `{newer}` by somebody else");
-                self.session.client.exchange.warn("superseded", sentence);
-                outcome.step.action = Action::Superseded;
-                outcome.after = other.clone();
-                outcome.verified = Some(true);
-                Ok(false)
-            }
-            Held::NotNewer if *rewrites < REWRITES => {
-                let older = versions.older(self.session, &seen.repository, Right::Push, version, other);
-                if older.is_none() {
-                    return Err(raced());
-                }
-                *rewrites += 1;
-                self.put(&step.tag)?;
-                Ok(true)
-            }
-            _ => Err(raced()),
-        }
-    }
-
     /// What had been written when the run ended early.
     fn progress(&self) -> Progress {
-        let steps = || self.steps.iter().zip(&self.written).filter(|(_, written)| **written != Written::No);
+        let steps = || {
+            self.steps.iter().zip(&self.written).filter(|(_, written)| !matches!(written, Written::No | Written::Found))
+        };
         let said = |(step, written): (&Step, &Written)| {
             let action = match written {
                 Written::Unknown => "not known whether it was written",
@@ -365,16 +296,5 @@ fn name_befores(session: &Session, seen: &Seen, outcomes: &mut [Outcome], before
     // A tag that already has the source's digest held the source's version.
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.step.before.as_ref() == Some(&seen.manifest.digest)) {
         outcome.before_version = seen.facts.version;
-    }
-}
-
-impl Session<'_> {
-    /// How long reading back may take: not the whole of what is left, so that the report can be made.
-    pub fn patience(&self) -> Duration {
-        let exchange = &self.client.exchange;
-        match exchange.settings.until {
-            Some(until) => until.saturating_duration_since(exchange.world.instant()) / 2,
-            None => PATIENCE,
-        }
     }
 }

@@ -249,8 +249,10 @@ pub fn act(session: &Session, request: &Promote, seen: &Seen, copy: &Copy) -> Re
 /// What a copy has written, in words, for whoever fails after it.
 pub fn told(copied: &Copied, request: &Promote) -> Option<String> {
     let (blobs, referrers) = (copied.tally.blobs + copied.tally.mounted, copied.referrers);
-    let target = request.target();
-    (blobs > 0 || referrers > 0).then(|| format!("{blobs} blobs and {referrers} referrers in `{target}`"))
+    let counts = [(blobs, "blobs"), (referrers as u64, "referrers")];
+    let told: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    (!told.is_empty()).then(|| format!("{} in `{}`", told.join(" and "), request.target()))
 }
 
 struct Run<'r, 'w> {
@@ -377,6 +379,6 @@ impl Run<'_, '_> {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (blobs, manifests) = (get(&self.written), get(&self.manifests));
         let target = self.request.target();
-        (blobs + manifests > 0).then(|| format!("{blobs} blobs and {manifests} manifests in `{target}`, under no tag"))
+        (blobs + manifests > 0).then(|| format!("{blobs} blobs and {manifests} manifests in `{target}`, without a tag"))
     }
 }

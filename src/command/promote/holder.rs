@@ -62,6 +62,27 @@ impl Versions {
         if unknown.len() > looked { Ok(Held::TooMany { newer: newer.len(), looked }) } else { Ok(Held::NotNewer) }
     }
 
+    /// Whether a digest belongs to a version older than this one, as far as a long look tells.
+    ///
+    /// # Errors
+    /// Those of looking at a tag.
+    pub fn is_older(
+        &self,
+        session: &Session,
+        repository: &Repository,
+        action: Action,
+        version: &Version,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        let older = self.tags.iter().skip_while(|(tag, _)| tag.version >= *version);
+        let (known, unknown): (Vec<_>, Vec<_>) = older.partition(|(_, known)| known.is_some());
+        if known.iter().any(|(_, known)| known.as_ref() == Some(digest)) {
+            return Ok(true);
+        }
+        let unknown: Vec<&VersionTag> = unknown.into_iter().map(|(tag, _)| tag).take(MOST).collect();
+        Ok(find(session, repository, action, &unknown, WIDTH, digest)?.is_some())
+    }
+
     /// The version older than this one that a digest belongs to, as far as a short look tells.
     pub fn older(
         &self,

@@ -38,6 +38,8 @@ pub struct Seen {
     pub facts: Facts,
     /// The version tags, where a list was read.
     pub versions: Option<Versions>,
+    /// The tag list of this look, where one was read.
+    pub listing: Option<Listing>,
     /// How many manifests point at the source: signatures, SBOMs; `None` where it could not be told.
     pub referrers: Option<usize>,
     /// What has to be copied, where the tags are to be in another repository.
@@ -109,6 +111,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         manifest,
         version,
         versions: None,
+        listing: None,
         referrers,
         copy,
         noted,
@@ -130,6 +133,12 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         };
         seen.facts.targets.push(Target { tag, kind, before, held });
     }
+    seen.listing = match listing {
+        Some(Err(error)) if error.code() == Code::RepositoryUnknown => {
+            Some(Listing { tags: Vec::new(), scanned: 0, via: Via::Registry })
+        }
+        listing => listing.and_then(Result::ok),
+    };
     Ok(seen)
 }
 

@@ -13,6 +13,7 @@ use crate::pure::image::digest::Digest;
 use crate::pure::promote::copy::Tally;
 use crate::pure::promote::plan::{Action, Plan, Step};
 use crate::pure::promote::record::{Record, Referrers, Source, Tagged};
+use crate::pure::text::show;
 use crate::pure::version::scheme::Version;
 use serde::Serialize;
 
@@ -114,7 +115,7 @@ pub fn report(
     let undone = outcomes.iter().filter(|outcome| outcome.step.action != Action::Superseded);
     let rollback = undone.filter_map(|outcome| act::undo(session.target(), seen, &outcome.step)).collect();
     let told = Told { tags: outcomes.iter().map(one).collect(), rollback, copies: copies(seen, done) };
-    let mut answer = Answer::of(keeper.done(told), request.dry_run, summary(request, seen, outcomes));
+    let mut answer = Answer::of(keeper.done(told), request.dry_run, summary(request, seen, done, outcomes));
     answer.attached = attach(session, request, seen, &answer.record);
     Report::new(&answer, answer.summary.clone())
 }
@@ -130,7 +131,7 @@ fn tagged(step: &Step, before_version: Option<&Version>, after: Option<&Digest>,
     }
 }
 
-fn summary(request: &Promote, seen: &Seen, outcomes: &[Outcome]) -> String {
+fn summary(request: &Promote, seen: &Seen, done: &copy::Copied, outcomes: &[Outcome]) -> String {
     let one = |outcome: &Outcome| match (outcome.step.action, &outcome.before_version) {
         (Action::Moved, Some(version)) => format!("{} (moved from {version})", outcome.step.tag),
         (action, _) => format!("{} ({})", outcome.step.tag, action.as_str()),
@@ -138,5 +139,10 @@ fn summary(request: &Promote, seen: &Seen, outcomes: &[Outcome]) -> String {
     let tags: Vec<String> = outcomes.iter().map(one).collect();
     let verb = if request.dry_run { "would promote" } else { "promoted" };
     let into = request.into.as_ref().map(|into| format!(" into {into}")).unwrap_or_default();
-    format!("{verb} {} ({}){into} to {}", seen.source, seen.manifest.digest.short(), tags.join(", "))
+    let brought = match done.tally {
+        Tally { blobs: 0, mounted: 0, .. } => String::new(),
+        Tally { blobs: 0, mounted, .. } => format!("; {mounted} blobs mounted"),
+        Tally { blobs, bytes, .. } => format!("; {blobs} blobs copied, {}", show::bytes(bytes)),
+    };
+    format!("{verb} {} ({}){into} to {}{brought}", seen.source, seen.manifest.digest.short(), tags.join(", "))
 }

@@ -4,7 +4,8 @@
 //! is reported and left.
 
 use crate::command::heads;
-use crate::command::promote::act::{PATIENCE, is_lost};
+use crate::command::promote::act::is_lost;
+use crate::command::promote::read_back::PATIENCE;
 use crate::command::session::Session;
 use crate::error::{Code, Error, Progress};
 use crate::io::registry::{self, Fetched};

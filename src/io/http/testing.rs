@@ -54,7 +54,14 @@ pub fn shut(mut stream: TcpStream) {
 
 pub fn world(environment: &[(&str, &str)]) -> World {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    World { environment, log: Box::new(|_| ()), stdin: Box::new(|_| Ok(Vec::new())), status: None, started: instant() }
+    World {
+        environment,
+        log: Box::new(|_| ()),
+        stdin: Box::new(|_| Ok(Vec::new())),
+        status: None,
+        sleep: Box::new(std::thread::sleep),
+        started: instant(),
+    }
 }
 
 pub fn options() -> Options {

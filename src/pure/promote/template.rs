@@ -3,6 +3,7 @@
 use crate::error::{Code, Error};
 use crate::pure::image::tag::Tag;
 use crate::pure::text::show::quoted;
+use crate::pure::version::scheme::{TagFormat, Version};
 use std::fmt;
 
 /// A target tag, read and checked.
@@ -100,6 +101,46 @@ impl Template {
         })
     }
 
+    /// The same target tag for sources of any version: where it names none in braces, the version itself in its text
+    /// stands for `{version}`.
+    #[must_use]
+    pub fn around(&self, version: &str) -> Self {
+        let [Piece::Text(text)] = &self.pieces[..] else { return self.clone() };
+        let whole = |at: &usize| {
+            let (before, after) = (text[..*at].chars().next_back(), text[at + version.len()..].trim_start_matches('.'));
+            !before.is_some_and(|c| c.is_ascii_digit() || c == '.') && !after.starts_with(|c: char| c.is_ascii_digit())
+        };
+        let Some(at) = text.match_indices(version).map(|(at, _)| at).find(whole) else { return self.clone() };
+        let around =
+            [Piece::Text(text[..at].to_owned()), Piece::Version, Piece::Text(text[at + version.len()..].to_owned())];
+        let empty = Piece::Text(String::new());
+        Self { text: self.text.clone(), pieces: around.into_iter().filter(|piece| *piece != empty).collect() }
+    }
+
+    /// The version of the source for which this becomes that tag, where it does for one.
+    pub fn version_in(&self, name: &str, format: &TagFormat) -> Option<Version> {
+        let (rest, pieces) = match &self.pieces[..] {
+            [Piece::Text(text), pieces @ ..] => (name.strip_prefix(text.as_str())?, pieces),
+            pieces => (name, pieces),
+        };
+        let first = pieces.first()?;
+        if let Some(Piece::Text(text)) = pieces.last()
+            && !rest.ends_with(text.as_str())
+        {
+            return None;
+        }
+        // Where the first placeholder's value ends shows when the others are filled in from it.
+        (1..=rest.len()).rev().find_map(|end| {
+            let value = rest.get(..end)?;
+            let (tag, spelled) = match first {
+                Piece::Tag => (Tag::parse(value).ok(), format.spelled(value)?),
+                _ => (None, TagFormat::default().spelled(value).filter(|spelled| spelled.text == value)?),
+            };
+            let filled = self.filled(tag.as_ref().map(Tag::as_str), Some(spelled.text))?;
+            (filled == name).then_some(spelled.version)
+        })
+    }
+
     fn filled(&self, tag: Option<&str>, version: Option<&str>) -> Option<String> {
         let mut filled = String::new();
         for piece in &self.pieces {
@@ -138,6 +179,40 @@ mod tests {
             assert_eq!(template.expand(Some(&source), Some("2026.34.103")).unwrap().as_str(), expected);
             assert_eq!(template.to_string(), text);
         }
+    }
+
+    #[test]
+    fn the_version_is_read_back_from_what_a_template_became() {
+        let format = TagFormat::parse("{version}").unwrap();
+        for (template, name, expected) in [
+            ("{version}-rc", "2026.34.104-rc", Some("2026.34.104")),
+            ("{version}-rc", "2026.34.104", None),
+            ("{version}-rc", "v2026.34.104-rc", None),
+            ("{version}-rc", "latest-rc", None),
+            ("{version}-rc", "-rc", None),
+            ("{version}.9", "2026.34.9", Some("2026.34")),
+            ("prod-{tag}", "prod-v2026.34.104-rc", Some("2026.34.104")),
+            ("prod-{tag}", "prod-nightly", None),
+            ("{tag}", "2026.34.104", Some("2026.34.104")),
+            ("{version}-{version}", "1.2-1.2", Some("1.2")),
+            ("{version}-{version}", "1.2-1.3", None),
+            ("latest", "latest", None),
+            // The version of the source, 2026.34.103, in the text itself.
+            ("2026.34.103-rc", "2026.34.104-rc", Some("2026.34.104")),
+            ("prod-v2026.34.103", "prod-v2026.34.104", Some("2026.34.104")),
+            ("x2026.34.103", "x2026.34.104", Some("2026.34.104")),
+            ("12026.34.103", "12026.34.103", None),
+            ("2026.34.1034", "2026.34.1034", None),
+            ("2026.34.103.1", "2026.34.103.1", None),
+        ] {
+            let template = Template::parse(template).unwrap().around("2026.34.103");
+            let version = template.version_in(name, &format).map(|version| version.to_string());
+            assert_eq!(version.as_deref(), expected, "{template} {name}");
+        }
+        let format = TagFormat::parse("feature-x-{version}").unwrap();
+        let template = Template::parse("{tag}-done").unwrap();
+        assert_eq!(template.version_in("feature-x-1.2.3-done", &format), Some(Version::of(1, 2, 3)));
+        assert_eq!(template.version_in("1.2.3-done", &format), None);
     }
 
     #[test]

@@ -1,0 +1,235 @@
+//! Other promotions at the same time: who they are, and what a run does about them after it has written.
+//!
+//! A registry cannot compare and swap, so two runs may look at a moving tag, find the same old version, and write one
+//! after the other. What gives them away is the tags that `--to` makes: each run makes its own before it looks at the
+//! moving tags for the last time, and reads the tag list before it makes them and again after it has written. Of two
+//! runs that overlap, one at least finds the other's new tag in its second list, for else each would have made its tag
+//! before the other's first list and after its own. Decision record 12 has the whole argument.
+
+use crate::pure::promote::template::Template;
+use crate::pure::version::scheme::{TagFormat, Version};
+
+/// How often a tag is read after it was written while another run is under way: with pauses of 0.1 s that double, 3.1 s.
+pub const READS: usize = 6;
+/// How often an older version is written over again.
+pub const REWRITES: usize = 3;
+
+/// The versions that other runs began to promote while this one was under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// The newest of those that are newer than the run's own.
+    pub newer: Option<Version>,
+    /// Those that are older, newest first.
+    pub older: Vec<Version>,
+}
+
+impl Others {
+    /// Reads the tags that came up between two lists: those that our own templates make for another version.
+    pub fn of(own: &Version, templates: &[Template], format: &TagFormat, first: &[&str], second: &[&str]) -> Self {
+        let mut known = first.to_vec();
+        known.sort_unstable();
+        let mut others = Self::default();
+        for name in second.iter().filter(|name| known.binary_search(name).is_err()) {
+            let Some(version) = templates.iter().find_map(|template| template.version_in(name, format)) else {
+                continue;
+            };
+            if version > *own {
+                others.newer = others.newer.max(Some(version));
+            } else if version < *own && !others.older.contains(&version) {
+                others.older.push(version);
+            }
+        }
+        others.older.sort_unstable_by(|a, b| b.cmp(a));
+        others
+    }
+}
+
+/// What a tag is when it is read after it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reading {
+    /// What this run wrote.
+    Ours,
+    /// What it was before, or nothing: the registry is behind, or somebody put it back.
+    Before {
+        /// Whether that is known to be an older version.
+        older: bool,
+    },
+    /// A newer version of somebody else's.
+    Newer(Version),
+    /// An older version of somebody else's.
+    Older,
+    /// Something that cannot be compared.
+    Other,
+}
+
+/// What to do after reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The tag needs no further look.
+    Settled,
+    /// Read it again after a pause.
+    Again,
+    /// Write our digest over it, then read it again, and the list too.
+    Rewrite,
+    /// Give up and say whose image it is.
+    Raced,
+}
+
+/// What to tell about a tag in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// This version is newer than what the tag holds, and was promoted at the same time.
+    Newer(Version),
+    /// These are older, were promoted at the same time, and one may still be written.
+    Older(Vec<Version>),
+}
+
+/// One tag from its write to the end of the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Watch {
+    reads: usize,
+    rewrites: usize,
+    newest: Option<Version>,
+    /// What it was when it was read last.
+    pub last: Option<Reading>,
+}
+
+impl Watch {
+    /// Whether one more reading is the last that is worth waiting for.
+    pub fn is_late(&self) -> bool {
+        self.reads + 1 >= READS
+    }
+
+    /// Decides by what the tag is now.
+    pub fn next(&mut self, reading: Reading, others: &Others) -> Next {
+        let late = self.is_late();
+        self.reads += 1;
+        self.last = Some(reading);
+        match reading {
+            Reading::Ours if late || *others == Others::default() => Next::Settled,
+            Reading::Newer(version) => {
+                self.newest = self.newest.max(Some(version));
+                // One that is newer still may be about to be written, or may have been written over.
+                if late || self.newest.max(others.newer) == Some(version) { Next::Settled } else { Next::Again }
+            }
+            Reading::Ours => Next::Again,
+            Reading::Older => self.rewrite().unwrap_or(Next::Raced),
+            // That long, the registry is hardly behind. Somebody wrote back the very version we moved the tag from.
+            Reading::Before { older: true } if late && self.newest.max(others.newer).is_none() => {
+                self.rewrite().unwrap_or(Next::Again)
+            }
+            Reading::Before { .. } => Next::Again,
+            Reading::Other => Next::Raced,
+        }
+    }
+
+    fn rewrite(&mut self) -> Option<Next> {
+        let again = Self { rewrites: self.rewrites + 1, reads: 0, ..*self };
+        (self.rewrites < REWRITES).then(|| {
+            *self = again;
+            Next::Rewrite
+        })
+    }
+
+    /// What is to be told of other runs when the tag is read no more.
+    pub fn finding(&self, others: &Others) -> Option<Finding> {
+        let newest = self.newest.max(others.newer);
+        let held = match self.last {
+            Some(Reading::Newer(version)) => Some(version),
+            _ => None,
+        };
+        match newest {
+            Some(newest) if held < Some(newest) => Some(Finding::Newer(newest)),
+            None if !others.older.is_empty() => Some(Finding::Older(others.older.clone())),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(build: u64) -> Version {
+        Version::of(2026, 34, build)
+    }
+
+    fn others(newer: Option<u64>, older: &[u64]) -> Others {
+        Others { newer: newer.map(version), older: older.iter().map(|build| version(*build)).collect() }
+    }
+
+    #[test]
+    fn new_tags_of_our_own_kind_are_other_runs() {
+        let templates = [Template::parse("{version}-rc").unwrap()];
+        let first = ["latest", "2026.34.101", "2026.34.105", "2026.34.101-rc", "2026.34.105-rc"];
+        let check = |more: &[&str], expected: Others| {
+            let second: Vec<&str> = first.iter().chain(more).copied().collect();
+            let found = Others::of(&version(103), &templates, &TagFormat::default(), &first, &second);
+            assert_eq!(found, expected, "{more:?}");
+        };
+        check(&[], Others::default());
+        check(&["2026.34.103-rc"], Others::default());
+        check(&["2026.34.106", "stable", "2026.34.106-rc1"], Others::default());
+        check(&["2026.34.106-rc", "2026.34.107-rc", "2026.34.104-rc"], others(Some(107), &[]));
+        check(&["2026.34.99-rc", "2026.34.102-rc"], others(None, &[102, 99]));
+    }
+
+    #[test]
+    fn each_reading_has_its_answer() {
+        use Reading::{Before, Newer, Older, Other, Ours};
+        let (none, newer, older) = (others(None, &[]), others(Some(105), &[]), others(None, &[102]));
+        for (reading, others, expected, finding) in [
+            (Ours, &none, Next::Settled, None),
+            (Ours, &newer, Next::Again, Some(Finding::Newer(version(105)))),
+            (Ours, &older, Next::Again, Some(Finding::Older(vec![version(102)]))),
+            (Newer(version(104)), &none, Next::Settled, None),
+            (Newer(version(104)), &newer, Next::Again, Some(Finding::Newer(version(105)))),
+            (Newer(version(105)), &newer, Next::Settled, None),
+            (Newer(version(106)), &newer, Next::Settled, None),
+            (Newer(version(104)), &older, Next::Settled, None),
+            (Older, &none, Next::Rewrite, None),
+            (Older, &newer, Next::Rewrite, Some(Finding::Newer(version(105)))),
+            (Before { older: true }, &none, Next::Again, None),
+            (Before { older: false }, &older, Next::Again, Some(Finding::Older(vec![version(102)]))),
+            (Other, &none, Next::Raced, None),
+        ] {
+            let mut watch = Watch::default();
+            assert_eq!(watch.next(reading, others), expected, "{reading:?} {others:?}");
+            assert_eq!(watch.finding(others), finding, "{reading:?} {others:?}");
+        }
+    }
+
+    #[test]
+    fn waiting_has_an_end_and_so_has_writing_again() {
+        use Reading::{Before, Newer, Older, Ours};
+        let check = |reading: Reading, others: &Others, expected: &[Next]| {
+            let mut watch = Watch::default();
+            let nexts: Vec<Next> = expected.iter().map(|_| watch.next(reading, others)).collect();
+            assert_eq!(nexts, expected, "{reading:?} {others:?}");
+        };
+        let waits = |last: Next| [Next::Again, Next::Again, Next::Again, Next::Again, Next::Again, last];
+        check(Ours, &others(Some(105), &[]), &waits(Next::Settled));
+        check(Ours, &others(None, &[102]), &waits(Next::Settled));
+        check(Newer(version(104)), &others(Some(105), &[]), &waits(Next::Settled));
+        check(Before { older: false }, &others(None, &[]), &waits(Next::Again));
+        check(Before { older: true }, &others(None, &[]), &[waits(Next::Rewrite); 3].concat());
+        check(
+            Before { older: true },
+            &others(None, &[]),
+            &[[waits(Next::Rewrite); 3].concat(), waits(Next::Again).to_vec()].concat(),
+        );
+        // It may not be ours to write any more.
+        check(Before { older: true }, &others(Some(105), &[]), &waits(Next::Again));
+        check(Older, &others(None, &[]), &[Next::Rewrite, Next::Rewrite, Next::Rewrite, Next::Raced]);
+    }
+
+    #[test]
+    fn a_newer_version_that_was_seen_and_written_over_is_told() {
+        let mut watch = Watch::default();
+        let none = Others::default();
+        assert_eq!(watch.next(Reading::Newer(version(104)), &others(Some(105), &[])), Next::Again);
+        assert_eq!(watch.next(Reading::Older, &none), Next::Rewrite);
+        assert_eq!(watch.next(Reading::Ours, &none), Next::Settled);
+        assert_eq!(watch.finding(&none), Some(Finding::Newer(version(104))));
+    }
+}
