@@ -7,6 +7,7 @@
 
 use super::blob_source::{Content, Held, Remote};
 use super::client::Client;
+use super::ecr;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::http::fault::Fault;
@@ -63,7 +64,15 @@ pub fn has_blob(client: &Client, repository: &Repository, digest: &Digest, actio
         return Err(refused);
     }
     let request = Request::new(Method::Get, url).header("Range", "bytes=0-0");
-    let (response, _) = client.open(repository, action, &wanted, &request, u64::MAX)?;
+    let (response, _) = client.open(repository, action, &wanted, &request, u64::MAX).map_err(|error| {
+        // The refusal is to what was asked in its place.
+        match client.aws.settings.host(repository.registry()) {
+            Some(_) if error.code() == Code::Denied => {
+                error.hint("allow `ecr:BatchCheckLayerAvailability` for the caller that the service names")
+            }
+            _ => error,
+        }
+    })?;
     match response.status {
         // A range cannot be served of a blob that is empty.
         200..=299 | 416 => Ok(true),
@@ -245,7 +254,13 @@ impl<'a, 'w> Delivery<'a, 'w> {
             let request = start_request(self.to, self.target, query);
             let response = self.to.ask(self.target, Action::Push, &self.wanted, request.clone(), SMALL_LIMIT)?;
             if response.status != 202 {
-                return Err(refusal::error(Subject::Write, &self.wanted, &request, &response));
+                let error = refusal::error(Subject::Write, &self.wanted, &request, &response);
+                return Err(match self.to.aws.settings.host(self.target.registry()) {
+                    Some(host) if error.code() == Code::RepositoryUnknown => {
+                        ecr::no_repository(error, &host, self.target)
+                    }
+                    _ => error,
+                });
             }
             self.open = Some(started(&self.wanted, &request, &response)?);
         }
