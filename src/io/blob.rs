@@ -60,18 +60,19 @@ pub fn has_blob(client: &Client, repository: &Repository, digest: &Digest, actio
         Err(error) => error,
     };
     // "Not now" would be said again; a refusal to `HEAD` has no words, and a store may answer `GET` alone.
-    if !matches!(refused.code(), Code::Denied | Code::Unauthenticated | Code::ReplyMalformed) {
+    let is_to_head = refused.refusal().is_none_or(|refusal| refusal.method == "HEAD");
+    if !is_to_head || !matches!(refused.code(), Code::Denied | Code::Unauthenticated | Code::ReplyMalformed) {
         return Err(refused);
     }
     let request = Request::new(Method::Get, url).header("Range", "bytes=0-0");
-    let (response, _) = client.open(repository, action, &wanted, &request, u64::MAX).map_err(|error| {
-        // The refusal is to what was asked in its place.
-        match client.aws.settings.host(repository.registry()) {
-            Some(_) if error.code() == Code::Denied => {
-                error.hint("allow `ecr:BatchCheckLayerAvailability` for the caller that the service names")
-            }
-            _ => error,
+    let opened = client.open(repository, action, &wanted, &request, u64::MAX);
+    let (response, _) = opened.map_err(|error| match error.hint_text() {
+        // On ECR each of the two questions takes a right, and the first one is the lesser.
+        Some(hint) if hint.contains("GetDownloadUrlForLayer") => {
+            let hint = hint.replace("GetDownloadUrlForLayer", "BatchCheckLayerAvailability");
+            error.hint(hint)
         }
+        _ => error,
     })?;
     match response.status {
         // A range cannot be served of a blob that is empty.

@@ -264,6 +264,10 @@ impl<'w> Client<'w> {
         if guessed {
             match flow::known(&place.registry) {
                 Some(known) => standing.challenges = vec![known],
+                // ECR asks everybody for a password, and whoever has none is not asked beforehand.
+                None if matches!(self.aws.settings.host(&place.registry), Some(EcrHost::Private(_))) => {
+                    standing.challenges = vec![flow::basic()];
+                }
                 None => standing.challenges = lock(&self.asked).get(&place.registry).cloned().unwrap_or_default(),
             }
             if standing.challenges.is_empty() {
@@ -425,7 +429,8 @@ impl<'w> Client<'w> {
             .map(|granted| scopes.missing(&granted))
             .filter(|missing| !missing.is_empty());
         let insufficient = standing.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"));
-        if response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"]) {
+        let is_over = found.lent_until.is_some() && said.has_expired();
+        if !is_over && (response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"])) {
             let error = error.with_code(Code::Denied).retold(format!("`{host}` refused to {wanted} as `{identity}`"));
             let error = match withheld {
                 Some(missing) => error.cause(format!("the token was lent without `{missing}`")),
