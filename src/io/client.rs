@@ -14,6 +14,7 @@ use crate::pure::auth::credential::Credential;
 use crate::pure::auth::flow::{self, Answer, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::{self, Token};
+use crate::pure::aws::fault::AwsFault;
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Said, Subject};
@@ -23,9 +24,12 @@ use crate::pure::image::repository::Repository;
 use crate::secret::Secret;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use time::OffsetDateTime;
 
 /// A token reply is small; anything larger is not one.
 pub(super) const TOKEN_LIMIT: u64 = 1 << 20;
+/// How long before its end a password that was lent is replaced.
+const MARGIN: time::Duration = time::Duration::seconds(30);
 
 /// What a credential belongs to: a registry, or with podman's files one repository of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +55,13 @@ pub(super) struct Standing {
     pub(super) tokens: HashMap<String, Token>,
     /// The credential, looked up at the first challenge.
     pub(super) found: Option<Arc<Found>>,
+}
+
+impl Standing {
+    /// Forgets a password that was lent, so that the next request has another.
+    fn give_back(&mut self) {
+        (self.header, self.found) = (None, None);
+    }
 }
 
 /// Everything a command needs to speak to registries.
@@ -155,6 +166,10 @@ impl<'w> Client<'w> {
                     sent = self.answer(&place, &standing, &challenges, &scopes, sent.as_ref())?;
                     answered = true;
                 }
+                403 if !answered && sent.is_some() && has_run_out(&response) => {
+                    sent = self.answer(&place, &standing, &[], &scopes, sent.as_ref())?;
+                    answered = true;
+                }
                 401 | 403 => {
                     return Err(self.refused(&place, &standing, (action, &scopes), wanted, request, &response));
                 }
@@ -219,6 +234,8 @@ impl<'w> Client<'w> {
                 source: from.source.clone(),
                 tried: tried.collect(),
                 warnings: Vec::new(),
+                // Half a day is the longest that there is.
+                lent_until: login.expires_at.or(Some(self.exchange.world.now() + time::Duration::hours(12))),
             }),
             _ => {
                 let mut found = find()?;
@@ -237,6 +254,9 @@ impl<'w> Client<'w> {
         scopes: &ScopeSet,
     ) -> Result<Option<Secret>, Error> {
         let mut standing = lock(standing);
+        if standing.found.as_ref().and_then(|found| found.lent_until).is_some_and(|end| self.is_near(end)) {
+            standing.give_back();
+        }
         if let Some(header) = &standing.header {
             return Ok(Some(header.clone()));
         }
@@ -244,6 +264,10 @@ impl<'w> Client<'w> {
         if guessed {
             match flow::known(&place.registry) {
                 Some(known) => standing.challenges = vec![known],
+                // ECR asks everybody for a password, and whoever has none is not asked beforehand.
+                None if matches!(self.aws.settings.host(&place.registry), Some(EcrHost::Private(_))) => {
+                    standing.challenges = vec![flow::basic()];
+                }
                 None => standing.challenges = lock(&self.asked).get(&place.registry).cloned().unwrap_or_default(),
             }
             if standing.challenges.is_empty() {
@@ -261,7 +285,12 @@ impl<'w> Client<'w> {
         }
     }
 
-    /// Answers a challenge. `refused` is what the registry did not accept, if anything was sent.
+    fn is_near(&self, end: OffsetDateTime) -> bool {
+        self.exchange.world.now() + MARGIN >= end
+    }
+
+    /// Answers a challenge; without a new one, the last one again. `refused` is what the registry did not accept, if
+    /// anything was sent.
     pub(super) fn answer(
         &self,
         place: &Place,
@@ -274,15 +303,21 @@ impl<'w> Client<'w> {
         let fresh = standing.tokens.get(&key(scopes)).map(Token::header);
         if refused.is_none() || fresh.as_ref() != refused {
             // Somebody else, working beside this request, has got a token meanwhile.
-            if let Some(header) = standing.header.clone().or(fresh) {
+            if let Some(header) = standing.header.clone().or(fresh).filter(|header| Some(header) != refused) {
                 return Ok(Some(header));
             }
         }
         standing.tokens.remove(&key(scopes));
-        standing.challenges = challenges.to_vec();
+        if refused.is_some() && standing.found.as_ref().is_some_and(|found| found.lent_until.is_some()) {
+            standing.give_back();
+        }
+        if !challenges.is_empty() {
+            standing.challenges = challenges.to_vec();
+        }
         let for_any = |challenge: &Challenge| Challenge { scope: None, error: None, ..challenge.clone() };
+        let challenges = standing.challenges.clone();
         lock(&self.asked).insert(place.registry.clone(), challenges.iter().map(for_any).collect());
-        self.respond(place, &mut standing, challenges, scopes)
+        self.respond(place, &mut standing, &challenges, scopes)
     }
 
     fn respond(
@@ -339,7 +374,7 @@ impl<'w> Client<'w> {
         if !matches!(response.status, 400 | 401 | 403) {
             return Err(refusal::of(Subject::Service, &what, &request, &response, &said));
         }
-        let expired = said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
+        let expired = said.has_expired();
         let code = if expired { Code::TokenExpired } else { Code::Unauthenticated };
         let (realm, source) = (request.url.authority(), origin(found));
         let error = match &found.credential {
@@ -394,24 +429,33 @@ impl<'w> Client<'w> {
             .map(|granted| scopes.missing(&granted))
             .filter(|missing| !missing.is_empty());
         let insufficient = standing.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"));
-        if response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"]) {
+        let is_over = found.lent_until.is_some() && said.has_expired();
+        if !is_over && (response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"])) {
             let error = error.with_code(Code::Denied).retold(format!("`{host}` refused to {wanted} as `{identity}`"));
             let error = match withheld {
                 Some(missing) => error.cause(format!("the token was lent without `{missing}`")),
                 None => error,
             };
-            return error.hint(format!(
-                "give `{identity}` the right to {} there, or use another credential; a repository that does not exist may look the same",
-                action.as_str()
-            ));
+            // ECR names the action that is lacking, and a password of its own says nothing about who that is.
+            let named = said.text.as_deref().and_then(|text| AwsFault::listed("", text).hint());
+            return error.hint(named.unwrap_or_else(|| {
+                format!(
+                    "give `{identity}` the right to {} there, or use another credential; a repository that does not exist may look the same",
+                    action.as_str()
+                )
+            }));
         }
-        let expired = token.is_some_and(|token| token.expires_at <= self.exchange.world.now())
-            || said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
+        let expired = token.is_some_and(|token| token.expires_at <= self.exchange.world.now()) || said.has_expired();
         error
             .with_code(if expired { Code::TokenExpired } else { Code::Unauthenticated })
             .retold(format!("`{host}` did not accept the credential from {} to {wanted}", origin(found)))
             .hint("check the credential; a repository that does not exist may look the same")
     }
+}
+
+/// Whether a refusal says that what was sent has run out; ECR does so with the status of a missing right.
+pub(super) fn has_run_out(response: &Response) -> bool {
+    response.status == 403 && Said::read(response).has_expired()
 }
 
 /// Where a credential came from, in a sentence.

@@ -365,7 +365,11 @@ impl Ecr<'_> {
     ) -> Result<Response, Error> {
         self.call(operation, body, wanted, limit)?.map_err(|refusal| {
             let error = self.refused(operation, wanted, &refusal);
-            if error.code() == Code::RepositoryUnknown { no_repository(error, repository) } else { error }
+            if error.code() == Code::RepositoryUnknown {
+                no_repository(error, &self.standing.host, repository)
+            } else {
+                error
+            }
         })
     }
 
@@ -373,7 +377,7 @@ impl Ecr<'_> {
         let operation = if wanted.starts_with("push") { Operation::PutImage } else { Operation::BatchGetImage };
         let error = self.refused(operation, wanted, refusal);
         match error.code() {
-            Code::RepositoryUnknown => no_repository(error, repository),
+            Code::RepositoryUnknown => no_repository(error, &self.standing.host, repository),
             Code::TagUnknown => {
                 let text = match identifier {
                     Identifier::Tag(tag) => format!("tag `{tag}`"),
@@ -410,8 +414,15 @@ fn unreached(error: Error) -> Error {
     }
 }
 
-fn no_repository(error: Error, repository: &Repository) -> Error {
-    error.restate(format!("there is no repository `{repository}`"))
+/// That a repository is not there, and how there comes to be one: not by a push alone.
+pub fn no_repository(error: Error, host: &EcrHost, repository: &Repository) -> Error {
+    let error = error.restate(format!("there is no repository `{repository}`"));
+    let Some(account) = host.account() else { return error };
+    let (region, path) = (host.region(), repository.path());
+    error.hint(format!(
+        "check name, account and region; to write there, make it first, with `aws ecr create-repository \
+         --registry-id {account} --region {region} --repository-name {path}` or with a creation template for pushes"
+    ))
 }
 
 fn named(repository: &Repository, identifier: &Identifier) -> String {

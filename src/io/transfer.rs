@@ -2,7 +2,7 @@
 //!
 //! How a blob is copied with it is in [`super::blob`]; who one is to a registry, in [`super::client`].
 
-use super::client::{Client, Place, authorized};
+use super::client::{Client, Place, authorized, has_run_out};
 use super::http::{Body, Limits};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge;
@@ -70,11 +70,10 @@ impl Client<'_> {
             None => self.exchange.once(&ready, &Limits::default()),
         };
         if let Ok(response) = &outcome
-            && response.status == 401
             && own
         {
             let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-            if !values.is_empty() {
+            if response.status == 401 && !values.is_empty() || sent.is_some() && has_run_out(response) {
                 self.answer(&place, &standing, &challenge::parse(&values), &scopes, sent.as_ref())?;
             }
         }

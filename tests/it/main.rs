@@ -15,6 +15,7 @@ mod aws_sources;
 mod call;
 mod counts;
 mod ecr;
+mod ecr_into;
 mod fakes;
 mod faults;
 mod find_tag;

@@ -10,7 +10,7 @@ use crate::command::listing::{self, Listing};
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::command::side_by_side::{self, both};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::io::blob::{self, Mount};
 use crate::io::progress::Progress;
 use crate::io::referrers;
@@ -195,13 +195,16 @@ fn unlisted<'t>(
         wanted.iter().filter(|referrer| referrer.tag.is_none()).map(|referrer| &referrer.subject).collect();
     subjects.dedup();
     let listed = side_by_side::map(&subjects, |subject| referrers::list(&there.client, target, subject, action))?;
+    // Where nothing tells what points at an image, whatever is there is tied to its subject by the registry itself.
+    let is_told = listed.iter().all(Option::is_some);
     let known: HashSet<(&Digest, Digest)> = subjects
         .into_iter()
         .zip(listed)
         .flat_map(|(subject, listed)| listed.into_iter().flatten().map(move |entry| (subject, entry.digest)))
         .collect();
     let is_tied = side_by_side::map(&wanted.iter().collect::<Vec<_>>(), |referrer| match &referrer.tag {
-        None => Ok(known.contains(&(&referrer.subject, referrer.digest.clone()))),
+        None if is_told => Ok(known.contains(&(&referrer.subject, referrer.digest.clone()))),
+        None => registry::has_manifest(&there.client, target, &referrer.digest, action),
         Some(tag) => is_tagged(there, target, tree, referrer, tag, action),
     })?;
     Ok(wanted.iter().zip(is_tied).filter(|(_, is_tied)| !is_tied).map(|(referrer, _)| referrer).collect())
@@ -216,7 +219,11 @@ fn is_tagged(
     tag: &crate::pure::image::tag::Tag,
     action: Action,
 ) -> Result<bool, Error> {
-    let Some(held) = registry::head_manifest(&there.client, target, tag, action)? else { return Ok(false) };
+    let held = match registry::head_manifest(&there.client, target, tag, action) {
+        Err(error) if error.code() == Code::RepositoryUnknown => None,
+        held => held?,
+    };
+    let Some(held) = held else { return Ok(false) };
     if held == referrer.digest {
         return Ok(true);
     }

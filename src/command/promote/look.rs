@@ -89,7 +89,13 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     };
     let note = || record::note(session, request, &source, &manifest, found.as_ref());
     let (((befores, listing), (direct, copy)), noted) = both(|| both(|| both(heads, list), referrers), note);
-    let befores = befores?;
+    let befores = match befores {
+        // ECR makes a repository with the first push where a template says so; elsewhere that push is refused.
+        Err(error) if error.code() == Code::RepositoryUnknown && request.into.is_some() && !request.dry_run => {
+            vec![None; tags.len()]
+        }
+        befores => befores?,
+    };
     let copy = match copy.transpose()? {
         Some(found) => {
             let is_tagged = befores.iter().flatten().any(|before| *before == manifest.digest);
