@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export INSTA_UPDATE ?= no
 
 .DEFAULT_GOAL := list
-.PHONY: list check tools fmt fmt-check lint doc test live demo snapshots docs bench
+.PHONY: list check tools fmt fmt-check lint doc test live demo snapshots docs bench bench-copy
 
 list: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,5 +48,8 @@ docs: ## write the documents that follow from the tables
 
 bench: ## start-up in instructions and memory, and the size of the release
 	@scripts/bench
+
+bench-copy: ## a copy of 1 GiB beside crane, skopeo, oras and regctl: time, CPU, memory, requests
+	@scripts/bench-copy
 
 include scripts/library.mk

@@ -52,6 +52,8 @@ codes! {
     RequestInvalid = "request-invalid", 2;
     /// a configuration file or environment variable cannot be read as what it should be
     ConfigMalformed = "config-malformed", 2;
+    /// the record of a promotion cannot be read as one, or cannot be written
+    RecordInvalid = "record-invalid", 2;
     /// the repository is there, the tag or digest is not
     TagUnknown = "tag-unknown", 3;
     /// the repository is not there

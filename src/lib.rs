@@ -27,8 +27,8 @@ pub fn run(words: &[OsString], world: &World, terminal: bool) -> Ending {
     let style = Style { indent: terminal, ..Style::default() };
     match parse::parse(words) {
         Ok(Parsed::Help(text)) => Ending { stdout: text, stderr: String::new(), exit: 0 },
-        Ok(Parsed::Version) => Ending { stdout: version(), stderr: String::new(), exit: 0 },
-        Ok(Parsed::Run(invocation)) => carry_out(world, &invocation, style),
+        Ok(Parsed::Version) => Ending { stdout: format!("{}\n", version()), stderr: String::new(), exit: 0 },
+        Ok(Parsed::Run(invocation)) => carry_out(world, *invocation, style),
         Ok(Parsed::Call { stdin }) => call(world, stdin, terminal),
         Err(misuse) => {
             let style = Style { print: misuse.print.then_some(""), ..style };
@@ -48,7 +48,7 @@ fn call(world: &World, stdin: bool, terminal: bool) -> Ending {
     match cli::json::invocation(&text) {
         Ok((invocation, words)) => {
             world.log(&format!("tagwright {}", pure::text::shell::line(&words)));
-            carry_out(world, &invocation, style)
+            carry_out(world, invocation, style)
         }
         Err(misuse) => ended(misuse.command.or(Some("call")), misuse.error),
     }
@@ -79,14 +79,20 @@ fn request_text(world: &World, stdin: bool) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| unreadable(&place, error.to_string()))
 }
 
-fn carry_out(world: &World, invocation: &Invocation, style: Style) -> Ending {
-    let Common { quiet, print, .. } = &invocation.common;
+fn carry_out(world: &World, invocation: Invocation, style: Style) -> Ending {
+    let Invocation { mut request, common } = invocation;
+    let Common { quiet, print, .. } = &common;
     let style = Style { quiet: *quiet, print: print.as_deref(), ..style };
-    let command = Some(invocation.request.command());
-    match Session::new(world, &invocation.common, &invocation.request) {
+    let command = Some(request.command());
+    // Which registry a rollback is about stands in its record.
+    let read = match &mut request {
+        Request::Rollback(rollback) => command::rollback::read(world, rollback),
+        _ => Ok(()),
+    };
+    match read.and_then(|()| Session::new(world, &common, &request)) {
         Err(error) => output::ending(command, Err(error), &[], &[], style),
         Ok(session) => {
-            let outcome = dispatch(&session, &invocation.request);
+            let outcome = dispatch(&session, &request);
             let exchange = &session.client.exchange;
             // The words of a failure are partly a server's, and a server may repeat what it was sent.
             let outcome = outcome.map_err(|error| error.rewritten(&|text| exchange.without_secrets(text)));
@@ -109,11 +115,14 @@ fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
         Request::Tags(request) => command::tags::run(session, request),
         Request::NextVersion(request) => command::next_version::run(session, request),
         Request::Promote(request) => command::promote::run(session, request),
+        Request::Rollback(request) => command::rollback::run(session, request),
+        Request::History(request) => command::history::run(session, request),
         Request::Auth(request) => command::auth::run(session, request),
     }
 }
 
-fn version() -> String {
+/// The program's name with its version and the commit it was built from.
+pub fn version() -> String {
     let commit = option_env!("TAGWRIGHT_COMMIT").unwrap_or("unknown");
-    format!("tagwright {} ({commit})\n", env!("CARGO_PKG_VERSION"))
+    format!("tagwright {} ({commit})", env!("CARGO_PKG_VERSION"))
 }

@@ -103,7 +103,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
     let changed = !progress.done.is_empty();
     let mut text = error.to_string();
     // Only a command that can write says what it wrote.
-    if changed || matches!(command, Some("promote")) {
+    if changed || matches!(command, Some("promote" | "rollback")) {
         text.push('\n');
         text.push_str(&last_line(error));
     }

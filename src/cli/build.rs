@@ -6,7 +6,8 @@
 use super::common::{choice, common, number};
 use super::given::{Dialect, Given, UNSET, in_quotes, shown};
 use crate::command::request::{
-    Auth, FindTag, Inspect, Invocation, Labels, NextVersion, Promote, Request, Sort, Source, Tags,
+    Auth, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, RecordSource, Request, Rollback, Sort,
+    Source, Tags,
 };
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
@@ -15,6 +16,8 @@ use crate::pure::image::platform::Platform;
 use crate::pure::image::reference::Reference;
 use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
+use crate::pure::image::tag::Tag;
+use crate::pure::promote::record;
 use crate::pure::promote::template::Template;
 use crate::pure::text::glob::Glob;
 use crate::pure::text::shell;
@@ -89,15 +92,16 @@ pub fn tags(given: &Given) -> R<Request> {
         },
         None => Sort::default(),
     };
-    let limit = match given.one("limit") {
-        Some(text) => match number(given, "limit", text)? {
-            0 => return Err(given.wrong("limit", text).hint("write a number above 0, or leave it out for all tags")),
-            limit => Some(usize::try_from(limit).unwrap_or(usize::MAX)),
-        },
-        None => None,
-    };
     let matching = value(given, "match", Glob::parse)?;
-    Ok(Request::Tags(Tags { repository, matching, sort, limit, format: format(given)? }))
+    Ok(Request::Tags(Tags { repository, matching, sort, limit: limit(given)?, format: format(given)? }))
+}
+
+fn limit(given: &Given) -> R<Option<usize>> {
+    let Some(text) = given.one("limit") else { return Ok(None) };
+    match number(given, "limit", text)? {
+        0 => Err(given.wrong("limit", text).hint("write a number above 0, or leave it out for all")),
+        limit => Ok(Some(usize::try_from(limit).unwrap_or(usize::MAX))),
+    }
 }
 
 /// Reads the arguments of `next-version`.
@@ -161,8 +165,53 @@ pub fn promote(given: &Given) -> R<Request> {
         into,
         referrers: !given.has("no-referrers"),
         jobs: jobs(given)?,
+        record: record(given)?,
+        attach_record: given.has("attach-record"),
         format: format(given)?,
     })))
+}
+
+/// The file of a record; standard input is nothing that a line can be added to.
+fn record(given: &Given) -> R<Option<String>> {
+    match given.one("record") {
+        Some("-") => Err(given
+            .wrong("record", "-")
+            .hint("name a file; the record stands in the result too, and `--print record` prints it alone")),
+        Some(file) if !record::is_name(file) => {
+            Err(given.wrong("record", file).hint("the placeholders are `{repository}` and `{digest}`"))
+        }
+        file => Ok(file.map(str::to_owned)),
+    }
+}
+
+/// Reads the arguments of `rollback`.
+///
+/// # Errors
+/// As [`labels`].
+pub fn rollback(given: &Given) -> R<Request> {
+    let record = match (&given.document, given.one("record").unwrap_or_default()) {
+        (Some(document), _) => RecordSource::Given(document.clone()),
+        (None, "-") => RecordSource::Stdin,
+        (None, file) => RecordSource::File(file.to_owned()),
+    };
+    let tag = |text| Tag::parse(text).map_err(|why| given.refused("tag", text, why));
+    let tags = distinct(given.all("tag")).map(tag).collect::<R<_>>()?;
+    let (dry_run, force) = (given.has("dry-run"), given.has("force"));
+    Ok(Request::Rollback(Box::new(Rollback { record, tags, dry_run, force, undo: None })))
+}
+
+/// Reads the arguments of `history`.
+///
+/// # Errors
+/// As [`labels`].
+pub fn history(given: &Given) -> R<Request> {
+    let reference = reference(given)?;
+    if reference.digest().is_some() {
+        let message = format!("{} names a digest, and a history is of a repository or a tag", shown(object(given)?));
+        return Err(given.clash(message).hint("leave out the `@` and what follows it"));
+    }
+    let (repository, tag) = (reference.repository().clone(), reference.tag().cloned());
+    Ok(Request::History(History { repository, tag, limit: limit(given)? }))
 }
 
 /// Where a promotion leads, if that is another repository; flags about copies make no sense without one.

@@ -27,6 +27,8 @@ pub enum Json {
     Texts,
     /// A map of texts, or what [`Json::Texts`] takes.
     Pairs,
+    /// A map, which is a document of its own, or a text.
+    Document,
 }
 
 /// One flag, or one meaning of a flag that means something else for another command.
@@ -121,7 +123,7 @@ impl Flag {
 /// What the one positional argument of a command is.
 #[derive(Debug)]
 pub struct Object {
-    /// Its name in capitals.
+    /// Its name in capitals; empty where the command takes none.
     pub value: &'static str,
     /// Whether the command can do without.
     pub optional: bool,
@@ -187,6 +189,7 @@ pub const CALL: &str = "call";
 
 const REFERENCE: &[&str] = &["reference", "image"];
 const REPOSITORY: &[&str] = &["repository"];
+const HISTORY: &[&str] = &["repository", "reference", "image"];
 
 /// Every command, in the order of the help.
 pub static COMMANDS: &[Command] = &[
@@ -332,6 +335,43 @@ pub static COMMANDS: &[Command] = &[
         build: build::promote,
     },
     Command {
+        name: "rollback",
+        help: "put the tags that a promotion moved back to what they held",
+        more: &[
+            "Reads the record of a promotion and puts every tag that it moved back to what the tag pointed at before, in the repository that the record names. Of several promotions in one file the image that was promoted last is taken back, to what the tags held before the first of its promotions. A record that only tells what was planned is enough.",
+            "The images that the tags go back to must still be there, or nothing is written. A tag that the promotion created is left, for nothing is deleted, and so is one that it never wrote. A tag that somebody moved since is refused as `tag-conflict`, unless `--force` is given.",
+        ],
+        object: Object { value: "", optional: true, keys: &[], more: "" },
+        needs: &["record"],
+        second: "the repository stands in the record, which is given with `--record FILE`",
+        examples: &[
+            ("Everything that a promotion moved", "rollback --record promotion.jsonl"),
+            ("One tag of it, without writing yet", "rollback --record promotion.jsonl --tag latest --dry-run"),
+        ],
+        build: build::rollback,
+    },
+    Command {
+        name: "history",
+        help: "list the promotions that the registry itself has records of",
+        more: &[
+            "Reads the records that `promote --attach-record` keeps in the registry beside the images: who promoted what and when, which tags it got and what they held before. The records of images that have lost their tags are found through those that came after.",
+            "On stderr they are a table, newest first; the result holds every record whole.",
+        ],
+        object: Object {
+            value: "REPOSITORY[:TAG]",
+            optional: false,
+            keys: HISTORY,
+            more: "The repository to look in; with a tag, only promotions of that tag.",
+        },
+        needs: &[],
+        second: "one repository is read at a time",
+        examples: &[
+            ("Every promotion there is a record of", "history acme/app"),
+            ("Who moved `latest` last", "history acme/app:latest --limit 1"),
+        ],
+        build: build::history,
+    },
+    Command {
         name: "auth",
         help: "tell which credential answers, from where, and what it may do",
         more: &[
@@ -364,6 +404,7 @@ pub static COMMANDS: &[Command] = &[
 ];
 
 const PROMOTE: &[&str] = &["promote"];
+const ROLLBACK: &[&str] = &["rollback"];
 const VERSIONED: &[&str] = &["find-tag", "tags", "next-version", "promote"];
 
 /// Every flag: those of single commands first, then those that every command takes.
@@ -450,6 +491,9 @@ pub static FLAGS: &[Flag] = &[
     )
     .on(&["tags"])
     .json(Json::Integer),
+    Flag::one("limit", "N", "list at most this many promotions", "Lists at most this many promotions, the newest.")
+        .on(&["history"])
+        .json(Json::Integer),
     Flag::one(
         "at",
         "TIME",
@@ -545,9 +589,43 @@ pub static FLAGS: &[Flag] = &[
     Flag::switch(
         "dry-run",
         "look and decide, write nothing",
-        "Looks, decides and reports as the real run would, with the same exit status, and writes nothing. Rights to read are enough.",
+        "Looks, decides and reports as the real run would, with the same exit status, and writes nothing, no record either. Rights to read are enough.",
     )
-    .on(&["promote"]),
+    .on(&["promote", "rollback"]),
+    Flag::one(
+        "record",
+        "FILE",
+        "add a record of the promotion to this file",
+        "Adds lines of JSON to this file: one with what is planned and what the tags hold now, on the disk before anything is written, and one with what was done. `rollback --record FILE` puts the tags back from it. `{repository}` and `{digest}` stand for the repository of the tags and for twelve digits of what is promoted; folders for such a name are made. A file that cannot be written to ends the promotion before it begins.",
+    )
+    .on(PROMOTE),
+    Flag::switch(
+        "attach-record",
+        "keep a record in the registry, beside the image",
+        "Keeps the record of the promotion in the registry, as an artifact that points at the image, for `history` to read. That it cannot be kept there is the warning `record-unattached`, for the tags are where they belong by then.",
+    )
+    .on(PROMOTE),
+    Flag::one(
+        "record",
+        "FILE|-",
+        "the record to go by, or - for standard input",
+        "The record of the promotion: the file that `promote --record` wrote, or `-` to read standard input. In JSON it may be the record itself, a map.",
+    )
+    .on(ROLLBACK)
+    .json(Json::Document),
+    Flag::many(
+        "tag",
+        "TAG",
+        "put back this tag and no other",
+        "Puts back this tag and no other of the record. May be repeated.",
+    )
+    .on(ROLLBACK),
+    Flag::switch(
+        "force",
+        "put back tags too that somebody moved since",
+        "Puts a tag back that somebody moved or deleted since the promotion, which is `tag-conflict` otherwise.",
+    )
+    .on(ROLLBACK),
     Flag::one(
         "tag-format",
         "FORMAT",

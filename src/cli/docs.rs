@@ -38,10 +38,14 @@ fn one(out: &mut String, command: &Command) {
     for paragraph in command.more {
         out.push_str(&format!("\n{}\n", sentences(paragraph)));
     }
-    out.push_str(&format!("\n`{}`: {}\n", command.object.value, sentences(command.object.more)));
+    let schema = format!("[{0}.request.json](schema/{0}.request.json)", command.name);
+    if command.object.value.is_empty() {
+        out.push_str(&format!("\nIt takes flags alone; a request is described by {schema}.\n"));
+    } else {
+        out.push_str(&format!("\n`{}`: {}\n", command.object.value, sentences(command.object.more)));
+    }
     if !command.object.keys.is_empty() {
         let keys = command.object.keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>();
-        let schema = format!("[{0}.request.json](schema/{0}.request.json)", command.name);
         out.push_str(&format!("In JSON it is the key {} ({schema}).\n", keys.join(" or ")));
     }
     if command.own_flags().next().is_some() {
@@ -77,6 +81,7 @@ fn kind_name(kind: Json) -> &'static str {
         Json::Switch => "true or false",
         Json::Texts => "list of texts",
         Json::Pairs => "map of texts",
+        Json::Document => "map, or text",
     }
 }
 

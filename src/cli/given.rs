@@ -33,13 +33,15 @@ pub struct Given {
     pub object_key: &'static str,
     /// Every flag in the order given, with its value unless it is a switch.
     pub flags: Vec<(&'static Flag, Option<String>)>,
+    /// The document that a JSON request holds in the place of the name of one; the flag is `-` then.
+    pub document: Option<String>,
 }
 
 impl Given {
     /// Nothing given yet.
     pub fn new(command: &'static Command, dialect: Dialect) -> Self {
         let object_key = command.object.keys.first().copied().unwrap_or_default();
-        Self { command, dialect, object: None, object_key, flags: Vec::new() }
+        Self { command, dialect, object: None, object_key, flags: Vec::new(), document: None }
     }
 
     /// Adds a flag with its value, if that is possible beside those that are there.

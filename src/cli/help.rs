@@ -37,6 +37,8 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "Proxies, in upper or lower case, and the hosts that need none."),
     ("SSL_CERT_FILE, SSL_CERT_DIR", "Trusted certificates in place of those of the system."),
+    ("BUILD_URL, JOB_NAME, BUILD_NUMBER, NODE_NAME", "Where a promotion was asked for, as its record repeats it."),
+    ("BUILD_USER_ID, USER, GIT_COMMIT, BRANCH_NAME", "Who asked for it and for what, as its record repeats it."),
     ("TAGWRIGHT_REQUEST", "The request that `call` runs, or `@PATH` for a file that holds it."),
 ];
 
@@ -119,8 +121,10 @@ fn command_long(command: &Command) -> String {
         out.push('\n');
         wrapped(&mut out, paragraph, 0, 0);
     }
-    out.push_str(&format!("\nArgument:\n  {}\n", command.object.value));
-    wrapped(&mut out, command.object.more, 6, 6);
+    if !command.object.value.is_empty() {
+        out.push_str(&format!("\nArgument:\n  {}\n", command.object.value));
+        wrapped(&mut out, command.object.more, 6, 6);
+    }
     if command.own_flags().next().is_some() {
         out.push_str("\nFlags:\n");
         command.own_flags().for_each(|flag| explained(&mut out, flag));
@@ -137,7 +141,11 @@ fn command_long(command: &Command) -> String {
 /// How a command is called, on as many lines as it takes.
 pub fn usage(command: &Command) -> String {
     let object = command.object.value;
-    let mut words = vec![if command.object.optional { format!("[{object}]") } else { object.to_owned() }];
+    let mut words = match command.object.optional {
+        _ if object.is_empty() => Vec::new(),
+        true => vec![format!("[{object}]")],
+        false => vec![object.to_owned()],
+    };
     for needed in command.needs {
         words.extend(command.flag(needed).map(Flag::spelled));
     }

@@ -71,14 +71,15 @@ fn read(text: &str, named: &mut Option<&'static Command>) -> R<(Invocation, Vec<
         flag(command, key)?;
     }
     for (key, value) in args {
-        argument(&mut given, &key, node(value, &shown(&key))?)?;
+        argument(&mut given, &key, value)?;
     }
     Ok((build::invocation(&given)?, words(&given)))
 }
 
 /// One key of `args`.
-fn argument(given: &mut Given, key: &str, value: Node<'_>) -> R<()> {
+fn argument(given: &mut Given, key: &str, raw: &RawValue) -> R<()> {
     let command = given.command;
+    let value = node(raw, &shown(key))?;
     if let Some(known) = command.object.keys.iter().find(|known| **known == key) {
         let text = scalar(key, value, "a text")?;
         if let Some(first) = &given.object {
@@ -91,6 +92,13 @@ fn argument(given: &mut Given, key: &str, value: Node<'_>) -> R<()> {
     }
     let flag = flag(command, key)?;
     match (flag.json, value) {
+        (Json::Document, Node::Map(pairs)) => {
+            if pairs.is_empty() {
+                return Err(missing(&format!("`{key}` is an empty map")));
+            }
+            given.document = Some(raw.get().to_owned());
+            given.add(flag, Some("-".to_owned()))
+        }
         (Json::Switch, Node::Bool(true)) => given.add(flag, None),
         (Json::Switch, Node::Bool(false)) => Ok(()),
         (Json::Switch, Node::Null) => Err(missing(&format!("`{key}` is null"))),
@@ -119,6 +127,7 @@ fn argument(given: &mut Given, key: &str, value: Node<'_>) -> R<()> {
                 Json::Integer | Json::IntegerOrWord | Json::Number => "a number",
                 Json::Texts => "a text or a list of texts",
                 Json::Pairs => "a map of texts",
+                Json::Document => "a map or a text",
                 _ => "a text",
             };
             given.add(flag, Some(scalar(key, value, wanted)?))
@@ -162,7 +171,7 @@ fn scalar(key: &str, value: Node<'_>, wanted: &str) -> R<String> {
             let hint = match other {
                 Node::Bool(_) if wanted == "a number" => "write the number, or leave the key out",
                 Node::Bool(_) => "write the text in quotes, or leave the key out",
-                Node::Map(_) => "write one value; only `requireLabel` takes a map",
+                Node::Map(_) => "write one value; only `requireLabel` and `record` take a map",
                 _ => "write one value; only keys whose flag may be repeated take a list",
             };
             Err(Error::new(Code::RequestInvalid, message).hint(hint))

@@ -164,6 +164,10 @@ fn positional(given: &mut Given, text: String) -> Result<(), Error> {
         let hint = "put the request, or `@PATH`, into the environment variable `TAGWRIGHT_REQUEST`, or pipe it into `tagwright call -`";
         return Err(Error::new(Code::RequestInvalid, message).hint(hint));
     }
+    if command.object.value.is_empty() {
+        let message = format!("`{}` takes flags alone, not {}", command.name, shown(&text));
+        return Err(Error::new(Code::RequestInvalid, message).hint(command.second));
+    }
     if let Some(first) = &given.object {
         let message = format!("`{}` takes one argument, and {} follows {}", command.name, shown(&text), shown(first));
         return Err(Error::new(Code::RequestInvalid, message).hint(command.second));

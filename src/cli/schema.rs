@@ -68,6 +68,7 @@ fn kind(flag: &Flag) -> Value {
         Json::Number => json!({ "type": ["number", "string"], "exclusiveMinimum": 0, "pattern": "^[0-9.]+$" }),
         Json::Switch => json!({ "type": "boolean" }),
         Json::Texts => json!({ "anyOf": [one(), many()] }),
+        Json::Document => json!({ "anyOf": [{ "type": "object" }, one()] }),
         Json::Pairs => {
             let names = json!({ "pattern": "^[^=]*[^=\\s][^=]*$" });
             let map = json!({

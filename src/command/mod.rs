@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod find_tag;
 pub mod heads;
+pub mod history;
 pub mod inspect;
 pub mod labels;
 pub mod listing;
@@ -10,6 +11,7 @@ pub mod next_version;
 pub mod platforms;
 pub mod promote;
 pub mod request;
+pub mod rollback;
 pub mod session;
 pub mod side_by_side;
 pub mod tags;

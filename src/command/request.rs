@@ -10,6 +10,8 @@ use crate::pure::image::platform::Platform;
 use crate::pure::image::reference::Reference;
 use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
+use crate::pure::image::tag::Tag;
+use crate::pure::promote::recorded::Undo;
 use crate::pure::promote::template::Template;
 use crate::pure::text::glob::Glob;
 use crate::pure::version::calver::{Build, OnConflict};
@@ -42,6 +44,10 @@ pub enum Request {
     NextVersion(NextVersion),
     /// More tags for a digest.
     Promote(Box<Promote>),
+    /// Moved tags put back.
+    Rollback(Box<Rollback>),
+    /// The promotions that a registry has records of.
+    History(History),
     /// Which credential answers.
     Auth(Auth),
 }
@@ -56,6 +62,8 @@ impl Request {
             Request::Tags(tags) => Some(tags.repository.registry()),
             Request::NextVersion(next) => next.repository.as_ref().map(Repository::registry),
             Request::Promote(promote) => Some(promote.source.repository().registry()),
+            Request::Rollback(rollback) => rollback.undo.as_ref().map(|undo| undo.repository.registry()),
+            Request::History(history) => Some(history.repository.registry()),
             Request::Auth(auth) => Some(&auth.registry),
         }
     }
@@ -77,6 +85,8 @@ impl Request {
             Request::Tags(_) => "tags",
             Request::NextVersion(_) => "next-version",
             Request::Promote(_) => "promote",
+            Request::Rollback(_) => "rollback",
+            Request::History(_) => "history",
             Request::Auth(_) => "auth",
         }
     }
@@ -208,6 +218,10 @@ pub struct Promote {
     pub referrers: bool,
     /// How many blobs are under way at once.
     pub jobs: usize,
+    /// The file that a record is added to.
+    pub record: Option<String>,
+    /// Whether a record is kept in the registry too.
+    pub attach_record: bool,
     /// Which tags count as versions.
     pub format: TagFormat,
 }
@@ -217,6 +231,43 @@ impl Promote {
     pub fn target(&self) -> &Repository {
         self.into.as_ref().unwrap_or_else(|| self.source.repository())
     }
+}
+
+/// Where a record is read from.
+#[derive(Clone, Debug)]
+pub enum RecordSource {
+    /// A file.
+    File(String),
+    /// Standard input.
+    Stdin,
+    /// The request holds it, as JSON.
+    Given(String),
+}
+
+/// Arguments of `rollback`.
+#[derive(Clone, Debug)]
+pub struct Rollback {
+    /// Where the record is.
+    pub record: RecordSource,
+    /// The tags that are put back; empty means all.
+    pub tags: Vec<Tag>,
+    /// Look and plan, write nothing.
+    pub dry_run: bool,
+    /// Put tags back that somebody moved since.
+    pub force: bool,
+    /// What the record says, once it was read.
+    pub undo: Option<Undo>,
+}
+
+/// Arguments of `history`.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// Where to look.
+    pub repository: Repository,
+    /// Only promotions of this tag.
+    pub tag: Option<Tag>,
+    /// At most so many.
+    pub limit: Option<usize>,
 }
 
 /// Arguments of `auth`.

@@ -8,6 +8,7 @@ use super::aws_chain::{Chain, Search, Tried, Wanted, listed};
 use super::ecr::{self, Ecr};
 use super::exchange::{Exchange, lock};
 use crate::error::{Code, Error};
+use crate::pure::aws::answer::AwsCredential;
 use crate::pure::aws::ecr::Login;
 use crate::pure::aws::host::{self, EcrHost};
 use crate::pure::aws::sts::Identity;
@@ -92,12 +93,12 @@ impl Aws {
             "--via ecr-api"
         } else if host.is_some() {
             return Ok(());
-        } else if settings.only {
-            "--credentials-from aws"
         } else if settings.role.is_some() {
             if settings.into { "--into-aws-role" } else { "--aws-role" }
         } else if settings.profile.is_some() {
             if settings.into { "--into-aws-profile" } else { "--aws-profile" }
+        } else if settings.only {
+            "--credentials-from aws"
         } else {
             return Ok(());
         };
@@ -126,6 +127,11 @@ impl Aws {
         let chain = Chain::new(&caller, self.wanted(&host));
         let search =
             chain.search().map_err(|error| error.during(format!("looking for the AWS credential of `{registry}`")))?;
+        if let Some(AwsCredential { key_id, secret, session_token, .. }) = search.found.as_ref().map(|f| &f.credential)
+        {
+            // A refusal may repeat what was signed.
+            [Some(key_id), Some(secret), session_token.as_ref()].into_iter().flatten().for_each(|s| exchange.guard(s));
+        }
         let standing = Arc::new(Standing { api: ecr::api(&chain, &host)?, host, search });
         *slot = Some(standing.clone());
         Ok(Some(standing))

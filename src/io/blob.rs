@@ -7,6 +7,7 @@
 
 use super::blob_source::{Content, Held, Remote};
 use super::client::Client;
+use super::ecr;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::http::fault::Fault;
@@ -59,11 +60,20 @@ pub fn has_blob(client: &Client, repository: &Repository, digest: &Digest, actio
         Err(error) => error,
     };
     // "Not now" would be said again; a refusal to `HEAD` has no words, and a store may answer `GET` alone.
-    if !matches!(refused.code(), Code::Denied | Code::Unauthenticated | Code::ReplyMalformed) {
+    let is_to_head = refused.refusal().is_none_or(|refusal| refusal.method == "HEAD");
+    if !is_to_head || !matches!(refused.code(), Code::Denied | Code::Unauthenticated | Code::ReplyMalformed) {
         return Err(refused);
     }
     let request = Request::new(Method::Get, url).header("Range", "bytes=0-0");
-    let (response, _) = client.open(repository, action, &wanted, &request, u64::MAX)?;
+    let opened = client.open(repository, action, &wanted, &request, u64::MAX);
+    let (response, _) = opened.map_err(|error| match error.hint_text() {
+        // On ECR each of the two questions takes a right, and the first one is the lesser.
+        Some(hint) if hint.contains("GetDownloadUrlForLayer") => {
+            let hint = hint.replace("GetDownloadUrlForLayer", "BatchCheckLayerAvailability");
+            error.hint(hint)
+        }
+        _ => error,
+    })?;
     match response.status {
         // A range cannot be served of a blob that is empty.
         200..=299 | 416 => Ok(true),
@@ -110,6 +120,12 @@ pub fn copy_blob(
 ) -> Result<(), Error> {
     let mut content = Remote::new(from, source, descriptor, moved);
     Delivery::new(to, target, &descriptor.digest, descriptor.size).run(started, &mut content)
+}
+
+/// Tells the registry to forget an upload that nobody goes on with; that it does not is no failure.
+pub fn give_up(client: &Client, repository: &Repository, upload: Upload) {
+    let request = Request::new(Method::Delete, upload.url);
+    let _ = client.upload(repository, &format!("give up an upload to `{repository}`"), &request, None);
 }
 
 /// Puts a blob that is in memory, unless it is there already.
@@ -245,18 +261,22 @@ impl<'a, 'w> Delivery<'a, 'w> {
             let request = start_request(self.to, self.target, query);
             let response = self.to.ask(self.target, Action::Push, &self.wanted, request.clone(), SMALL_LIMIT)?;
             if response.status != 202 {
-                return Err(refusal::error(Subject::Write, &self.wanted, &request, &response));
+                let error = refusal::error(Subject::Write, &self.wanted, &request, &response);
+                return Err(match self.to.aws.settings.host(self.target.registry()) {
+                    Some(host) if error.code() == Code::RepositoryUnknown => {
+                        ecr::no_repository(error, &host, self.target)
+                    }
+                    _ => error,
+                });
             }
             self.open = Some(started(&self.wanted, &request, &response)?);
         }
         Ok(())
     }
 
-    /// Tells the registry to forget what it has of an upload; that it does not is no failure.
     fn give_up(&mut self) {
         if let Some(upload) = self.open.take() {
-            let request = Request::new(Method::Delete, upload.url);
-            let _ = self.to.upload(self.target, &self.wanted, &request, None);
+            give_up(self.to, self.target, upload);
         }
     }
 

@@ -4,6 +4,7 @@
 //! between this reader and its owner stands a request to another registry that could not tell it on.
 
 use super::client::Client;
+use super::ecr::REFUSED_ADDRESS;
 use super::http::Body;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
@@ -28,7 +29,7 @@ pub(super) trait Content: Read {
     fn at(&self) -> u64;
 
     /// Why reading has failed for good.
-    fn failed(&mut self) -> Option<Error>;
+    fn failed(&self) -> Option<Error>;
 }
 
 /// A blob of a registry.
@@ -90,6 +91,10 @@ impl<'a, 'w> Remote<'a, 'w> {
         let Some(mut body) = body else {
             return Err(Stop::Failed(match content_range(&response.headers) {
                 Some((_, Some(whole))) if response.status == 416 && whole < size => self.sized(whole),
+                // A registry's own refusal has become an error before.
+                _ if response.status == 403 => {
+                    refusal::error(Subject::Blob, &self.wanted, &request, &response).hint(REFUSED_ADDRESS)
+                }
                 _ => refusal::error(Subject::Blob, &self.wanted, &request, &response),
             }));
         };
@@ -273,8 +278,8 @@ impl Content for Remote<'_, '_> {
         self.at
     }
 
-    fn failed(&mut self) -> Option<Error> {
-        self.failed.take()
+    fn failed(&self) -> Option<Error> {
+        self.failed.clone()
     }
 }
 
@@ -310,7 +315,7 @@ impl Content for Held<'_> {
         self.at as u64
     }
 
-    fn failed(&mut self) -> Option<Error> {
+    fn failed(&self) -> Option<Error> {
         None
     }
 }

@@ -3,10 +3,12 @@
 //! The first request is the one that is wanted; `/v2/` is not asked beforehand. Which request answers a
 //! challenge is decided in `pure::auth::flow`; which credential, in [`super::keychain`].
 
-use super::aws::{self, Aws};
+use super::aws::Aws;
 use super::ecr::Ecr;
 use super::exchange::{Exchange, lock};
+use super::http::Body;
 use super::keychain::{Found, Keychain, Tried};
+use super::refused::{credential_missing, origin};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge::{self, Challenge};
 use crate::pure::auth::credential::Credential;
@@ -14,7 +16,7 @@ use crate::pure::auth::flow::{self, Answer, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::{self, Token};
 use crate::pure::aws::host::EcrHost;
-use crate::pure::http::message::{Method, Request, Response};
+use crate::pure::http::message::{Request, Response};
 use crate::pure::http::refusal::{self, Said, Subject};
 use crate::pure::http::url::{Origin, Url};
 use crate::pure::image::registry::Registry;
@@ -22,9 +24,12 @@ use crate::pure::image::repository::Repository;
 use crate::secret::Secret;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use time::OffsetDateTime;
 
 /// A token reply is small; anything larger is not one.
 pub(super) const TOKEN_LIMIT: u64 = 1 << 20;
+/// How long before its end a password that was lent is replaced.
+const MARGIN: time::Duration = time::Duration::seconds(30);
 
 /// What a credential belongs to: a registry, or with podman's files one repository of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +57,13 @@ pub(super) struct Standing {
     pub(super) found: Option<Arc<Found>>,
 }
 
+impl Standing {
+    /// Forgets a password that was lent, so that the next request has another.
+    fn give_back(&mut self) {
+        (self.header, self.found) = (None, None);
+    }
+}
+
 /// Everything a command needs to speak to registries.
 pub struct Client<'w> {
     /// The way out, which both sides of a copy share.
@@ -60,6 +72,8 @@ pub struct Client<'w> {
     pub aws: Aws,
     pub(super) keychain: Keychain<'w>,
     standings: Mutex<HashMap<Place, Arc<Mutex<Standing>>>>,
+    /// How registries ask for a credential, whichever repository is asked about.
+    asked: Mutex<HashMap<Registry, Vec<Challenge>>>,
     /// A repository that is written to, and the one in the same registry that its blobs are mounted from.
     mounts: Option<(Repository, Repository)>,
 }
@@ -67,7 +81,7 @@ pub struct Client<'w> {
 impl<'w> Client<'w> {
     /// Puts the parts together; asks nothing.
     pub fn new(exchange: Arc<Exchange<'w>>, keychain: Keychain<'w>, aws: Aws) -> Self {
-        Self { exchange, aws, keychain, standings: Mutex::default(), mounts: None }
+        Self { exchange, aws, keychain, standings: Mutex::default(), asked: Mutex::default(), mounts: None }
     }
 
     /// The same, with every right to write to `target` asked for together with the right to read `source`, which
@@ -120,28 +134,46 @@ impl<'w> Client<'w> {
         request: Request,
         limit: u64,
     ) -> Result<Response, Error> {
+        self.speak(repository, action, wanted, &request, limit, false).map(|(response, _)| response)
+    }
+
+    /// As [`Client::ask`]; with `open`, the body of a success is left to be read in pieces.
+    pub(super) fn speak(
+        &self,
+        repository: &Repository,
+        action: Action,
+        wanted: &str,
+        request: &Request,
+        limit: u64,
+        open: bool,
+    ) -> Result<(Response, Option<Body>), Error> {
         let place = Place::of(repository);
         let scopes = self.scopes(repository, action);
         let standing = self.standing(&place);
         let mut sent = self.authorization(&place, &standing, &scopes)?;
         let mut answered = false;
         loop {
-            let response = self.exchange.send(wanted, &authorized(&request, sent.as_ref()), limit)?;
+            let ready = authorized(request, sent.as_ref());
+            let (response, body) = self.exchange.follow(wanted, &ready, limit, self.exchange.settings.until, open)?;
             match response.status {
                 401 if !answered => {
                     let values: Vec<&str> = response.headers.all("www-authenticate").collect();
                     let challenges = challenge::parse(&values);
                     if challenges.is_empty() {
-                        return Err(refusal::error(Subject::Service, wanted, &request, &response)
+                        return Err(refusal::error(Subject::Service, wanted, request, &response)
                             .cause("the answer names no way to authenticate (no `WWW-Authenticate` header)"));
                     }
                     sent = self.answer(&place, &standing, &challenges, &scopes, sent.as_ref())?;
                     answered = true;
                 }
-                401 | 403 => {
-                    return Err(self.refused(&place, &standing, (action, &scopes), wanted, &request, &response));
+                403 if !answered && sent.is_some() && has_run_out(&response) => {
+                    sent = self.answer(&place, &standing, &[], &scopes, sent.as_ref())?;
+                    answered = true;
                 }
-                _ => return Ok(response),
+                401 | 403 => {
+                    return Err(self.refused(&place, &standing, (action, &scopes), wanted, request, &response));
+                }
+                _ => return Ok((response, body)),
             }
         }
     }
@@ -202,6 +234,8 @@ impl<'w> Client<'w> {
                 source: from.source.clone(),
                 tried: tried.collect(),
                 warnings: Vec::new(),
+                // Half a day is the longest that there is.
+                lent_until: login.expires_at.or(Some(self.exchange.world.now() + time::Duration::hours(12))),
             }),
             _ => {
                 let mut found = find()?;
@@ -220,20 +254,43 @@ impl<'w> Client<'w> {
         scopes: &ScopeSet,
     ) -> Result<Option<Secret>, Error> {
         let mut standing = lock(standing);
+        if standing.found.as_ref().and_then(|found| found.lent_until).is_some_and(|end| self.is_near(end)) {
+            standing.give_back();
+        }
         if let Some(header) = &standing.header {
             return Ok(Some(header.clone()));
         }
-        if standing.challenges.is_empty() {
+        let guessed = standing.challenges.is_empty();
+        if guessed {
             match flow::known(&place.registry) {
                 Some(known) => standing.challenges = vec![known],
-                None => return Ok(None),
+                // ECR asks everybody for a password, and whoever has none is not asked beforehand.
+                None if matches!(self.aws.settings.host(&place.registry), Some(EcrHost::Private(_))) => {
+                    standing.challenges = vec![flow::basic()];
+                }
+                None => standing.challenges = lock(&self.asked).get(&place.registry).cloned().unwrap_or_default(),
+            }
+            if standing.challenges.is_empty() {
+                return Ok(None);
             }
         }
         let challenges = standing.challenges.clone();
-        self.respond(place, &mut standing, &challenges, scopes)
+        match self.respond(place, &mut standing, &challenges, scopes) {
+            // This repository has not asked for a credential, and may not.
+            Err(error) if guessed && error.code() == Code::CredentialMissing => {
+                standing.challenges.clear();
+                Ok(None)
+            }
+            outcome => outcome,
+        }
     }
 
-    /// Answers a challenge. `refused` is what the registry did not accept, if anything was sent.
+    fn is_near(&self, end: OffsetDateTime) -> bool {
+        self.exchange.world.now() + MARGIN >= end
+    }
+
+    /// Answers a challenge; without a new one, the last one again. `refused` is what the registry did not accept, if
+    /// anything was sent.
     pub(super) fn answer(
         &self,
         place: &Place,
@@ -246,13 +303,21 @@ impl<'w> Client<'w> {
         let fresh = standing.tokens.get(&key(scopes)).map(Token::header);
         if refused.is_none() || fresh.as_ref() != refused {
             // Somebody else, working beside this request, has got a token meanwhile.
-            if let Some(header) = standing.header.clone().or(fresh) {
+            if let Some(header) = standing.header.clone().or(fresh).filter(|header| Some(header) != refused) {
                 return Ok(Some(header));
             }
         }
         standing.tokens.remove(&key(scopes));
-        standing.challenges = challenges.to_vec();
-        self.respond(place, &mut standing, challenges, scopes)
+        if refused.is_some() && standing.found.as_ref().is_some_and(|found| found.lent_until.is_some()) {
+            standing.give_back();
+        }
+        if !challenges.is_empty() {
+            standing.challenges = challenges.to_vec();
+        }
+        let for_any = |challenge: &Challenge| Challenge { scope: None, error: None, ..challenge.clone() };
+        let challenges = standing.challenges.clone();
+        lock(&self.asked).insert(place.registry.clone(), challenges.iter().map(for_any).collect());
+        self.respond(place, &mut standing, &challenges, scopes)
     }
 
     fn respond(
@@ -309,7 +374,7 @@ impl<'w> Client<'w> {
         if !matches!(response.status, 400 | 401 | 403) {
             return Err(refusal::of(Subject::Service, &what, &request, &response, &said));
         }
-        let expired = said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
+        let expired = said.has_expired();
         let code = if expired { Code::TokenExpired } else { Code::Unauthenticated };
         let (realm, source) = (request.url.authority(), origin(found));
         let error = match &found.credential {
@@ -327,71 +392,12 @@ impl<'w> Client<'w> {
         let line = refusal::cause(&request, &response, &said);
         Err(error.cause(line).http(refusal::refusal(&request, &response, &said)))
     }
-
-    /// Why an answered request was refused all the same.
-    pub(super) fn refused(
-        &self,
-        place: &Place,
-        standing: &Mutex<Standing>,
-        (action, scopes): (Action, &ScopeSet),
-        wanted: &str,
-        request: &Request,
-        response: &Response,
-    ) -> Error {
-        let standing = lock(standing);
-        let subject = if request.method == Method::Put { Subject::Write } else { Subject::Manifest };
-        let error = refusal::error(subject, wanted, request, response);
-        if error.code() == Code::TagImmutable {
-            return error;
-        }
-        let Some(found) = &standing.found else {
-            return error;
-        };
-        if found.credential.is_anonymous() {
-            let missing = credential_missing(&place.registry, found);
-            return error
-                .with_code(Code::CredentialMissing)
-                .retold(missing.message())
-                .hint(format!("{LOG_IN}; a repository that does not exist may look the same"))
-                .detail("tried", tried(found));
-        }
-        let said = Said::read(response);
-        let host = request.url.authority();
-        let identity = found.identity.as_deref().unwrap_or("the holder of the token");
-        let token = standing.tokens.values().next();
-        let withheld = token
-            .and_then(Token::granted)
-            .map(|granted| scopes.missing(&granted))
-            .filter(|missing| !missing.is_empty());
-        let insufficient = standing.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"));
-        if response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"]) {
-            let error = error.with_code(Code::Denied).retold(format!("`{host}` refused to {wanted} as `{identity}`"));
-            let error = match withheld {
-                Some(missing) => error.cause(format!("the token was lent without `{missing}`")),
-                None => error,
-            };
-            return error.hint(format!(
-                "give `{identity}` the right to {} there, or use another credential; a repository that does not exist may look the same",
-                action.as_str()
-            ));
-        }
-        let expired = token.is_some_and(|token| token.expires_at <= self.exchange.world.now())
-            || said.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("expired"));
-        error
-            .with_code(if expired { Code::TokenExpired } else { Code::Unauthenticated })
-            .retold(format!("`{host}` did not accept the credential from {} to {wanted}", origin(found)))
-            .hint("check the credential; a repository that does not exist may look the same")
-    }
 }
 
-/// Where a credential came from, in a sentence.
-fn origin(found: &Found) -> String {
-    if found.source == "environment" { "the environment".to_owned() } else { format!("`{}`", found.source) }
+/// Whether a refusal says that what was sent has run out; ECR does so with the status of a missing right.
+pub(super) fn has_run_out(response: &Response) -> bool {
+    response.status == 403 && Said::read(response).has_expired()
 }
-
-/// The way out where a credential is wanted.
-const LOG_IN: &str =
-    "set REGISTRY_USERNAME and REGISTRY_PASSWORD, or log in so that Docker's `config.json` holds the credential";
 
 /// The scopes of one repository for reading or for writing.
 pub fn scopes(repository: &Repository, action: Action) -> ScopeSet {
@@ -412,16 +418,4 @@ pub(super) fn authorized(request: &Request, header: Option<&Secret>) -> Request 
         Some(header) => request.clone().header("Authorization", header.reveal()),
         None => request.clone(),
     }
-}
-
-fn tried(found: &Found) -> serde_json::Value {
-    found.tried.iter().map(|tried| serde_json::json!({"source": tried.source, "said": tried.said})).collect()
-}
-
-fn credential_missing(registry: &Registry, found: &Found) -> Error {
-    let list: Vec<String> = found.tried.iter().map(|tried| format!("{}: {}", tried.source, tried.said)).collect();
-    Error::new(Code::CredentialMissing, format!("`{registry}` asked for a credential and none was found"))
-        .cause(list.join("; "))
-        .hint(if EcrHost::parse(registry.host()).is_some() { aws::HINT } else { LOG_IN })
-        .detail("tried", tried(found))
 }

@@ -38,6 +38,9 @@ const MANY_LIMIT: u64 = 64 << 20;
 const PAGE_LIMIT: u64 = 16 << 20;
 /// Everything else is small.
 const SMALL_LIMIT: u64 = 1 << 20;
+/// What to do where the bucket refuses an address that was made for it.
+pub(super) const REFUSED_ADDRESS: &str =
+    "set the clock of this machine; the download address is refused although it is new";
 /// The service's name in messages.
 const SERVICE: &str = "Amazon ECR";
 
@@ -180,11 +183,7 @@ impl Ecr<'_> {
         let (request, response) = response;
         if !response.is_success() {
             let error = refusal::error(Subject::Blob, &wanted, &request, &response);
-            return Err(if response.status == 403 {
-                error.hint("set the clock of this machine; the download address is refused although it is new")
-            } else {
-                error
-            });
+            return Err(if response.status == 403 { error.hint(REFUSED_ADDRESS) } else { error });
         }
         if !digest.matches(&response.body) {
             return Err(mismatch(&format!("the {what} of `{repository}`"), digest, &response.body));
@@ -366,7 +365,11 @@ impl Ecr<'_> {
     ) -> Result<Response, Error> {
         self.call(operation, body, wanted, limit)?.map_err(|refusal| {
             let error = self.refused(operation, wanted, &refusal);
-            if error.code() == Code::RepositoryUnknown { no_repository(error, repository) } else { error }
+            if error.code() == Code::RepositoryUnknown {
+                no_repository(error, &self.standing.host, repository)
+            } else {
+                error
+            }
         })
     }
 
@@ -374,7 +377,7 @@ impl Ecr<'_> {
         let operation = if wanted.starts_with("push") { Operation::PutImage } else { Operation::BatchGetImage };
         let error = self.refused(operation, wanted, refusal);
         match error.code() {
-            Code::RepositoryUnknown => no_repository(error, repository),
+            Code::RepositoryUnknown => no_repository(error, &self.standing.host, repository),
             Code::TagUnknown => {
                 let text = match identifier {
                     Identifier::Tag(tag) => format!("tag `{tag}`"),
@@ -411,8 +414,15 @@ fn unreached(error: Error) -> Error {
     }
 }
 
-fn no_repository(error: Error, repository: &Repository) -> Error {
-    error.restate(format!("there is no repository `{repository}`"))
+/// That a repository is not there, and how there comes to be one: not by a push alone.
+pub fn no_repository(error: Error, host: &EcrHost, repository: &Repository) -> Error {
+    let error = error.restate(format!("there is no repository `{repository}`"));
+    let Some(account) = host.account() else { return error };
+    let (region, path) = (host.region(), repository.path());
+    error.hint(format!(
+        "check name, account and region; to write there, make it first, with `aws ecr create-repository \
+         --registry-id {account} --region {region} --repository-name {path}` or with a creation template for pushes"
+    ))
 }
 
 fn named(repository: &Repository, identifier: &Identifier) -> String {

@@ -78,6 +78,7 @@ pub struct Exchange<'w> {
     /// What the flags say.
     pub settings: Settings,
     http: Http,
+    idle: Duration,
     lines: Mutex<VecDeque<String>>,
     warnings: Mutex<Vec<Warning>>,
     secrets: Mutex<Vec<Secret>>,
@@ -86,7 +87,14 @@ pub struct Exchange<'w> {
 impl<'w> Exchange<'w> {
     /// Nothing is opened before the first request.
     pub fn new(world: &'w World, settings: Settings, http: Http) -> Self {
-        Self { world, settings, http, lines: Mutex::default(), warnings: Mutex::default(), secrets: Mutex::default() }
+        let (lines, warnings, secrets) = Default::default();
+        Self { world, settings, http, idle: Limits::default().idle, lines, warnings, secrets }
+    }
+
+    /// The same, with another limit for the time without a byte.
+    #[must_use]
+    pub fn with_idle(self, idle: Duration) -> Self {
+        Self { idle, ..self }
     }
 
     /// Takes note of a text that must not be shown, should a server repeat it.
@@ -157,7 +165,7 @@ impl<'w> Exchange<'w> {
     }
 
     /// As [`Exchange::send`], with the body of a success left to be read in pieces: it is apart then, and
-    /// empty in the answer. A body that breaks is not repeated.
+    /// empty in the answer. Where it breaks it is not asked for again.
     ///
     /// # Errors
     /// As [`Exchange::send`].
@@ -165,7 +173,8 @@ impl<'w> Exchange<'w> {
         self.follow(wanted, request, limit, self.settings.until, true)
     }
 
-    fn follow(
+    /// Sends, repeats and follows; with `open`, the body of a success is left to be read.
+    pub(super) fn follow(
         &self,
         wanted: &str,
         request: &Request,
@@ -214,7 +223,7 @@ impl<'w> Exchange<'w> {
     /// # Errors
     /// The fault that kept the answer from coming.
     pub fn upload(&self, request: &Request, body: &mut dyn Read, length: u64) -> Result<Response, Fault> {
-        let limits = Limits { until: self.settings.until, body: UPLOAD_ANSWER, ..Limits::default() };
+        let limits = Limits { until: self.settings.until, idle: self.idle, body: UPLOAD_ANSWER, ..Limits::default() };
         let begun = self.world.instant();
         let outcome = self.http.upload(request, body, length, &limits);
         self.note(request, &outcome, begun, 1);
@@ -232,7 +241,7 @@ impl<'w> Exchange<'w> {
     ) -> Result<Response, Error> {
         let mut attempt = 1;
         loop {
-            let limits = Limits { until, body: limit, ..Limits::default() };
+            let limits = Limits { until, idle: self.idle, body: limit, ..Limits::default() };
             let begun = self.world.instant();
             let outcome = self.http.open(request, &limits).and_then(|incoming| match &mut rest {
                 Some(rest) if incoming.is_success() => {

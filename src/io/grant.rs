@@ -88,6 +88,32 @@ impl Client<'_> {
         })
     }
 
+    /// Whose credential a repository asked for and took, and where it came from; nothing is asked or looked up.
+    ///
+    /// # Errors
+    /// Those of the environment's credential.
+    pub fn accepted(&self, repository: &Repository) -> Result<Option<(Option<String>, String)>, Error> {
+        let found = lock(&self.standing(&Place::of(repository))).found.clone();
+        if let Some(found) = found {
+            return Ok(Some((found.identity.clone(), found.source.clone())));
+        }
+        // Calls to ECR's own API are signed without being asked.
+        let Some(ecr) = self.native(repository.registry())? else { return Ok(None) };
+        Ok(ecr.standing.search.found.as_ref().map(|found| (None, found.source.clone())))
+    }
+
+    /// Who AWS says the caller is at a registry of Amazon's; `None` where it is not AWS's credential that answers there.
+    ///
+    /// # Errors
+    /// Those of the search for the credential, and of the call.
+    pub fn arn(&self, registry: &Registry) -> Result<Option<String>, Error> {
+        if self.aws.settings.host(registry).is_none() || self.keychain.has_own(registry)? {
+            return Ok(None);
+        }
+        let Some(standing) = self.aws.standing(&self.exchange, registry)? else { return Ok(None) };
+        Ok(self.aws.identity(&self.exchange, &standing)?.map(|identity| identity.arn))
+    }
+
     fn behind(&self, registry: &Registry, found: &Found) -> Result<Option<Granted>, Error> {
         if self.keychain.has_own(registry)? {
             return Ok(None);

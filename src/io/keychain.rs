@@ -19,6 +19,7 @@ use serde::Serialize;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use time::OffsetDateTime;
 
 /// The variables of one side of a command.
 #[derive(Debug)]
@@ -83,6 +84,8 @@ pub struct Found {
     pub tried: Vec<Tried>,
     /// What went wrong on the way without ending the search.
     pub warnings: Vec<String>,
+    /// When it runs out, where it was lent for a while and another can be had.
+    pub lent_until: Option<OffsetDateTime>,
 }
 
 /// The places of one run.
@@ -169,7 +172,8 @@ impl<'w> Keychain<'w> {
         if self.asks(Source::Anonymous) {
             let Search { tried, warnings, .. } = search;
             let source = "anonymous".to_owned();
-            return Ok(Found { credential: Credential::Anonymous, identity: None, source, tried, warnings });
+            let (credential, identity) = (Credential::Anonymous, None);
+            return Ok(Found { credential, identity, source, tried, warnings, lent_until: None });
         }
         Err(search.nothing())
     }
@@ -328,7 +332,8 @@ impl Search<'_> {
     fn found(mut self, source: &str, credential: Credential) -> Found {
         self.say(source, format!("{} found", credential.kind()));
         let identity = credential.identity().map(str::to_owned);
-        Found { credential, identity, source: source.to_owned(), tried: self.tried, warnings: self.warnings }
+        let Self { tried, warnings, .. } = self;
+        Found { credential, identity, source: source.to_owned(), tried, warnings, lent_until: None }
     }
 
     /// The one kind of place that was wanted has nothing.

@@ -186,7 +186,7 @@ pub fn has_manifest(client: &Client, repository: &Repository, digest: &Digest, a
     let identifier = Identifier::Digest(digest.clone());
     if let Some(ecr) = client.native(repository.registry())? {
         return match ecr.get_manifest(repository, &identifier) {
-            Err(error) if error.code() == Code::TagUnknown => Ok(false),
+            Err(error) if matches!(error.code(), Code::TagUnknown | Code::RepositoryUnknown) => Ok(false),
             outcome => outcome.map(|_| true),
         };
     }

@@ -2,7 +2,7 @@
 //!
 //! How a blob is copied with it is in [`super::blob`]; who one is to a registry, in [`super::client`].
 
-use super::client::{Client, Place, authorized};
+use super::client::{Client, Place, authorized, has_run_out};
 use super::http::{Body, Limits};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge;
@@ -28,25 +28,7 @@ impl Client<'_> {
         request: &Request,
         limit: u64,
     ) -> Result<(Response, Option<Body>), Error> {
-        let place = Place::of(repository);
-        let scopes = self.scopes(repository, action);
-        let standing = self.standing(&place);
-        let mut sent = self.authorization(&place, &standing, &scopes)?;
-        let mut answered = false;
-        loop {
-            let (response, body) = self.exchange.open(wanted, &authorized(request, sent.as_ref()), limit)?;
-            let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-            match response.status {
-                401 if !answered && !values.is_empty() => {
-                    sent = self.answer(&place, &standing, &challenge::parse(&values), &scopes, sent.as_ref())?;
-                    answered = true;
-                }
-                401 | 403 => {
-                    return Err(self.refused(&place, &standing, (action, &scopes), wanted, request, &response));
-                }
-                _ => return Ok((response, body)),
-            }
-        }
+        self.speak(repository, action, wanted, request, limit, true)
     }
 
     /// Sends a request of an upload to the address that the registry has named for it, once.
@@ -88,11 +70,10 @@ impl Client<'_> {
             None => self.exchange.once(&ready, &Limits::default()),
         };
         if let Ok(response) = &outcome
-            && response.status == 401
             && own
         {
             let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-            if !values.is_empty() {
+            if response.status == 401 && !values.is_empty() || sent.is_some() && has_run_out(response) {
                 self.answer(&place, &standing, &challenge::parse(&values), &scopes, sent.as_ref())?;
             }
         }

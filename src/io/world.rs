@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -100,12 +101,28 @@ impl World {
         read_file(path, limit)
     }
 
-    /// Adds bytes to the end of a file, made if it is not there, and waits until the disk has them.
+    /// Adds a line to the end of a file, made if it is not there, and waits until the disk has it.
     ///
     /// # Errors
     /// As the system says.
-    pub fn append_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        append_file(path, bytes)
+    pub fn append_line(&self, path: &Path, line: &str) -> io::Result<()> {
+        append_line(path, line)
+    }
+
+    /// Makes the folder that a file is to lie in, and those above it.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn make_folder_of(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(folder(path))
+    }
+
+    /// Whether a line could be added to a file, as far as that can be told without making it.
+    ///
+    /// # Errors
+    /// As the system would say.
+    pub fn may_append(&self, path: &Path) -> io::Result<()> {
+        may_append(path)
     }
 
     /// Runs a program without a shell and waits for it, at most `limit`; its output may be `max` bytes long.
@@ -149,17 +166,49 @@ impl fmt::Debug for World {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where files are written")]
-fn append_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn append_line(path: &Path, line: &str) -> io::Result<()> {
     let new = !path.exists();
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let length = file.metadata()?.len();
+    // A line that was cut off must not swallow this one.
+    let torn = length > 0 && !std::fs::File::open(path).is_ok_and(ends_a_line);
+    let text = format!("{}{line}\n", if torn { "\n" } else { "" });
+    // In one piece, so that lines of several programs do not mix.
+    file.write_all(text.as_bytes())?;
+    // A pipe or a device has nothing that could be synced.
+    file.sync_all().or_else(|error| if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) })?;
     // A new file is there after a loss of power only if its folder has been written too.
-    if let Some(folder) = path.parent().filter(|_| new) {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        std::fs::File::open(folder)?.sync_all()?;
+    if new {
+        std::fs::File::open(folder(path))?.sync_all()?;
     }
     Ok(())
+}
+
+fn ends_a_line(mut file: impl Read + Seek) -> bool {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1)).is_ok() && file.read_exact(&mut last).is_ok() && last == *b"\n"
+}
+
+fn may_append(path: &Path) -> io::Result<()> {
+    let folder = folder(path);
+    if path.is_dir() {
+        Err(io::ErrorKind::IsADirectory.into())
+    } else if path.exists() {
+        OpenOptions::new().append(true).open(path).map(drop)
+    } else if !folder.exists() {
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder `{}`", folder.display())))
+    } else if !folder.is_dir() {
+        Err(io::Error::new(io::ErrorKind::NotADirectory, format!("`{}` is no folder", folder.display())))
+    } else if folder.metadata()?.permissions().readonly() {
+        Err(io::ErrorKind::PermissionDenied.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// The folder that a file lies in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The one place that looks at the clock for measuring.
@@ -302,5 +351,31 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         let error = world.read_file(Path::new("/proc/self/status"), 10).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn lines_are_added_whole_whatever_the_file_ends_with() {
+        let (world, folder) = (world(&[]), tempfile::tempdir().unwrap());
+        let path = folder.path().join("lines");
+        world.append_line(&path, "one").unwrap();
+        world.append_line(&path, "two").unwrap();
+        let read = || String::from_utf8(read_file(&path, 100).unwrap()).unwrap();
+        assert_eq!(read(), "one\ntwo\n");
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"cut o").unwrap();
+        world.append_line(&path, "three").unwrap();
+        assert_eq!(read(), "one\ntwo\ncut o\nthree\n");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_added_to_is_known_beforehand() {
+        let (world, folder) = (world(&[]), tempfile::tempdir().unwrap());
+        let kind = |name: &str| world.may_append(&folder.path().join(name)).map_err(|error| error.kind());
+        world.append_line(&folder.path().join("file"), "").unwrap();
+        assert_eq!((kind("file"), kind("new")), (Ok(()), Ok(())));
+        assert_eq!(kind(""), Err(io::ErrorKind::IsADirectory));
+        assert_eq!(kind("none/new"), Err(io::ErrorKind::NotFound));
+        assert_eq!(kind("file/new"), Err(io::ErrorKind::NotADirectory));
+        assert!(world.append_line(&folder.path().join("none/new"), "x").is_err());
+        assert!(world.may_append(Path::new("name-without-folder")).is_ok());
     }
 }

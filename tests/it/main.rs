@@ -3,30 +3,37 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "tests meet the world and end at the first surprise"
+    clippy::print_stdout,
+    reason = "tests meet the world, end at the first surprise, and say how much they have explored"
 )]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod across;
 mod auth;
 mod aws_sources;
 mod call;
 mod counts;
 mod crowd;
 mod ecr;
+mod ecr_into;
 mod fakes;
 mod faults;
 mod find_tag;
+mod history;
 mod inspect;
 mod interleavings;
 mod labels;
 mod next_version;
 mod promote;
 mod race_model;
+mod record;
+mod rollback;
 mod secrets;
 mod stage;
 mod tags;
 mod tidy;
+mod transfer;
 mod uploads;
 mod usage;

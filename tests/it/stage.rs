@@ -119,7 +119,7 @@ fn without_exchanges(text: &str) -> String {
     out
 }
 
-/// Puts `[n]` for milliseconds and `[time]` for moments of today.
+/// Puts `[n]` for milliseconds, `[time]` for moments of today and `[tool]` for the version that was built.
 pub fn scrubbed(text: &str) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
@@ -133,12 +133,12 @@ pub fn scrubbed(text: &str) -> String {
         }
         out.push_str(&words.join(" "));
     }
-    for key in ["\"at\": \"", "\"expiresAt\": \""] {
+    for (key, name) in [("\"at\": \"", "[time]"), ("\"expiresAt\": \"", "[time]"), ("\"tool\": \"", "[tool]")] {
         let mut rest = std::mem::take(&mut out);
         while let Some(start) = rest.find(key) {
             let (before, tail) = rest.split_at(start + key.len());
             out.push_str(before);
-            out.push_str("[time]");
+            out.push_str(name);
             rest = tail[tail.find('"').unwrap_or(0)..].to_owned();
         }
         out.push_str(&rest);

@@ -5,17 +5,17 @@ use crate::support::cmd::{Tagwright, tagwright};
 use crate::support::image::{Built, cosign_signature, types};
 use crate::support::relay::Relay;
 use crate::support::release::{Signed, push_large, referrer};
-use crate::support::whole::whole;
+use crate::support::whole::{Whole, whole};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SOURCE: &str = "acme/build";
 const TAG: &str = "2026.34.103";
 const KILLS: u32 = 50;
 const BYTES: u64 = 16 * 1024 * 1024;
-/// So many bytes a second, both ways together: a copy takes about half a second, whatever the machine.
+/// So many bytes a second, both ways together: a copy takes long enough to be met in its midst.
 const RATE: u64 = 64 * 1024 * 1024;
 /// The numbers that decide when to kill come from this one, so that a run can be repeated.
 const SEED: u64 = 20_260_820;
@@ -23,11 +23,10 @@ const SEED: u64 = 20_260_820;
 #[test]
 fn fifty_kills_leave_no_tag_on_anything_incomplete() {
     let ground = Ground::new();
-    let started = Instant::now();
     let ran = ground.promote("acme/whole").run();
-    let length = started.elapsed();
     ran.result();
     ground.check_complete("acme/whole");
+    let (bytes, requests) = (ground.source.passed(), ground.target.asked().len() as u64);
 
     let mut random = SEED;
     let mut ends = [0; 4];
@@ -35,11 +34,17 @@ fn fifty_kills_leave_no_tag_on_anything_incomplete() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        // Up to a little past the end, so that the last moments are met too.
-        let moment = length.mul_f64((random % 1050) as f64 / 1000.0);
+        // Most bytes are of layers, most requests are about what follows them: the one after the other.
+        let moment = if number % 2 == 0 {
+            Moment::Bytes(random % bytes)
+        } else {
+            Moment::Request(requests / 2 + 1 + random % (requests / 2), Duration::from_micros(random / requests % 3000))
+        };
         let target = format!("acme/killed-{number}");
-        let status = ground.kill(&target, moment);
-        let tags = ground.to.client.tags(&target);
+        let status = ground.kill(&target, &moment);
+        let mut tags = ground.to.client.tags(&target);
+        // The list names a tag as soon as the registry begins to write it; until it is written it reads as absent.
+        tags.retain(|tag| ground.to.client.digest(&target, tag).is_some());
         for tag in &tags {
             if let Err(why) = whole(&ground.to.client, &target, tag) {
                 panic!("killed after {moment:?}, number {number}: `{tag}` points at something incomplete: {why}");
@@ -69,18 +74,28 @@ fn fifty_kills_leave_no_tag_on_anything_incomplete() {
     let [none, some, done, late] = ends;
     let _ = writeln!(
         std::io::stderr(),
-        "seed {SEED}: of {KILLS} kills within {length:?}, {none} before any tag, {some} after tags that name referrers, \
+        "seed {SEED}: of {KILLS} kills within {bytes} bytes and {requests} requests, {none} before any tag, {some} after tags that name referrers, \
          {done} after a promoted tag, {late} after the end"
     );
     assert!(late <= KILLS / 5, "only {} of {KILLS} runs were killed", KILLS - late);
 }
 
+/// When a run is killed.
+#[derive(Debug)]
+enum Moment {
+    /// When so many bytes came from the source.
+    Bytes(u64),
+    /// So long after the target was asked for the so-manieth time.
+    Request(u64, Duration),
+}
+
 /// An image with layers and signatures at one registry, and another to promote it into, slowly.
 struct Ground {
-    from: Stage,
+    _from: Stage,
     to: Stage,
     source: Relay,
-    digest: String,
+    target: Relay,
+    content: Whole,
     signed: Signed,
 }
 
@@ -96,35 +111,46 @@ impl Ground {
         from.client.refer(SOURCE, &signed.referrers[0]);
         let source = Relay::start(from.live.host());
         source.throttle(RATE);
-        Self { from, to, source, digest, signed }
+        let target = Relay::start(to.live.host());
+        let content = whole(&from.client, SOURCE, TAG).unwrap();
+        assert_eq!(content.digest, digest);
+        Self { _from: from, to, source, target, content, signed }
     }
 
     fn promote(&self, target: &str) -> Tagwright {
         let source = format!("{}:{TAG}", self.source.name(SOURCE));
-        tagwright(["promote", &source, "--into", &self.to.live.name(target), "--to", "{tag}", "--move", "latest"])
+        tagwright(["promote", &source, "--into", &self.target.name(target), "--to", "{tag}", "--move", "latest"])
     }
 
     /// Starts a promotion and ends it with a signal that nobody can catch.
-    fn kill(&self, target: &str, moment: Duration) -> ExitStatus {
+    fn kill(&self, target: &str, moment: &Moment) -> ExitStatus {
+        self.source.clear();
+        self.target.clear();
         let mut child = self.promote(target).start();
-        std::thread::sleep(moment);
+        let reached = || match moment {
+            Moment::Bytes(number) => self.source.passed() >= *number,
+            Moment::Request(number, _) => self.target.asked().len() as u64 >= *number,
+        };
+        while !reached() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        if let Moment::Request(_, wait) = moment {
+            std::thread::sleep(*wait);
+        }
         let _ = child.kill();
         child.wait().unwrap()
     }
 
     fn check_complete(&self, target: &str) {
-        let source = whole(&self.from.client, SOURCE, TAG).unwrap();
-        assert_eq!(source.digest, self.digest);
-        for tag in [TAG, "latest"] {
-            assert_eq!(whole(&self.to.client, target, tag).as_ref(), Ok(&source), "{target}:{tag}");
-        }
+        assert_eq!(whole(&self.to.client, target, TAG).as_ref(), Ok(&self.content), "{target}");
+        assert_eq!(self.to.client.digest(target, "latest").as_ref(), Some(&self.content.digest), "{target}");
     }
 
     /// The signature and the SBOM are there and whole.
     fn check_bound(&self, target: &str) {
         let signature = whole(&self.to.client, target, &self.signed.cosign_tag("sig")).unwrap();
         assert_eq!(signature.digest, self.signed.cosign[0].1.digest());
-        let found = self.to.client.referrers(target, &self.digest);
+        let found = self.to.client.referrers(target, &self.content.digest);
         let named: Vec<&str> = found.iter().filter_map(|entry| entry["digest"].as_str()).collect();
         assert_eq!(named, [self.signed.referrers[0].digest()], "{target}");
         whole(&self.to.client, target, named[0]).unwrap();

@@ -52,18 +52,21 @@ fn header(name: &str, length: u64) -> Vec<u8> {
     let mut out = vec![0; 512];
     let mut put = |at: usize, text: &str| out[at..at + text.len()].copy_from_slice(text.as_bytes());
     put(0, name);
-    put(100, "0000644\00000000\00000000\0");
-    put(124, &format!("{length:011o}\0"));
-    put(136, "00000000000\0        0");
-    put(257, "ustar\000");
+    put(100, "0000644\x000000000\x000000000\x00");
+    put(124, &format!("{length:011o}\x00"));
+    put(136, "00000000000\x00        0");
+    put(257, "ustar\x0000");
     let sum: u32 = out.iter().map(|byte| u32::from(*byte)).sum();
-    out[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    out[148..156].copy_from_slice(format!("{sum:06o}\x00 ").as_bytes());
     out
 }
 
+/// Fills in the next bytes of an archive.
+type Fill = dyn FnMut(&mut [u8]);
+
 /// A packed layer that is made while it is read and never in memory whole.
 pub struct Layer {
-    fill: Box<dyn FnMut(&mut [u8])>,
+    fill: Box<Fill>,
     length: u64,
     left: u64,
     pending: Vec<u8>,

@@ -243,11 +243,25 @@ impl Registry {
     /// end: after so many bytes of it this is answered, and the connection closed. `kept` says whether the bytes that
     /// came stay in the upload.
     pub fn cut(&self, times: usize, method: &'static str, part: &str, after: usize, kept: bool, reply: Reply) {
+        let part = part.to_owned();
+        let hit = move |asked: &Asked| asked.method == method && asked.path.contains(&part);
+        self.cut_where(times, hit, after, kept, reply);
+    }
+
+    /// The same with requests of any kind.
+    pub fn cut_where(
+        &self,
+        times: usize,
+        part: impl Fn(&Asked) -> bool + Clone + Send + 'static,
+        after: usize,
+        kept: bool,
+        reply: Reply,
+    ) {
         for listener in [Some(&self.listener), self.elsewhere.as_ref()].into_iter().flatten() {
-            let (part, reply, shared) = (part.to_owned(), reply.clone(), self.shared.clone());
+            let (part, reply, shared) = (part.clone(), reply.clone(), self.shared.clone());
             let mut left = times;
             listener.early(move |asked| {
-                let hit = left > 0 && asked.method == method && asked.path.contains(&part);
+                let hit = left > 0 && part(asked);
                 left -= usize::from(hit);
                 let shared = shared.clone();
                 let keep = move |asked: &Asked| {
@@ -331,7 +345,8 @@ pub struct Path<'a> {
     pub rest: &'a str,
 }
 
-fn split(path: &str) -> Option<Path<'_>> {
+/// Reads the path of a request; `None` where it is none of the distribution API.
+pub fn split(path: &str) -> Option<Path<'_>> {
     let inner = path.strip_prefix("/v2/")?;
     for kind in ["/manifests/", "/blobs/uploads/", "/blobs/", "/tags/", "/referrers/"] {
         if let Some(at) = inner.rfind(kind) {
@@ -361,7 +376,7 @@ impl Shared {
         } else {
             match self.refuse(asked) {
                 Some(refusal) => refusal,
-                None => self.serve(asked, &mut state),
+                None => self.options.serve(asked, &mut state, &self.desk()),
             }
         };
         for hook in self.after.lock().unwrap().iter_mut() {
@@ -424,30 +439,6 @@ impl Shared {
         }
     }
 
-    fn serve(&self, asked: &Asked, state: &mut State) -> Reply {
-        if asked.path == "/v2/" || asked.path == "/v2" {
-            return Reply::json(&json!({}));
-        }
-        let Some(path) = split(&asked.path) else { return Reply::with(404, "text/plain", "404 page not found\n") };
-        let known = state.repositories.contains_key(path.repository);
-        let reads = asked.method == "GET" || asked.method == "HEAD";
-        if !known && reads && path.kind != "blobs/uploads" {
-            return Reply::error(404, "NAME_UNKNOWN", "repository name not known to registry");
-        }
-        match (path.kind, asked.method.as_str()) {
-            ("manifests", "GET" | "HEAD") => self.get_manifest(&path, state),
-            ("manifests", "PUT") => self.put_manifest(asked, &path, state),
-            ("blobs" | "blobs/uploads", _) => {
-                let desk = self.desk();
-                desk.redirected(asked, &path).unwrap_or_else(|| desk.answer(asked, &path, state))
-            }
-            ("tags", "GET") if path.rest == "list" => self.list_tags(asked, &path, state),
-            ("referrers", "GET") if self.options.referrers => self.referrers(asked, &path, state),
-            ("referrers", _) => Reply::with(404, "text/plain", "404 page not found\n"),
-            _ => Reply::error(405, "UNSUPPORTED", "the operation is unsupported"),
-        }
-    }
-
     /// The other origin: storage that takes uploads and gives blobs to whoever knows the address.
     fn serve_elsewhere(&self, asked: &Asked, state: &mut State) -> Reply {
         if asked.header("Authorization").is_some() {
@@ -463,6 +454,32 @@ impl Shared {
         let (here, elsewhere) = self.origins.get().expect("the origins are set before any address is known");
         Desk { blobs: &self.options.blobs, here, elsewhere }
     }
+}
+
+impl Options {
+    /// Answers a request that is allowed.
+    pub fn serve(&self, asked: &Asked, state: &mut State, desk: &Desk) -> Reply {
+        if asked.path == "/v2/" || asked.path == "/v2" {
+            return Reply::json(&json!({}));
+        }
+        let Some(path) = split(&asked.path) else { return Reply::with(404, "text/plain", "404 page not found\n") };
+        let known = state.repositories.contains_key(path.repository);
+        let reads = asked.method == "GET" || asked.method == "HEAD";
+        if !known && reads && path.kind != "blobs/uploads" {
+            return Reply::error(404, "NAME_UNKNOWN", "repository name not known to registry");
+        }
+        match (path.kind, asked.method.as_str()) {
+            ("manifests", "GET" | "HEAD") => self.get_manifest(&path, state),
+            ("manifests", "PUT") => self.put_manifest(asked, &path, state),
+            ("blobs" | "blobs/uploads", _) => {
+                desk.redirected(asked, &path).unwrap_or_else(|| desk.answer(asked, &path, state))
+            }
+            ("tags", "GET") if path.rest == "list" => self.list_tags(asked, &path, state),
+            ("referrers", "GET") if self.referrers => self.list_referrers(asked, &path, state),
+            ("referrers", _) => Reply::with(404, "text/plain", "404 page not found\n"),
+            _ => Reply::error(405, "UNSUPPORTED", "the operation is unsupported"),
+        }
+    }
 
     fn get_manifest(&self, path: &Path, state: &State) -> Reply {
         let home = &state.repositories[path.repository];
@@ -471,7 +488,7 @@ impl Shared {
         match wanted.and_then(|digest| home.manifests.get(&digest).map(|found| (digest, found))) {
             Some((digest, (media_type, bytes))) => {
                 let reply = Reply::with(200, media_type, bytes.clone());
-                if self.options.no_digest_header { reply } else { reply.header("Docker-Content-Digest", digest) }
+                if self.no_digest_header { reply } else { reply.header("Docker-Content-Digest", digest) }
             }
             None => Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
         }
@@ -483,7 +500,7 @@ impl Shared {
             return Reply::error(400, "MANIFEST_INVALID", "manifest invalid");
         };
         let home = state.repositories.entry(path.repository.to_owned()).or_default();
-        if let Some(missing) = missing(&body, home).filter(|_| !self.options.careless) {
+        if let Some(missing) = missing(&body, home).filter(|_| !self.careless) {
             return Reply::error(404, "MANIFEST_BLOB_UNKNOWN", &format!("not known here: {missing}"));
         }
         let media_type = asked.header("Content-Type").unwrap_or_default().to_owned();
@@ -495,7 +512,7 @@ impl Shared {
                 return Reply::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
             }
         } else {
-            if self.options.immutable && home.tags.get(path.rest).is_some_and(|there| *there != digest) {
+            if self.immutable && home.tags.get(path.rest).is_some_and(|there| *there != digest) {
                 return Reply::error(400, "TAG_INVALID", "the tag exists and the repository is immutable");
             }
             home.tags.insert(path.rest.to_owned(), digest.clone());
@@ -505,7 +522,7 @@ impl Shared {
             .header("Location", format!("/v2/{}/manifests/{digest}", path.repository))
             .header("Docker-Content-Digest", digest);
         match body["subject"]["digest"].as_str() {
-            Some(subject) if self.options.referrers => reply.header("OCI-Subject", subject),
+            Some(subject) if self.referrers => reply.header("OCI-Subject", subject),
             _ => reply,
         }
     }
@@ -515,7 +532,7 @@ impl Shared {
         let last = asked.query("last");
         let rest: Vec<&String> = all.into_iter().filter(|tag| last.is_none_or(|last| tag.as_str() > last)).collect();
         let wanted = asked.query("n").and_then(|n| n.parse::<usize>().ok());
-        let size = [wanted, self.options.page].into_iter().flatten().min().unwrap_or(rest.len());
+        let size = [wanted, self.page].into_iter().flatten().min().unwrap_or(rest.len());
         let page = &rest[..size.min(rest.len())];
         let reply = Reply::json(&json!({"name": path.repository, "tags": page}));
         match page.last() {
@@ -526,7 +543,7 @@ impl Shared {
         }
     }
 
-    fn referrers(&self, asked: &Asked, path: &Path, state: &State) -> Reply {
+    fn list_referrers(&self, asked: &Asked, path: &Path, state: &State) -> Reply {
         let mut found = Vec::new();
         for (digest, (media_type, bytes)) in &state.repositories[path.repository].manifests {
             let Ok(body) = serde_json::from_slice::<Value>(bytes) else { continue };
@@ -545,7 +562,7 @@ impl Shared {
         }
         found.sort_by_key(|one| one["digest"].to_string());
         let at = asked.query("after").and_then(|text| text.parse().ok()).unwrap_or(0_usize).min(found.len());
-        let end = self.options.referrers_page.map_or(found.len(), |size| (at + size).min(found.len()));
+        let end = self.referrers_page.map_or(found.len(), |size| (at + size).min(found.len()));
         let page = json!({"schemaVersion": 2, "mediaType": types::OCI_INDEX, "manifests": found[at..end]});
         let mut reply = Reply::with(200, types::OCI_INDEX, page.to_string());
         let filter = asked.query("artifactType");
@@ -558,7 +575,7 @@ impl Shared {
 }
 
 /// The first blob or manifest that a manifest needs and that is not there; layers from elsewhere are not needed.
-fn missing(body: &Value, home: &Repository) -> Option<String> {
+pub fn missing(body: &Value, home: &Repository) -> Option<String> {
     let refers = |key: &str| body[key].as_array().cloned().unwrap_or_default();
     let name = |one: Value| one["digest"].as_str().map(str::to_owned);
     let foreign = |one: &Value| one["urls"].as_array().is_some_and(|urls| !urls.is_empty());

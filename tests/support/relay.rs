@@ -20,6 +20,7 @@ struct Shared {
     to: String,
     asked: Mutex<Vec<(String, String)>>,
     connections: AtomicU64,
+    passed: AtomicU64,
     /// Bytes a second, both ways together; 0 for as fast as it goes.
     rate: AtomicU64,
     /// When the next byte may pass.
@@ -36,6 +37,7 @@ impl Relay {
             to: to.to_owned(),
             asked: Mutex::default(),
             connections: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
             rate: AtomicU64::new(0),
             next: Mutex::new(Instant::now()),
             stop: AtomicBool::new(false),
@@ -82,11 +84,17 @@ impl Relay {
     pub fn clear(&self) {
         self.shared.asked.lock().unwrap().clear();
         self.shared.connections.store(0, Ordering::SeqCst);
+        self.shared.passed.store(0, Ordering::SeqCst);
     }
 
     /// How many connections were made.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes of bodies and answers passed.
+    pub fn passed(&self) -> u64 {
+        self.shared.passed.load(Ordering::SeqCst)
     }
 
     /// The requests that brought blobs out or in, or began to; asking whether one is there is not among them.
@@ -183,6 +191,7 @@ fn flow(from: &mut impl Read, to: &mut impl Write, length: u64, shared: &Shared)
             return if all { Ok(()) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) };
         }
         left -= count as u64;
+        shared.passed.fetch_add(count as u64, Ordering::SeqCst);
         slow_down(count as u64, shared);
         to.write_all(&buffer[..count])?;
     }

@@ -249,7 +249,7 @@ impl Run<'_, '_> {
 }
 
 /// Whether a write that failed in this way may have taken place all the same.
-fn is_lost(code: Code) -> bool {
+pub fn is_lost(code: Code) -> bool {
     matches!(code, Code::Unreachable | Code::Timeout | Code::RegistryUnavailable | Code::ReplyMalformed)
 }
 

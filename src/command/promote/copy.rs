@@ -10,7 +10,7 @@ use crate::command::listing::{self, Listing};
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::command::side_by_side::{self, both};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::io::blob::{self, Mount};
 use crate::io::progress::Progress;
 use crate::io::referrers;
@@ -195,13 +195,16 @@ fn unlisted<'t>(
         wanted.iter().filter(|referrer| referrer.tag.is_none()).map(|referrer| &referrer.subject).collect();
     subjects.dedup();
     let listed = side_by_side::map(&subjects, |subject| referrers::list(&there.client, target, subject, action))?;
+    // Where nothing tells what points at an image, whatever is there is tied to its subject by the registry itself.
+    let is_told = listed.iter().all(Option::is_some);
     let known: HashSet<(&Digest, Digest)> = subjects
         .into_iter()
         .zip(listed)
         .flat_map(|(subject, listed)| listed.into_iter().flatten().map(move |entry| (subject, entry.digest)))
         .collect();
     let is_tied = side_by_side::map(&wanted.iter().collect::<Vec<_>>(), |referrer| match &referrer.tag {
-        None => Ok(known.contains(&(&referrer.subject, referrer.digest.clone()))),
+        None if is_told => Ok(known.contains(&(&referrer.subject, referrer.digest.clone()))),
+        None => registry::has_manifest(&there.client, target, &referrer.digest, action),
         Some(tag) => is_tagged(there, target, tree, referrer, tag, action),
     })?;
     Ok(wanted.iter().zip(is_tied).filter(|(_, is_tied)| !is_tied).map(|(referrer, _)| referrer).collect())
@@ -216,7 +219,11 @@ fn is_tagged(
     tag: &crate::pure::image::tag::Tag,
     action: Action,
 ) -> Result<bool, Error> {
-    let Some(held) = registry::head_manifest(&there.client, target, tag, action)? else { return Ok(false) };
+    let held = match registry::head_manifest(&there.client, target, tag, action) {
+        Err(error) if error.code() == Code::RepositoryUnknown => None,
+        held => held?,
+    };
+    let Some(held) = held else { return Ok(false) };
     if held == referrer.digest {
         return Ok(true);
     }
@@ -249,8 +256,10 @@ pub fn act(session: &Session, request: &Promote, seen: &Seen, copy: &Copy) -> Re
 /// What a copy has written, in words, for whoever fails after it.
 pub fn told(copied: &Copied, request: &Promote) -> Option<String> {
     let (blobs, referrers) = (copied.tally.blobs + copied.tally.mounted, copied.referrers);
-    let target = request.target();
-    (blobs > 0 || referrers > 0).then(|| format!("{blobs} blobs and {referrers} referrers in `{target}`"))
+    let counts = [(blobs, "blobs"), (referrers as u64, "referrers")];
+    let told: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    (!told.is_empty()).then(|| format!("{} in `{}`", told.join(" and "), request.target()))
 }
 
 struct Run<'r, 'w> {
@@ -335,11 +344,14 @@ impl Run<'_, '_> {
 
         let stopped = AtomicBool::new(false);
         let one = |(blob, upload, unsure): &Job| -> Result<Option<bool>, Error> {
+            let upload = upload.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let give_up = |upload: Option<blob::Upload>| upload.into_iter().for_each(|u| blob::give_up(to, target, u));
             if stopped.load(Ordering::Relaxed) {
+                give_up(upload);
                 return Ok(None);
             }
-            let upload = upload.lock().unwrap_or_else(PoisonError::into_inner).take();
             if *unsure && blob::has_blob(to, target, &blob.digest, Action::Push)? {
+                give_up(upload);
                 progress.moved(blob.size);
                 progress.done();
                 return Ok(Some(false));
@@ -377,6 +389,6 @@ impl Run<'_, '_> {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (blobs, manifests) = (get(&self.written), get(&self.manifests));
         let target = self.request.target();
-        (blobs + manifests > 0).then(|| format!("{blobs} blobs and {manifests} manifests in `{target}`, under no tag"))
+        (blobs + manifests > 0).then(|| format!("{blobs} blobs and {manifests} manifests in `{target}`, without a tag"))
     }
 }

@@ -1,36 +1,48 @@
 //! The line of `promote`: look, plan, act, report.
 
-use super::copy::{self, Copied};
+use super::act::Outcome;
+use super::copy::{self, Copied, Copy};
+use super::look::Seen;
+use super::record::{self, Keeper};
 use super::{act, look, report};
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::error::Error;
 use crate::output::Report;
-use crate::pure::promote::plan;
+use crate::pure::promote::plan::{self, Plan};
 
 /// Promotes, or says what a promotion would do.
 ///
 /// # Errors
 /// Those of the source; `tag-conflict`, `downgrade-refused`, `order-unknown`, `digest-unexpected`, `label-mismatch`
-/// before anything is written; `tag-immutable`, `denied`, `raced` with what had been written.
+/// before anything is written, and `record-invalid` where what is planned cannot be written down; `tag-immutable`,
+/// `denied`, `raced` with what had been written.
 pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
+    record::check(session, request)?;
     let seen = look::look(session, request)?;
     let plan = plan::plan(&seen.facts, request.allow_downgrade)?;
     for (code, sentence) in &plan.warnings {
         session.client.exchange.warn(code, sentence.clone());
     }
+    let planned = seen.copy.as_ref().map(Copy::planned).unwrap_or_default();
+    let keeper = Keeper::begin(session, request, &seen, report::planned(session, &seen, &plan, &planned))?;
+    let (copied, outcomes) = if request.dry_run {
+        (planned, act::pretend(session, &seen, &plan)?)
+    } else {
+        carry_out(session, request, &seen, &plan).map_err(|error| keeper.failed(error))?
+    };
+    report::report(session, request, &seen, &copied, &outcomes, &keeper)
+}
+
+/// Copies what is missing, then writes the tags.
+fn carry_out(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Result<(Copied, Vec<Outcome>), Error> {
     let copied = match &seen.copy {
-        Some(copy) if request.dry_run => copy.planned(),
-        Some(copy) => copy::act(session, request, &seen, copy)?,
+        Some(copy) => copy::act(session, request, seen, copy)?,
         None => Copied::default(),
     };
-    let outcomes = if request.dry_run {
-        act::pretend(session, &seen, &plan)?
-    } else {
-        act::act(session, request, &seen, &plan).map_err(|error| match copy::told(&copied, request) {
-            Some(done) => error.after_also(done),
-            None => error,
-        })?
-    };
-    report::report(session, request, &seen, &copied, &outcomes)
+    let outcomes = act::act(session, request, seen, plan).map_err(|error| match copy::told(&copied, request) {
+        Some(done) => error.after_also(done),
+        None => error,
+    })?;
+    Ok((copied, outcomes))
 }

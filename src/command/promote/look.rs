@@ -2,10 +2,11 @@
 
 use super::copy::{self, Copy};
 use super::holder::Versions;
+use super::record::{self, Noted};
 use crate::command::find_tag;
 use crate::command::heads;
 use crate::command::listing::{self, Detail, Listing};
-use crate::command::platforms;
+use crate::command::platforms::{self, Found};
 use crate::command::request::{Promote, Source, Via};
 use crate::command::session::Session;
 use crate::command::side_by_side::both;
@@ -43,6 +44,8 @@ pub struct Seen {
     pub referrers: Option<usize>,
     /// What has to be copied, where the tags are to be in another repository.
     pub copy: Option<Copy>,
+    /// What was read for the record.
+    pub noted: Noted,
 }
 
 /// The rights a run asks for: a dry run gets by with reading.
@@ -70,7 +73,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
 
     let manifest = registry::get_manifest(&session.client, &here, &platforms::identifier(&source)?, reading)?;
     expect_digest(request, &source, &manifest.digest)?;
-    require_labels(session, request, &source, &manifest)?;
+    let found = require_labels(session, request, &source, &manifest)?;
 
     // A digest without version cannot be compared, so nothing would be gained from the list.
     let compared = version.is_some() && !request.moves.is_empty();
@@ -84,8 +87,15 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         Some(_) => (None, Some(copy::find(session, request, &here, &manifest, elsewhere))),
         None => (count_referrers(session, &here, &manifest.digest, reading), None),
     };
-    let ((befores, listing), (direct, copy)) = both(|| both(heads, list), referrers);
-    let befores = befores?;
+    let note = || record::note(session, request, &source, &manifest, found.as_ref());
+    let (((befores, listing), (direct, copy)), noted) = both(|| both(|| both(heads, list), referrers), note);
+    let befores = match befores {
+        // ECR makes a repository with the first push where a template says so; elsewhere that push is refused.
+        Err(error) if error.code() == Code::RepositoryUnknown && request.into.is_some() && !request.dry_run => {
+            vec![None; tags.len()]
+        }
+        befores => befores?,
+    };
     let copy = match copy.transpose()? {
         Some(found) => {
             let is_tagged = befores.iter().flatten().any(|before| *before == manifest.digest);
@@ -110,6 +120,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
         listing: None,
         referrers,
         copy,
+        noted,
     };
     let mut listing = listing;
     for ((tag, kind), before) in wanted.into_iter().zip(befores) {
@@ -207,9 +218,14 @@ fn expect_digest(request: &Promote, source: &Reference, digest: &Digest) -> Resu
 }
 
 /// Every platform must have every label that is required.
-fn require_labels(session: &Session, request: &Promote, source: &Reference, manifest: &Fetched) -> Result<(), Error> {
+fn require_labels(
+    session: &Session,
+    request: &Promote,
+    source: &Reference,
+    manifest: &Fetched,
+) -> Result<Option<Found>, Error> {
     if request.require_labels.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let name = source.to_string();
     let found = platforms::of(session, &name, source.repository(), manifest.clone(), None)?;
@@ -229,7 +245,7 @@ fn require_labels(session: &Session, request: &Promote, source: &Reference, mani
         .hint("check that this is the build that was meant")
         .detail("values", list));
     }
-    Ok(())
+    Ok(Some(found))
 }
 
 fn unlisted(error: Error, repository: &Repository, tag: &Tag) -> Error {

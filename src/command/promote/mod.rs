@@ -6,11 +6,13 @@
 //! says what happened.
 
 pub mod act;
+pub mod attach;
 pub mod copy;
 pub mod holder;
 pub mod line;
 pub mod look;
 pub mod read_back;
+pub mod record;
 pub mod report;
 pub mod tree;
 

@@ -5,6 +5,7 @@
 
 use super::act::{Outcome, Run, Written};
 use crate::command::listing::{self, Listing};
+use crate::command::session::Session;
 use crate::command::side_by_side::both;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action as Right;
@@ -15,7 +16,7 @@ use crate::pure::promote::race::{Finding, Next, Others, Reading, Tags, Watch};
 use std::time::Duration;
 
 /// How long a tag may go on reading as before.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The first pause between two readings; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How old the first list may be when the first tag is written.
@@ -32,7 +33,7 @@ impl Run<'_, '_> {
         let mut watches = vec![Watch::default(); outcomes.len()];
         let mut open = self.to_read_back();
         let begun = self.now();
-        let patience = PATIENCE.min(self.patience());
+        let patience = PATIENCE.min(self.session.patience());
         let tags = self.tags();
         let (idle, mut list_due) = (open.is_empty(), tags.is_some());
         let (mut pause, mut others) = (PAUSE, Others::default());
@@ -292,11 +293,14 @@ impl Run<'_, '_> {
             self.session.client.exchange.warn("overlap-unknown", sentence);
         }
     }
+}
 
+impl Session<'_> {
     /// How long reading back may take: not the whole of what is left, so that the report can be made.
-    fn patience(&self) -> Duration {
-        match self.session.client.exchange.settings.until {
-            Some(until) => until.saturating_duration_since(self.now()) / 2,
+    pub fn patience(&self) -> Duration {
+        let exchange = &self.client.exchange;
+        match exchange.settings.until {
+            Some(until) => until.saturating_duration_since(exchange.world.instant()) / 2,
             None => PATIENCE,
         }
     }

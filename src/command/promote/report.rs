@@ -1,94 +1,100 @@
 //! The report of `promote`: every tag with its digest before and after, and how to undo it.
 
 use super::act::{self, Outcome};
+use super::attach::attach;
 use super::copy;
 use super::look::Seen;
+use super::record::Keeper;
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::error::Error;
 use crate::output::Report;
 use crate::pure::image::digest::Digest;
 use crate::pure::promote::copy::Tally;
-use crate::pure::promote::plan::Action;
+use crate::pure::promote::plan::{Action, Plan, Step};
+use crate::pure::promote::record::{Record, Referrers, Source, Tagged};
+use crate::pure::text::show;
+use crate::pure::version::scheme::Version;
 use serde::Serialize;
 
+/// The result of `promote`, and of `rollback`, which tells the same.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
-    repository: String,
-    digest: Digest,
-    version: Option<String>,
-    dry_run: bool,
-    source: Source,
-    tags: Vec<Tagged>,
-    copied: Copied,
-    referrers: Referrers,
-    record: Record,
-    rollback: Vec<Vec<String>>,
-    summary: String,
+pub struct Answer {
+    /// The repository whose tags these are.
+    pub repository: String,
+    /// The digest that was promoted.
+    pub digest: Digest,
+    /// Its version.
+    pub version: Option<String>,
+    /// Whether nothing was to be written.
+    pub dry_run: bool,
+    /// What was promoted.
+    pub source: Source,
+    /// Every tag.
+    pub tags: Vec<Tagged>,
+    /// What was copied.
+    pub copied: Tally,
+    /// What points at the image.
+    pub referrers: Referrers,
+    /// All of it, to be kept.
+    pub record: Record,
+    /// The digest of the artifact that keeps it in the registry; `None` where none does.
+    pub attached: Option<Digest>,
+    /// The commands that undo it.
+    pub rollback: Vec<Vec<String>>,
+    /// One sentence for people.
+    pub summary: String,
 }
 
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Source {
-    reference: String,
-    digest: Digest,
-    media_type: String,
-}
-
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Tagged {
-    tag: String,
-    before: Option<Digest>,
-    before_version: Option<String>,
-    after: Digest,
-    action: &'static str,
-    verified: Option<bool>,
-}
-
-/// Within one repository every blob is there already.
-#[derive(Default, Serialize)]
-struct Copied {
-    blobs: u64,
-    mounted: u64,
-    skipped: u64,
-    bytes: u64,
-}
-
-impl From<Tally> for Copied {
-    fn from(Tally { blobs, mounted, skipped, bytes }: Tally) -> Self {
-        Self { blobs, mounted, skipped, bytes }
+impl Answer {
+    /// What a record tells, with a sentence.
+    pub fn of(record: Record, dry_run: bool, summary: String) -> Self {
+        let told = record.clone();
+        Self {
+            repository: told.repository,
+            digest: told.source.digest.clone(),
+            version: told.version,
+            dry_run,
+            source: told.source,
+            tags: told.tags,
+            copied: told.copied,
+            referrers: told.referrers,
+            rollback: told.rollback,
+            attached: None,
+            summary,
+            record,
+        }
     }
 }
 
-fn referrers(seen: &Seen, done: &copy::Copied) -> Referrers {
-    match &seen.copy {
-        Some(copy) => Referrers { found: copy.found, copied: done.referrers, left: copy.left },
-        None => Referrers { found: seen.referrers, copied: 0, left: 0 },
+/// What a plan or its outcome comes to, for the record.
+pub struct Told {
+    /// Every tag.
+    pub tags: Vec<Tagged>,
+    /// The commands that undo it, tag by tag.
+    pub rollback: Vec<Vec<String>>,
+    /// What is copied, and what points at the image.
+    pub copies: (Tally, Referrers),
+}
+
+/// What is planned.
+pub fn planned(session: &Session, seen: &Seen, plan: &Plan, copied: &copy::Copied) -> Told {
+    let after = Some(&seen.manifest.digest);
+    Told {
+        tags: plan.steps.iter().map(|step| tagged(step, None, after, None)).collect(),
+        rollback: plan.steps.iter().filter_map(|step| act::undo(session.target(), seen, step)).collect(),
+        copies: copies(seen, copied),
     }
 }
 
 /// Signatures and SBOMs are bound to the digest, so more tags leave them valid.
-#[derive(Serialize)]
-struct Referrers {
-    found: Option<usize>,
-    copied: usize,
-    left: usize,
-}
-
-/// What happened, complete in itself, for whoever keeps it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    schema: u32,
-    state: &'static str,
-    at: String,
-    tool: String,
-    repository: String,
-    version: Option<String>,
-    source: Source,
-    tags: Vec<Tagged>,
+fn copies(seen: &Seen, done: &copy::Copied) -> (Tally, Referrers) {
+    let referrers = match &seen.copy {
+        Some(copy) => Referrers { found: copy.found, copied: done.referrers, left: copy.left },
+        None => Referrers { found: seen.referrers, copied: 0, left: 0 },
+    };
+    (done.tally, referrers)
 }
 
 /// Puts the outcomes into words and JSON.
@@ -101,54 +107,31 @@ pub fn report(
     seen: &Seen,
     done: &copy::Copied,
     outcomes: &[Outcome],
+    keeper: &Keeper,
 ) -> Result<Report, Error> {
-    let version = seen.version.as_ref().map(|tag| tag.text.clone());
-    let source = Source {
-        reference: seen.source.to_string(),
-        digest: seen.manifest.digest.clone(),
-        media_type: seen.manifest.media_type.clone(),
+    let one = |outcome: &Outcome| {
+        tagged(&outcome.step, outcome.before_version.as_ref(), Some(&outcome.after), outcome.verified)
     };
-    let tags: Vec<Tagged> = outcomes.iter().map(tagged).collect();
     let undone = outcomes.iter().filter(|outcome| outcome.step.action != Action::Superseded);
-    let summary = summary(request, seen, outcomes);
-    let now = session.client.exchange.world.now();
-    let answer = Answer {
-        repository: seen.repository.to_string(),
-        digest: seen.manifest.digest.clone(),
-        version: version.clone(),
-        dry_run: request.dry_run,
-        record: Record {
-            schema: 1,
-            state: if request.dry_run { "planned" } else { "done" },
-            at: crate::pure::text::instant::rfc3339(now),
-            tool: format!("tagwright {}", env!("CARGO_PKG_VERSION")),
-            repository: seen.repository.to_string(),
-            version,
-            source: source.clone(),
-            tags: tags.clone(),
-        },
-        source,
-        tags,
-        copied: Copied::from(done.tally),
-        referrers: referrers(seen, done),
-        rollback: undone.filter_map(|outcome| act::undo(session.target(), seen, &outcome.step)).collect(),
-        summary: summary.clone(),
-    };
-    Report::new(&answer, summary)
+    let rollback = undone.filter_map(|outcome| act::undo(session.target(), seen, &outcome.step)).collect();
+    let told = Told { tags: outcomes.iter().map(one).collect(), rollback, copies: copies(seen, done) };
+    let mut answer = Answer::of(keeper.done(told), request.dry_run, summary(request, seen, done, outcomes));
+    answer.attached = attach(session, request, seen, &answer.record);
+    Report::new(&answer, answer.summary.clone())
 }
 
-fn tagged(outcome: &Outcome) -> Tagged {
+fn tagged(step: &Step, before_version: Option<&Version>, after: Option<&Digest>, verified: Option<bool>) -> Tagged {
     Tagged {
-        tag: outcome.step.tag.to_string(),
-        before: outcome.step.before.clone(),
-        before_version: outcome.before_version.as_ref().map(ToString::to_string),
-        after: outcome.after.clone(),
-        action: outcome.step.action.as_str(),
-        verified: outcome.verified,
+        tag: step.tag.to_string(),
+        before: step.before.clone(),
+        before_version: before_version.map(ToString::to_string),
+        after: after.cloned(),
+        action: step.action.as_str(),
+        verified,
     }
 }
 
-fn summary(request: &Promote, seen: &Seen, outcomes: &[Outcome]) -> String {
+fn summary(request: &Promote, seen: &Seen, done: &copy::Copied, outcomes: &[Outcome]) -> String {
     let one = |outcome: &Outcome| match (outcome.step.action, &outcome.before_version) {
         (Action::Moved, Some(version)) => format!("{} (moved from {version})", outcome.step.tag),
         (action, _) => format!("{} ({})", outcome.step.tag, action.as_str()),
@@ -156,5 +139,10 @@ fn summary(request: &Promote, seen: &Seen, outcomes: &[Outcome]) -> String {
     let tags: Vec<String> = outcomes.iter().map(one).collect();
     let verb = if request.dry_run { "would promote" } else { "promoted" };
     let into = request.into.as_ref().map(|into| format!(" into {into}")).unwrap_or_default();
-    format!("{verb} {} ({}){into} to {}", seen.source, seen.manifest.digest.short(), tags.join(", "))
+    let brought = match done.tally {
+        Tally { blobs: 0, mounted: 0, .. } => String::new(),
+        Tally { blobs: 0, mounted, .. } => format!("; {mounted} blobs mounted"),
+        Tally { blobs, bytes, .. } => format!("; {blobs} blobs copied, {}", show::bytes(bytes)),
+    };
+    format!("{verb} {} ({}){into} to {}{brought}", seen.source, seen.manifest.digest.short(), tags.join(", "))
 }

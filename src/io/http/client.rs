@@ -750,4 +750,154 @@ mod tests {
         assert_eq!(fault, Fault::Timeout { what: Phase::Idle, after: 100 * MS });
         assert_eq!(incoming.body.next(&mut buffer), Err(fault), "a failure stays");
     }
+
+    /// A body that counts how often it was asked, and fails after so many bytes.
+    struct Source {
+        left: usize,
+        given: usize,
+        fails: bool,
+    }
+
+    impl Source {
+        fn new(length: usize) -> Self {
+            Self { left: length, given: 0, fails: false }
+        }
+    }
+
+    impl Read for Source {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            if self.left == 0 && self.fails {
+                return Err(std::io::Error::other("mine"));
+            }
+            let amount = buffer.len().min(self.left);
+            buffer[..amount].fill(b'z');
+            self.left -= amount;
+            self.given += amount;
+            Ok(amount)
+        }
+    }
+
+    const LONG: usize = 64_000_000;
+
+    fn upload(
+        http: &Http,
+        address: std::net::SocketAddr,
+        source: &mut Source,
+        limits: &Limits,
+    ) -> Result<Response, Fault> {
+        let length = if source.fails { LONG } else { source.left };
+        http.upload(&Request::new(Method::Patch, url(address)), source, length as u64, limits)
+    }
+
+    #[test]
+    fn a_body_is_sent_while_it_is_read() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let address = {
+            let seen = seen.clone();
+            server(move |_, mut stream| {
+                loop {
+                    let request = read_request(&mut stream);
+                    if request.is_empty() {
+                        return;
+                    }
+                    seen.lock().unwrap().push((stream.peer_addr().unwrap(), request));
+                    stream.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok").unwrap();
+                }
+            })
+        };
+        let http = http(&[]);
+        for length in [0, 1, 40_000, 3_000_000] {
+            let response = upload(&http, address, &mut Source::new(length), &limits()).unwrap();
+            assert_eq!((response.status, response.body.as_slice()), (202, &b"ok"[..]));
+        }
+        let seen = seen.lock().unwrap();
+        assert!(seen[3].1.starts_with("PATCH /v2/ HTTP/1.1\r\n") && seen[3].1.ends_with(&"z".repeat(3_000_000)));
+        assert!(seen[3].1.to_lowercase().contains("\r\ncontent-length: 3000000\r\n"));
+        assert!(seen[0].1.to_lowercase().contains("\r\ncontent-length: 0\r\n"));
+        assert!(seen.iter().all(|(peer, text)| *peer == seen[0].0 && !text.to_lowercase().contains("chunked")));
+    }
+
+    #[test]
+    fn an_early_reply_ends_an_upload() {
+        let refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nbig!";
+        let interim = [&b"HTTP/1.1 100 Continue\r\n\r\n"[..], refusal].concat();
+        for (answer, reads) in [(refusal.to_vec(), true), (refusal.to_vec(), false), (interim, false)] {
+            let connections = Arc::new(AtomicUsize::new(0));
+            let address = {
+                let connections = connections.clone();
+                server(move |_, mut stream| {
+                    connections.fetch_add(1, Ordering::SeqCst);
+                    stream.read_exact(&mut [0; 1000]).unwrap();
+                    stream.write_all(&answer).unwrap();
+                    if reads {
+                        // Goes on reading, as proxies do that wait for the client to notice.
+                        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+                    } else {
+                        thread::sleep(5000 * MS);
+                    }
+                })
+            };
+            let (http, mut source) = (http(&[]), Source::new(LONG));
+            let limits = Limits { idle: 300 * MS, ..limits() };
+            let response = upload(&http, address, &mut source, &limits).unwrap();
+            assert_eq!((response.status, response.body.as_slice()), (413, &b"big!"[..]));
+            assert!(source.left > 0, "the rest is not read");
+            // What has not got all of its request is of no use for the next one.
+            assert_eq!(upload(&http, address, &mut Source::new(1_000_000), &limits).unwrap().status, 413);
+            assert_eq!(connections.load(Ordering::SeqCst), 2);
+        }
+    }
+
+    #[test]
+    fn an_upload_is_not_sent_again_on_its_own() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let address = {
+            let count = count.clone();
+            server(move |number, mut stream| {
+                read_request(&mut stream);
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+                // The kept connection closes when it is used again.
+                let mut some = [0; 1000];
+                count.fetch_add(usize::from(stream.read_exact(&mut some).is_ok()), Ordering::SeqCst);
+                assert_eq!(number, 0);
+            })
+        };
+        let http = http(&[]);
+        ask(&http, &get(address), &limits()).unwrap();
+        let mut source = Source::new(LONG);
+        let fault = upload(&http, address, &mut source, &limits()).unwrap_err();
+        assert!(matches!(fault, Fault::Reset { .. }), "{fault}");
+        assert!(source.given > 0 && source.left > 0 && count.load(Ordering::SeqCst) == 1);
+    }
+
+    #[test]
+    fn a_target_that_stops_reading_ends_at_the_idle_limit() {
+        let address = server(|_, stream| {
+            thread::sleep(1500 * MS);
+            drop(stream);
+        });
+        let mut source = Source::new(LONG);
+        let fault = upload(&http(&[]), address, &mut source, &Limits { idle: 100 * MS, ..limits() }).unwrap_err();
+        assert_eq!(fault, Fault::Timeout { what: Phase::Idle, after: 100 * MS });
+    }
+
+    #[test]
+    fn a_body_that_fails_ends_the_upload_unfinished() {
+        let heard = Arc::new(AtomicUsize::new(0));
+        let address = {
+            let heard = heard.clone();
+            server(move |_, mut stream| {
+                let mut bytes = Vec::new();
+                let _ = stream.read_to_end(&mut bytes);
+                heard.store(bytes.len(), Ordering::SeqCst);
+            })
+        };
+        for fails in [true, false] {
+            let mut source = Source { fails, ..Source::new(100_000) };
+            let request = Request::new(Method::Put, url(address));
+            let fault = http(&[]).upload(&request, &mut source, LONG as u64, &limits()).unwrap_err();
+            assert!(!matches!(fault, Fault::Timeout { .. }), "{fault}");
+            assert!(heard.load(Ordering::SeqCst) < 200_000);
+        }
+    }
 }

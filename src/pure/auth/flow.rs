@@ -68,6 +68,11 @@ pub fn known(registry: &Registry) -> Option<Challenge> {
     })
 }
 
+/// The challenge of a registry that takes a password with every request.
+pub fn basic() -> Challenge {
+    Challenge { scheme: Scheme::Basic, realm: None, service: None, scope: None, error: None }
+}
+
 /// Decides how a challenge is answered: a token where one can be fetched, else user name and password.
 ///
 /// # Errors

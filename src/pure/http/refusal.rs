@@ -58,6 +58,11 @@ impl Said {
         self.codes.iter().any(|code| codes.iter().any(|known| code.eq_ignore_ascii_case(known)))
     }
 
+    /// Whether it is that a token or a password has run out.
+    pub fn has_expired(&self) -> bool {
+        self.mentions("expired")
+    }
+
     fn mentions(&self, word: &str) -> bool {
         self.text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains(word))
     }

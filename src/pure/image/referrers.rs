@@ -27,6 +27,11 @@ fn derived(digest: &Digest, ending: &str) -> Tag {
     Tag::parse(&text).expect("an algorithm, a hyphen, 64 digits and a short ending are a tag")
 }
 
+/// The digest that a tag was made of; `None` for other tags, and where the tag does not hold all of it.
+pub fn subject(name: &str) -> Option<Digest> {
+    Digest::parse(&format!("sha256:{}", name.strip_prefix("sha256-")?.get(..64)?)).ok()
+}
+
 /// Reads a list of referrers.
 ///
 /// # Errors
@@ -100,6 +105,8 @@ mod tests {
             let digest = Digest::parse(&text).unwrap();
             assert_eq!(fallback_tag(&digest).as_str(), expected);
             assert!(fallback_tag(&digest).is_digest_derived());
+            assert_eq!(subject(fallback_tag(&digest).as_str()), Some(digest.clone()).filter(|d| d.hex().len() == 64));
+            assert_eq!(subject("sha256-12").or(subject("latest")), None);
             let tags = cosign_tags(&digest).map(|tag| tag.to_string());
             assert_eq!(tags, [".sig", ".att", ".sbom"].map(|ending| format!("{expected}{ending}")));
         }

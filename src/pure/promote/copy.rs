@@ -95,7 +95,7 @@ pub fn blobs<'c>(contents: impl Iterator<Item = &'c Content>) -> (Vec<Descriptor
 }
 
 /// How many blobs went which way, and how many bytes were sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Tally {
     /// Blobs that were sent.
     pub blobs: u64,

@@ -2,7 +2,11 @@
 
 pub mod copy;
 pub mod facts;
+pub mod history;
 pub mod plan;
 pub mod race;
+pub mod record;
+pub mod recorded;
+pub mod rollback_plan;
 pub mod template;
 pub mod upload;

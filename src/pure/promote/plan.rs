@@ -19,6 +19,8 @@ pub enum Action {
     Unchanged,
     /// Somebody else moved it on to a newer version right after us.
     Superseded,
+    /// A rollback has nothing to put back, or no right to.
+    Left,
 }
 
 impl Action {
@@ -29,6 +31,7 @@ impl Action {
             Action::Moved => "moved",
             Action::Unchanged => "unchanged",
             Action::Superseded => "superseded",
+            Action::Left => "left",
         }
     }
 }

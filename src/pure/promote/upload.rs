@@ -50,6 +50,8 @@ pub fn next(step: Step, outcome: Result<&Response, &Fault>) -> Next {
         200..=299 if step == Step::Chunk => Next::GoOn,
         200..=299 => Next::Done,
         401 => Next::Renew,
+        // Thus ECR refuses a password that has run out.
+        403 if Said::read(response).has_expired() => Next::Renew,
         413 if step == Step::Whole => Next::Chunks,
         416 => broken,
         404 if Said::read(response).has(&["NAME_UNKNOWN"]) => Next::Refused,

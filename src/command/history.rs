@@ -1,0 +1,132 @@
+//! `history`: the promotions that the registry itself has records of.
+//!
+//! A record points at the image that was promoted, so every image that has a tag is asked what points at it. A record
+//! tells what the tags held before, and so leads on to images that have lost their tags.
+
+use super::heads;
+use super::listing::{self, Detail};
+use super::request::History;
+use super::session::Session;
+use super::side_by_side;
+use crate::error::{Code, Error};
+use crate::io::referrers;
+use crate::io::registry;
+use crate::output::Report;
+use crate::pure::auth::scope::Action;
+use crate::pure::image::content::Content;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::reference::Identifier;
+use crate::pure::image::referrers as derived;
+use crate::pure::image::tag::Tag;
+use crate::pure::promote::history::{self, Kept};
+use crate::pure::promote::record::{self, ARTIFACT};
+use crate::pure::version::pick;
+use crate::pure::version::scheme::TagFormat;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How many tags are looked at where the list has no digests.
+const TAGS: usize = 200;
+/// How many images are asked what points at them.
+const IMAGES: usize = 500;
+/// The largest record that is read.
+const LIMIT: u64 = 4 << 20;
+
+/// Finds the records and orders them.
+///
+/// # Errors
+/// `tag-unknown` for a tag that neither the registry nor a record knows, and those of the tag list and of reading.
+pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
+    let repository = &request.repository;
+    let (mut open, listed) = images(session, request)?;
+    // Docker Hub has no referrers API; of others the first answer tells.
+    let api = AtomicBool::new(!repository.registry().is_docker_hub());
+    let mut seen: HashSet<Digest> = HashSet::new();
+    let (mut kept, mut artifacts): (Vec<Kept>, HashSet<Digest>) = (Vec::new(), HashSet::new());
+    while !open.is_empty() {
+        let asked = |image: &Digest| api.load(Ordering::Relaxed) || listed.contains(image);
+        open.retain(|image| asked(image) && seen.insert(image.clone()));
+        if seen.len() > IMAGES {
+            let sentence = format!("of the images of `{repository}` the first {IMAGES} were looked at");
+            session.client.exchange.warn("history-incomplete", sentence);
+            open.truncate((IMAGES + open.len()).saturating_sub(seen.len()));
+        }
+        let found = side_by_side::map(&open, |image| {
+            let list = match api.load(Ordering::Relaxed) {
+                true => referrers::by_api(&session.client, repository, image, Action::Pull)?,
+                false => None,
+            };
+            api.fetch_and(list.is_some(), Ordering::Relaxed);
+            let list = match list {
+                Some(list) => list,
+                None if listed.contains(image) => referrers::by_tag(&session.client, repository, image, Action::Pull)?,
+                None => Vec::new(),
+            };
+            let records = list.into_iter().filter(record::is_record);
+            Ok(records.map(|one| (one.digest, image.clone())).collect::<Vec<_>>())
+        })?;
+        let mut found: Vec<(Digest, Digest)> = found.into_iter().flatten().collect();
+        found.retain(|(artifact, _)| artifacts.insert(artifact.clone()));
+        let read = side_by_side::map(&found, |(artifact, image)| Ok(read(session, request, artifact, image)))?;
+        open = Vec::new();
+        for ((artifact, _), outcome) in found.into_iter().zip(read) {
+            match outcome {
+                Ok(one) => {
+                    open.extend(one.told.tags.iter().filter_map(|tag| tag.before.clone()));
+                    kept.push(one);
+                }
+                Err(error) => {
+                    let sentence = format!("the record `{artifact}` was passed over: {}", error.message());
+                    session.client.exchange.warn("record-skipped", sentence);
+                }
+            }
+        }
+    }
+    let name = repository.to_string();
+    if let Some(tag) = &request.tag {
+        kept.retain(|one| one.told.repository == *repository && one.told.tags.iter().any(|known| known.tag == *tag));
+    }
+    history::order(&mut kept);
+    let count = kept.len();
+    kept.truncate(request.limit.unwrap_or(usize::MAX));
+    let place = request.tag.as_ref().map_or_else(|| name.clone(), |tag| repository.tagged(tag).to_string());
+    let sentence = history::table(&kept, &place, count);
+    Ok(Report { result: history::result(&kept, &name), sentence })
+}
+
+/// The images that have tags, newest versions first, and those that a fall-back tag lists referrers of.
+fn images(session: &Session, request: &History) -> Result<(Vec<Digest>, HashSet<Digest>), Error> {
+    let repository = &request.repository;
+    let listing = listing::all(session, repository, Detail::Times, Action::Pull)?;
+    let listed: HashSet<Digest> = listing.tags.iter().filter_map(|listed| derived::subject(&listed.name)).collect();
+    let format = TagFormat::default();
+    let mut tags = pick::order(&listing.tags, &format);
+    // The one that is asked about comes first.
+    tags.sort_by_key(|tag| Some(tag.name.as_str()) != request.tag.as_ref().map(Tag::as_str));
+    let mut images: Vec<Digest> = tags.iter().filter_map(|tag| tag.digest.clone()).collect();
+    let unknown = tags.iter().filter(|tag| tag.digest.is_none());
+    let mut unknown: Vec<Tag> = unknown.filter_map(|tag| Tag::parse(&tag.name).ok()).collect();
+    if unknown.len() > TAGS {
+        let sentence =
+            format!("{} tags have no digest in the list, and the first {TAGS} were looked at", unknown.len());
+        session.client.exchange.warn("history-incomplete", sentence);
+        unknown.truncate(TAGS);
+    }
+    images.extend(heads::all(session, repository, &unknown, Action::Pull)?.into_iter().flatten());
+    images.extend(listed.iter().cloned());
+    Ok((images, listed))
+}
+
+/// Reads one record: from its descriptor where that carries it along, else from its blob.
+fn read(session: &Session, request: &History, artifact: &Digest, image: &Digest) -> Result<Kept, Error> {
+    let repository = &request.repository;
+    let identifier = Identifier::Digest(artifact.clone());
+    let fetched = registry::get_manifest(&session.client, repository, &identifier, Action::Pull)?;
+    let layer = match &fetched.content {
+        Content::Image(manifest) => manifest.layers.iter().find(|layer| layer.media_type == ARTIFACT),
+        Content::Index(_) => None,
+    };
+    let layer = layer.ok_or_else(|| Error::new(Code::RecordInvalid, "it has no record in it"))?;
+    let bytes = registry::get_blob(&session.client, repository, layer, "record", LIMIT)?;
+    history::read(&bytes, artifact, image)
+}

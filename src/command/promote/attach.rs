@@ -1,0 +1,44 @@
+//! Keeps the record of a promotion in the registry, as an artifact that points at the image.
+//!
+//! By then the tags are where they belong, so that a record which cannot be kept is told and is no failure.
+
+use super::look::Seen;
+use crate::command::request::Promote;
+use crate::command::session::Session;
+use crate::command::side_by_side;
+use crate::error::Error;
+use crate::io::registry::Fetched;
+use crate::io::{blob, referrers};
+use crate::pure::image::content::Content;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::media_type::MediaType;
+use crate::pure::promote::record::{self, EMPTY_BLOB, Record};
+
+/// Attaches a record where that is wanted; the digest of the artifact.
+pub fn attach(session: &Session, request: &Promote, seen: &Seen, record: &Record) -> Option<Digest> {
+    if !request.attach_record || request.dry_run {
+        return None;
+    }
+    let there = session.target();
+    match push(there, seen, record) {
+        Ok(digest) => Some(digest),
+        Err(error) => {
+            let sentence = format!("the promotion is done, and its record is not kept there: {}", error.message());
+            there.client.exchange.warn("record-unattached", sentence);
+            None
+        }
+    }
+}
+
+fn push(there: &Session, seen: &Seen, record: &Record) -> Result<Digest, Error> {
+    let line = record.line();
+    let blobs = [EMPTY_BLOB, line.as_bytes()];
+    side_by_side::map(&blobs, |bytes| blob::put_blob(&there.client, &seen.repository, bytes))?;
+    let body = record::artifact(&line, &record.source, seen.manifest.body.len(), &record.at);
+    let media_type = MediaType::OciManifest.as_str().to_owned();
+    let content = Content::parse(&body, Some(&media_type))?;
+    let digest = Digest::of(&body);
+    let artifact = Fetched { digest: digest.clone(), media_type, body, content };
+    referrers::put(&there.client, &seen.repository, &[artifact], &record.source.digest)?;
+    Ok(digest)
+}

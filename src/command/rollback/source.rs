@@ -1,0 +1,38 @@
+//! Where a rollback reads its record: a file, standard input, or the request itself.
+
+use crate::command::request::{RecordSource, Rollback};
+use crate::error::{Code, Error};
+use crate::io::world::World;
+use crate::pure::promote::recorded;
+use std::path::Path;
+
+/// The largest record that is read.
+const LIMIT: u64 = 64 << 20;
+
+/// Reads the record, which says what registry the rollback is about, and takes out the tags that are wanted.
+///
+/// # Errors
+/// `record-invalid`; `request-invalid` for a tag that the record does not hold.
+pub fn read(world: &World, request: &mut Rollback) -> Result<(), Error> {
+    let (place, bytes) = match &request.record {
+        RecordSource::File(file) => (format!("`{file}`"), world.read_file(Path::new(file), LIMIT)),
+        RecordSource::Stdin => ("standard input".to_owned(), (world.stdin)(LIMIT)),
+        RecordSource::Given(text) => ("`record`".to_owned(), Ok(text.clone().into_bytes())),
+    };
+    let unreadable = |why: String| {
+        Error::new(Code::RecordInvalid, format!("{place} cannot be read"))
+            .cause(why)
+            .hint("give the file that `promote --record FILE` wrote")
+    };
+    let bytes = bytes.map_err(|why| unreadable(why.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|why| unreadable(why.to_string()))?;
+    let mut undo = recorded::undo(&text, &place)?;
+    if let Some(tag) = request.tags.iter().find(|tag| !undo.tags.iter().any(|known| known.tag == **tag)) {
+        let known: Vec<String> = undo.tags.iter().map(|known| format!("`{}`", known.tag)).collect();
+        return Err(Error::new(Code::RequestInvalid, format!("the promotion in {place} has no tag `{tag}`"))
+            .hint(format!("name one of {}", known.join(", "))));
+    }
+    undo.tags.retain(|known| request.tags.is_empty() || request.tags.contains(&known.tag));
+    request.undo = Some(undo);
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! What a promotion leaves behind for whoever asks later: who, when, what, how to undo it.
+//!
+//! The same object is a line of a `--record` file, `result.record`, `error.record` and the one layer of the artifact
+//! that `--attach-record` keeps beside the image. Reading it back is the business of [`super::recorded`].
+//!
+//! Artifact: OCI image specification, "Guidelines for Artifact Usage", with an empty config.
+
+use super::copy::Tally;
+use crate::pure::image::descriptor::Descriptor;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::media_type::MediaType;
+use crate::pure::image::repository::Repository;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The version of the record; it rises when a key is renamed, removed or means something else.
+pub const SCHEMA: u64 = 1;
+/// What an artifact is that holds a record, and the media type of its one layer.
+pub const ARTIFACT: &str = "application/vnd.tagwright.promotion.v1+json";
+/// The media type of a config blob that says nothing.
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// The config blob that says nothing.
+pub const EMPTY_BLOB: &[u8] = b"{}";
+/// The longest record that its descriptor carries along.
+const INLINE: usize = 64 << 10;
+/// The most bytes of labels that are kept whole.
+const LABELS: usize = 4 << 10;
+/// The labels that are kept where there is no room for all.
+const OF_NOTE: [&str; 5] = [
+    "org.opencontainers.image.revision",
+    "org.opencontainers.image.version",
+    "org.opencontainers.image.source",
+    "org.opencontainers.image.created",
+    "git_revision",
+];
+
+/// What was promoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// As a reference, printed whole.
+    pub reference: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+}
+
+/// One tag.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tagged {
+    /// The tag.
+    pub tag: String,
+    /// What it pointed at; `None` where it was not there.
+    pub before: Option<Digest>,
+    /// The version it held, where that is known.
+    pub before_version: Option<String>,
+    /// What it points at now; `None` where it is not there.
+    pub after: Option<Digest>,
+    /// What happened to it.
+    pub action: &'static str,
+    /// Whether it was read back.
+    pub verified: Option<bool>,
+}
+
+/// Signatures, SBOMs and whatever else points at the image.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Referrers {
+    /// How many there are; `None` where it could not be told.
+    pub found: Option<usize>,
+    /// How many were copied.
+    pub copied: usize,
+    /// How many were left behind.
+    pub left: usize,
+}
+
+/// Who a registry, or AWS, said the caller is.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Who {
+    /// The registry.
+    pub registry: String,
+    /// The name; `None` for anybody.
+    pub name: Option<String>,
+    /// Where the credential came from; `None` where none was asked for.
+    pub credential: Option<String>,
+}
+
+/// Who the caller is on both sides.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Identity {
+    /// Where the image came from.
+    pub source: Who,
+    /// Where the tags are.
+    pub target: Who,
+}
+
+/// What the environment says about who asked; nobody has checked it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claimed {
+    build_url: Option<String>,
+    job: Option<String>,
+    build: Option<String>,
+    user: Option<String>,
+    node: Option<String>,
+    commit: Option<String>,
+    branch: Option<String>,
+}
+
+impl Claimed {
+    /// Reads the variables that Jenkins sets.
+    pub fn of(environment: &dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            build_url: environment("BUILD_URL"),
+            job: environment("JOB_NAME"),
+            build: environment("BUILD_NUMBER"),
+            user: environment("BUILD_USER_ID").or_else(|| environment("USER")),
+            node: environment("NODE_NAME"),
+            commit: environment("GIT_COMMIT"),
+            branch: environment("BRANCH_NAME"),
+        }
+    }
+}
+
+/// Why a promotion ended early.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// The code.
+    pub code: &'static str,
+    /// The sentence.
+    pub message: String,
+    /// What had been written, one sentence each.
+    pub done: Vec<String>,
+}
+
+/// The record of one promotion.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: u64,
+    /// `planned`, `done` or `failed`.
+    pub state: &'static str,
+    /// The command.
+    pub command: &'static str,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// Program, version and commit.
+    pub tool: String,
+    /// The repository whose tags these are.
+    pub repository: String,
+    /// The version, where the source's tag names one.
+    pub version: Option<String>,
+    /// What was promoted.
+    pub source: Source,
+    /// Every tag; as planned unless the state is `done`.
+    pub tags: Vec<Tagged>,
+    /// What was copied.
+    pub copied: Tally,
+    /// What points at the image.
+    pub referrers: Referrers,
+    /// Labels of note; `None` where they were not read.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// The commands that undo it.
+    pub rollback: Vec<Vec<String>>,
+    /// What the environment says.
+    pub claimed: Claimed,
+    /// What was confirmed.
+    pub identity: Identity,
+    /// Why it ended early, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+impl Record {
+    /// As one line of JSON.
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The labels that a record keeps: what all platforms agree on, whole where it is small, else those of note and
+/// those that were required.
+pub fn labels<'a>(
+    platforms: impl Iterator<Item = &'a BTreeMap<String, String>>,
+    required: &[(String, String)],
+) -> BTreeMap<String, String> {
+    let mut agreed: Option<BTreeMap<String, String>> = None;
+    let mut differ = false;
+    for labels in platforms {
+        match &mut agreed {
+            None => agreed = Some(labels.clone()),
+            Some(agreed) => {
+                differ |= agreed != labels;
+                agreed.retain(|key, value| labels.get(key) == Some(value));
+            }
+        }
+    }
+    let mut agreed = agreed.unwrap_or_default();
+    let size: usize = agreed.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if differ || size > LABELS {
+        agreed.retain(|key, value| {
+            value.len() <= LABELS
+                && (OF_NOTE.contains(&key.as_str()) || required.iter().any(|(wanted, _)| wanted == key))
+        });
+    }
+    agreed
+}
+
+/// Whether every brace in the name of a record's file is part of a placeholder.
+pub fn is_name(name: &str) -> bool {
+    !name.replace("{repository}", "").replace("{digest}", "").contains(['{', '}'])
+}
+
+/// The file that a name with placeholders means: the repository without what is none for a file name, and twelve
+/// digits of the digest.
+pub fn file(name: &str, repository: &Repository, digest: &Digest) -> String {
+    let proper = |c: char| if c.is_ascii_alphanumeric() || "._-/".contains(c) { c } else { '_' };
+    let repository: String = repository.to_string().chars().map(proper).collect();
+    name.replace("{repository}", &repository).replace("{digest}", &digest.hex()[..12])
+}
+
+/// The manifest of the artifact that holds a record beside the image it is about.
+pub fn artifact(record: &str, subject: &Source, subject_size: usize, at: &str) -> Vec<u8> {
+    let point = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes).as_str(), "size": bytes.len()});
+    let mut layer = point(ARTIFACT, record.as_bytes());
+    if record.len() <= INLINE {
+        layer["data"] = Value::from(BASE64_STANDARD.encode(record));
+    }
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::OciManifest.as_str(),
+        "artifactType": ARTIFACT,
+        "config": point(EMPTY, EMPTY_BLOB),
+        "layers": [layer],
+        "subject": {"mediaType": subject.media_type, "digest": subject.digest.as_str(), "size": subject_size},
+        "annotations": {"org.opencontainers.image.created": at},
+    });
+    manifest.to_string().into_bytes()
+}
+
+/// Whether a list of referrers says that this one holds a record.
+pub fn is_record(referrer: &Descriptor) -> bool {
+    referrer.artifact_type.as_deref() == Some(ARTIFACT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::image::content::Content;
+
+    #[test]
+    fn a_file_is_named_after_what_was_promoted() {
+        let digest = Digest::of(b"image");
+        for (name, repository, expected) in [
+            ("promotion.jsonl", "acme/app", "promotion.jsonl"),
+            ("a/{repository}/{digest}-1.jsonl", "acme/app", "a/docker.io/acme/app/6105d6cc76af-1.jsonl"),
+            ("{repository}", "localhost:5000/a_b/c-d", "localhost_5000/a_b/c-d"),
+            ("{repository}", "[::1]:5000/a", "___1__5000/a"),
+            ("{digest}{digest}", "a", "6105d6cc76af6105d6cc76af"),
+        ] {
+            assert!(is_name(name));
+            assert_eq!(file(name, &Repository::parse(repository).unwrap(), &digest), expected);
+        }
+        for name in ["{tag}.jsonl", "{repository", "digest}", "{{digest}}", "{Digest}"] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_environment_is_only_quoted() {
+        let variables = BTreeMap::from([("BUILD_NUMBER", "7"), ("USER", "jenkins"), ("BUILD_USER_ID", "mo")]);
+        let read = |with: bool| {
+            Claimed::of(&|name| {
+                variables.get(name).filter(|_| with || name != "BUILD_USER_ID").map(|v| (*v).to_owned())
+            })
+        };
+        assert_eq!((read(true).user.as_deref(), read(true).build.as_deref()), (Some("mo"), Some("7")));
+        assert_eq!((read(false).user.as_deref(), read(false).job), (Some("jenkins"), None));
+    }
+
+    #[test]
+    fn labels_are_kept_whole_where_they_agree_and_are_small() {
+        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let long = "x".repeat(LABELS);
+        let both = map(&[("a", "1"), ("git_revision", "abc")]);
+        let other = map(&[("a", "2"), ("team", "t"), ("git_revision", "abc")]);
+        let large = map(&[("a", &long), ("b", "1"), ("git_revision", "abc")]);
+        let required = [("b".to_owned(), "1".to_owned())];
+        for (platforms, required, expected) in [
+            (vec![], &[][..], map(&[])),
+            (vec![&both, &both], &[], both.clone()),
+            (vec![&both, &other], &[], map(&[("git_revision", "abc")])),
+            (vec![&large], &[], map(&[("git_revision", "abc")])),
+            (vec![&large], &required, map(&[("b", "1"), ("git_revision", "abc")])),
+        ] {
+            assert_eq!(labels(platforms.into_iter(), required), expected);
+        }
+    }
+
+    #[test]
+    fn an_artifact_points_at_the_image_and_carries_the_record_along() {
+        let digest = Digest::of(b"image");
+        let subject = Source { reference: "r/a:1".into(), digest, media_type: MediaType::OciIndex.to_string() };
+        for (record, inline) in [("{}".to_owned(), true), ("x".repeat(INLINE + 1), false)] {
+            let bytes = artifact(&record, &subject, 5, "2026-08-20T10:00:00Z");
+            let Content::Image(manifest) = Content::parse(&bytes, Some(MediaType::OciManifest.as_str())).unwrap()
+            else {
+                panic!("an index");
+            };
+            assert!(!manifest.is_image() && manifest.artifact_type.as_deref() == Some(ARTIFACT));
+            let layer = &manifest.layers[0];
+            assert_eq!(layer.inline().is_some(), inline);
+            assert!(layer.digest.matches(record.as_bytes()) && manifest.config.digest.matches(EMPTY_BLOB));
+            assert_eq!(manifest.subject.unwrap().digest, subject.digest);
+        }
+    }
+}

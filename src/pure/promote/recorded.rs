@@ -1,0 +1,342 @@
+//! Reads records back: one of them, or the lines of a `--record` file, and what a rollback makes of them.
+//!
+//! Keys that are not known are passed over. A record of a later schema is refused, because what it means is not
+//! known here.
+
+use super::record::{SCHEMA, Source};
+use crate::error::{Code, Error};
+use crate::pure::image::digest::Digest;
+use crate::pure::image::repository::Repository;
+use crate::pure::image::tag::Tag;
+use crate::pure::text::show::quoted;
+use serde_json::Value;
+
+/// What a record tells of one tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The tag.
+    pub tag: Tag,
+    /// What it pointed at before.
+    pub before: Option<Digest>,
+    /// The version that was.
+    pub before_version: Option<String>,
+    /// What happened to it.
+    pub action: String,
+}
+
+impl Entry {
+    /// Whether somebody moved it on to a newer version right after the promotion.
+    pub fn is_superseded(&self) -> bool {
+        self.action == "superseded"
+    }
+}
+
+/// What is used of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// `planned`, `done` or `failed`.
+    pub state: String,
+    /// When.
+    pub at: String,
+    /// The repository whose tags these are.
+    pub repository: Repository,
+    /// The version.
+    pub version: Option<String>,
+    /// What was promoted.
+    pub source: Source,
+    /// Every tag.
+    pub tags: Vec<Entry>,
+}
+
+/// What a rollback is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undo {
+    /// The repository.
+    pub repository: Repository,
+    /// The version that is taken back.
+    pub version: Option<String>,
+    /// The image that is taken back.
+    pub source: Source,
+    /// Every tag, with what it pointed at before the promotion.
+    pub tags: Vec<Entry>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// What to hand over.
+const WANTED: &str = "give the file that `promote --record FILE` wrote, or the `record` of its result";
+
+/// Reads one record. `place` names it in messages.
+///
+/// # Errors
+/// `record-invalid`.
+pub fn record(value: &Value, place: &str) -> Result<Recorded, Error> {
+    let invalid = |why: &str| Error::new(Code::RecordInvalid, format!("{place} {why}")).hint(WANTED);
+    let Some(record) = value.as_object() else {
+        return Err(invalid("is JSON, but no record of a promotion"));
+    };
+    if record.contains_key("ok") && record.contains_key("command") {
+        return Err(invalid("is the output of a command, not a record")
+            .hint("give its `result.record`, or the `error.record` of a failure; `--print record` prints it alone"));
+    }
+    if record.contains_key("record") {
+        return Err(invalid("is the result of a promotion, not its record").hint("give its `record`"));
+    }
+    match record.get("schema").and_then(Value::as_u64) {
+        Some(SCHEMA) => {}
+        Some(newer) if newer > SCHEMA => {
+            let why = format!("is a record of schema {newer}, and this tagwright knows schema {SCHEMA}");
+            return Err(invalid(&why).hint("use the tagwright that wrote it, or a newer one").detail("schema", newer));
+        }
+        _ => return Err(invalid("is JSON, but no record of a promotion")),
+    }
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let bad = |key: &str| invalid(&format!("is a record without a proper `{key}`"));
+    let needed = |key: &str| text(value, key).ok_or_else(|| bad(key));
+    if let Some(other) = text(value, "command").filter(|command| command != "promote") {
+        return Err(invalid(&format!("is the record of {}, not of a promotion", quoted(&other)))
+            .hint("its own `rollback` holds the commands that undo it"));
+    }
+    let repository = needed("repository")?;
+    let source = value.get("source").ok_or_else(|| bad("source"))?;
+    let digest = text(source, "digest").and_then(|digest| Digest::parse(&digest).ok());
+    let mut tags = Vec::new();
+    for entry in value.get("tags").and_then(Value::as_array).ok_or_else(|| bad("tags"))? {
+        let tag = text(entry, "tag").and_then(|tag| Tag::parse(&tag).ok()).ok_or_else(|| bad("tags"))?;
+        let before = match entry.get("before") {
+            Some(Value::Null) => None,
+            Some(Value::String(before)) => Some(Digest::parse(before).map_err(|_| bad("tags"))?),
+            _ => return Err(bad("tags")),
+        };
+        let before_version = text(entry, "beforeVersion");
+        tags.push(Entry { tag, before, before_version, action: text(entry, "action").unwrap_or_default() });
+    }
+    Ok(Recorded {
+        state: needed("state")?,
+        at: needed("at")?,
+        repository: Repository::parse(&repository).map_err(|_| bad("repository"))?,
+        version: text(value, "version"),
+        source: Source {
+            reference: text(source, "reference").unwrap_or_default(),
+            digest: digest.ok_or_else(|| bad("source"))?,
+            media_type: text(source, "mediaType").unwrap_or_default(),
+        },
+        tags,
+    })
+}
+
+/// Reads a record, or the lines of a file, one record each, and finds what a rollback puts back: per tag the earliest
+/// `before` of the image that was promoted last.
+///
+/// # Errors
+/// `record-invalid`.
+pub fn undo(text: &str, place: &str) -> Result<Undo, Error> {
+    let (records, warnings) = records(text, place)?;
+    let Some(last) = records.last() else {
+        return Err(Error::new(Code::RecordInvalid, format!("{place} is empty")).hint(WANTED));
+    };
+    if let Some(other) = records.iter().find(|one| one.repository != last.repository) {
+        let message = format!(
+            "{place} holds promotions of several repositories, `{}` and `{}`",
+            other.repository, last.repository
+        );
+        return Err(Error::new(Code::RecordInvalid, message)
+            .hint("give the lines of one repository alone; keep a file for each"));
+    }
+    let mut tags: Vec<Entry> = Vec::new();
+    let mut planned: Option<Vec<Tag>> = None;
+    for one in records.iter().filter(|one| one.source.digest == last.source.digest) {
+        let mut new = Vec::new();
+        for entry in &one.tags {
+            match tags.iter_mut().find(|known| known.tag == entry.tag) {
+                None => {
+                    tags.push(entry.clone());
+                    new.push(entry.tag.clone());
+                }
+                // What a run found when it looked again counts for what it had planned with.
+                Some(known)
+                    if one.state != "planned" && planned.as_ref().is_some_and(|all| all.contains(&entry.tag)) =>
+                {
+                    known.clone_from(entry);
+                }
+                Some(known) => known.action.clone_from(&entry.action),
+            }
+        }
+        planned = (one.state == "planned").then_some(new);
+    }
+    let Recorded { repository, version, source, .. } = last.clone();
+    Ok(Undo { repository, version, source, tags, warnings })
+}
+
+/// Every record of a text, and what was passed over.
+fn records(text: &str, place: &str) -> Result<(Vec<Recorded>, Vec<String>), Error> {
+    // One record may stand alone, spread over lines.
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
+        return Ok((vec![record(&value, place)?], Vec::new()));
+    }
+    let lines: Vec<(usize, &str)> =
+        text.lines().enumerate().map(|(n, line)| (n + 1, line.trim())).filter(|(_, line)| !line.is_empty()).collect();
+    let (mut records, mut warnings, mut torn) = (Vec::new(), Vec::new(), None);
+    for (n, line) in lines {
+        let at = format!("line {n} of {place}");
+        match serde_json::from_str::<Value>(line) {
+            Ok(value) => {
+                let one = record(&value, &at)?;
+                // Whoever cut a line off has gone, so only another run can come after it.
+                if let Some(error) = torn.take().filter(|_| one.state != "planned") {
+                    return Err(error);
+                }
+                records.push(one);
+            }
+            Err(why) => {
+                let error = Error::new(Code::RecordInvalid, format!("{at} is not JSON"))
+                    .cause(why.to_string())
+                    .hint(format!("mend line {n} or take it out; every line is one record"));
+                if !why.is_eof() || torn.is_some() {
+                    return Err(torn.unwrap_or(error));
+                }
+                warnings.push(format!("{at} is cut off and was passed over"));
+                torn = Some(error);
+            }
+        }
+    }
+    match torn {
+        Some(error) if records.is_empty() => Err(error),
+        _ => Ok((records, warnings)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn digest(text: &str) -> String {
+        Digest::of(text.as_bytes()).to_string()
+    }
+
+    /// A line about an image, with tags and what they pointed at.
+    fn line(state: &str, source: &str, tags: &[(&str, Option<&str>, &str)]) -> Value {
+        let tags: Vec<Value> = tags
+            .iter()
+            .map(|(tag, before, action)| json!({"tag": tag, "before": before.map(digest), "action": action, "new": 1}))
+            .collect();
+        json!({
+            "schema": 1, "state": state, "command": "promote", "at": "2026-08-20T10:00:00Z",
+            "repository": "reg.example/app", "version": "1.2.3",
+            "source": {"reference": "reg.example/app:1.2.3", "digest": digest(source), "mediaType": "m/t"},
+            "tags": tags, "later": {"unknown": true},
+        })
+    }
+
+    fn joined(lines: &[Value]) -> String {
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    type Expected<'a> = &'a [(&'a str, Option<&'a str>, bool)];
+
+    fn check(text: &str, expected: Expected, warnings: usize) {
+        let undo = undo(text, "`f`").unwrap();
+        let expected: Vec<_> =
+            expected.iter().map(|(tag, before, over)| (tag.to_string(), before.map(digest), *over)).collect();
+        let found: Vec<_> = undo
+            .tags
+            .iter()
+            .map(|one| (one.tag.to_string(), one.before.as_ref().map(Digest::to_string), one.is_superseded()))
+            .collect();
+        assert_eq!((found, undo.warnings.len()), (expected, warnings), "{text}");
+    }
+
+    #[test]
+    fn the_earliest_before_of_the_last_source_counts() {
+        let planned = |source, before| line("planned", source, &[("latest", before, "moved"), ("rc", None, "created")]);
+        let done = |source, before| line("done", source, &[("latest", before, "moved"), ("rc", None, "created")]);
+        let a = || planned("new", Some("a"));
+        for (lines, expected) in [
+            (vec![a()], &[("latest", Some("a"), false), ("rc", None, false)]),
+            (vec![a(), done("new", Some("a"))], &[("latest", Some("a"), false), ("rc", None, false)]),
+            // A second run found its own work.
+            (vec![a(), planned("new", Some("new"))], &[("latest", Some("a"), false), ("rc", None, false)]),
+            // What was there at the second look is what was replaced.
+            (vec![a(), done("new", Some("b"))], &[("latest", Some("b"), false), ("rc", None, false)]),
+            // Such a correction is about its own run alone.
+            (
+                vec![a(), line("failed", "new", &[]), planned("new", Some("x")), done("new", Some("y"))],
+                &[("latest", Some("a"), false), ("rc", None, false)],
+            ),
+            (
+                vec![planned("old", Some("z")), done("old", Some("z")), a()],
+                &[("latest", Some("a"), false), ("rc", None, false)],
+            ),
+            (
+                vec![a(), line("done", "new", &[("latest", Some("a"), "superseded")])],
+                &[("latest", Some("a"), true), ("rc", None, false)],
+            ),
+        ] {
+            check(&joined(&lines), expected, 0);
+        }
+        // One record may be spread over lines.
+        check(&format!("{:#}", a()), &[("latest", Some("a"), false), ("rc", None, false)], 0);
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_passed_over_and_other_damage_is_not() {
+        let (planned, done) = (line("planned", "new", &[("t", Some("a"), "moved")]), line("done", "new", &[]));
+        let torn = &planned.to_string()[..90];
+        let expected: Expected = &[("t", Some("a"), false)];
+        check(&format!("{planned}\n{torn}"), expected, 1);
+        check(&format!("\n{planned}\n\n{torn}\n{planned}\n"), expected, 1);
+        for (text, start) in [
+            (format!("{torn}\n{done}\n"), "line 1 of `f` is not JSON"),
+            (format!("{planned}\n{torn}\n{torn}\n{planned}"), "line 2 of `f` is not JSON"),
+            (format!("{planned}\n}}{done}\n"), "line 2 of `f` is not JSON"),
+            (torn.to_owned(), "line 1 of `f` is not JSON"),
+            (String::new(), "`f` is empty"),
+            (" \n".to_owned(), "`f` is empty"),
+            ("plain text".to_owned(), "line 1 of `f` is not JSON"),
+        ] {
+            let error = undo(&text, "`f`").unwrap_err();
+            assert_eq!((error.code(), error.message()), (Code::RecordInvalid, start), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_told_apart() {
+        let sound = line("planned", "new", &[("t", Some("a"), "moved")]);
+        let with = |key: &str, value: Value| {
+            let mut line = sound.clone();
+            line[key] = value;
+            line
+        };
+        let later = "`f` is a record of schema 2, and this tagwright knows schema 1";
+        for (value, message) in [
+            (json!([sound.clone()]), "`f` is JSON, but no record of a promotion"),
+            (json!({"a": 1}), "`f` is JSON, but no record of a promotion"),
+            (with("schema", json!("1")), "`f` is JSON, but no record of a promotion"),
+            (with("schema", json!(2)), later),
+            (json!({"schema": 2}), later),
+            (json!({"schema": 1, "ok": true, "command": "promote"}), "`f` is the output of a command, not a record"),
+            (json!({"repository": "a", "record": {}}), "`f` is the result of a promotion, not its record"),
+            (with("command", json!("rollback")), "`f` is the record of `rollback`, not of a promotion"),
+            (with("repository", json!("UPPER")), "`f` is a record without a proper `repository`"),
+            (with("source", json!({"digest": "sha256:1"})), "`f` is a record without a proper `source`"),
+            (with("tags", json!(null)), "`f` is a record without a proper `tags`"),
+            (with("tags", json!([{"tag": "t"}])), "`f` is a record without a proper `tags`"),
+            (with("tags", json!([{"tag": "a b", "before": null}])), "`f` is a record without a proper `tags`"),
+            (with("tags", json!([{"tag": "t", "before": "x"}])), "`f` is a record without a proper `tags`"),
+            (with("state", json!(1)), "`f` is a record without a proper `state`"),
+        ] {
+            let error = undo(&value.to_string(), "`f`").unwrap_err();
+            assert_eq!((error.code(), error.message()), (Code::RecordInvalid, message));
+            assert!(error.hint_text().is_some());
+        }
+        let other = with("repository", json!("reg.example/other"));
+        let error = undo(&joined(&[other, sound.clone()]), "`f`").unwrap_err();
+        assert_eq!(
+            error.message(),
+            "`f` holds promotions of several repositories, `reg.example/other` and `reg.example/app`"
+        );
+        let error = undo(&joined(&[sound, json!({"schema": 3})]), "`f`").unwrap_err();
+        assert!(error.message().starts_with("line 2 of `f` is a record of schema 3"), "{error}");
+    }
+}

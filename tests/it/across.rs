@@ -1,0 +1,530 @@
+//! `promote --into`: what is copied and in which order, what stays, and what a failure leaves behind.
+
+use crate::stage::{STEP, image, push, shown};
+use crate::support::client::Client;
+use crate::support::cmd::{Ran, Tagwright, tagwright};
+use crate::support::image::{Built, Family, Image, cosign_signature, descriptor, two_platforms, types};
+use crate::support::log::Log;
+use crate::support::registry::{Options, Registry, one_user};
+use crate::support::release::{five_platforms, signed, with_foreign_layer};
+use crate::support::reply::{Fault, Reply};
+use crate::support::text::digest;
+use crate::support::token::Rights;
+use crate::support::uploads::{Blobs, Mounts};
+use crate::support::whole::whole;
+use serde_json::{Value, json};
+
+const FROM: &str = "acme/build";
+const TO: &str = "acme/release";
+const TAG: &str = "2026.34.103";
+
+/// Two registries; the first holds an image under [`TAG`].
+fn two(built: &Built) -> (Registry, Registry) {
+    let (from, to) = (Registry::start(), Registry::start());
+    from.push(FROM, TAG, built);
+    (from, to)
+}
+
+fn layered() -> Built {
+    layers(4, 50_000)
+}
+
+/// An image with so many layers of that many bytes each.
+fn layers(count: u8, size: usize) -> Built {
+    let mut image = Image::new().label("git_revision", "abc").build();
+    let mut body: Value = serde_json::from_slice(&image.bytes).unwrap();
+    image.blobs.truncate(1);
+    image.blobs.extend((0..count).map(|n| vec![n; size]));
+    let list = image.blobs.iter().skip(1).map(|blob| descriptor(types::OCI_LAYER, blob));
+    body["layers"] = list.collect();
+    image.bytes = body.to_string().into_bytes();
+    image
+}
+
+fn across(from: &Registry, to: &Registry) -> Tagwright {
+    tagwright(["promote", &from.name(&format!("{FROM}:{TAG}")), "--into", &to.name(TO)])
+}
+
+fn actions(ran: &Ran) -> Vec<String> {
+    let result = ran.result();
+    let list = result["tags"].as_array().unwrap();
+    list.iter().map(|tag| format!("{}: {}", tag["tag"].as_str().unwrap(), tag["action"].as_str().unwrap())).collect()
+}
+
+fn copied(ran: &Ran) -> [u64; 4] {
+    let copied = &ran.result()["copied"];
+    ["blobs", "mounted", "skipped", "bytes"].map(|key| copied[key].as_u64().unwrap())
+}
+
+fn look(ran: &Ran, from: &Registry, to: &Registry) -> String {
+    shown(ran, &[(&from.host(), "[source]"), (&to.host(), "[target]")])
+}
+
+/// Nothing that was asked of a target could have changed a tag.
+fn check_untagged(to: &Registry) {
+    assert_eq!(to.tags(TO).len(), 0, "{:#?}", to.tags(TO));
+}
+
+/// The image is at the target, whole, under every tag that it has there.
+fn check_whole(to: &Registry) {
+    let client = Client::new(&to.host());
+    for tag in to.tags(TO).keys() {
+        whole(&client, TO, tag).unwrap();
+    }
+}
+
+fn writes(log: &Log) -> Vec<String> {
+    log.0
+        .iter()
+        .map(|one| &one.asked)
+        .filter(|asked| asked.method != "GET" && asked.method != "HEAD")
+        .map(|asked| asked.line())
+        .collect()
+}
+
+#[test]
+fn an_image_arrives_with_its_three_tags() {
+    let (from, to) = two(&layered());
+    let ran = across(&from, &to).run();
+    insta::assert_snapshot!(look(&ran, &from, &to));
+    assert_eq!(actions(&ran), ["2026.34.103: created", "2026.34.103-rc: created", "latest: created"]);
+    check_whole(&to);
+    assert_eq!(from.log().writes(), 0);
+    // Run again, everything is as it was, and no blob is even asked about.
+    to.clear();
+    let ran = across(&from, &to).run();
+    assert_eq!(actions(&ran), ["2026.34.103: unchanged", "2026.34.103-rc: unchanged", "latest: unchanged"]);
+    assert_eq!((copied(&ran), to.log().writes(), to.log().matching("HEAD", "/blobs/")), ([0, 0, 5, 0], 0, 0));
+}
+
+#[test]
+fn a_dry_run_tells_what_the_real_run_does_with_rights_to_read_alone() {
+    let rules = one_user("robot", "secret").user("reader", "secret", Rights::PULL);
+    let (from, to) = (Registry::start(), Registry::bearer(rules));
+    let built = signed(two_platforms("abc", "one"));
+    built.push(&Client::new(&from.host()), FROM, TAG);
+    to.state(|state| state.store(TO, &built.image.children[0]));
+    let into = |user: &str, words: &[&str]| {
+        let run = across(&from, &to).args(words.iter().copied());
+        run.env("INTO_REGISTRY_USERNAME", user).env("INTO_REGISTRY_PASSWORD", "secret").run()
+    };
+    let dry = into("reader", &["--dry-run"]);
+    assert_eq!((to.log().writes(), to.tags(TO).len()), (0, 0), "{:#?}", to.log().lines());
+    let real = into("robot", &[]);
+    let strip = |ran: &Ran| {
+        let mut result = ran.result();
+        for key in ["dryRun", "record", "summary"] {
+            result.as_object_mut().unwrap().remove(key);
+        }
+        for tag in result["tags"].as_array_mut().unwrap() {
+            tag["verified"] = Value::Null;
+        }
+        result
+    };
+    assert_eq!(strip(&dry), strip(&real));
+    assert_eq!(to.tags(TO).keys().filter(|tag| !tag.starts_with("sha256-")).count(), 3);
+}
+
+#[test]
+fn blobs_come_first_then_manifests_from_below_then_what_points_at_them_and_the_tags_last() {
+    let (from, to) = (Registry::start(), Registry::with(Options { referrers: true, ..Options::default() }));
+    let built = signed(five_platforms(Family::Oci, "abc"));
+    let root = built.push(&Client::new(&from.host()), FROM, TAG);
+    across(&from, &to).run().result();
+    let puts: Vec<String> = writes(&to.log())
+        .iter()
+        .filter_map(|line| Some(line.strip_prefix("PUT /v2/acme/release/")?.to_owned()))
+        .collect();
+    let kind = |line: &str| match line.strip_prefix("manifests/") {
+        None => "blob",
+        Some(name) if *name == root => "root",
+        Some(name) if built.image.children.iter().any(|child| child.digest() == name) => "child",
+        Some(name) if name.starts_with("sha256") => "referrer",
+        Some(_) => "tag",
+    };
+    let mut kinds: Vec<&str> = puts.iter().map(|line| kind(line)).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "child").count(), 10, "{puts:#?}");
+    kinds.dedup();
+    assert_eq!(kinds, ["blob", "child", "root", "referrer", "tag"], "{puts:#?}");
+    check_whole(&to);
+}
+
+#[test]
+fn what_points_at_an_image_goes_along_wherever_it_is_listed() {
+    for (api_there, api_here) in [(true, true), (true, false), (false, true), (false, false)] {
+        let options = |referrers| Options { referrers, ..Options::default() };
+        let (from, to) = (Registry::with(options(api_there)), Registry::with(options(api_here)));
+        let built = signed(two_platforms("abc", "one"));
+        built.push(&Client::new(&from.host()), FROM, TAG);
+        let ran = across(&from, &to).run();
+        assert_eq!(ran.result()["referrers"], json!({"found": 5, "copied": 5, "left": 0}), "{api_there} {api_here}");
+        let client = Client::new(&to.host());
+        for (subject, referrer) in built.references() {
+            let listed = client.referrers(TO, &subject);
+            assert!(listed.iter().any(|entry| entry["digest"] == *referrer), "{api_there} {api_here}: {listed:#?}");
+        }
+        assert_eq!(to.resolve(TO, &built.cosign_tag("sig")), Some(built.cosign[0].1.digest()));
+        to.clear();
+        let again = across(&from, &to).run();
+        assert_eq!(again.result()["referrers"], json!({"found": 5, "copied": 0, "left": 0}));
+        assert_eq!(to.log().writes(), 0, "{:#?}", writes(&to.log()));
+    }
+}
+
+#[test]
+fn what_stays_behind_is_counted_and_told() {
+    let (from, to) = (Registry::start(), Registry::start());
+    let built = signed(two_platforms("abc", "one"));
+    built.push(&Client::new(&from.host()), FROM, TAG);
+    let ran = across(&from, &to).arg("--no-referrers").run();
+    assert_eq!(ran.result()["referrers"], json!({"found": 5, "copied": 0, "left": 5}));
+    assert_eq!(ran.warnings(), ["referrers-left"]);
+    assert_eq!(to.resolve(TO, &built.cosign_tag("sig")), None);
+}
+
+#[test]
+fn a_list_that_is_cut_short_between_two_runs_is_made_whole() {
+    let (from, to) = (Registry::start(), Registry::start());
+    let built = signed(image("abc"));
+    built.push(&Client::new(&from.host()), FROM, TAG);
+    across(&from, &to).run().result();
+    // As after a run that was killed between a referrer and the list that names it.
+    let list = built.image.digest().replace(':', "-");
+    to.state(|state| state.repositories.get_mut(TO).unwrap().tags.remove(&list));
+    let ran = across(&from, &to).run();
+    assert_eq!(ran.result()["referrers"], json!({"found": 4, "copied": 2, "left": 0}), "{ran}");
+    assert_eq!(Client::new(&to.host()).referrers(TO, &built.image.digest()).len(), 2);
+}
+
+#[test]
+fn signatures_that_only_the_target_has_are_not_written_over() {
+    let (from, to) = (Registry::start(), Registry::start());
+    let built = signed(image("abc"));
+    built.push(&Client::new(&from.host()), FROM, TAG);
+    let tag = built.cosign_tag("sig");
+    let own = to.push(TO, &tag, &Image::new().layer(b"a signature of production".to_vec()).build());
+    let ran = across(&from, &to).run();
+    assert_eq!((to.resolve(TO, &tag), ran.warnings()), (Some(own), vec!["signature-conflict".to_owned()]));
+    // One that the source's signatures include is replaced.
+    let (from, to) = (Registry::start(), Registry::start());
+    built.push(&Client::new(&from.host()), FROM, TAG);
+    let mut fewer = cosign_signature();
+    fewer.bytes.push(b' ');
+    to.push(TO, &tag, &fewer);
+    let ran = across(&from, &to).run();
+    assert_eq!((to.resolve(TO, &tag), ran.warnings()), (Some(built.cosign[0].1.digest()), Vec::new()));
+}
+
+#[test]
+fn layers_that_lie_elsewhere_stay_there() {
+    for family in [Family::Oci, Family::Docker] {
+        let to = Registry::with(Options { careless: true, ..Options::default() });
+        let from = Registry::with(Options { careless: true, ..Options::default() });
+        from.push(FROM, TAG, &with_foreign_layer(family));
+        let ran = across(&from, &to).run();
+        assert_eq!((copied(&ran)[0], ran.warnings()), (2, vec!["foreign-layers".to_owned()]), "{ran}");
+    }
+}
+
+#[test]
+fn one_registry_mounts_and_one_that_does_not_gets_the_blobs_sent() {
+    let built = layered();
+    for (mounts, expected) in
+        [(Mounts::Made, [0, 5, 0]), (Mounts::Ignored, [5, 0, 0]), (Mounts::Refused(405), [5, 0, 0])]
+    {
+        let registry = Registry::with(Options { blobs: Blobs { mounts, ..Blobs::default() }, ..Options::default() });
+        registry.push(FROM, TAG, &built);
+        let ran = across(&registry, &registry).run();
+        assert_eq!(copied(&ran)[..3], expected, "{mounts:?}");
+        let (reads, heads) = (registry.log().matching("GET", "/blobs/"), registry.log().matching("HEAD", "/blobs/"));
+        assert_eq!((reads as u64, heads as u64), (expected[0], expected[0]), "{mounts:?}");
+        assert_eq!(registry.state(|state| state.uploads.open()), 0, "{mounts:?}: uploads were left open");
+        check_whole(&registry);
+    }
+}
+
+#[test]
+fn a_copy_within_one_registry_takes_few_requests() {
+    let image = layers(8, 1000);
+    for (words, requests, trips) in
+        [(&["--to", "{tag}"][..], 15, 9), (&["--to", "{version}-rc", "--move", "latest"], 22, 11)]
+    {
+        let registry = Registry::with(Options { referrers: true, ..Options::default() });
+        registry.push(FROM, TAG, &image);
+        push(&registry, TO, &["2026.34.102"]);
+        registry.state(|state| {
+            let digest = state.resolve(TO, "2026.34.102").unwrap();
+            state.tag(TO, "latest", &digest);
+        });
+        registry.latency(STEP);
+        across(&registry, &registry).args(words.iter().copied()).run().result();
+        let log = registry.log();
+        assert!(
+            log.count() <= requests && log.round_trips() <= trips,
+            "{} {} {:#?}",
+            log.count(),
+            log.round_trips(),
+            log.lines()
+        );
+    }
+}
+
+#[test]
+fn guards_are_about_the_target_and_come_before_the_first_blob() {
+    let built = layered();
+    let (from, to) = two(&built);
+    push(&to, TO, &["2026.34.104"]);
+    let newer = to.resolve(TO, "2026.34.104").unwrap();
+    to.state(|state| state.tag(TO, "latest", &newer));
+    for (words, code) in [
+        (vec![], "downgrade-refused"),
+        (vec!["--to", "2026.34.104"], "tag-conflict"),
+        (vec!["--expect-digest", newer.as_str()], "digest-unexpected"),
+        (vec!["--require-label", "git_revision=xyz"], "label-mismatch"),
+    ] {
+        let ran = across(&from, &to).args(words.clone()).run();
+        assert_eq!((ran.code().as_str(), ran.error()["changed"].as_bool()), (code, Some(false)), "{words:?} {ran}");
+    }
+    assert_eq!(to.log().writes(), 0);
+    let log = from.log();
+    assert!(built.blobs.iter().skip(1).all(|blob| log.matching("GET", &digest(blob)) == 0), "{:#?}", log.lines());
+    let ran = across(&from, &to).arg("--allow-downgrade").run();
+    assert_eq!(actions(&ran)[2], "latest: moved");
+}
+
+#[test]
+fn who_may_not_write_learns_it_before_a_blob_is_read() {
+    let rules = one_user("robot", "secret").user("reader", "secret", Rights::PULL).anonymous(Rights::PULL);
+    let to = Registry::bearer(rules);
+    let (from, _) = two(&layered());
+    for (user, code) in [("reader", "denied"), ("", "credential-missing")] {
+        let mut run = across(&from, &to);
+        if !user.is_empty() {
+            run = run.env("INTO_REGISTRY_USERNAME", user).env("INTO_REGISTRY_PASSWORD", "secret");
+        }
+        let ran = run.run();
+        assert_eq!((ran.code().as_str(), ran.error()["changed"].as_bool()), (code, Some(false)), "{ran}");
+        assert!(ran.stderr.contains(&to.host()) && ran.stderr.ends_with("\nnothing was written\n"), "{ran}");
+        assert_eq!(from.log().matching("GET", "/blobs/"), 0, "{:#?}", from.log().lines());
+    }
+}
+
+#[test]
+fn the_credential_of_one_side_is_not_the_others() {
+    let (from, to) = (Registry::basic("one", "secret-one"), Registry::basic("two", "secret-two"));
+    from.push(FROM, TAG, &layered());
+    let run = across(&from, &to).login("one", "secret-one");
+    assert_eq!(run.run().code(), "credential-missing");
+    let into = |run: Tagwright| run.env("INTO_REGISTRY_USERNAME", "two").env("INTO_REGISTRY_PASSWORD", "secret-two");
+    assert_eq!(actions(&into(run.clone()).run()).len(), 3);
+    for (log, foreign) in [(from.log(), "two"), (to.log(), "one")] {
+        assert!(
+            log.0.iter().all(|one| one.asked.basic().is_none_or(|(user, _)| user != foreign)),
+            "{:#?}",
+            log.lines()
+        );
+    }
+    let ran = into(run).env("INTO_REGISTRY_HOST", "elsewhere.example").run();
+    assert_eq!(ran.code(), "credential-host-mismatch");
+    // Within one registry the first pair serves both sides.
+    let ran = across(&from, &from).login("one", "secret-one").run();
+    assert_eq!(copied(&ran)[1], 5);
+}
+
+#[test]
+fn blobs_that_are_not_what_the_manifest_says_end_the_run_and_leave_no_tag() {
+    let built = layered();
+    let bad = digest(&built.blobs[2]);
+    let mut shots = String::new();
+    type Answer = Box<dyn Fn() -> Reply + Send>;
+    let cases: [(&str, Answer); 5] = [
+        ("missing", Box::new(|| Reply::error(404, "BLOB_UNKNOWN", "blob unknown to registry"))),
+        ("shorter", Box::new(|| Reply::with(200, "application/octet-stream", vec![1; 49_000]))),
+        ("longer", Box::new(|| Reply::with(200, "application/octet-stream", vec![1; 51_000]))),
+        ("other", Box::new(|| Reply::with(200, "application/octet-stream", vec![9; 50_000]))),
+        ("a page", Box::new(|| Reply::with(200, "text/html", "<html>please log in</html>"))),
+    ];
+    for (name, reply) in cases {
+        let (from, to) = two(&built);
+        let path = format!("/blobs/{bad}");
+        from.before(move |asked, _| (asked.method == "GET" && asked.path.ends_with(&path)).then(&reply));
+        let ran = across(&from, &to).arg("--retries").arg("1").run();
+        assert!(matches!(ran.exit, Some(7)), "{name}: {ran}");
+        check_untagged(&to);
+        assert!(!to.state(|state| state.repositories.get(TO).is_some_and(|r| r.blobs.contains_key(&bad))));
+        let text = ran.stderr.replace(&from.host(), "[source]");
+        // What else was under way when it ended is a matter of moments.
+        let said = text.lines().filter(|line| !line.starts_with("written") && !line.starts_with("nothing"));
+        shots.push_str(&format!("## {name}\n{}\n\n", said.collect::<Vec<_>>().join("\n")));
+    }
+    insta::assert_snapshot!(shots);
+}
+
+#[test]
+fn a_source_that_breaks_is_read_on_and_a_target_that_breaks_is_asked_again() {
+    let built = layered();
+    let blob = digest(&built.blobs[3]);
+    let (from, to) = two(&built);
+    from.fail(1, "GET", &format!("/blobs/{blob}"), Reply::broken(Fault::Close));
+    to.fail(1, "PUT", "/blobs/uploads/", Reply::error(503, "UNAVAILABLE", "try again"));
+    let ran = across(&from, &to).run();
+    assert_eq!(actions(&ran).len(), 3, "{ran}");
+    check_whole(&to);
+}
+
+#[test]
+fn a_target_that_is_full_is_told_with_what_was_written() {
+    let (from, to) = two(&layered());
+    to.before(|asked, _| {
+        (asked.method == "PUT" && asked.path.contains("/blobs/uploads/") && asked.body.len() > 10_000)
+            .then(|| Reply::with(507, "text/plain", "no space left on device"))
+    });
+    let ran = across(&from, &to).args(["--jobs", "1", "--retries", "0"]).run();
+    assert!(ran.stderr.contains("no space left on device"), "{ran}");
+    check_untagged(&to);
+    // The next run finishes it where there is room again.
+    let spacious = Registry::start();
+    assert_eq!(actions(&across(&from, &spacious).run()).len(), 3);
+}
+
+#[test]
+fn what_was_written_before_a_failure_is_told() {
+    let (from, to) = two(&layered());
+    to.fail(9, "PUT", "/manifests/", Reply::error(403, "DENIED", "manifests are for others"));
+    let ran = across(&from, &to).run();
+    insta::assert_snapshot!(look(&ran, &from, &to));
+    let error = ran.error();
+    assert_eq!((error["code"].as_str(), error["changed"].as_bool()), (Some("denied"), Some(true)));
+    assert_eq!(error["done"], json!([format!("5 blobs in `{}`", to.name(TO))]), "{ran}");
+}
+
+#[test]
+fn a_registry_that_forgets_an_upload_gets_it_anew() {
+    let (from, to) = two(&layered());
+    let mut left = 1;
+    to.before(move |asked, state| {
+        if left > 0 && asked.method == "PUT" && asked.path.contains("/blobs/uploads/") {
+            left -= 1;
+            state.uploads.forget();
+        }
+        None
+    });
+    assert_eq!(actions(&across(&from, &to).run()).len(), 3);
+    check_whole(&to);
+}
+
+#[test]
+fn a_source_that_changes_its_tag_meanwhile_changes_nothing() {
+    let built = layered();
+    let (from, to) = two(&built);
+    let other = image("another");
+    from.after(move |asked, state, _| {
+        if asked.method == "GET" && asked.path.ends_with(TAG) {
+            let digest = state.store(FROM, &other);
+            state.tag(FROM, TAG, &digest);
+        }
+    });
+    let ran = across(&from, &to).run();
+    assert_eq!(ran.result()["digest"], built.digest());
+    assert_eq!(to.resolve(TO, "latest"), Some(built.digest()));
+    check_whole(&to);
+}
+
+#[test]
+fn an_index_that_lacks_an_image_is_not_promoted() {
+    let built = two_platforms("abc", "one");
+    let (from, to) = two(&built);
+    let lost = built.children[1].digest();
+    from.state(|state| state.repositories.get_mut(FROM).unwrap().manifests.remove(&lost));
+    let ran = across(&from, &to).run();
+    assert_eq!((ran.code().as_str(), to.log().writes()), ("blob-missing", 0), "{ran}");
+    assert!(ran.stderr.contains(&lost), "{ran}");
+}
+
+#[test]
+fn an_index_at_the_target_that_lacks_an_image_is_completed() {
+    let built = two_platforms("abc", "one");
+    let (from, to) = two(&built);
+    // As a registry that looks at no manifest below an index may hold one.
+    to.push(TO, TAG, &built);
+    let lost = built.children[1].digest();
+    to.state(|state| state.repositories.get_mut(TO).unwrap().manifests.remove(&lost));
+    let ran = across(&from, &to).run();
+    assert_eq!(actions(&ran)[0], "2026.34.103: unchanged");
+    check_whole(&to);
+}
+
+#[test]
+fn no_more_blobs_are_under_way_than_jobs() {
+    for jobs in [1, 3] {
+        let image = layers(8, 1000);
+        let (from, to) = two(&image);
+        from.latency(STEP / 3);
+        across(&from, &to).args(["--jobs", &jobs.to_string()]).run().result();
+        let log = from.log();
+        let reads: Vec<_> =
+            log.0.iter().filter(|one| one.asked.method == "GET" && one.asked.path.contains("/blobs/")).collect();
+        let most = reads
+            .iter()
+            .map(|one| reads.iter().filter(|o| o.started <= one.started && one.started < o.ended).count())
+            .max();
+        assert_eq!((most, reads.len()), (Some(jobs), 9));
+    }
+}
+
+#[test]
+fn a_build_is_found_in_one_repository_and_promoted_into_another() {
+    let (from, to) = two(&layered());
+    let run = tagwright(["promote", &from.name(FROM), "--build", "103", "--into", &to.name(TO)]);
+    let ran = run.run();
+    assert_eq!(actions(&ran), ["2026.34.103: created", "2026.34.103-rc: created", "latest: created"]);
+    assert_eq!(ran.result()["repository"], to.name(TO));
+    assert_eq!(ran.result()["source"]["reference"], from.name(&format!("{FROM}:{TAG}")));
+}
+
+#[test]
+fn a_tag_that_was_moved_is_put_back_by_the_command_that_is_printed() {
+    let (from, to) = two(&layered());
+    push(&to, TO, &["2026.34.102"]);
+    let before = to.resolve(TO, "2026.34.102").unwrap();
+    to.state(|state| state.tag(TO, "latest", &before));
+    let result = across(&from, &to).run().result();
+    assert_ne!(to.resolve(TO, "latest"), Some(before.clone()));
+    let words: Vec<String> = serde_json::from_value(result["rollback"][0].clone()).unwrap();
+    tagwright([]).args(words.into_iter().skip(1)).run().result();
+    assert_eq!(to.resolve(TO, "latest"), Some(before));
+}
+
+#[test]
+fn a_copy_within_one_registry_that_wants_tokens_asks_for_one_each_side() {
+    let registry = Registry::bearer(one_user("robot", "secret"));
+    registry.push(FROM, TAG, &layers(8, 1000));
+    registry.latency(STEP);
+    let ran = across(&registry, &registry).args(["--to", "{tag}"]).login("robot", "secret").run();
+    assert_eq!(copied(&ran)[1], 9);
+    let log = registry.log();
+    let scopes: Vec<_> = log.0.iter().filter_map(|one| one.asked.query("scope").map(str::to_owned)).collect();
+    assert_eq!(log.0.iter().filter(|one| one.status == 401).count(), 1, "{:#?}", log.lines());
+    assert_eq!(
+        (scopes.len(), log.round_trips() <= 13),
+        (2, true),
+        "{scopes:?} {} {:#?}",
+        log.round_trips(),
+        log.lines()
+    );
+}
+
+#[test]
+fn an_upload_that_was_begun_for_a_blob_that_is_there_is_given_up() {
+    let blobs = Blobs { mounts: Mounts::Ignored, ..Blobs::default() };
+    let registry = Registry::with(Options { blobs, ..Options::default() });
+    let built = layered();
+    registry.push(FROM, TAG, &built);
+    registry.state(|state| {
+        let home = state.repositories.entry(TO.to_owned()).or_default();
+        home.blobs.extend(built.blobs.iter().take(3).map(|blob| (digest(blob), blob.clone())));
+    });
+    let ran = across(&registry, &registry).run();
+    assert_eq!(copied(&ran)[..3], [2, 0, 3]);
+    assert_eq!(registry.state(|state| state.uploads.open()), 0);
+}

@@ -1,0 +1,294 @@
+//! `history`: the records that a registry keeps, found through tags and through each other.
+
+use crate::stage::{image, push, shown};
+use crate::support::amazon::{Amazon, HOST};
+use crate::support::cmd::{Ran, Tagwright, tagwright};
+use crate::support::image::{Built, descriptor, types};
+use crate::support::registry::{Options, Registry};
+use crate::support::reply::Reply;
+use serde_json::{Value, json};
+
+const APP: &str = "acme/app";
+const ARTIFACT: &str = "application/vnd.tagwright.promotion.v1+json";
+
+/// A registry with three versions, each of which was promoted to `latest` with a record.
+fn promoted(referrers: bool) -> Registry {
+    let registry = Registry::with(Options { referrers, ..Options::default() });
+    for (tag, more) in [("2026.34.101", "stable"), ("2026.34.102", "beta"), ("2026.34.103", "beta")] {
+        push(&registry, APP, &[tag]);
+        let source = registry.name(&format!("{APP}:{tag}"));
+        let words = ["promote", &source, "--move", "latest", "--move", more, "--attach-record"];
+        let ran = tagwright(words).env("USER", "mo").env("JOB_NAME", "release").env("BUILD_NUMBER", &tag[8..]).run();
+        assert!(ran.result()["attached"].is_string(), "{ran}");
+    }
+    // The three come within one second, and a list is read by its times.
+    for (day, tag) in [(21, "2026.34.101"), (22, "2026.34.102"), (23, "2026.34.103")] {
+        let digest = registry.resolve(APP, tag).unwrap();
+        rewrite(&registry, &digest, |record| record["at"] = json!(format!("2026-08-{day}T10:00:00Z")));
+    }
+    registry.clear();
+    registry
+}
+
+/// Changes the record that points at an image.
+fn rewrite(registry: &Registry, image: &str, change: impl Fn(&mut Value)) {
+    registry.state(|state| {
+        let home = state.repositories.get_mut(APP).unwrap();
+        let find = |(_, (_, bytes)): &(&String, &(String, Vec<u8>))| {
+            let manifest: Value = serde_json::from_slice(bytes).unwrap();
+            manifest["subject"]["digest"] == image
+        };
+        let old = home.manifests.iter().find(find).map(|(digest, _)| digest.clone()).unwrap();
+        let mut manifest: Value = serde_json::from_slice(&home.manifests.remove(&old).unwrap().1).unwrap();
+        let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+        let mut record: Value = serde_json::from_slice(&home.blobs[&layer]).unwrap();
+        change(&mut record);
+        let bytes = reordered(&record).into_bytes();
+        manifest["layers"] = json!([descriptor(ARTIFACT, &bytes)]);
+        let built = Built { blobs: vec![bytes], ..Built::raw(types::OCI_MANIFEST, manifest.to_string()) };
+        let tag = image.replace(':', "-");
+        let list = home.tags.get(&tag).cloned();
+        if let Some((_, bytes)) = list.and_then(|list| home.manifests.get(&list)) {
+            let list = String::from_utf8(bytes.clone()).unwrap().replace(&old, &built.digest());
+            let list = Built::raw(types::OCI_INDEX, list);
+            let digest = state.store(APP, &list);
+            state.tag(APP, &tag, &digest);
+        }
+        state.store(APP, &built);
+    });
+}
+
+/// A record with its keys in the order of its writing, which a map has lost.
+fn reordered(record: &Value) -> String {
+    let order = |value: &Value, keys: &[&str]| -> String {
+        let parts: Vec<String> = keys
+            .iter()
+            .filter(|key| value.get(**key).is_some())
+            .map(|key| format!("{:?}: {}", key, value[*key]))
+            .collect();
+        format!("{{ {} }}", parts.join(" ,\n"))
+    };
+    let mut out = record.clone();
+    let keys = ["tag", "before", "beforeVersion", "after", "action", "verified"];
+    let tags: Vec<String> = record["tags"].as_array().unwrap().iter().map(|tag| order(tag, &keys)).collect();
+    let mut inner: Vec<(&str, String)> = vec![("tags", format!("[{}]", tags.join(",")))];
+    inner.push(("source", order(&record["source"], &["reference", "digest", "mediaType"])));
+    inner.push(("copied", order(&record["copied"], &["blobs", "mounted", "skipped", "bytes"])));
+    inner.push(("referrers", order(&record["referrers"], &["found", "copied", "left"])));
+    inner.push((
+        "claimed",
+        order(&record["claimed"], &["buildUrl", "job", "build", "user", "node", "commit", "branch"]),
+    ));
+    let who = |side: &str| order(&record["identity"][side], &["registry", "name", "credential"]);
+    inner.push(("identity", format!("{{\"source\": {}, \"target\": {}}}", who("source"), who("target"))));
+    for (key, _) in &inner {
+        out[*key] = json!(format!("@{key}@"));
+    }
+    let mut text = order(
+        &out,
+        &[
+            "schema",
+            "state",
+            "command",
+            "at",
+            "tool",
+            "repository",
+            "version",
+            "source",
+            "tags",
+            "copied",
+            "referrers",
+            "labels",
+            "rollback",
+            "claimed",
+            "identity",
+            "later",
+        ],
+    );
+    for (key, value) in inner {
+        text = text.replace(&format!("\"@{key}@\""), &value);
+    }
+    text
+}
+
+fn history<const N: usize>(registry: &Registry, tail: &str, words: [&str; N]) -> Tagwright {
+    tagwright(["history", &registry.name(&format!("{APP}{tail}"))]).args(words)
+}
+
+/// The versions of the records, newest first.
+fn found(ran: &Ran) -> Vec<String> {
+    let records = ran.result()["records"].as_array().unwrap().clone();
+    records.iter().map(|record| record["version"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_promotion_is_listed_newest_first() {
+    for referrers in [true, false] {
+        let registry = promoted(referrers);
+        let ran = history(&registry, "", []).run();
+        assert_eq!(found(&ran), ["2026.34.103", "2026.34.102", "2026.34.101"], "{ran}");
+        assert_eq!(ran.warnings(), Vec::<String>::new());
+        if referrers {
+            insta::assert_snapshot!(
+                shown(&ran, &[(&registry.host(), "[registry]")]).split("---- stderr").nth(1).unwrap()
+            );
+        }
+        let first = &ran.result()["records"][0];
+        assert_eq!((&first["claimed"]["job"], &first["state"]), (&json!("release"), &json!("done")));
+        assert!(first["digest"].as_str().unwrap().starts_with("sha256:"));
+        assert_eq!(registry.log().writes(), 0);
+    }
+}
+
+#[test]
+fn a_tag_and_a_limit_narrow_it_down() {
+    let registry = promoted(true);
+    assert_eq!(found(&history(&registry, ":beta", []).run()), ["2026.34.103", "2026.34.102"]);
+    assert_eq!(found(&history(&registry, ":stable", []).run()), ["2026.34.101"]);
+    assert_eq!(found(&history(&registry, ":latest", ["--limit", "1"]).run()), ["2026.34.103"]);
+    assert_eq!(found(&history(&registry, ":nightly", []).run()), Vec::<String>::new());
+    let ran = history(&registry, "", ["--limit", "2"]).run();
+    assert!(ran.stderr.ends_with("`: the newest 2 of 3 promotions\n"), "{ran}");
+}
+
+#[test]
+fn images_that_lost_their_tags_are_found_through_later_records() {
+    let registry = promoted(true);
+    registry.state(|state| state.repositories.get_mut(APP).unwrap().tags.retain(|tag, _| tag == "latest"));
+    assert_eq!(found(&history(&registry, "", []).run()), ["2026.34.103", "2026.34.102", "2026.34.101"]);
+    // With a fall-back tag an image is known even where no record leads to it.
+    let registry = promoted(false);
+    registry.state(|state| state.repositories.get_mut(APP).unwrap().tags.retain(|tag, _| tag.starts_with("sha256-")));
+    assert_eq!(found(&history(&registry, "", []).run()).len(), 3);
+}
+
+#[test]
+fn a_repository_without_records_says_so() {
+    let registry = Registry::start();
+    push(&registry, APP, &["1.2.3"]);
+    let ran = history(&registry, "", []).run();
+    assert_eq!(found(&ran), Vec::<String>::new());
+    assert!(ran.stderr.ends_with("/acme/app` has no record of a promotion\n"), "{ran}");
+    let ran = tagwright(["history", &registry.name("acme/none")]).run();
+    assert_eq!(ran.code(), "repository-unknown");
+}
+
+#[test]
+fn records_that_cannot_be_read_are_passed_over_with_a_warning() {
+    for (key, value, words) in [
+        ("schema", json!(2), "is a record of schema 2"),
+        ("tags", json!([{"tag": "a b"}]), "without a proper `tags`"),
+        ("source", json!({"digest": format!("sha256:{}", "0".repeat(64))}), "it is about `sha256:0000"),
+    ] {
+        let registry = promoted(true);
+        let middle = registry.resolve(APP, "2026.34.102").unwrap();
+        rewrite(&registry, &middle, |record| record[key] = value.clone());
+        let ran = history(&registry, "", []).run();
+        assert_eq!((found(&ran).len(), ran.warnings()), (2, vec!["record-skipped".to_owned()]), "{ran}");
+        assert!(ran.stderr.contains(words), "{ran}");
+    }
+    let registry = promoted(true);
+    registry.before(|asked, _| asked.path.contains("/blobs/").then(|| Reply::error(404, "BLOB_UNKNOWN", "gone")));
+    let ran = history(&registry, "", []).run();
+    assert_eq!((found(&ran).len(), ran.warnings().len()), (0, 3), "{ran}");
+}
+
+#[test]
+fn what_is_refused_is_not_taken_for_an_empty_history() {
+    for (part, status) in [("/tags/list", 403), ("/referrers/", 403), ("/referrers/", 500), ("/manifests/", 503)] {
+        let registry = promoted(true);
+        registry.before(move |asked, _| asked.path.contains(part).then(|| Reply::status(status)));
+        let ran = history(&registry, "", ["--retries", "0"]).run();
+        assert!(matches!(ran.exit, Some(4 | 6)), "{part} {status}: {ran}");
+    }
+}
+
+#[test]
+fn more_tags_than_are_looked_at_are_told() {
+    let registry = promoted(true);
+    registry.state(|state| {
+        let digest = state.resolve(APP, "2026.34.101").unwrap();
+        (200..420).for_each(|n| state.tag(APP, &format!("2026.34.{n}"), &digest));
+    });
+    let ran = history(&registry, ":latest", []).run();
+    assert_eq!((found(&ran).len(), ran.warnings()), (3, vec!["history-incomplete".to_owned()]), "{ran}");
+    assert_eq!(registry.log().matching("HEAD", "/manifests/"), 200);
+}
+
+#[test]
+fn a_record_of_another_repository_belongs_to_no_tag_of_this_one() {
+    let registry = promoted(true);
+    let newest = registry.resolve(APP, "2026.34.103").unwrap();
+    rewrite(&registry, &newest, |record| record["repository"] = json!("staging.example/app"));
+    assert_eq!(found(&history(&registry, "", []).run()).len(), 3);
+    assert_eq!(found(&history(&registry, ":latest", []).run()).len(), 2);
+}
+
+#[test]
+fn words_of_strangers_stay_on_their_line() {
+    let registry = promoted(true);
+    let newest = registry.resolve(APP, "2026.34.103").unwrap();
+    rewrite(&registry, &newest, |record| {
+        record["claimed"]["user"] = json!("a\nerror[denied]: \u{1b}[31mno");
+        record["later"] = json!({"unknown": 1});
+    });
+    let ran = tagwright(["history", &registry.name(APP)]).run();
+    assert!(
+        !ran.stderr.contains('\u{1b}') && !ran.stderr.lines().any(|line| line.starts_with("error")),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn words_that_make_no_sense_are_refused() {
+    let digest = format!("acme/app@sha256:{}", "0".repeat(64));
+    for (words, code) in [
+        (&["history"][..], "missing-value"),
+        (&["history", &digest], "request-invalid"),
+        (&["history", "acme/app", "--limit", "0"], "request-invalid"),
+        (&["history", "acme/app", "acme/other"], "request-invalid"),
+    ] {
+        let ran = tagwright([]).args(words).run();
+        assert_eq!((ran.code().as_str(), ran.exit), (code, Some(2)), "{ran}");
+    }
+}
+
+#[test]
+fn amazon_is_asked_through_its_registry_api() {
+    let amazon = Amazon::start();
+    amazon.push("team/app", "2026.34.103", &image("new"));
+    let ran = amazon.signed(["history", &format!("{HOST}/team/app")]).run();
+    assert_eq!(ran.result()["records"], json!([]));
+    assert_eq!(
+        amazon.calls().iter().filter(|call| *call == "ecr:GetAuthorizationToken").count(),
+        1,
+        "{:?}",
+        amazon.calls()
+    );
+}
+
+#[test]
+fn without_the_api_only_images_with_a_fallback_tag_are_asked_about() {
+    let registry = promoted(false);
+    push(&registry, APP, &["a", "b", "c"]);
+    registry.clear();
+    assert_eq!(found(&history(&registry, "", []).run()).len(), 3);
+    let log = registry.log();
+    let asked = log.0.iter().filter(|one| one.asked.path.contains("/manifests/sha256-")).count();
+    assert_eq!(asked, 3, "{:#?}", log.lines());
+    assert!(log.matching("GET", "/referrers/") <= 9, "{:#?}", log.lines());
+}
+
+#[test]
+fn a_promotion_into_another_repository_is_known_there() {
+    let registry = promoted(true);
+    let (source, into) = (registry.name("acme/app:2026.34.103"), registry.name("prod/app"));
+    let ran = tagwright(["promote", &source, "--into", &into, "--attach-record"]).run();
+    assert!(ran.result()["attached"].is_string(), "{ran}");
+    let ran = tagwright(["history", &format!("{into}:latest")]).run();
+    assert_eq!(found(&ran), ["2026.34.103"]);
+    assert_eq!(ran.result()["records"][0]["repository"], into.as_str());
+    // The records that came along with the image are there too.
+    assert_eq!(found(&tagwright(["history", &into]).run()).len(), 2);
+}

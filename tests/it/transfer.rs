@@ -1,0 +1,568 @@
+//! Blobs on their way between two registries, driven through the library: limits are small here, and every piece of
+//! what travels is known.
+
+use crate::support::amazon::{Amazon, BUCKET, HOST};
+use crate::support::http::Listener;
+use crate::support::image::Image;
+use crate::support::log::Asked;
+use crate::support::registry::{Auth, Options, Registry, State, one_user};
+use crate::support::reply::{Fault, Reply};
+use crate::support::text::digest;
+use crate::support::tls::Authority;
+use crate::support::token::SERVICE;
+use crate::support::uploads::{Blobs, Location, Mounts};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tagwright::error::{Code, Error};
+use tagwright::io::aws::{self, Aws};
+use tagwright::io::blob::{self, Mount};
+use tagwright::io::client::Client;
+use tagwright::io::exchange::{Exchange, Settings};
+use tagwright::io::http::{Http, Options as HttpOptions};
+use tagwright::io::keychain::Keychain;
+use tagwright::io::world::World;
+use tagwright::pure::auth::scope::Action;
+use tagwright::pure::image::descriptor::Descriptor;
+use tagwright::pure::image::digest::Digest;
+use tagwright::pure::image::repository::Repository;
+
+/// Two registries, a blob in the first one, and the way in between.
+struct Case {
+    source: Registry,
+    target: Registry,
+    bytes: Vec<u8>,
+    password: bool,
+    idle: Duration,
+    retries: u32,
+    ca_file: Option<String>,
+}
+
+/// What came of a copy, and how many bytes were told to be on their way.
+type Outcome = (Result<(), Error>, u64);
+
+impl Case {
+    fn new(size: usize) -> Self {
+        Self::with(size, Blobs::default(), Blobs::default())
+    }
+
+    fn with(size: usize, from: Blobs, to: Blobs) -> Self {
+        Self::of(size, Options { blobs: from, ..Options::default() }, Options { blobs: to, ..Options::default() })
+    }
+
+    fn of(size: usize, from: Options, to: Options) -> Self {
+        let (source, target, bytes) = (Registry::with(from), Registry::with(to), noise(size));
+        source.state(|state| {
+            state.repositories.entry("from/app".into()).or_default().blobs.insert(digest(&bytes), bytes.clone())
+        });
+        let idle = Duration::from_secs(10);
+        Self { source, target, bytes, password: false, idle, retries: 2, ca_file: None }
+    }
+
+    fn descriptor(&self) -> Descriptor {
+        let json = serde_json::json!({"digest": digest(&self.bytes), "size": self.bytes.len()});
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn world(&self) -> World {
+        let pair = [("REGISTRY_USERNAME", "ci"), ("REGISTRY_PASSWORD", "pass")];
+        let environment = pair.iter().filter(|_| self.password).map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+        World {
+            environment: environment.collect::<BTreeMap<_, _>>(),
+            log: Box::new(|_| ()),
+            stdin: Box::new(|_| Ok(Vec::new())),
+            status: None,
+            sleep: Box::new(std::thread::sleep),
+            started: Instant::now(),
+        }
+    }
+
+    fn client<'w>(&self, world: &'w World) -> Client<'w> {
+        let settings = Settings {
+            until: Some(world.started + Duration::from_secs(60)),
+            timeout: None,
+            retries: self.retries,
+            verbose: false,
+            quiet: true,
+            https: self.ca_file.is_some(),
+            plain_http: vec![self.source.host()],
+        };
+        let options = HttpOptions {
+            ca_file: self.ca_file.clone(),
+            user_agent: "tagwright/test".into(),
+            ..HttpOptions::default()
+        };
+        let exchange = Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_idle(self.idle);
+        Client::new(Arc::new(exchange), Keychain::new(world, None), Aws::new(aws::Settings::default()))
+    }
+
+    fn repositories(&self) -> (Repository, Repository) {
+        let name = |registry: &Registry, path: &str| Repository::parse(&registry.name(path)).unwrap();
+        (name(&self.source, "from/app"), name(&self.target, "to/app"))
+    }
+
+    fn run(&self) -> Outcome {
+        let (here, there) = (self.world(), self.world());
+        let (from, to) = (self.client(&here), self.client(&there));
+        let (source, target) = self.repositories();
+        let moved = AtomicU64::new(0);
+        let outcome = blob::copy_blob(&from, &source, &to, &target, &self.descriptor(), None, &|count| {
+            moved.fetch_add(count, Ordering::SeqCst);
+            true
+        });
+        (outcome, moved.load(Ordering::SeqCst))
+    }
+
+    fn arrived(&self) -> bool {
+        self.target.state(|state| {
+            let home = state.repositories.get("to/app");
+            home.is_some_and(|home| home.blobs.get(&digest(&self.bytes)) == Some(&self.bytes))
+        })
+    }
+
+    /// The copy succeeds, tells every byte once and leaves no upload open.
+    fn succeeds(&self, what: &str) {
+        let (outcome, moved) = self.run();
+        let lines = (self.source.log().lines(), self.target.log().lines());
+        assert_eq!(outcome, Ok(()), "{what}: {lines:#?}");
+        assert!(self.arrived(), "{what}: {lines:#?}");
+        assert_eq!(moved, self.bytes.len() as u64, "{what}: {lines:#?}");
+        assert_eq!(self.target.state(|state| state.uploads.open()), 0, "{what}: {lines:#?}");
+    }
+
+    /// The copy fails, with nothing stored and no upload left open.
+    fn fails(&self, code: Code, words: &str) -> Error {
+        let (outcome, _) = self.run();
+        let error = outcome.unwrap_err();
+        let lines = (self.source.log().lines(), self.target.log().lines());
+        assert_eq!(error.code(), code, "{error} {lines:#?}");
+        assert!(error.to_string().contains(words), "{words}: {error}");
+        assert!(!self.arrived());
+        assert_eq!(self.target.state(|state| state.uploads.open()), 0, "{lines:#?}");
+        error
+    }
+
+    fn asked(&self, registry: &Registry, method: &str) -> Vec<Asked> {
+        let log = registry.log();
+        log.0.into_iter().map(|one| one.asked).filter(|asked| asked.method == method).collect()
+    }
+}
+
+/// Bytes in which no two pieces are alike.
+fn noise(size: usize) -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..size).map(|_| random()).collect()
+}
+
+/// Checks every case in a thread of its own: most of their time is waiting before another try.
+fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    std::thread::scope(|scope| {
+        let check = &check;
+        cases.into_iter().for_each(|case| drop(scope.spawn(move || check(case))));
+    });
+}
+
+/// Changes the first so many answers that carry the blob.
+fn spoil(registry: &Registry, times: usize, change: impl Fn(usize, &mut Reply) + Send + 'static) {
+    let mut count = 0;
+    registry.after(move |asked, _, reply| {
+        if asked.method == "GET" && asked.path.contains("/blobs/sha256:") && count < times {
+            change(count, reply);
+            count += 1;
+        }
+    });
+}
+
+#[test]
+fn a_blob_of_any_size_is_copied() {
+    for size in [0, 1, 70_000, 3_000_000] {
+        let case = Case::new(size);
+        case.succeeds("copied");
+        assert_eq!(case.target.log().count(), 2, "begun and ended");
+        assert_eq!(case.source.log().count(), usize::from(size > 0));
+    }
+}
+
+#[test]
+fn a_source_that_breaks_is_read_on_from_where_it_broke() {
+    let faults: [fn(usize) -> Fault; 3] = [Fault::CloseAfter, Fault::ResetAfter, Fault::HangAfter];
+    let cases = faults.into_iter().flat_map(|fault| [(fault, false), (fault, true)]).enumerate();
+    side_by_side(cases, |(number, (fault, no_ranges))| {
+        let blobs = Blobs { no_ranges, ..Blobs::default() };
+        let case = Case { idle: Duration::from_millis(400), ..Case::with(2_000_000, blobs, Blobs::default()) };
+        spoil(&case.source, 2, move |count, reply| {
+            // Somewhere, but the second time behind where the first one was, so that there is progress.
+            let at = 133_337 * (1 + number) + count * 500_003;
+            let at = if reply.status == 206 { at.min(reply.body.len() / 2) } else { at };
+            *reply = reply.clone().fault(fault(at));
+        });
+        case.succeeds(&format!("{:?}, ranges ignored: {no_ranges}", fault(0)));
+        let gets = case.asked(&case.source, "GET");
+        let ranges: Vec<_> = gets.iter().map(|asked| asked.header("Range")).collect();
+        assert!(ranges[0].is_none() && ranges[1..].iter().all(Option::is_some) && ranges.len() == 3, "{ranges:?}");
+        assert_eq!(case.asked(&case.target, "PUT").len(), 1, "the target notices nothing");
+    });
+}
+
+#[test]
+fn a_source_that_stays_broken_is_an_error() {
+    let case = Case { retries: 1, ..Case::new(500_000) };
+    spoil(&case.source, 99, |_, reply| *reply = reply.clone().fault(Fault::CloseAfter(0)));
+    let error = case.fails(Code::ReplyMalformed, "read the blob `sha256:");
+    assert!(error.to_string().contains("0 of 500000 bytes were read"), "{error}");
+    assert_eq!(case.asked(&case.source, "GET").len(), 2);
+}
+
+#[test]
+fn content_that_is_not_what_it_should_be_is_never_committed() {
+    let cut = |reply: &mut Reply, size: usize| reply.body.resize(size, 0);
+    let chunked = |reply: &mut Reply| *reply = reply.clone().fault(Fault::Chunked);
+    type Change = Box<dyn Fn(&mut Reply) + Send>;
+    let cases: Vec<(&str, Change, &str, bool)> = vec![
+        ("a wrong first byte", Box::new(|r| r.body[0] ^= 1), "is not what its digest says", true),
+        ("a wrong last byte", Box::new(|r| r.body[299_999] ^= 1), "is not what its digest says", true),
+        ("short by its header", Box::new(move |r| cut(r, 299_999)), "shorter than it has to be", false),
+        ("long by its header", Box::new(move |r| cut(r, 300_001)), "longer than it has to be", false),
+        (
+            "long in chunks",
+            Box::new(move |r| {
+                cut(r, 300_001);
+                chunked(r)
+            }),
+            "longer than it has to be",
+            true,
+        ),
+        (
+            "short in chunks",
+            Box::new(move |r| {
+                cut(r, 299_999);
+                chunked(r)
+            }),
+            "shorter than it has to be",
+            true,
+        ),
+    ];
+    for (what, change, words, begins) in cases {
+        let case = Case { retries: 1, ..Case::new(300_000) };
+        case.source.after(move |asked, _, reply| {
+            if asked.method == "GET" && reply.status == 200 {
+                change(reply);
+            } else if asked.method == "GET" && what == "short in chunks" {
+                *reply = Reply::status(416).header("Content-Range", "bytes */299999");
+            }
+        });
+        let error = case.fails(Code::DigestMismatch, words);
+        let whole = error.to_string();
+        assert!(whole.contains(&digest(&case.bytes)) && whole.contains("from/app"), "{what}: {whole}");
+        assert_eq!(case.target.traffic(&digest(&case.bytes)).uploads, 0, "{what}: nothing was ended");
+        assert!(begins || case.asked(&case.target, "PUT").is_empty(), "{what}: nothing was sent");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_source_is_said_in_chunks_too() {
+    for size in [1_000_000, 600_000] {
+        let blobs = Blobs { limit: Some(400_000), chunk_min: Some(250_000), ..Blobs::default() };
+        let case = Case { retries: 0, ..Case::with(1_000_000, Blobs::default(), blobs) };
+        case.source.after(move |asked, _, reply| {
+            if asked.method == "GET" && size == 1_000_000 {
+                reply.body[999_999] ^= 1;
+            } else if asked.method == "GET" {
+                *reply = reply.clone().fault(Fault::CloseAfter(size));
+            }
+        });
+        if size == 1_000_000 {
+            case.fails(Code::DigestMismatch, "from/app` is not what its digest says");
+        } else {
+            case.fails(Code::ReplyMalformed, "of 1000000 bytes were read");
+        }
+        assert_eq!(case.target.traffic(&digest(&case.bytes)).uploads, 0);
+    }
+}
+
+#[test]
+fn a_blob_that_is_missing_is_said_before_anything_is_sent() {
+    let case = Case::new(1000);
+    case.source.state(|state| state.repositories.get_mut("from/app").unwrap().blobs.clear());
+    case.fails(Code::BlobMissing, "from/app");
+    assert!(case.asked(&case.target, "PUT").is_empty());
+}
+
+#[test]
+fn an_upload_that_breaks_is_begun_anew() {
+    let unknown = || Reply::error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+    let cases = [
+        ("closed", Reply::broken(Fault::Close)),
+        ("reset", Reply::broken(Fault::Reset)),
+        ("500", Reply::error(500, "UNKNOWN", "unknown error")),
+        ("503", Reply::status(503)),
+        ("416", Reply::status(416)),
+        ("forgotten", unknown()),
+    ];
+    side_by_side(cases, |(what, reply)| {
+        let case = Case::new(2_000_000);
+        case.target.cut(1, "PUT", "/blobs/uploads/", 700_000, false, reply);
+        case.succeeds(what);
+        assert_eq!(case.asked(&case.target, "POST").len(), 2, "{what}");
+        assert_eq!(case.asked(&case.target, "HEAD").len(), 1, "{what}: the answer that was lost may have been good");
+    });
+    let case = Case::new(50_000);
+    let mut first = true;
+    case.target.before(move |asked, state: &mut State| {
+        if asked.method == "PUT" && std::mem::take(&mut first) {
+            state.uploads.forget();
+        }
+        None
+    });
+    case.succeeds("a registry that was started again");
+}
+
+#[test]
+fn a_blob_that_is_there_although_the_answer_was_bad_is_there() {
+    for reply in [Reply::error(500, "UNKNOWN", "unknown error"), Reply::broken(Fault::Close)] {
+        let case = Case::new(100_000);
+        case.target.after(move |asked, _, answer| {
+            if asked.method == "PUT" {
+                *answer = reply.clone();
+            }
+        });
+        case.succeeds("stored");
+        assert_eq!((case.asked(&case.target, "PUT").len(), case.asked(&case.source, "GET").len()), (1, 1));
+    }
+}
+
+#[test]
+fn a_target_that_hangs_ends_at_the_idle_limit_and_is_tried_again() {
+    let case = Case { idle: Duration::from_millis(400), ..Case::new(20_000_000) };
+    case.target.fail(1, "PUT", "/blobs/uploads/", Reply::broken(Fault::Hang));
+    case.succeeds("hung");
+}
+
+#[test]
+fn what_a_single_request_may_not_hold_goes_in_chunks() {
+    for (least, expected) in [(Some(300_000), 9), (None, 1)] {
+        for early in [true, false] {
+            let limit = least.map(|_| 400_000).filter(|_| !early);
+            let case = Case::with(2_500_000, Blobs::default(), Blobs { chunk_min: least, limit, ..Blobs::default() });
+            if limit.is_none() {
+                let refusal = Reply::with(413, "text/html", "<html><h1>413 Request Entity Too Large</h1></html>");
+                case.target.cut(1, "PUT", "/blobs/uploads/", 1000, false, refusal);
+            }
+            case.succeeds(&format!("{least:?} {early}"));
+            let chunks = case.asked(&case.target, "PATCH");
+            assert_eq!(chunks.len(), expected);
+            let ranges: Vec<_> = chunks.iter().filter_map(|asked| asked.header("Content-Range")).collect();
+            let last = format!("{}-2499999", (expected - 1) * 300_000);
+            assert!(ranges[0].starts_with("0-") && ranges.last() == Some(&last.as_str()), "{ranges:?}");
+            assert_eq!(case.asked(&case.target, "PUT").last().unwrap().body.len(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_registry_that_takes_no_chunk_either_is_an_error_that_names_its_limit() {
+    let case = Case::with(900_000, Blobs::default(), Blobs { limit: Some(1000), ..Blobs::default() });
+    let error = case.fails(Code::Denied, "413 Request Entity Too Large");
+    assert!(error.hint_text().unwrap().contains("raise the limit"), "{error}");
+}
+
+#[test]
+fn chunks_go_on_where_the_registry_is() {
+    let blobs = Blobs { chunk_min: Some(500_000), limit: Some(600_000), ..Blobs::default() };
+    let close = Reply::broken(Fault::Close);
+    let cases = [
+        ("lost", false, close.clone()),
+        ("kept in part", true, close),
+        ("416", false, Reply::status(416)),
+        ("500", true, Reply::error(500, "UNKNOWN", "unknown error")),
+    ];
+    side_by_side(cases, |(what, kept, reply)| {
+        let case = Case::with(1_900_000, Blobs::default(), blobs.clone());
+        let third = |asked: &Asked| asked.header("Content-Range").is_some_and(|range| range.starts_with("1000000-"));
+        case.target.cut_where(1, third, 200_000, kept, reply);
+        case.succeeds(what);
+        let ranges: Vec<String> = case
+            .asked(&case.target, "PATCH")
+            .iter()
+            .filter_map(|a| a.header("Content-Range").map(str::to_owned))
+            .collect();
+        let next = if kept { "1200000-" } else { "1000000-" };
+        assert!(ranges[3].starts_with(next), "{what}: {ranges:?}");
+        assert_eq!(case.asked(&case.target, "POST").len(), 2, "{what}: one for the whole, one for the chunks");
+    });
+}
+
+#[test]
+fn a_target_without_the_right_to_write_is_noticed_before_the_source_is_asked() {
+    let denied = Case::new(1000);
+    denied.target.fail(9, "POST", "/blobs/uploads/", Reply::error(403, "DENIED", "not yours"));
+    denied.fails(Code::Denied, "not yours");
+    let anonymous = Case::of(
+        1000,
+        Options::default(),
+        Options { auth: Auth::Basic("ci".into(), "pass".into()), ..Options::default() },
+    );
+    anonymous.fails(Code::CredentialMissing, "asked for a credential");
+    for case in [denied, anonymous] {
+        assert_eq!(case.source.log().count(), 0);
+    }
+}
+
+#[test]
+fn an_upload_goes_on_wherever_the_registry_says() {
+    for location in [Location::Path, Location::Query, Location::Whole, Location::Elsewhere] {
+        for limit in [None, Some(300_000)] {
+            let blobs = Blobs { location, limit, chunk_min: Some(200_000), ..Blobs::default() };
+            let auth = Auth::Basic("ci".into(), "pass".into());
+            let to = Options { auth, blobs, ..Options::default() };
+            // The other origin refuses whoever brings a credential along.
+            let case = Case { password: true, ..Case::of(450_000, Options::default(), to) };
+            case.succeeds(&format!("{location:?} {limit:?}"));
+        }
+    }
+}
+
+#[test]
+fn an_upload_never_goes_on_in_the_clear() {
+    let authority = Authority::new();
+    let to = Options { tls: Some(authority.server()), ..Options::default() };
+    let case =
+        Case { ca_file: authority.ca_file().to_str().map(str::to_owned), ..Case::of(1000, Options::default(), to) };
+    let elsewhere = Listener::start(|_| panic!("nothing goes out in the clear"));
+    let location = format!("{}/v2/to/app/blobs/uploads/1", elsewhere.url());
+    case.target.after(move |asked, state, reply| {
+        if asked.method == "POST" {
+            state.uploads.forget();
+            *reply = reply.clone().set("Location", location.clone());
+        }
+    });
+    let error = case.fails(Code::RedirectRefused, "from https to");
+    assert!(error.hint_text().unwrap().contains("X-Forwarded-Proto"), "{error}");
+}
+
+#[test]
+fn a_mount_that_is_not_made_goes_on_as_an_upload() {
+    for (mounts, posts) in
+        [(Mounts::Made, 1), (Mounts::Ignored, 1), (Mounts::Refused(405), 2), (Mounts::Refused(403), 2)]
+    {
+        let blobs = Blobs { mounts, ..Blobs::default() };
+        let case = Case::with(100_000, Blobs::default(), blobs);
+        let world = case.world();
+        let client = case.client(&world);
+        let (source, target) = case.repositories();
+        case.target.state(|state| {
+            let home = state.repositories.entry("other/app".into()).or_default();
+            home.blobs.insert(digest(&case.bytes), case.bytes.clone());
+        });
+        let other = Repository::parse(&case.target.name("other/app")).unwrap();
+        let descriptor = case.descriptor();
+        let started = match blob::mount_blob(&client, &target, &other, &descriptor.digest).unwrap() {
+            Mount::Mounted => {
+                assert!(mounts == Mounts::Made && case.arrived());
+                continue;
+            }
+            Mount::Started(upload) => Some(upload),
+            Mount::Refused => None,
+        };
+        assert_eq!(started.is_some(), mounts == Mounts::Ignored);
+        blob::copy_blob(&client, &source, &client, &target, &descriptor, started, &|_| true).unwrap();
+        assert!(case.arrived());
+        assert_eq!(case.asked(&case.target, "POST").len(), posts, "{mounts:?}");
+    }
+}
+
+#[test]
+fn a_token_that_runs_out_on_the_way_is_renewed_once() {
+    for times in [1, 9] {
+        let to = Options { auth: Auth::Bearer(one_user("ci", "pass")), ..Options::default() };
+        let case = Case { password: true, ..Case::of(100_000, Options::default(), to) };
+        let challenge =
+            format!("Bearer realm=\"{}\",service=\"{SERVICE}\",error=\"invalid_token\"", case.target.tokens().realm());
+        let reply = Reply::error(401, "UNAUTHORIZED", "the token has expired").header("WWW-Authenticate", challenge);
+        case.target.fail(times, "PUT", "/blobs/uploads/", reply);
+        if times == 1 {
+            case.succeeds("renewed");
+        } else {
+            case.fails(Code::TokenExpired, "expired");
+        }
+        assert_eq!(case.asked(&case.target, "PUT").len(), 2);
+    }
+}
+
+#[test]
+fn a_target_that_is_full_says_so_in_its_own_words() {
+    for (reply, tries) in [
+        (Reply::error(507, "UNKNOWN", "no space left on device"), 1),
+        (Reply::error(500, "UNKNOWN", "no space left on device"), 2),
+        (Reply::error(403, "DENIED", "no space left on device"), 1),
+    ] {
+        let case = Case { retries: 1, ..Case::new(5_000_000) };
+        let code = if reply.status == 403 { Code::Denied } else { Code::RegistryUnavailable };
+        case.target.cut(9, "PUT", "/blobs/uploads/", 1_000_000, false, reply);
+        let error = case.fails(code, "no space left on device");
+        assert!(error.to_string().contains(" of 5000000 bytes were sent"), "{error}");
+        assert_eq!(case.asked(&case.target, "PUT").len(), tries);
+        assert!(case.asked(&case.target, "DELETE").len() >= tries, "what came is given up");
+    }
+}
+
+#[test]
+fn a_download_from_ecr_that_breaks_goes_on_at_a_new_address() {
+    let (amazon, target) = (Amazon::start(), Registry::start());
+    let layer = noise(900_000);
+    amazon.push("team/app", "2026.34.103", &Image::new().layer(layer.clone()).build());
+    amazon.state(|state| state.broken.push((layer.len(), Fault::CloseAfter(400_000))));
+    let mut downloads = 0;
+    amazon.hook(move |_, action, _| {
+        downloads += usize::from(action == "ecr:GetDownloadUrlForLayer");
+        // Every second address has run out before it is used.
+        let old = action == "ecr:GetDownloadUrlForLayer" && downloads % 2 == 1;
+        let url = format!("https://{BUCKET}/team/app/{}?X-Amz-Signature=old", digest(b""));
+        old.then(|| Reply::json(&serde_json::json!({"downloadUrl": url})))
+    });
+    let (from, into) = (format!("{HOST}/team/app:2026.34.103"), target.name("to/app"));
+    amazon.signed(["promote", &from, "--to", "1", "--into", &into, "--jobs", "1", "--no-referrers"]).run().result();
+    let log = amazon.log();
+    let asked = log.0.iter().map(|one| &one.asked).filter(|asked| asked.path.contains(&digest(&layer)));
+    let ranges: Vec<_> = asked.map(|asked| asked.header("Range").unwrap_or_default().to_owned()).collect();
+    assert!(ranges.len() == 2 && ranges[0].is_empty() && ranges[1] == "bytes=400000-", "{ranges:?}");
+    assert!(target.state(|state| state.repositories["to/app"].blobs[&digest(&layer)] == layer));
+}
+
+#[test]
+fn bytes_in_memory_are_put_once() {
+    let case = Case::new(0);
+    let world = case.world();
+    let client = case.client(&world);
+    let (_, target) = case.repositories();
+    case.target.state(|state| state.repositories.entry("to/app".into()).or_default().blobs.clear());
+    case.target.fail(1, "PUT", "/blobs/uploads/", Reply::status(503));
+    for _ in 0..2 {
+        assert_eq!(blob::put_blob(&client, &target, b"{}").unwrap(), Digest::of(b"{}"));
+    }
+    assert!(blob::has_blob(&client, &target, &Digest::of(b"{}"), Action::Push).unwrap());
+    assert_eq!(case.target.traffic(&digest(b"{}")).uploads, 1);
+}
+
+#[test]
+fn a_store_that_answers_no_head_is_asked_for_a_byte() {
+    for (status, found) in [(403, true), (405, true), (404, false)] {
+        let case = Case::new(1000);
+        let heads = AtomicUsize::new(0);
+        case.source.before(move |asked, _| {
+            heads.fetch_add(1, Ordering::SeqCst);
+            (asked.method == "HEAD").then(|| Reply::status(status))
+        });
+        let world = case.world();
+        let (source, _) = case.repositories();
+        let has = blob::has_blob(&case.client(&world), &source, &Digest::of(&case.bytes), Action::Pull).unwrap();
+        assert_eq!(has, found, "{status}");
+    }
+}
