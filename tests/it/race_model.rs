@@ -479,12 +479,10 @@ fn of_two_promotions_at_once_none_ends_older_and_silent() {
 
 #[test]
 fn of_three_promotions_at_once_none_ends_older_and_silent() {
-    // How often a tag is read while others are waited for decides nothing that is promised.
-    let reads = 2;
+    // How often a tag is read while others are waited for decides nothing that is promised, so once is enough here.
     for versions in [[1, 2, 3], [1, 1, 2], [1, 2, 2]] {
-        check(&Setup { reads, ..setup(&versions) });
+        check(&Setup { reads: 1, kills: 1, stale: true, ..setup(&versions) });
     }
-    check(&Setup { reads: 1, kills: 1, stale: true, ..setup(&[1, 2, 3]) });
 }
 
 #[test]
