@@ -463,6 +463,25 @@ fn the_documented_rights_are_those_that_a_copy_needs() {
 }
 
 #[test]
+fn the_documented_policies_are_the_documented_rights() {
+    let text = include_str!("../../docs/aws.md");
+    let allowed = |heading: &str| -> BTreeSet<String> {
+        let (_, rest) = text.split_once(heading).unwrap_or_else(|| panic!("no {heading}"));
+        let json = rest.split("```").nth(1).unwrap().trim_start_matches("json");
+        let policy: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{heading}: {error}"));
+        let statements = policy["Statement"].as_array().unwrap();
+        let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap());
+        actions.map(|action| action.as_str().unwrap().to_owned()).collect()
+    };
+    let set = |row: &str| documented(row).into_iter().collect::<BTreeSet<String>>();
+    assert_eq!(allowed("whoever reads in `promote --into`:"), set("`promote --into`, source"));
+    assert_eq!(allowed("And for whoever writes:"), set("`promote --into`, target"));
+    let mut foreign = allowed("its repository policy can let the agent in:");
+    foreign.insert("ecr:GetAuthorizationToken".to_owned());
+    assert_eq!(foreign, set("`promote --into`, target"));
+}
+
+#[test]
 fn a_dry_run_into_ecr_only_looks() {
     let amazon = staged_with_latest();
     let rights = documented("`promote --into --dry-run`, target");

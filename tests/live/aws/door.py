@@ -258,6 +258,11 @@ class Handler(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def send_header(self, keyword, value):
+        # Every request has been read to its end here, so the next one may follow.
+        if keyword.lower() != "connection":
+            super().send_header(keyword, value)
+
     def setup(self):
         SEEN["connections"] += 1
         super().setup()
