@@ -37,6 +37,8 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "Proxies, in upper or lower case, and the hosts that need none."),
     ("SSL_CERT_FILE, SSL_CERT_DIR", "Trusted certificates in place of those of the system."),
+    ("BUILD_URL, JOB_NAME, BUILD_NUMBER, NODE_NAME", "Where a promotion was asked for, as its record repeats it."),
+    ("BUILD_USER_ID, USER, GIT_COMMIT, BRANCH_NAME", "Who asked for it and for what, as its record repeats it."),
     ("TAGWRIGHT_REQUEST", "The request that `call` runs, or `@PATH` for a file that holds it."),
 ];
 

@@ -23,11 +23,12 @@ use crate::pure::promote::record::{self, ARTIFACT};
 use crate::pure::version::pick;
 use crate::pure::version::scheme::TagFormat;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many tags are looked at where the list has no digests.
 const TAGS: usize = 200;
 /// How many images are asked what points at them.
-const IMAGES: usize = 1000;
+const IMAGES: usize = 500;
 /// The largest record that is read.
 const LIMIT: u64 = 4 << 20;
 
@@ -37,18 +38,30 @@ const LIMIT: u64 = 4 << 20;
 /// `tag-unknown` for a tag that neither the registry nor a record knows, and those of the tag list and of reading.
 pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     let repository = &request.repository;
-    let mut open = images(session, request)?;
+    let (mut open, listed) = images(session, request)?;
+    // Docker Hub has no referrers API; of others the first answer tells.
+    let api = AtomicBool::new(!repository.registry().is_docker_hub());
     let mut seen: HashSet<Digest> = HashSet::new();
     let (mut kept, mut artifacts): (Vec<Kept>, HashSet<Digest>) = (Vec::new(), HashSet::new());
     while !open.is_empty() {
-        open.retain(|digest| seen.insert(digest.clone()));
+        let asked = |image: &Digest| api.load(Ordering::Relaxed) || listed.contains(image);
+        open.retain(|image| asked(image) && seen.insert(image.clone()));
         if seen.len() > IMAGES {
-            let sentence = format!("`{repository}` has more than {IMAGES} images with tags or records");
+            let sentence = format!("of the images of `{repository}` the first {IMAGES} were looked at");
             session.client.exchange.warn("history-incomplete", sentence);
-            break;
+            open.truncate((IMAGES + open.len()).saturating_sub(seen.len()));
         }
         let found = side_by_side::map(&open, |image| {
-            let list = referrers::ask(&session.client, repository, image, Action::Pull)?;
+            let list = match api.load(Ordering::Relaxed) {
+                true => referrers::by_api(&session.client, repository, image, Action::Pull)?,
+                false => None,
+            };
+            api.fetch_and(list.is_some(), Ordering::Relaxed);
+            let list = match list {
+                Some(list) => list,
+                None if listed.contains(image) => referrers::by_tag(&session.client, repository, image, Action::Pull)?,
+                None => Vec::new(),
+            };
             let records = list.into_iter().filter(record::is_record);
             Ok(records.map(|one| (one.digest, image.clone())).collect::<Vec<_>>())
         })?;
@@ -59,7 +72,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
         for ((artifact, _), outcome) in found.into_iter().zip(read) {
             match outcome {
                 Ok(one) => {
-                    open.extend(one.told.tags.iter().filter_map(|(_, before, _)| before.clone()));
+                    open.extend(one.told.tags.iter().filter_map(|tag| tag.before.clone()));
                     kept.push(one);
                 }
                 Err(error) => {
@@ -71,7 +84,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     }
     let name = repository.to_string();
     if let Some(tag) = &request.tag {
-        kept.retain(|one| one.told.repository == *repository && one.told.tags.iter().any(|(known, ..)| known == tag));
+        kept.retain(|one| one.told.repository == *repository && one.told.tags.iter().any(|known| known.tag == *tag));
     }
     history::order(&mut kept);
     let count = kept.len();
@@ -81,25 +94,27 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     Ok(Report { result: history::result(&kept, &name), sentence })
 }
 
-/// The images that have tags, and those that a tag made of their digest belongs to.
-fn images(session: &Session, request: &History) -> Result<Vec<Digest>, Error> {
+/// The images that have tags, newest versions first, and those that a fall-back tag lists referrers of.
+fn images(session: &Session, request: &History) -> Result<(Vec<Digest>, HashSet<Digest>), Error> {
     let repository = &request.repository;
     let listing = listing::all(session, repository, Detail::Times, Action::Pull)?;
-    let mut images: Vec<Digest> = listing.tags.iter().filter_map(|listed| derived::subject(&listed.name)).collect();
-    let known = listing.tags.iter().filter(|listed| !crate::pure::image::tag::is_digest_derived(&listed.name));
-    images.extend(known.filter_map(|listed| listed.digest.clone()));
+    let listed: HashSet<Digest> = listing.tags.iter().filter_map(|listed| derived::subject(&listed.name)).collect();
     let format = TagFormat::default();
-    let unknown = pick::order(&listing.tags, &format).into_iter().filter(|listed| listed.digest.is_none());
-    let mut tags: Vec<Tag> = unknown.filter_map(|listed| Tag::parse(&listed.name).ok()).collect();
+    let mut tags = pick::order(&listing.tags, &format);
     // The one that is asked about comes first.
-    tags.sort_by_key(|tag| Some(tag) != request.tag.as_ref());
-    if tags.len() > TAGS {
-        let sentence = format!("{} tags have no digest in the list, and the first {TAGS} were looked at", tags.len());
+    tags.sort_by_key(|tag| Some(tag.name.as_str()) != request.tag.as_ref().map(Tag::as_str));
+    let mut images: Vec<Digest> = tags.iter().filter_map(|tag| tag.digest.clone()).collect();
+    let unknown = tags.iter().filter(|tag| tag.digest.is_none());
+    let mut unknown: Vec<Tag> = unknown.filter_map(|tag| Tag::parse(&tag.name).ok()).collect();
+    if unknown.len() > TAGS {
+        let sentence =
+            format!("{} tags have no digest in the list, and the first {TAGS} were looked at", unknown.len());
         session.client.exchange.warn("history-incomplete", sentence);
-        tags.truncate(TAGS);
+        unknown.truncate(TAGS);
     }
-    images.extend(heads::all(session, repository, &tags, Action::Pull)?.into_iter().flatten());
-    Ok(images)
+    images.extend(heads::all(session, repository, &unknown, Action::Pull)?.into_iter().flatten());
+    images.extend(listed.iter().cloned());
+    Ok((images, listed))
 }
 
 /// Reads one record: from its descriptor where that carries it along, else from its blob.

@@ -122,6 +122,12 @@ pub fn copy_blob(
     Delivery::new(to, target, &descriptor.digest, descriptor.size).run(started, &mut content)
 }
 
+/// Tells the registry to forget an upload that nobody goes on with; that it does not is no failure.
+pub fn give_up(client: &Client, repository: &Repository, upload: Upload) {
+    let request = Request::new(Method::Delete, upload.url);
+    let _ = client.upload(repository, &format!("give up an upload to `{repository}`"), &request, None);
+}
+
 /// Puts a blob that is in memory, unless it is there already.
 ///
 /// # Errors
@@ -268,11 +274,9 @@ impl<'a, 'w> Delivery<'a, 'w> {
         Ok(())
     }
 
-    /// Tells the registry to forget what it has of an upload; that it does not is no failure.
     fn give_up(&mut self) {
         if let Some(upload) = self.open.take() {
-            let request = Request::new(Method::Delete, upload.url);
-            let _ = self.to.upload(self.target, &self.wanted, &request, None);
+            give_up(self.to, self.target, upload);
         }
     }
 

@@ -8,7 +8,7 @@ use super::ecr::Ecr;
 use super::exchange::{Exchange, lock};
 use super::http::Body;
 use super::keychain::{Found, Keychain, Tried};
-use super::refused::{credential_missing, has_run_out, origin};
+use super::refused::{credential_missing, origin};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge::{self, Challenge};
 use crate::pure::auth::credential::Credential;
@@ -393,6 +393,11 @@ impl<'w> Client<'w> {
         let line = refusal::cause(&request, &response, &said);
         Err(error.cause(line).http(refusal::refusal(&request, &response, &said)))
     }
+}
+
+/// Whether a refusal says that what was sent has run out; ECR does so with the status of a missing right.
+pub(super) fn has_run_out(response: &Response) -> bool {
+    response.status == 403 && Said::read(response).has_expired()
 }
 
 /// The scopes of one repository for reading or for writing.

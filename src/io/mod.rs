@@ -15,7 +15,7 @@ pub mod hub;
 pub mod keychain;
 pub mod progress;
 pub mod referrers;
-mod refused;
+pub mod refused;
 pub mod registry;
 pub mod transfer;
 pub mod world;

@@ -1,4 +1,5 @@
-//! Why a registry refused an answered request, in words: who was refused what, and what to do about it.
+//! Why a registry refused somebody, in words that say what to do: no credential, one that is not accepted, a right
+//! that is missing.
 
 use super::aws;
 use super::client::{Client, Place, Standing};
@@ -75,11 +76,6 @@ impl Client<'_> {
     }
 }
 
-/// Whether a refusal says that what was sent has run out; ECR does so with the status of a missing right.
-pub(super) fn has_run_out(response: &Response) -> bool {
-    response.status == 403 && Said::read(response).has_expired()
-}
-
 /// Where a credential came from, in a sentence.
 pub(super) fn origin(found: &Found) -> String {
     if found.source == "environment" { "the environment".to_owned() } else { format!("`{}`", found.source) }
@@ -93,7 +89,7 @@ fn tried(found: &Found) -> serde_json::Value {
     found.tried.iter().map(|tried| serde_json::json!({"source": tried.source, "said": tried.said})).collect()
 }
 
-/// That a registry wants a credential, and what each place said.
+/// That a credential is wanted, and what each place said.
 pub(super) fn credential_missing(registry: &Registry, found: &Found) -> Error {
     let list: Vec<String> = found.tried.iter().map(|tried| format!("{}: {}", tried.source, tried.said)).collect();
     Error::new(Code::CredentialMissing, format!("`{registry}` asked for a credential and none was found"))

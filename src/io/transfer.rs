@@ -2,9 +2,8 @@
 //!
 //! How a blob is copied with it is in [`super::blob`]; who one is to a registry, in [`super::client`].
 
-use super::client::{Client, Place, authorized};
+use super::client::{Client, Place, authorized, has_run_out};
 use super::http::{Body, Limits};
-use super::refused::has_run_out;
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge;
 use crate::pure::auth::scope::Action;

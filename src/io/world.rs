@@ -167,7 +167,8 @@ fn append_line(path: &Path, line: &str) -> io::Result<()> {
     let text = format!("{}{line}\n", if torn { "\n" } else { "" });
     // In one piece, so that lines of several programs do not mix.
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
+    // A pipe or a device has nothing that could be synced.
+    file.sync_all().or_else(|error| if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) })?;
     // A new file is there after a loss of power only if its folder has been written too.
     if new {
         std::fs::File::open(folder(path))?.sync_all()?;

@@ -1,4 +1,5 @@
-//! The main job, command by command, against a real registry with a password and a look-alike of Docker Hub's web API.
+//! The main job, command by command, against two real registries with a password each and a look-alike of Docker Hub's
+//! web API.
 //!
 //! It shows each command with the JSON that it prints, checks that JSON, and at the end reads the registry without
 //! the program. It ends with 1 where anything is not as expected.
@@ -11,7 +12,7 @@ mod support;
 use serde_json::Value;
 use std::process::ExitCode;
 use support::client::Client;
-use support::cmd::{Ran, indented, tagwright};
+use support::cmd::{Ran, Tagwright, indented, tagwright};
 use support::hub::{Hub, Options, Source};
 use support::image::two_platforms;
 use support::live::{Live, Setup};
@@ -20,6 +21,8 @@ use support::text::digest;
 const USER: &str = "robot";
 const PASSWORD: &str = "only-for-the-demo";
 const REPOSITORY: &str = "acme/serviceone";
+const RELEASE_PASSWORD: &str = "only-for-the-release";
+const RELEASE: &str = "release/serviceone";
 
 /// Version, and the commit that the label names.
 const BUILDS: [(&str, &str); 3] = [
@@ -98,6 +101,55 @@ fn show() {
     }
     assert_eq!(client.digest(REPOSITORY, "2026.34.101-rc"), None);
     println!("\nThe promoted tags carry the very digest of the source.");
+    release(&stage, &source);
+}
+
+/// The second half: into another registry, on record, and back.
+fn release(stage: &Stage, source: &str) {
+    title("Another registry, with another password, for what is released");
+    let registry = Live::start(&Setup { password: Some((USER, RELEASE_PASSWORD)), ..Setup::default() });
+    let client = registry.client().basic(USER, RELEASE_PASSWORD);
+    let before = client.push(RELEASE, "2026.34.102", &two_platforms(BUILDS[1].1, BUILDS[1].0));
+    client.push(RELEASE, "latest", &two_platforms(BUILDS[1].1, BUILDS[1].0));
+    let target = registry.name(RELEASE);
+    println!("pushed      {target}:2026.34.102 and :latest  {before}");
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("promotion.jsonl");
+    let record = record.to_str().unwrap();
+    let run = |words: &[&str], user: &str, password: &str| {
+        let run = tagwright([]).args(words).login(user, password).env("JOB_NAME", "release").env("BUILD_NUMBER", "7");
+        show_run(&run.env("INTO_REGISTRY_USERNAME", USER).env("INTO_REGISTRY_PASSWORD", RELEASE_PASSWORD))
+    };
+
+    title("Promote build 103 into it, with what is missing there, on record");
+    let from = format!("{}:2026.34.103", stage.name);
+    let words = ["promote", &from, "--into", &target, "--record", record, "--attach-record"];
+    let ran = run(&words, USER, PASSWORD);
+    expect(&ran, &[("digest", source.into()), ("repository", target.as_str().into())]);
+    let expected = [("2026.34.103", "created"), ("2026.34.103-rc", "created"), ("latest", "moved")];
+    assert_eq!(actions(&ran), expected.map(owned));
+    assert_eq!(client.digest(RELEASE, "latest").as_deref(), Some(source));
+
+    title("Which promotions does the registry itself know of?");
+    let ran = run(&["history", &target], USER, RELEASE_PASSWORD);
+    assert_eq!(ran.result()["records"][0]["source"]["digest"], source);
+    assert_eq!(ran.result()["records"][0]["claimed"]["job"], "release");
+
+    title("Back to what `latest` was");
+    let ran = run(&["rollback", "--record", record], USER, RELEASE_PASSWORD);
+    let expected = [("2026.34.103", "left"), ("2026.34.103-rc", "left"), ("latest", "moved")];
+    assert_eq!(actions(&ran), expected.map(owned));
+    assert_eq!(client.digest(RELEASE, "latest"), Some(before));
+    println!("\n`latest` holds what it held before; the tags that were created stay.");
+}
+
+fn show_run(run: &Tagwright) -> Ran {
+    println!("$ {}", run.line());
+    let ran = run.run();
+    println!("{}", indented(&ran.stdout));
+    print!("{}", ran.stderr);
+    println!("exit {}, {} ms", ran.exit.unwrap_or(-1), ran.took.as_millis());
+    ran
 }
 
 /// Where the commands are run.
@@ -109,12 +161,7 @@ struct Stage {
 impl Stage {
     /// A command about one image.
     fn run(&self, command: &str, tag: &str, flags: &[&str]) -> Ran {
-        let run = tagwright([command]).arg(format!("{}{tag}", self.name)).args(flags).login(USER, PASSWORD);
-        println!("$ {}", run.line());
-        let ran = run.run();
-        println!("{}", indented(&ran.stdout));
-        println!("exit {}, {} ms", ran.exit.unwrap_or(-1), ran.took.as_millis());
-        ran
+        show_run(&tagwright([command]).arg(format!("{}{tag}", self.name)).args(flags).login(USER, PASSWORD))
     }
 
     /// A command that looks at the tags, as the web API lists them.

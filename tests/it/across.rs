@@ -513,3 +513,18 @@ fn a_copy_within_one_registry_that_wants_tokens_asks_for_one_each_side() {
         log.lines()
     );
 }
+
+#[test]
+fn an_upload_that_was_begun_for_a_blob_that_is_there_is_given_up() {
+    let blobs = Blobs { mounts: Mounts::Ignored, ..Blobs::default() };
+    let registry = Registry::with(Options { blobs, ..Options::default() });
+    let built = layered();
+    registry.push(FROM, TAG, &built);
+    registry.state(|state| {
+        let home = state.repositories.entry(TO.to_owned()).or_default();
+        home.blobs.extend(built.blobs.iter().take(3).map(|blob| (digest(blob), blob.clone())));
+    });
+    let ran = across(&registry, &registry).run();
+    assert_eq!(copied(&ran)[..3], [2, 0, 3]);
+    assert_eq!(registry.state(|state| state.uploads.open()), 0);
+}

@@ -289,9 +289,11 @@ fn the_requests_that_are_made_here_are_what_their_schemas_say() {
     // The schemas of results are held against every output in these tests; those of requests against a few inputs.
     let result = schema::schema("promote.result.json");
     let keys: Vec<&str> = result.get("properties").unwrap().entries().iter().map(|(key, _)| key.as_str()).collect();
-    let contract = "repository digest version dryRun source tags copied referrers record rollback summary";
+    let contract = "repository digest version dryRun source tags copied referrers record attached rollback summary";
     assert_eq!(keys.join(" "), contract);
     for (command, contract) in [
+        ("rollback", contract),
+        ("history", "repository records"),
         ("labels", "reference digest mediaType manifestDigest platform labels value platforms consistent"),
         ("inspect", "reference digest mediaType version aliases platforms created size"),
         ("find-tag", "repository tag version digest alternatives scanned via"),

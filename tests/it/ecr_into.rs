@@ -1,7 +1,7 @@
 //! Promotions into and out of Amazon ECR: across accounts and regions, with other registries, within one registry.
 
 use crate::stage::image;
-use crate::support::amazon::{Amazon, FAR, HOST, KEY, OTHER_KEY, PASSWORD, SESSION, refusal};
+use crate::support::amazon::{Amazon, HOST, KEY, OTHER_KEY, PASSWORD, SESSION, refusal};
 use crate::support::cmd::{Ran, Tagwright, tagwright};
 use crate::support::image::{Built, Image, two_platforms};
 use crate::support::log::Asked;

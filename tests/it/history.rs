@@ -22,10 +22,9 @@ fn promoted(referrers: bool) -> Registry {
         assert!(ran.result()["attached"].is_string(), "{ran}");
     }
     // The three come within one second, and a list is read by its times.
-    let mut n = 0;
-    for digest in ["2026.34.101", "2026.34.102", "2026.34.103"].map(|tag| registry.resolve(APP, tag).unwrap()) {
-        n += 1;
-        rewrite(&registry, &digest, |record| record["at"] = json!(format!("2026-08-2{n}T10:00:00Z")));
+    for (day, tag) in [(21, "2026.34.101"), (22, "2026.34.102"), (23, "2026.34.103")] {
+        let digest = registry.resolve(APP, tag).unwrap();
+        rewrite(&registry, &digest, |record| record["at"] = json!(format!("2026-08-{day}T10:00:00Z")));
     }
     registry.clear();
     registry
@@ -267,4 +266,29 @@ fn amazon_is_asked_through_its_registry_api() {
         "{:?}",
         amazon.calls()
     );
+}
+
+#[test]
+fn without_the_api_only_images_with_a_fallback_tag_are_asked_about() {
+    let registry = promoted(false);
+    push(&registry, APP, &["a", "b", "c"]);
+    registry.clear();
+    assert_eq!(found(&history(&registry, "", []).run()).len(), 3);
+    let log = registry.log();
+    let asked = log.0.iter().filter(|one| one.asked.path.contains("/manifests/sha256-")).count();
+    assert_eq!(asked, 3, "{:#?}", log.lines());
+    assert!(log.matching("GET", "/referrers/") <= 9, "{:#?}", log.lines());
+}
+
+#[test]
+fn a_promotion_into_another_repository_is_known_there() {
+    let registry = promoted(true);
+    let (source, into) = (registry.name("acme/app:2026.34.103"), registry.name("prod/app"));
+    let ran = tagwright(["promote", &source, "--into", &into, "--attach-record"]).run();
+    assert!(ran.result()["attached"].is_string(), "{ran}");
+    let ran = tagwright(["history", &format!("{into}:latest")]).run();
+    assert_eq!(found(&ran), ["2026.34.103"]);
+    assert_eq!(ran.result()["records"][0]["repository"], into.as_str());
+    // The records that came along with the image are there too.
+    assert_eq!(found(&tagwright(["history", &into]).run()).len(), 2);
 }

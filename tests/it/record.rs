@@ -163,6 +163,30 @@ fn a_run_that_fails_half_way_leaves_its_record_and_the_way_back() {
 }
 
 #[test]
+fn what_a_tag_held_at_the_second_look_is_what_a_failed_run_goes_back_to() {
+    let (registry, folder) = versions();
+    let file = folder.path().join("record.jsonl");
+    let mut looked = 0;
+    registry.before(move |asked, state| {
+        if asked.method == "HEAD" && asked.path.ends_with("/latest") {
+            looked += 1;
+            if looked == 2 {
+                let digest = state.resolve(APP, "2026.34.101").unwrap();
+                state.tag(APP, "latest", &digest);
+            }
+        }
+        (asked.method == "PUT" && asked.path.ends_with("/stable")).then(|| Reply::error(403, "DENIED", "no"))
+    });
+    let ran = promote(&registry, &file).args(["--move", "latest", "--move", "stable"]).run();
+    assert_eq!(ran.code(), "denied");
+    let told = lines(&file);
+    assert_eq!(told[0]["tags"][0]["before"], registry.resolve(APP, "2026.34.102").unwrap());
+    assert_eq!(told[1]["tags"][0]["before"], registry.resolve(APP, "2026.34.101").unwrap());
+    tagwright(["rollback", "--record"]).arg(&file).run().result();
+    assert_eq!(registry.resolve(APP, "latest"), registry.resolve(APP, "2026.34.101"));
+}
+
+#[test]
 fn a_failure_after_the_plan_carries_the_record_without_a_file_too() {
     let (registry, _) = versions();
     registry.before(|asked, _| (asked.method == "PUT").then(|| Reply::error(403, "DENIED", "no")));
@@ -224,7 +248,7 @@ fn what_is_claimed_stands_apart_from_what_was_confirmed() {
     for (registry, login) in [(&open, false), (&closed, true)] {
         fill(registry);
         let mut run = tagwright(["promote", &registry.name("acme/app:2026.34.103")])
-            .env("BUILD_URL", "https://jenkins.example/job/release/7/")
+            .env("BUILD_URL", "https://mo:secret@jenkins.example/job/release/7/")
             .env("BUILD_USER_ID", "mo")
             .env("USER", "jenkins")
             .env("GIT_COMMIT", "abc");

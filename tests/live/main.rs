@@ -11,6 +11,7 @@ mod support;
 mod aws;
 mod copy;
 mod credentials;
+mod crowd;
 mod killed;
 mod peers;
 mod stage;

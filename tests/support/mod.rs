@@ -9,6 +9,7 @@ pub mod amazon;
 pub mod archive;
 pub mod client;
 pub mod cmd;
+pub mod crowd;
 pub mod http;
 pub mod hub;
 pub mod image;

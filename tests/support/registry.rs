@@ -100,6 +100,7 @@ impl State {
 }
 
 type Before = Box<dyn FnMut(&Asked, &mut State) -> Option<Reply> + Send>;
+type Gate = Box<dyn Fn(&Asked) + Send + Sync>;
 type After = Box<dyn FnMut(&Asked, &mut State, &mut Reply) + Send>;
 
 struct Shared {
@@ -109,6 +110,7 @@ struct Shared {
     state: Mutex<State>,
     /// The addresses of the roots of this registry and of its other origin.
     origins: OnceLock<(String, String)>,
+    gate: OnceLock<Gate>,
     before: Mutex<Vec<Before>>,
     after: Mutex<Vec<After>>,
 }
@@ -150,6 +152,7 @@ impl Registry {
             tokens,
             state: Mutex::default(),
             origins: OnceLock::new(),
+            gate: OnceLock::new(),
             before: Mutex::default(),
             after: Mutex::default(),
         });
@@ -208,6 +211,11 @@ impl Registry {
     /// Every tag of a repository with its digest.
     pub fn tags(&self, repository: &str) -> BTreeMap<String, String> {
         self.state(|state| state.repositories.get(repository).map(|home| home.tags.clone()).unwrap_or_default())
+    }
+
+    /// Lets a request wait here until its turn has come, and others overtake it.
+    pub fn gate(&self, gate: impl Fn(&Asked) + Send + Sync + 'static) {
+        assert!(self.shared.gate.set(Box::new(gate)).is_ok(), "there is one gate already");
     }
 
     /// Answers from here first, where the function has an answer; it may change what is stored.
@@ -354,6 +362,9 @@ pub fn split(path: &str) -> Option<Path<'_>> {
 
 impl Shared {
     fn answer(&self, asked: &Asked, elsewhere: bool) -> Reply {
+        if let Some(gate) = self.gate.get() {
+            gate(asked);
+        }
         let mut state = self.state.lock().unwrap();
         for hook in self.before.lock().unwrap().iter_mut() {
             if let Some(reply) = hook(asked, &mut state) {

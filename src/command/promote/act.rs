@@ -48,7 +48,7 @@ pub fn pretend(session: &Session, seen: &Seen, plan: &Plan) -> Result<Vec<Outcom
         verified: None,
     };
     let mut outcomes: Vec<Outcome> = plan.steps.iter().map(outcome).collect();
-    name_befores(session, seen, &mut outcomes, before_versions(session, seen, plan, Right::Pull));
+    name_befores(session, seen, &mut outcomes, before_versions(session, seen, &plan.steps, Right::Pull));
     Ok(outcomes)
 }
 
@@ -71,8 +71,17 @@ pub fn act(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Re
         renewed: None,
     };
     // Which older version a tag held is only told, never decides, so it is found out beside the writing.
-    let (befores, outcomes) = both(|| before_versions(session, seen, plan, Right::Push), || run.all());
+    let (mut befores, outcomes) = both(|| before_versions(session, seen, &plan.steps, Right::Push), || run.all());
     let mut outcomes = outcomes.map_err(|error| error.after(run.progress()))?;
+    // What somebody else moved between the two looks held another version by then.
+    let planned =
+        |step: &Step| plan.steps.iter().any(|planned| planned.tag == step.tag && planned.before == step.before);
+    let changed = outcomes.iter().map(|outcome| &outcome.step).filter(|step| !planned(step));
+    let changed: Vec<Step> = changed.map(|step| Step { action: Action::Moved, ..step.clone() }).collect();
+    if !changed.is_empty() {
+        befores.retain(|(tag, _)| changed.iter().all(|step| step.tag != *tag));
+        befores.extend(before_versions(session, seen, &changed, Right::Push));
+    }
     name_befores(session, seen, &mut outcomes, befores);
     Ok(outcomes)
 }
@@ -85,7 +94,7 @@ pub(super) struct Run<'r, 'w> {
     pub(super) steps: Vec<Step>,
     pub(super) written: Vec<Written>,
     /// When the moving tags were looked at for the last time.
-    looked: Option<Instant>,
+    pub(super) looked: Option<Instant>,
     /// How long after that look the last of them was written.
     pub(super) exposed: Duration,
     /// The tag list as it was right before the first write, where the look was long past by then.
@@ -97,8 +106,6 @@ pub(super) struct Run<'r, 'w> {
 pub(super) enum Written {
     No,
     Yes,
-    /// Not by this run: the second look found that somebody else had written the same digest a moment ago.
-    Found,
     /// The answer was lost, and the tag could not be looked at afterwards.
     Unknown,
     /// Written, and written over by somebody else: putting it back would take away what is theirs.
@@ -189,9 +196,6 @@ impl Run<'_, '_> {
         for (i, now) in moving.into_iter().zip(now) {
             if now != self.steps[i].before {
                 self.steps[i] = self.decide_again(&self.steps[i], now)?;
-                if self.steps[i].action == Action::Unchanged {
-                    self.written[i] = Written::Found;
-                }
             }
         }
         Ok(())
@@ -229,9 +233,7 @@ impl Run<'_, '_> {
 
     /// What had been written when the run ended early.
     fn progress(&self) -> Progress {
-        let steps = || {
-            self.steps.iter().zip(&self.written).filter(|(_, written)| !matches!(written, Written::No | Written::Found))
-        };
+        let steps = || self.steps.iter().zip(&self.written).filter(|(_, written)| **written != Written::No);
         let said = |(step, written): (&Step, &Written)| {
             let action = match written {
                 Written::Unknown => "not known whether it was written",
@@ -260,20 +262,20 @@ pub fn undo(session: &Session, seen: &Seen, step: &Step) -> Option<Vec<String>> 
 }
 
 /// The versions that moved tags held, for those that hold one.
-fn before_versions(session: &Session, seen: &Seen, plan: &Plan, action: Right) -> Vec<(Tag, Option<Version>)> {
+fn before_versions(session: &Session, seen: &Seen, steps: &[Step], action: Right) -> Vec<(Tag, Option<Version>)> {
     let (Some(version), Some(versions)) = (&seen.facts.version, &seen.versions) else {
         return Vec::new();
     };
-    plan.steps
+    steps
         .iter()
         .filter(|step| step.action == Action::Moved)
         .filter_map(|step| {
-            let before = step.before.as_ref()?;
-            let newer =
-                seen.facts.targets.iter().find(|target| target.tag == step.tag).and_then(|target| match &target.held {
-                    Held::Newer(version) => Some(*version),
-                    _ => None,
-                });
+            let before = step.before.as_ref().filter(|before| **before != seen.manifest.digest)?;
+            let same = |target: &&Target| target.tag == step.tag && target.before == step.before;
+            let newer = seen.facts.targets.iter().find(same).and_then(|target| match &target.held {
+                Held::Newer(version) => Some(*version),
+                _ => None,
+            });
             let found = newer.or_else(|| versions.older(session, &seen.repository, action, version, before));
             Some((step.tag.clone(), found))
         })

@@ -344,11 +344,14 @@ impl Run<'_, '_> {
 
         let stopped = AtomicBool::new(false);
         let one = |(blob, upload, unsure): &Job| -> Result<Option<bool>, Error> {
+            let upload = upload.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let give_up = |upload: Option<blob::Upload>| upload.into_iter().for_each(|u| blob::give_up(to, target, u));
             if stopped.load(Ordering::Relaxed) {
+                give_up(upload);
                 return Ok(None);
             }
-            let upload = upload.lock().unwrap_or_else(PoisonError::into_inner).take();
             if *unsure && blob::has_blob(to, target, &blob.digest, Action::Push)? {
+                give_up(upload);
                 progress.moved(blob.size);
                 progress.done();
                 return Ok(Some(false));

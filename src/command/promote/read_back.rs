@@ -12,8 +12,7 @@ use crate::pure::auth::scope::Action as Right;
 use crate::pure::image::digest::Digest;
 use crate::pure::promote::facts::{Held, Kind};
 use crate::pure::promote::plan::{Action, Step};
-use crate::pure::promote::race::{Finding, Next, Others, Reading, Watch};
-use crate::pure::promote::template::Template;
+use crate::pure::promote::race::{Finding, Next, Others, Reading, Tags, Watch};
 use std::time::Duration;
 
 /// How long a tag may go on reading as before.
@@ -32,12 +31,11 @@ impl Run<'_, '_> {
     pub(super) fn read_back(&mut self) -> Result<Vec<Outcome>, Error> {
         let mut outcomes: Vec<Outcome> = self.steps.iter().map(|step| self.outcome(step)).collect();
         let mut watches = vec![Watch::default(); outcomes.len()];
-        let written = |i: &usize| matches!(self.written[*i], Written::Yes | Written::Found);
-        let mut open: Vec<usize> = (0..outcomes.len()).filter(written).collect();
+        let mut open = self.to_read_back();
         let begun = self.now();
         let patience = PATIENCE.min(self.session.patience());
-        let templates = self.templates();
-        let mut list_due = !open.is_empty() && !templates.is_empty();
+        let tags = self.tags();
+        let (idle, mut list_due) = (open.is_empty(), tags.is_some());
         let (mut pause, mut others) = (PAUSE, Others::default());
         while !open.is_empty() {
             let (now, listing) = self.look_back(&open, list_due);
@@ -49,7 +47,7 @@ impl Run<'_, '_> {
             };
             list_due = false;
             if let Some(listing) = listing {
-                others = self.others(&templates, listing).unwrap_or(others);
+                others = self.others(listing).unwrap_or(others);
             }
             let mut again = Vec::new();
             for (i, now) in open.into_iter().zip(now) {
@@ -57,11 +55,13 @@ impl Run<'_, '_> {
                     Ok(Next::Again) => again.push(i),
                     Ok(Next::Rewrite) => {
                         again.push(i);
-                        (list_due, pause) = (!templates.is_empty(), PAUSE);
+                        (list_due, pause) = (tags.is_some(), PAUSE);
                     }
                     Ok(Next::Settled | Next::Raced) => {}
                     Err(error) => {
-                        self.written[i] = Written::Lost;
+                        if self.written[i] == Written::Yes {
+                            self.written[i] = Written::Lost;
+                        }
                         return Err(error);
                     }
                 }
@@ -74,10 +74,21 @@ impl Run<'_, '_> {
             pause *= 2;
         }
         let waited = self.now().saturating_duration_since(begun).as_secs();
+        if idle {
+            others = self.first().cloned().and_then(|first| self.others(Ok(first))).unwrap_or_default();
+        }
         for (i, watch) in watches.iter().enumerate() {
             self.conclude(i, watch, &others, waited, &mut outcomes[i]);
         }
         Ok(outcomes)
+    }
+
+    /// The tags that were written, and where any was to be, the moving ones that have our digest from somebody else: who
+    /// wrote it may have been killed since, and then this run alone sees it written over.
+    fn to_read_back(&self) -> Vec<usize> {
+        let acted = self.looked.is_some() || self.written.contains(&Written::Yes);
+        let due = |i: &usize| self.written[*i] == Written::Yes || acted && self.steps[*i].kind == Kind::Moving;
+        (0..self.steps.len()).filter(due).collect()
     }
 
     /// What these steps' tags are now, and the tag list where it is wanted, both at once.
@@ -104,7 +115,7 @@ impl Run<'_, '_> {
     pub(super) fn renew_list(&mut self) {
         let world = self.session.client.exchange.world;
         let is_old = self.now().saturating_duration_since(world.started) > OLD;
-        if is_old && !self.templates().is_empty() {
+        if is_old && self.tags().is_some() {
             self.renewed = listing::fresh(self.session, &self.seen.repository, Right::Push).ok();
         }
     }
@@ -188,29 +199,37 @@ impl Run<'_, '_> {
         .detail("found", other.as_str())
     }
 
-    /// What a run of another version makes of our `--to` tags; none where nothing can be compared.
+    /// What a run of another version makes of our `--to` tags; nothing where nothing can be compared.
     ///
     /// A template that makes the source itself is left out: new tags of that kind are builds, not promotions.
-    fn templates(&self) -> Vec<Template> {
+    fn tags(&self) -> Option<Tags> {
         let (seen, request) = (self.seen, self.request);
-        let (Some(version), Some(_)) = (&seen.version, self.first()) else { return Vec::new() };
-        if request.moves.is_empty() {
-            return Vec::new();
+        let (version, _) = (seen.version.as_ref()?, self.first()?);
+        let source = seen.source.tag().filter(|_| request.into.is_none());
+        let mut templates = Vec::new();
+        for template in request.to.iter().filter(|_| !request.moves.is_empty()) {
+            let made = template.expand(seen.source.tag(), Some(&version.text)).ok();
+            let template = template.around(&version.text);
+            if (template.needs_version() || template.needs_tag()) && (source.is_none() || made.as_ref() != source) {
+                templates.push(template);
+            }
         }
-        let makes_source = |template: &Template| {
-            request.into.is_none()
-                && template.expand(seen.source.tag(), Some(&version.text)).ok().as_ref() == seen.source.tag()
-        };
-        let templates = request.to.iter().filter(|template| !makes_source(template));
-        let templates = templates.map(|template| template.around(&version.text));
-        templates.filter(|template| template.needs_version() || template.needs_tag()).collect()
+        (!templates.is_empty()).then(|| Tags { templates, format: request.format.clone() })
     }
 
     /// Who else is under way, by the list that was read beside the tags; `None` where it could not be read.
-    fn others(&self, templates: &[Template], listing: Result<Listing, Error>) -> Option<Others> {
-        let (first, own) = (self.first()?, self.seen.facts.version.as_ref()?);
+    fn others(&self, listing: Result<Listing, Error>) -> Option<Others> {
+        let (first, own, tags) = (names(self.first()?), self.seen.facts.version.as_ref()?, self.tags()?);
         match listing {
-            Ok(second) => Some(Others::of(own, templates, &self.request.format, &names(first), &names(&second))),
+            Ok(second) => {
+                // Other runs see this one by a tag that it made.
+                let made = |(step, written): (&Step, &Written)| {
+                    let name = step.tag.as_str();
+                    *written == Written::Yes && tags.version_in(name) == Some(*own) && !first.contains(&name)
+                };
+                let announced = self.steps.iter().zip(&self.written).any(made);
+                Some(Others::of(own, &tags, announced, &first, &names(&second)))
+            }
             Err(error) => {
                 let sentence = format!(
                     "the tag list could not be read again, so promotions at the same time could not be seen: {}",
@@ -227,7 +246,6 @@ impl Run<'_, '_> {
         let name = format!("{}:{}", self.seen.repository, self.steps[i].tag);
         let warn = |code, sentence| self.session.client.exchange.warn(code, sentence);
         match watch.last {
-            None => return,
             Some(Reading::Newer(newer)) => {
                 outcome.step.action = Action::Superseded;
                 warn("superseded", format!("`{name}` was moved on to the newer version `{newer}` by somebody else"));
@@ -262,22 +280,12 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Other runs see this one by a tag that it made. Without one, a newer version that was written between our last look
-    /// and our write is gone, and nobody knows; the longer that took, the likelier.
+    /// Without a `--to` tag that names the version no other run sees this one. Then a newer version that was written
+    /// between our last look and our write is gone, and nobody knows; the longer that took, the likelier.
     fn say_if_exposed(&self, name: &str) {
-        let seen = self.seen;
-        let (Some(own), Some(listing)) = (&seen.facts.version, self.first()) else { return };
-        let listed = |tag: &str| listing.tags.iter().any(|listed| listed.name == tag);
-        let told = |(step, written): (&Step, &Written)| {
-            let read = |template: &Template| template.version_in(step.tag.as_str(), &self.request.format) == Some(*own);
-            step.kind == Kind::Fixed
-                && *written == Written::Yes
-                && !listed(step.tag.as_str())
-                && self.templates().iter().any(read)
-        };
+        let (Some(own), Some(first)) = (&self.seen.facts.version, self.first()) else { return };
         let newer = |name: &str| self.request.format.spelled(name).is_some_and(|spelled| spelled.version > *own);
-        let exposed = self.exposed > EXPOSED && !self.steps.iter().zip(&self.written).any(told);
-        if exposed && listing.tags.iter().any(|listed| newer(&listed.name)) {
+        if self.exposed > EXPOSED && self.tags().is_none() && names(first).into_iter().any(newer) {
             let sentence = format!(
                 "`{name}` was written {} s after the last look at it, and no new `--to` tag told other runs of this one; a newer version that was promoted in between is written over",
                 self.exposed.as_secs()

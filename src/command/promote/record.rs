@@ -10,10 +10,13 @@ use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::io::registry::Fetched;
+use crate::pure::http::redact;
+use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Reference;
 use crate::pure::image::repository::Repository;
 use crate::pure::promote::copy::Tally;
-use crate::pure::promote::record::{self, Claimed, Failure, Identity, Record, Referrers, Source, Who};
+use crate::pure::promote::plan::Action;
+use crate::pure::promote::record::{self, Claimed, Failure, Identity, Record, Referrers, Source, Tagged, Who};
 use crate::pure::text::{instant, shell};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -160,8 +163,11 @@ impl<'r, 'w> Keeper<'r, 'w> {
             message: exchange.without_secrets(error.message()),
             done: progress.done.clone(),
         };
+        let mut tags = self.record.tags.clone();
+        progress.rollback.iter().for_each(|undo| correct(&mut tags, undo));
         let record = Record {
             state: "failed",
+            tags,
             at: instant::rfc3339(world.now()),
             rollback: self.rollback(progress.rollback.clone()),
             error: Some(failure),
@@ -190,11 +196,24 @@ impl<'r, 'w> Keeper<'r, 'w> {
         let mut words = ["tagwright", "rollback", "--record", file].map(str::to_owned).to_vec();
         // A tag that is somebody else's by now would stop the others.
         for one in each.iter().filter(|_| each.len() < self.moves) {
-            let tag = one.iter().skip_while(|word| *word != "--move").nth(1);
-            words.extend(tag.into_iter().flat_map(|tag| ["--tag".to_owned(), tag.clone()]));
+            words.extend(moved(one).into_iter().flat_map(|tag| ["--tag".to_owned(), tag.clone()]));
         }
         words.extend(self.session.target().connection.iter().cloned());
         vec![words]
+    }
+}
+
+/// The tag that an undo command puts back.
+fn moved(undo: &[String]) -> Option<&String> {
+    undo.iter().skip_while(|word| *word != "--move").nth(1)
+}
+
+/// What a tag held is known best by the command that puts it back, for it may have changed after the plan was made.
+fn correct(tags: &mut [Tagged], undo: &[String]) {
+    let before = undo.get(2).and_then(|source| Digest::parse(source.rsplit_once('@')?.1).ok());
+    for tag in tags.iter_mut().filter(|tag| Some(&tag.tag) == moved(undo) && before.is_some() && tag.before != before) {
+        tag.before.clone_from(&before);
+        tag.action = Action::Moved.as_str();
     }
 }
 
@@ -224,7 +243,7 @@ pub fn frame(
         referrers: Referrers::default(),
         labels: None,
         rollback: Vec::new(),
-        claimed: Claimed::of(&|name| world.env(name).map(str::to_owned)),
+        claimed: Claimed::of(&|name| world.env(name).map(redact::text)),
         identity: Identity { source: who(session, from, at_source)?, target: who(session.target(), to, at_target)? },
         error: None,
     })

@@ -15,7 +15,7 @@ use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::promote::plan::Action;
 use crate::pure::promote::record::{Record, Tagged};
-use crate::pure::promote::recorded::Undo;
+use crate::pure::promote::recorded::{Entry, Undo};
 use crate::pure::promote::rollback_plan::{self, Known, Step};
 
 /// Puts tags back, or says what would be put back.
@@ -55,12 +55,12 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
 
 /// What every tag points at now, and what is to become of it.
 fn look(session: &Session, request: &Rollback, undo: &Undo, right: Right) -> Result<Vec<Step>, Error> {
-    let tags: Vec<_> = undo.tags.iter().map(|(tag, ..)| tag.clone()).collect();
+    let tags: Vec<_> = undo.tags.iter().map(|entry| entry.tag.clone()).collect();
     let now = heads::all(session, &undo.repository, &tags, right)?;
-    let known = |((tag, before, superseded), now): (&(_, Option<Digest>, bool), Option<Digest>)| Known {
-        tag: Clone::clone(tag),
-        before: before.clone(),
-        superseded: *superseded,
+    let known = |(entry, now): (&Entry, Option<Digest>)| Known {
+        tag: entry.tag.clone(),
+        before: entry.before.clone(),
+        superseded: entry.is_superseded(),
         now,
     };
     let known: Vec<Known> = undo.tags.iter().zip(now).map(known).collect();
@@ -106,11 +106,13 @@ fn report(run: &Run, request: &Rollback, undo: &Undo, verified: Option<&[bool]>)
         rollback: run.steps.iter().filter_map(|step| run.undo(step)).collect(),
         ..frame(run.session, (&undo.repository, &None), (&undo.repository, &None), undo.source.clone())?
     };
-    let one = |step: &Step| match (step.action, &step.to) {
-        (Action::Moved, Some(to)) => format!("{} (moved to {})", step.tag, to.short()),
-        (action, _) => format!("{} ({})", step.tag, action.as_str()),
+    let one = |(step, entry): (&Step, &Entry)| match (step.action, &step.to, &entry.before_version) {
+        (Action::Moved, _, Some(version)) => format!("{} (back at {version})", step.tag),
+        (Action::Moved, Some(to), None) => format!("{} (back at {})", step.tag, to.short()),
+        (action, ..) => format!("{} ({})", step.tag, action.as_str()),
     };
-    let tags: Vec<String> = run.steps.iter().map(one).collect();
+    // The steps are in the order of the record.
+    let tags: Vec<String> = run.steps.iter().zip(&undo.tags).map(one).collect();
     let verb = if request.dry_run { "would roll" } else { "rolled" };
     let summary = format!("{verb} {} back: {}", undo.repository, tags.join(", "));
     let answer = Answer::of(record, request.dry_run, summary.clone());

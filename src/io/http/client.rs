@@ -833,7 +833,7 @@ mod tests {
                         // Goes on reading, as proxies do that wait for the client to notice.
                         let _ = std::io::copy(&mut stream, &mut std::io::sink());
                     } else {
-                        thread::sleep(700 * MS);
+                        thread::sleep(5000 * MS);
                     }
                 })
             };

@@ -113,22 +113,25 @@ impl Channel {
 
     /// Whether the server has said its last word although it has not got everything.
     fn heard(&mut self) -> bool {
-        if self.answered || self.stream.is_quiet() {
-            return false;
-        }
-        let outcome = self.buffers.room().map_or(Ok(0), |room| self.stream.read(room));
-        match outcome {
-            Ok(0) => self.unsent = Some(Fault::Reset { why: "closed without a reply".to_owned() }),
-            Ok(amount) => {
-                self.buffers.input_appended(amount);
-                self.buffers.progress = true;
-                self.answered = true;
-                // `HTTP/1.1 1..` is a word in between: the server goes on listening.
-                return self.buffers.input().get(9) != Some(&b'1');
+        if !self.stream.is_quiet() {
+            let outcome = self.buffers.room().map_or(Ok(0), |room| self.stream.read(room));
+            match outcome {
+                Ok(0) => {
+                    self.unsent = Some(Fault::Reset { why: "closed without a reply".to_owned() });
+                    return true;
+                }
+                Ok(amount) => {
+                    self.buffers.input_appended(amount);
+                    self.buffers.progress = true;
+                    self.answered = true;
+                }
+                Err(error) => {
+                    self.unsent = Some(fault(error));
+                    return true;
+                }
             }
-            Err(error) => self.unsent = Some(fault(error)),
         }
-        true
+        has_last_word(self.buffers.input())
     }
 
     fn broken(&mut self, fault: Fault) -> ureq::Error {
@@ -137,6 +140,15 @@ impl Channel {
         let fault = self.unsent.take().filter(|_| lost && !self.answered).unwrap_or(fault);
         ureq::Error::Other(Box::new(Broken { fault, stale: lost && self.used && !self.answered }))
     }
+}
+
+/// Whether there is more than words in between, `HTTP/1.1 1..`, after which the server goes on listening.
+fn has_last_word(mut input: &[u8]) -> bool {
+    while input.get(9) == Some(&b'1') {
+        let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return false };
+        input = &input[end + 4..];
+    }
+    input.len() > 9
 }
 
 impl Transport for Channel {

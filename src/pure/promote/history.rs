@@ -76,8 +76,7 @@ pub fn table(kept: &[Kept], place: &str, count: usize) -> String {
         // What a registry has confirmed counts for more than what the environment said.
         let who = [text(&kept.value["identity"]["target"]["name"]).or_else(|| text(&claimed["user"])), job];
         let who: Vec<String> = who.into_iter().flatten().collect();
-        let tag = |(tag, _, action): &(_, Option<Digest>, String)| format!("{tag} ({action})");
-        let tags: Vec<String> = told.tags.iter().map(|one: &(crate::pure::image::tag::Tag, _, _)| tag(one)).collect();
+        let tags: Vec<String> = told.tags.iter().map(|one| format!("{} ({})", one.tag, one.action)).collect();
         let version = told.version.clone().unwrap_or_else(|| "-".to_owned());
         [
             told.at.clone(),
@@ -157,10 +156,10 @@ mod tests {
         assert_eq!(
             table(&all, "reg.example/app", 3),
             format!(
-                "WHEN                  WHO              VERSION  TAGS              DIGEST\n\
-                 2026-08-21T10:00:00Z  robot            -        latest (created)  {short}\n\
-                 2026-08-20 10:00      -                1.2.3    -                 {short}\n\
-                 2026-08-19T10:00:00Z  mo, release #7   1.2.3    latest (created)  {short}\n\
+                "WHEN                  WHO             VERSION  TAGS              DIGEST\n\
+                 2026-08-21T10:00:00Z  robot           -        latest (created)  {short}\n\
+                 2026-08-20 10:00      -               1.2.3    -                 {short}\n\
+                 2026-08-19T10:00:00Z  mo, release #7  1.2.3    latest (created)  {short}\n\
                  `reg.example/app` has 3 records of promotions"
             )
         );

@@ -15,7 +15,7 @@ pub const READS: usize = 6;
 pub const REWRITES: usize = 3;
 
 /// The versions that other runs began to promote while this one was under way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Others {
     /// The newest of those that are newer than the run's own.
     pub newer: Option<Version>,
@@ -25,22 +25,40 @@ pub struct Others {
 
 impl Others {
     /// Reads the tags that came up between two lists: those that our own templates make for another version.
-    pub fn of(own: &Version, templates: &[Template], format: &TagFormat, first: &[&str], second: &[&str]) -> Self {
+    ///
+    /// A run that is not `announced`, because its own tags were there before, may have been overlooked by a newer one
+    /// that was there before as well. So to such a run each newer version is one at the same time.
+    pub fn of(own: &Version, tags: &Tags, announced: bool, first: &[&str], second: &[&str]) -> Self {
         let mut known = first.to_vec();
         known.sort_unstable();
         let mut others = Self::default();
-        for name in second.iter().filter(|name| known.binary_search(name).is_err()) {
-            let Some(version) = templates.iter().find_map(|template| template.version_in(name, format)) else {
-                continue;
-            };
+        for name in second {
+            let is_new = known.binary_search(name).is_err();
+            let Some(version) = (is_new || !announced).then(|| tags.version_in(name)).flatten() else { continue };
             if version > *own {
                 others.newer = others.newer.max(Some(version));
-            } else if version < *own && !others.older.contains(&version) {
+            } else if is_new && version < *own && !others.older.contains(&version) {
                 others.older.push(version);
             }
         }
         others.older.sort_unstable_by(|a, b| b.cmp(a));
         others
+    }
+}
+
+/// The tags that tell of a promotion.
+#[derive(Clone, Debug)]
+pub struct Tags {
+    /// What `--to` names, for any version.
+    pub templates: Vec<Template>,
+    /// Which tags are versions.
+    pub format: TagFormat,
+}
+
+impl Tags {
+    /// The version that was promoted when this tag was made.
+    pub fn version_in(&self, name: &str) -> Option<Version> {
+        self.templates.iter().find_map(|template| template.version_in(name, &self.format))
     }
 }
 
@@ -85,8 +103,9 @@ pub enum Finding {
 }
 
 /// One tag from its write to the end of the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Watch {
+    most: usize,
     reads: usize,
     rewrites: usize,
     newest: Option<Version>,
@@ -94,10 +113,21 @@ pub struct Watch {
     pub last: Option<Reading>,
 }
 
+impl Default for Watch {
+    fn default() -> Self {
+        Self::of(READS)
+    }
+}
+
 impl Watch {
+    /// One that is read at most so often while there is something to wait for.
+    pub fn of(most: usize) -> Self {
+        Self { most, reads: 0, rewrites: 0, newest: None, last: None }
+    }
+
     /// Whether one more reading is the last that is worth waiting for.
     pub fn is_late(&self) -> bool {
-        self.reads + 1 >= READS
+        self.reads + 1 >= self.most
     }
 
     /// Decides by what the tag is now.
@@ -160,12 +190,16 @@ mod tests {
 
     #[test]
     fn new_tags_of_our_own_kind_are_other_runs() {
-        let templates = [Template::parse("{version}-rc").unwrap()];
+        let tags = Tags { templates: vec![Template::parse("{version}-rc").unwrap()], format: TagFormat::default() };
         let first = ["latest", "2026.34.101", "2026.34.105", "2026.34.101-rc", "2026.34.105-rc"];
         let check = |more: &[&str], expected: Others| {
             let second: Vec<&str> = first.iter().chain(more).copied().collect();
-            let found = Others::of(&version(103), &templates, &TagFormat::default(), &first, &second);
+            let found = Others::of(&version(103), &tags, true, &first, &second);
             assert_eq!(found, expected, "{more:?}");
+            // Where nobody could see this run, what is newer counts however long it has been there.
+            let newer = expected.newer.max(Some(version(105)));
+            let found = Others::of(&version(103), &tags, false, &first, &second);
+            assert_eq!(found, Others { newer, ..expected }, "{more:?}");
         };
         check(&[], Others::default());
         check(&["2026.34.103-rc"], Others::default());

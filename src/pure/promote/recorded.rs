@@ -11,6 +11,26 @@ use crate::pure::image::tag::Tag;
 use crate::pure::text::show::quoted;
 use serde_json::Value;
 
+/// What a record tells of one tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The tag.
+    pub tag: Tag,
+    /// What it pointed at before.
+    pub before: Option<Digest>,
+    /// The version that was.
+    pub before_version: Option<String>,
+    /// What happened to it.
+    pub action: String,
+}
+
+impl Entry {
+    /// Whether somebody moved it on to a newer version right after the promotion.
+    pub fn is_superseded(&self) -> bool {
+        self.action == "superseded"
+    }
+}
+
 /// What is used of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
@@ -24,8 +44,8 @@ pub struct Recorded {
     pub version: Option<String>,
     /// What was promoted.
     pub source: Source,
-    /// Every tag: what it pointed at, and what happened to it.
-    pub tags: Vec<(Tag, Option<Digest>, String)>,
+    /// Every tag.
+    pub tags: Vec<Entry>,
 }
 
 /// What a rollback is about.
@@ -37,8 +57,8 @@ pub struct Undo {
     pub version: Option<String>,
     /// The image that is taken back.
     pub source: Source,
-    /// Every tag: what it pointed at before the promotion, and whether somebody moved it on right after it.
-    pub tags: Vec<(Tag, Option<Digest>, bool)>,
+    /// Every tag, with what it pointed at before the promotion.
+    pub tags: Vec<Entry>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -88,7 +108,8 @@ pub fn record(value: &Value, place: &str) -> Result<Recorded, Error> {
             Some(Value::String(before)) => Some(Digest::parse(before).map_err(|_| bad("tags"))?),
             _ => return Err(bad("tags")),
         };
-        tags.push((tag, before, text(entry, "action").unwrap_or_default()));
+        let before_version = text(entry, "beforeVersion");
+        tags.push(Entry { tag, before, before_version, action: text(entry, "action").unwrap_or_default() });
     }
     Ok(Recorded {
         state: needed("state")?,
@@ -122,24 +143,23 @@ pub fn undo(text: &str, place: &str) -> Result<Undo, Error> {
         return Err(Error::new(Code::RecordInvalid, message)
             .hint("give the lines of one repository alone; keep a file for each"));
     }
-    let mut tags: Vec<(Tag, Option<Digest>, bool)> = Vec::new();
+    let mut tags: Vec<Entry> = Vec::new();
     let mut planned: Option<Vec<Tag>> = None;
     for one in records.iter().filter(|one| one.source.digest == last.source.digest) {
         let mut new = Vec::new();
-        for (tag, before, action) in &one.tags {
-            let superseded = action == "superseded";
-            match tags.iter_mut().find(|(known, ..)| known == tag) {
+        for entry in &one.tags {
+            match tags.iter_mut().find(|known| known.tag == entry.tag) {
                 None => {
-                    tags.push((tag.clone(), before.clone(), superseded));
-                    new.push(tag.clone());
+                    tags.push(entry.clone());
+                    new.push(entry.tag.clone());
                 }
-                Some(known) => {
-                    // What a run found when it looked again counts for what it had planned with.
-                    if one.state == "done" && planned.as_ref().is_some_and(|planned| planned.contains(tag)) {
-                        known.1.clone_from(before);
-                    }
-                    known.2 = superseded;
+                // What a run found when it looked again counts for what it had planned with.
+                Some(known)
+                    if one.state != "planned" && planned.as_ref().is_some_and(|all| all.contains(&entry.tag)) =>
+                {
+                    known.clone_from(entry);
                 }
+                Some(known) => known.action.clone_from(&entry.action),
             }
         }
         planned = (one.state == "planned").then_some(new);
@@ -222,7 +242,7 @@ mod tests {
         let found: Vec<_> = undo
             .tags
             .iter()
-            .map(|(tag, before, over)| (tag.to_string(), before.as_ref().map(Digest::to_string), *over))
+            .map(|one| (one.tag.to_string(), one.before.as_ref().map(Digest::to_string), one.is_superseded()))
             .collect();
         assert_eq!((found, undo.warnings.len()), (expected, warnings), "{text}");
     }

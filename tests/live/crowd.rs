@@ -1,0 +1,26 @@
+//! A crowd of promotions against real registries.
+
+use crate::stage::{Door, Program, REPOSITORY, Stage};
+use crate::support::crowd::{self, VERSIONS, tag};
+use crate::support::image::Image;
+
+#[test]
+fn latest_ends_at_the_newest_of_two_hundred_promotions() {
+    check_crowd(Program::Debian);
+}
+
+#[test]
+fn latest_ends_at_the_newest_of_two_hundred_promotions_on_registry_3() {
+    check_crowd(Program::Three);
+}
+
+fn check_crowd(program: Program) {
+    let stage = Stage::start(program, Door::Open);
+    let image = |build: u64| Image::new().label("git_revision", &tag(build)).layer(tag(build)).build();
+    for build in 0..=VERSIONS {
+        stage.client.push(REPOSITORY, &tag(build), &image(build));
+    }
+    stage.client.push(REPOSITORY, "latest", &image(0));
+    crowd::promote(&stage.live.name(REPOSITORY));
+    assert_eq!(stage.client.digest(REPOSITORY, "latest"), Some(image(VERSIONS).digest()));
+}

@@ -1,0 +1,86 @@
+//! Two hundred promotions of twenty versions of one repository, many at once, and what they may say.
+
+use super::cmd::{Ran, tagwright};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// How many versions there are; each is promoted as often as makes [`RUNS`].
+pub const VERSIONS: u64 = 20;
+/// How many promotions there are.
+pub const RUNS: u64 = 200;
+/// How many of them at once.
+const AT_ONCE: usize = 16;
+
+/// The tag of a version.
+pub fn tag(build: u64) -> String {
+    format!("2026.34.{build}")
+}
+
+/// What one of them said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The version it promoted.
+    pub build: u64,
+    /// What became of `latest`, or the code of the error.
+    pub what: String,
+    /// The codes of its warnings.
+    pub warnings: Vec<String>,
+}
+
+impl Said {
+    /// Whether it says that it was not alone, or did nothing.
+    pub fn is_told(&self) -> bool {
+        ["superseded", "raced"].contains(&self.what.as_str()) || self.warnings.iter().any(|code| code == "overlapped")
+    }
+}
+
+/// Promotes all of them, in an order that is the same every time.
+///
+/// Each is refused, raced or superseded, or warns, or found `latest` in its place, or moved it forward.
+pub fn promote(repository: &str) -> Vec<Said> {
+    let began = Instant::now();
+    // Rising on the whole, and mixed up within five versions, so that there is a race from the first to the last.
+    let version = |i: u64| (i * VERSIONS / RUNS + i * 7 % 11).clamp(5, VERSIONS + 4) - 4;
+    let queue: Mutex<Vec<u64>> = Mutex::new((0..RUNS).map(version).rev().collect());
+    let all: Mutex<Vec<Said>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let Some(build) = queue.lock().unwrap().pop() else { return };
+                    let ran = tagwright(["promote", &format!("{repository}:{}", tag(build))]).run();
+                    all.lock().unwrap().push(read(build, &ran));
+                }
+            });
+        }
+    });
+    let all = all.into_inner().unwrap();
+    assert_eq!(all.len() as u64, RUNS);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for said in &all {
+        *counts.entry(format!("{} {}", said.what, said.warnings.join(" ")).trim_end().to_owned()).or_default() += 1;
+    }
+    println!("{RUNS} promotions of {VERSIONS} versions, {AT_ONCE} at once, in {:.1?}: {counts:?}", began.elapsed());
+    all
+}
+
+fn read(build: u64, ran: &Ran) -> Said {
+    let document = ran.json();
+    let list = document["warnings"].as_array().unwrap();
+    let warnings = list.iter().map(|warning| warning["code"].as_str().unwrap().to_owned()).collect();
+    if document["ok"] == false {
+        let what = ran.code();
+        assert!(["downgrade-refused", "raced"].contains(&what.as_str()), "{ran}");
+        return Said { build, what, warnings };
+    }
+    let tags = document["result"]["tags"].as_array().unwrap();
+    let latest = tags.iter().find(|tag| tag["tag"] == "latest").unwrap();
+    let what = latest["action"].as_str().unwrap().to_owned();
+    if what == "moved" {
+        let before = latest["beforeVersion"].as_str().unwrap_or_else(|| panic!("moved from where? {ran}"));
+        let before: u64 = before.rsplit('.').next().unwrap().parse().unwrap();
+        assert!(before < build, "{ran}");
+    }
+    Said { build, what, warnings }
+}
