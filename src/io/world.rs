@@ -109,6 +109,14 @@ impl World {
         append_line(path, line)
     }
 
+    /// Makes the folder that a file is to lie in, and those above it.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn make_folder_of(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(folder(path))
+    }
+
     /// Whether a line could be added to a file, as far as that can be told without making it.
     ///
     /// # Errors
