@@ -1,4 +1,104 @@
-/** Gives an existing image more tags inside its registry, without pulling it. See promoteImage.txt. */
+import com.cloudbees.groovy.cps.NonCPS
+
+/** Gives an existing image more tags, where it is or in another repository, without pulling it. See promoteImage.txt. */
 Map call(Map args = [:]) {
-    return tagwright(command: 'promote', args: args)
+    Map request = tagwright.prepared([command: 'promote', args: args], ['lock', 'archiveRecord'])
+    Map record = recordOf(request)
+    String name = lockOf(request)
+    Map answer = null
+    boolean began = false
+    try {
+        if (name) {
+            lock(resource: name) {
+                began = true
+                answer = tagwright.answered(request)
+            }
+        } else {
+            began = true
+            answer = tagwright.answered(request)
+        }
+    } catch (NoSuchMethodError withoutPlugin) {
+        if (began) {
+            throw withoutPlugin
+        }
+        answer = tagwright.problem('lock-unavailable', 'this controller has no step `lock`', 'install the plugin Lockable Resources, or leave `lock` out')
+    } finally {
+        if (began && record) {
+            archive(record, written(answer))
+        }
+    }
+    return tagwright.settled(request, answer)
+}
+
+/** Hands the record to the controller. Trouble with that is told and changes nothing: what was promoted stays promoted. */
+private void archive(Map record, Boolean written) {
+    try {
+        if (written == false || written == null && !fileExists(record.probe)) {
+            return
+        }
+        if (record.folder) {
+            dir(record.folder) {
+                archiveArtifacts(artifacts: record.pattern, allowEmptyArchive: true, fingerprint: false)
+            }
+        } else {
+            archiveArtifacts(artifacts: record.pattern, allowEmptyArchive: true, fingerprint: false)
+        }
+    } catch (IOException | RuntimeException trouble) {
+        echo('tagwright: the record of this promotion is not among the artifacts of the build: ' + trouble.message)
+    }
+}
+
+/** Whether the program wrote the record; null where it did not come to tell, as after an abort. */
+@NonCPS
+private static Boolean written(Map answer) {
+    Map told = answer?.ok ? answer.result : answer?.error
+    return told?.containsKey('record') ? told.record != null : null
+}
+
+/** Where the record goes, which is given to the program, and how to archive it; null where there is none to archive. */
+@NonCPS
+private static Map recordOf(Map request) {
+    Map args = request.body.args
+    if (request.problem || request.own.archiveRecord == false) {
+        return null
+    }
+    if (!args.containsKey('record') && args.dryRun != true) {
+        // The program fills in what only it knows. The moment keeps this record apart from every other one in the workspace.
+        args.put('record', 'tagwright/{repository}/{digest}-' + new Date().format("yyyyMMdd'T'HHmmss.SSS'Z'", TimeZone.getTimeZone('UTC')) + '.jsonl')
+    }
+    if (!(args.record instanceof String) || args.record.trim().isEmpty()) {
+        return null
+    }
+    String file = args.record.startsWith('./') ? args.record.substring(2) : args.record
+    // Patterns reach down from where the step runs, and nowhere else.
+    boolean outside = file.startsWith('/') || file.startsWith('../') || file.contains('/../')
+    int name = outside ? file.lastIndexOf('/') + 1 : 0
+    int open = file.indexOf('{')
+    int known = open < 0 ? file.length() : file.substring(0, open).lastIndexOf('/') + 1
+    return [folder: file.substring(0, name), probe: file.substring(0, known) ?: '.',
+        pattern: file.substring(name).replace('{repository}', '**').replace('{digest}', '*').replace(',', '?')]
+}
+
+/** The lock of `lock: true` is named after the repository that the tags go to, written whole, so that every spelling means the same. */
+@NonCPS
+private static String lockOf(Map request) {
+    Object wanted = request.own.lock
+    if (request.problem || wanted != true) {
+        return request.problem || wanted == false ? null : wanted
+    }
+    Map args = request.body.args
+    Object target = args.into ?: args.repository ?: args.image ?: args.reference
+    if (!(target instanceof String)) {
+        return null
+    }
+    String repository = target.contains('@') ? target.substring(0, target.indexOf('@')) : target
+    if (repository.lastIndexOf(':') > repository.lastIndexOf('/')) {
+        repository = repository.substring(0, repository.lastIndexOf(':'))
+    }
+    int slash = repository.indexOf('/')
+    String first = slash < 0 ? '' : repository.substring(0, slash)
+    boolean hub = !first.contains('.') && !first.contains(':') && first != 'localhost'
+    String path = hub ? repository : repository.substring(slash + 1)
+    String registry = hub || first in ['index.docker.io', 'registry-1.docker.io'] ? 'docker.io' : first
+    return 'tagwright/' + registry + '/' + (registry == 'docker.io' && !path.contains('/') ? 'library/' : '') + path
 }

@@ -13,10 +13,31 @@ Object only(Map args, String key) {
     return settle(args, key)
 }
 
-/** From the caller's map to what the step returns; or fails the step with the text of the error, once. */
 private Object settle(Map given, String key) {
-    Map request = read(given)
-    Map answer = picked(request.problem ?: runBound(request), key)
+    Map request = prepared(given, [])
+    return settled(request, answered(request), key)
+}
+
+// A step that does more than run a command calls these three in this order, with whatever it does in between.
+
+/** The caller's map, checked: `own` has the keys of the steps, those in `further` among them, `body` what the program is asked. */
+Map prepared(Map given, List further) {
+    Map request = read(given, further)
+    // Outside of a node this is null; the first step that needs an agent would fail with words about Java classes.
+    if (!request.problem && !env.WORKSPACE) {
+        request.problem = problem('node-missing', 'the step runs outside of `node`', 'put it inside `node { }`, or give the Declarative stage an `agent`')
+    }
+    return request
+}
+
+/** The envelope of the program, or one that tells why there is none. */
+Map answered(Map request) {
+    return request.problem ?: runBound(request)
+}
+
+/** What the step returns; or fails the step with the text of the error, once. */
+Object settled(Map request, Map envelope, String key = null) {
+    Map answer = picked(envelope, key)
     if (request.own.returnError == true) {
         return outcome(answer)
     }
@@ -28,10 +49,6 @@ private Object settle(Map given, String key) {
 
 /** Binds the credentials by their names, around everything that runs on the agent. */
 private Map runBound(Map request) {
-    // Outside of a node this is null; the first step that needs an agent would fail with words about Java classes.
-    if (!env.WORKSPACE) {
-        return problem('node-missing', 'the step runs outside of `node`', 'put it inside `node { }`, or give the Declarative stage an `agent`')
-    }
     List passwords = []
     if (request.own.credentialsId) {
         passwords << usernamePassword(credentialsId: request.own.credentialsId, usernameVariable: 'REGISTRY_USERNAME', passwordVariable: 'REGISTRY_PASSWORD')
@@ -205,14 +222,14 @@ private static List environment(Map request, Map release, String json, String pa
 
 /** Takes the bridge's own keys out, checks them, and leaves the rest for the program to judge. */
 @NonCPS
-private static Map read(Map given) {
+private static Map read(Map given, List further) {
     List wrong = []
     Map top = plain(given, '', wrong)
     Map own = [:]
     Map body = [:]
     Map inner = top.args instanceof Map ? top.args : [:]
     for (entry in inner) {
-        if (isOwn(entry.key)) {
+        if (isOwn(entry.key) || entry.key in further) {
             own.put(entry.key, entry.value)
         }
     }
@@ -226,7 +243,7 @@ private static Map read(Map given) {
     if (top.args instanceof Map) {
         Map left = [:]
         for (entry in inner) {
-            if (!isOwn(entry.key)) {
+            if (!own.containsKey(entry.key)) {
                 left.put(entry.key, entry.value)
             }
         }
@@ -263,9 +280,9 @@ private static Map misused(Map own) {
     for (entry in own) {
         String key = entry.key
         Object value = entry.value
-        if (key == 'returnError') {
+        if (key in ['returnError', 'archiveRecord'] || key == 'lock' && value instanceof Boolean) {
             if (!(value instanceof Boolean)) {
-                return wrongType(key, value, 'Boolean', 'returnError: true')
+                return wrongType(key, value, 'Boolean', key + ': true')
             }
         } else if (key in ['aws', 'intoAws']) {
             if (!(value instanceof Map)) {
@@ -394,7 +411,7 @@ private static Object parse(String text) {
 
 /** A failure that the bridge finds by itself, in the form of the program's own. */
 @NonCPS
-private static Map problem(String code, String message, String hint) {
+static Map problem(String code, String message, String hint) {
     Map known = ['missing-value': 2, 'unknown-key': 2, 'request-invalid': 2, 'credential-missing': 4]
     return [ok: false, error: [code: code, message: message, hint: hint ?: null, exit: known.get(code), details: [:],
         text: 'error[' + code + ']: ' + message + (hint ? '\n  hint: ' + hint : '')]]

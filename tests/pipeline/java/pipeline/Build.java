@@ -12,10 +12,15 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 
 /** One build: its agent, its log, its credentials, and the blocks it stands in. None of it is saved with the program. */
 public final class Build {
     private static final ThreadLocal<Build> CURRENT = new ThreadLocal<>();
+    /** The resources that any build has ever locked; all builds of a controller share them. */
+    private static final Map<String, Semaphore> RESOURCES = new ConcurrentHashMap<>();
 
     /** What a credential store holds under an id: `username:password`, or an AWS key pair of the AWS plugin's kind. */
     record Credential(boolean ofAwsPlugin, String first, String second) {}
@@ -27,6 +32,7 @@ public final class Build {
         Path dir;
         final Map<String, String> variables = new LinkedHashMap<>();
         long deadline = Long.MAX_VALUE;
+        Semaphore held;
     }
 
     final Controller controller;
@@ -41,8 +47,12 @@ public final class Build {
     IOException writeFails;
     /** Whether `writeFile` writes where the shell does not look, as with a container that does not mount the workspace. */
     boolean hidden;
+    /** What an `archiveArtifacts` of this build meets. */
+    IOException archiveFails;
     /** Whether the controller has the plugin that binds AWS credentials. */
     boolean awsPlugin = true;
+    /** Whether it has the one that brings `lock`. */
+    boolean lockPlugin = true;
 
     /** Every line that a browser would show, before any masking. */
     final List<String> log = Collections.synchronizedList(new ArrayList<>());
@@ -50,6 +60,10 @@ public final class Build {
     /** The text of each `sh`. */
     final List<String> shellLines = new ArrayList<>();
     final List<String> rejected = new ArrayList<>();
+    /** The artifacts, by name. */
+    final Map<String, String> archive = new TreeMap<>();
+    /** The names of the locks that were taken, in order. */
+    final List<String> locked = new ArrayList<>();
     int saves;
     int largestSave;
     String result = "SUCCESS";
@@ -91,12 +105,15 @@ public final class Build {
 
     // What Blocks.groovy calls.
 
-    public static void open(String step, Map<String, Object> args) throws IOException {
+    public static void open(String step, Map<String, Object> args) throws IOException, InterruptedException {
         current().push(step, args);
     }
 
     public static void close() {
-        current().frames.pop();
+        Frame frame = current().frames.pop();
+        if (frame.held != null) {
+            frame.held.release();
+        }
     }
 
     public static boolean interrupted(Throwable failure) {
@@ -122,7 +139,7 @@ public final class Build {
         current().result = result.toString();
     }
 
-    private void push(String step, Map<String, Object> args) throws IOException {
+    private void push(String step, Map<String, Object> args) throws IOException, InterruptedException {
         Frame frame = new Frame();
         frame.step = step;
         switch (step) {
@@ -148,6 +165,15 @@ public final class Build {
                 for (Object binding : (List<?>) args.get("bindings")) {
                     bind(frame, (Map<?, ?>) binding);
                 }
+                break;
+            case "lock":
+                String resource = (String) args.get("resource");
+                Semaphore free = RESOURCES.computeIfAbsent(resource, name -> new Semaphore(1));
+                if (!free.tryAcquire(Math.max(0, millisLeft()), TimeUnit.MILLISECONDS)) {
+                    throw new Interrupted("Timeout has been exceeded");
+                }
+                frame.held = free;
+                locked.add(resource);
                 break;
             case "timeout":
                 int seconds = ((Number) args.get("time")).intValue() * ("SECONDS".equals(args.get("unit")) ? 1 : 60);

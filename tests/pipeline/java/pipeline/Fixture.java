@@ -51,8 +51,8 @@ abstract class Fixture {
 
     @BeforeAll
     static void startRegistries() throws Exception {
-        open = new Registry(servers.resolve("open"), false);
-        guarded = new Registry(servers.resolve("guarded"), true);
+        open = new Registry(servers.resolve("open"), null);
+        guarded = new Registry(servers.resolve("guarded"), Registry.PROMOTER);
     }
 
     @AfterAll
@@ -123,7 +123,7 @@ abstract class Fixture {
                 assertEquals(text(ROOT.resolve("resources/tagwright/launch.sh")), line);
             }
         }
-        for (String secret : List.of(Registry.PASSWORD, "aws-marked-secret")) {
+        for (String secret : List.of(Registry.PASSWORD, Registry.RELEASER.password(), "aws-marked-secret")) {
             assertFalse(build.text().contains(secret), build::text);
             assertFalse(build.shellLines.toString().contains(secret), build::text);
         }

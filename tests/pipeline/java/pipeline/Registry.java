@@ -19,27 +19,34 @@ import java.util.concurrent.TimeUnit;
 final class Registry implements AutoCloseable {
     static final String USER = "ci-promoter";
     static final String PASSWORD = "marked-secret-7Kd0'\"$x";
-    /** `USER:PASSWORD` as htpasswd writes it. */
-    private static final String HTPASSWD = "ci-promoter:$2b$05$zH0.8WHtgVBwauAM7vyDeu2m3aDCFNlPXgqn5oBmm6FIRK8RKsFYK";
+    /** Who may use a registry, and the same as htpasswd writes it. */
+    record Account(String user, String password, String htpasswd) {}
+
+    static final Account PROMOTER = new Account(USER, PASSWORD, "$2b$05$zH0.8WHtgVBwauAM7vyDeu2m3aDCFNlPXgqn5oBmm6FIRK8RKsFYK");
+    static final Account RELEASER = new Account("ci-releaser", "other-secret-9Qm2\"\\`", "$2b$05$abcdefghijklmnopqrstuuF7F9SIClezOlyu4jY8Ufe3wf7psW9c6");
     private static final String MANIFEST = "application/vnd.oci.image.manifest.v1+json";
 
     private final Process process;
     private final HttpClient http = HttpClient.newHttpClient();
-    private final boolean guarded;
+    private final Account account;
     final String host;
 
-    Registry(Path folder, boolean guarded) throws Exception {
-        this.guarded = guarded;
+    /** Without an account, anybody may do anything. */
+    Registry(Path folder, Account account) throws Exception {
+        this.account = account;
         int port;
         try (ServerSocket free = new ServerSocket(0)) {
             port = free.getLocalPort();
         }
         host = "localhost:" + port;
         Files.createDirectories(folder.resolve("data"));
-        Path passwords = Files.writeString(folder.resolve("htpasswd"), HTPASSWD + "\n");
+        Path passwords = folder.resolve("htpasswd");
+        if (account != null) {
+            Files.writeString(passwords, account.user + ":" + account.htpasswd + "\n");
+        }
         Path settings = Files.writeString(folder.resolve("config.yml"), "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\n"
             + "storage:\n  filesystem:\n    rootdirectory: " + folder.resolve("data") + "\nhttp:\n  addr: 127.0.0.1:" + port + "\n"
-            + (guarded ? "auth:\n  htpasswd:\n    realm: test\n    path: " + passwords + "\n" : ""));
+            + (account != null ? "auth:\n  htpasswd:\n    realm: test\n    path: " + passwords + "\n" : ""));
         try {
             process = new ProcessBuilder("docker-registry", "serve", settings.toString())
                 .redirectErrorStream(true).redirectOutput(folder.resolve("log").toFile()).start();
@@ -100,8 +107,8 @@ final class Registry implements AutoCloseable {
         if (type != null) {
             request.header("Content-Type", type);
         }
-        if (guarded) {
-            request.header("Authorization", "Basic " + Base64.getEncoder().encodeToString((USER + ":" + PASSWORD).getBytes(StandardCharsets.UTF_8)));
+        if (account != null) {
+            request.header("Authorization", "Basic " + Base64.getEncoder().encodeToString((account.user + ":" + account.password).getBytes(StandardCharsets.UTF_8)));
         }
         return http.send(request.build(), HttpResponse.BodyHandlers.ofString());
     }

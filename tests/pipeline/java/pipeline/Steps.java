@@ -29,7 +29,8 @@ final class Steps {
     private static final Map<String, List<String>> KNOWN = Map.ofEntries(
         known("echo", "message"), known("error", "message"), known("libraryResource", "resource encoding"),
         known("sh*&", "script returnStdout returnStatus encoding label"),
-        known("writeFile*&", "file text encoding"),
+        known("writeFile*&", "file text encoding"), known("fileExists*&", "file"),
+        known("archiveArtifacts*&", "artifacts allowEmptyArchive fingerprint"), known("lock{", "resource"),
         known("node{", "label"), known("stage{", "name"), known("dir*{", "path"), known("withEnv{", "overrides"),
         known("withCredentials{", "bindings"), known("timeout{", "time unit"), known("retry{", "count"),
         known("catchError{", "buildResult stageResult message catchInterruptions"),
@@ -46,7 +47,7 @@ final class Steps {
 
     static Object call(String name, Object[] given) {
         List<String> row = KNOWN.get(name);
-        if (row == null) {
+        if (row == null || name.equals("lock") && !Build.current().lockPlugin) {
             throw new NoSuchMethodError("No such DSL method '" + name + "' found among steps " + KNOWN.keySet());
         }
         String kind = row.get(0);
@@ -127,6 +128,11 @@ final class Steps {
                 throw new AbortException(String.valueOf(args.get("message")));
             case "libraryResource":
                 return resource((String) args.get("resource"), (String) args.get("encoding"));
+            case "fileExists":
+                return Files.exists(build.dir().resolve((String) args.get("file")));
+            case "archiveArtifacts":
+                archive(build, args);
+                return null;
             case "writeFile":
                 if (build.writeFails != null) {
                     throw build.writeFails;
@@ -148,6 +154,31 @@ final class Steps {
         }
         byte[] bytes = Files.readAllBytes(file);
         return "Base64".equals(encoding) ? Base64.getEncoder().encodeToString(bytes) : new String(bytes, StandardCharsets.UTF_8);
+    }
+
+    /** As a controller does: what the pattern finds below the folder is kept under its name there, what it does not find is told. */
+    private static void archive(Build build, Map<String, Object> args) throws IOException {
+        build.say("Archiving artifacts");
+        if (build.archiveFails != null) {
+            throw build.archiveFails;
+        }
+        String pattern = (String) args.get("artifacts");
+        StringBuilder expression = new StringBuilder();
+        for (String part : pattern.split("(?<=/)|(?=/)")) {
+            expression.append(part.equals("**") ? ".*" : part.replaceAll("[^*?]+", "\\\\Q$0\\\\E").replace("*", "[^/]*").replace("?", "[^/]"));
+        }
+        boolean found = false;
+        for (String file : Fixture.files(build.dir())) {
+            if (file.matches(expression.toString())) {
+                build.archive.put(file, Files.readString(build.dir().resolve(file)));
+                found = true;
+            }
+        }
+        if (!found && Boolean.TRUE.equals(args.get("allowEmptyArchive"))) {
+            build.say("No artifacts found that match the file pattern \"" + pattern + "\". Configuration error?");
+        } else if (!found) {
+            throw new AbortException("No artifacts found that match the file pattern \"" + pattern + "\". Configuration error?");
+        }
     }
 
     /** As an agent does: the text goes into a file beside the workspace, and its first line says what runs it. */
