@@ -45,21 +45,23 @@ class SecretsTest extends Fixture {
     void every_variable_of_a_credential_is_there_and_inherited_ones_are_not(Controller.Library trust) throws Exception {
         // In place of the program: writes down what it is given.
         program(folder.resolve("spy"), "#!/bin/sh\nenv | grep -E '^(INTO_)?(AWS|REGISTRY)_' | sort >'" + folder + "/seen'\nprintf '%s' \"$TAGWRIGHT_REQUEST\" >'" + folder
-            + "/asked'\necho '{\"schema\":1,\"ok\":true,\"command\":\"promote\",\"result\":{},\"warnings\":[]}'\n");
+            + "/asked'\necho '{\"schema\":1,\"ok\":true,\"command\":\"promote\",\"result\":{\"record\":null},\"warnings\":[]}'\n");
         succeeded(run(trust, """
             node {
-              promoteImage(repository: 'acme/a', build: '1', helper: '%s/spy', registry: 'docker.io', credentialsId: 'hub', intoCredentialsId: 'hub',
+              promoteImage(repository: 'acme/a', build: '1', helper: '%s/spy', archiveRecord: false, registry: 'docker.io', credentialsId: 'hub', intoCredentialsId: 'other',
                 aws: [credentialsId: 'keys', role: 'arn:aws:iam::123456789012:role/reader'], intoAws: [credentialsId: 'plugin', profile: 'writer'])
             }""".formatted(folder), build -> {
                 build.credentials.put("keys", new Build.Credential(false, "AKIAEXAMPLE", "aws-marked-secret"));
+                build.credentials.put("other", new Build.Credential(false, "somebody", Registry.RELEASER.password()));
                 build.credentials.put("plugin", new Build.Credential(true, "AKIAOTHER", "aws-marked-secret"));
                 build.agent.put("AWS_SESSION_TOKEN", "inherited");
                 build.agent.put("AWS_PROFILE", "inherited");
                 build.agent.put("AWS_WEB_IDENTITY_TOKEN_FILE", "/inherited");
+                build.agent.put("INTO_AWS_SESSION_TOKEN", "inherited");
             }));
         assertEquals("AWS_ACCESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY=aws-marked-secret\n"
             + "INTO_AWS_ACCESS_KEY_ID=AKIAOTHER\nINTO_AWS_SECRET_ACCESS_KEY=aws-marked-secret\n"
-            + "INTO_REGISTRY_PASSWORD=" + Registry.PASSWORD + "\nINTO_REGISTRY_USERNAME=ci-promoter\n"
+            + "INTO_REGISTRY_PASSWORD=" + Registry.RELEASER.password() + "\nINTO_REGISTRY_USERNAME=somebody\n"
             + "REGISTRY_HOST=docker.io\nREGISTRY_PASSWORD=" + Registry.PASSWORD + "\nREGISTRY_USERNAME=ci-promoter\n", text(folder.resolve("seen")));
         assertEquals("{\"command\":\"promote\",\"args\":{\"repository\":\"acme/a\",\"build\":\"1\","
             + "\"awsRole\":\"arn:aws:iam::123456789012:role/reader\",\"intoAwsProfile\":\"writer\"}}", text(folder.resolve("asked")));
@@ -67,9 +69,25 @@ class SecretsTest extends Fixture {
 
     @ParameterizedTest
     @EnumSource
+    void keys_for_one_side_leave_the_other_side_as_it_was(Controller.Library trust) throws Exception {
+        program(folder.resolve("spy"), "#!/bin/sh\nenv | grep -E '^(INTO_)?AWS_' | sort >'" + folder
+            + "/seen'\necho '{\"schema\":1,\"ok\":true,\"command\":\"promote\",\"result\":{\"record\":null},\"warnings\":[]}'\n");
+        String own = "AWS_ACCESS_KEY_ID=AKIAFOUND\nAWS_SECRET_ACCESS_KEY=found\nAWS_SESSION_TOKEN=found\n";
+        for (String id : new String[] {"keys", "plugin"}) {
+            succeeded(run(trust, "node { promoteImage(repository: 'acme/a', build: '1', into: 'acme/b', helper: '" + folder + "/spy', intoAws: [credentialsId: '" + id + "', externalId: 'x', role: 'r']) }", build -> {
+                build.credentials.put("keys", new Build.Credential(false, "AKIAEXAMPLE", "aws-marked-secret"));
+                build.credentials.put("plugin", new Build.Credential(true, "AKIAEXAMPLE", "aws-marked-secret"));
+                build.agent.putAll(Map.of("AWS_ACCESS_KEY_ID", "AKIAFOUND", "AWS_SECRET_ACCESS_KEY", "found", "AWS_SESSION_TOKEN", "found", "INTO_AWS_SESSION_TOKEN", "inherited"));
+            }));
+            assertEquals(own + "INTO_AWS_ACCESS_KEY_ID=AKIAEXAMPLE\nINTO_AWS_SECRET_ACCESS_KEY=aws-marked-secret\n", text(folder.resolve("seen")));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
     void nothing_is_bound_where_no_credential_is_named(Controller.Library trust) throws Exception {
         program(folder.resolve("spy"), "#!/bin/sh\nprintf '%s' \"${REGISTRY_PASSWORD-none}\" >'" + folder
-            + "/seen'\necho '{\"schema\":1,\"ok\":true,\"command\":\"promote\",\"result\":{},\"warnings\":[]}'\n");
+            + "/seen'\necho '{\"schema\":1,\"ok\":true,\"command\":\"promote\",\"result\":{\"record\":null},\"warnings\":[]}'\n");
         Build build = succeeded(run(trust, "node { promoteImage(repository: 'acme/a', build: '1', helper: '" + folder + "/spy') }"));
         assertEquals("none", text(folder.resolve("seen")));
         assertEquals(0, build.count("withCredentials"));

@@ -149,7 +149,7 @@ class StepsTest extends Fixture {
     @EnumSource
     void a_large_request_goes_by_a_file_that_is_gone_afterwards(Controller.Library trust) throws Exception {
         open.push("acme/large", LABELS, "1.0.0");
-        Build build = succeeded(run(trust, "node { promoteImage(image: '" + open.host + "/acme/large:1.0.0', to: 'large', requireLabel: [big: params.BIG]) }",
+        Build build = succeeded(run(trust, "node { promoteImage(image: '" + open.host + "/acme/large:1.0.0', to: 'large', archiveRecord: false, requireLabel: [big: params.BIG]) }",
             b -> b.params.put("BIG", BIG)));
         assertEquals(1, build.count("writeFile"), build::text);
         assertEquals(1, build.count("sh"), build::text);
@@ -164,7 +164,7 @@ class StepsTest extends Fixture {
     @EnumSource
     void a_step_works_in_another_folder_and_on_an_old_controller(Controller.Library trust) throws Exception {
         open.push("acme/folders", LABELS, "1.0.0");
-        String step = "promoteImage(image: '" + open.host + "/acme/folders:1.0.0', to: 'folders', requireLabel: [big: params.BIG])";
+        String step = "promoteImage(image: '" + open.host + "/acme/folders:1.0.0', to: 'folders', archiveRecord: false, requireLabel: [big: params.BIG])";
         succeeded(run(trust, "node { dir('a/b') { " + step + " } }", b -> b.params.put("BIG", BIG)));
         succeeded(run(trust, "node { withEnv(['WORKSPACE_TMP=']) { " + step + " } }", b -> {
             bare(b);
