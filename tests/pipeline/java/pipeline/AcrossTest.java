@@ -7,32 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Promotion from one registry into another, each with an account of its own, and the locks around it. */
-class AcrossTest extends Fixture {
-    static Registry production;
-
-    @BeforeAll
-    static void startProduction() throws Exception {
-        production = new Registry(servers.resolve("production"), Registry.RELEASER);
-    }
-
-    @AfterAll
-    static void stopProduction() throws Exception {
-        production.close();
-    }
-
-    @Override
-    Build build(Controller.Library trust) {
-        Build build = super.build(trust);
-        build.credentials.put("production", new Build.Credential(false, Registry.RELEASER.user(), Registry.RELEASER.password()));
-        return build;
-    }
-
+class AcrossTest extends TwoSides {
     @ParameterizedTest
     @EnumSource
     void an_image_goes_from_one_registry_to_another_with_a_credential_for_each(Controller.Library trust) throws Exception {
