@@ -51,8 +51,11 @@ private void archive(Map record, Boolean written) {
 /** Whether the program wrote the record, which a dry run only shows; null where it did not come to tell, as after an abort. */
 @NonCPS
 private static Boolean written(Map answer) {
-    Map told = answer?.ok ? answer.result : answer?.error
-    return told?.containsKey('record') ? told.record != null && told.dryRun != true : null
+    if (answer == null || answer.error?.code == 'helper-damaged') {
+        return null
+    }
+    Map told = answer.ok ? answer.result : answer.error
+    return told.record != null && told.dryRun != true
 }
 
 /** Where the record goes, which is given to the program, and how to archive it; null where there is none to archive. */

@@ -98,7 +98,7 @@ class AcrossTest extends TwoSides {
     @EnumSource
     void a_build_that_waits_for_a_lock_does_nothing_meanwhile(Controller.Library trust) throws Exception {
         open.push("acme/locked", Map.of("of", "103"), "2026.34.103");
-        String promotion = "promoteImage(image: '" + open.host + "/acme/locked:2026.34.103', to: 'x', lock: 'held')";
+        String promotion = "promoteImage(image: '" + open.host + "/acme/locked:2026.34.103', to: '" + trust.name().toLowerCase() + "', lock: 'held')";
         Build other = build(trust);
         try (Detour detour = new Detour(open, Detour.Fate.HELD, "PUT .*")) {
             String held = promotion.replace(open.host, detour.host);
