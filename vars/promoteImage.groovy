@@ -73,13 +73,13 @@ private static Map recordOf(Map request) {
         return null
     }
     String file = args.record.startsWith('./') ? args.record.substring(2) : args.record
-    // Patterns reach down from where the step runs, and nowhere else.
-    boolean outside = file.startsWith('/') || file.startsWith('../') || file.contains('/../')
-    int name = outside ? file.lastIndexOf('/') + 1 : 0
     int open = file.indexOf('{')
-    int known = open < 0 ? file.length() : file.substring(0, open).lastIndexOf('/') + 1
-    return [folder: file.substring(0, name), probe: file.substring(0, known) ?: '.',
-        pattern: file.substring(name).replace('{repository}', '**').replace('{digest}', '*').replace(',', '?')]
+    int name = (open < 0 ? file : file.substring(0, open)).lastIndexOf('/') + 1
+    // A pattern reaches down from where the step runs, and nowhere else.
+    boolean outside = file.startsWith('/') || file.startsWith('../') || file.contains('/../')
+    String pattern = outside ? file.substring(name) : file
+    return [folder: outside ? file.substring(0, name) : null, probe: open < 0 ? file : file.substring(0, name) ?: '.',
+        pattern: pattern.replace('{repository}', '**/*').replace('{digest}', '*').replace(',', '?')]
 }
 
 /** The lock of `lock: true` is named after the repository that the tags go to, written whole, so that every spelling means the same. */

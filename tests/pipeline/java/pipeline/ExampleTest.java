@@ -68,7 +68,7 @@ class ExampleTest extends TwoSides {
         }
         assertEquals(revision, git(source, "rev-parse", "2026.34.103"));
         assertTrue(build.log.contains("2026.34.103 is " + digest), build::text);
-        assertTrue(build.description.startsWith("promoted " + production.host + "/" + repository), build.description);
+        assertTrue(build.description.contains(" into " + production.host + "/" + repository + " to 2026.34.103 (created), latest (created)"), build.description);
         assertTrue(build.text().contains("2026.34.103 by https://jenkins.example/job/serviceone/103/"), build::text);
         assertEquals(2, build.archive.size(), build.archive::toString);
         assertEquals(List.of("tagwright/" + production.host + "/" + repository), build.locked);

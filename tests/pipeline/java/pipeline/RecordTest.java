@@ -125,8 +125,12 @@ class RecordTest extends Fixture {
             {"./records/a b, c.jsonl", "records/a b, c.jsonl", "records/a b, c.jsonl"},
             {"records/{digest}/{repository}.jsonl", null, null},
             {folder + "/elsewhere/promotion.jsonl", null, "promotion.jsonl"},
+            {folder + "/elsewhere/{repository}/{digest}.jsonl", null, null},
             {"../beside.jsonl", "../beside.jsonl", "beside.jsonl"},
         };
+        // A folder that no placeholder stands for is the caller's business.
+        Files.createDirectories(folder.resolve("workspace/job/records"));
+        Files.createDirectories(folder.resolve("elsewhere"));
         for (String[] row : table) {
             Build build = succeeded(run(trust, "node { promoteImage(image: '" + open.host + "/acme/record-named:2026.34.103', move: 'x', record: '" + row[0] + "') }"));
             assertEquals(1, build.archive.size(), build::text);
@@ -180,6 +184,38 @@ class RecordTest extends Fixture {
             assertTrue(builds.get(i).archive.keySet().stream().anyMatch(file -> file.contains(name)), builds.get(i)::text);
         }
         assertEquals(4, files(builds.get(0).workspace).size());
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void records_of_earlier_builds_in_the_workspace_are_left_alone(Controller.Library trust) throws Exception {
+        String digest = open.push("acme/record-again", Map.of("of", "103"), "2026.34.103");
+        String repository = open.host + "/acme/record-again";
+        String step = "promoteImage(image: '" + repository + ":2026.34.103', move: 'x'";
+        Build first = succeeded(run(trust, "node { " + step + ") }"));
+        Build second = succeeded(run(trust, "node { " + step + ") }"));
+        only(first, repository, digest);
+        only(second, repository, digest);
+        assertFalse(second.archive.containsKey(first.archive.keySet().iterator().next()));
+        assertEquals(2, files(second.workspace).size());
+        silent(failed(run(trust, "node { " + step + ", credentialsId: 'nope') }")));
+        silent(failed(run(trust, "node { " + step + ", helper: '/nowhere/tagwright') }")));
+        silent(failed(run(trust, "node { " + step.replace("103", "104") + ") }")));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void a_program_that_is_killed_leaves_its_record_too(Controller.Library trust) throws Exception {
+        String digest = open.push("acme/record-killed", Map.of("of", "103"), "2026.34.103");
+        // Ends the program from outside as soon as it has written what it plans to do.
+        program(folder.resolve("killing/tagwright"), "#!/bin/sh\n'" + PROGRAM + "' \"$@\" & program=$!\n"
+            + "while kill -0 $program; do [ -z \"$(find tagwright -name '*.jsonl' -size +0)\" ] || break; sleep 0.05; done\nkill -9 $program $$\n");
+        try (Detour detour = new Detour(open, Detour.Fate.HELD, "PUT .*/manifests/stop")) {
+            String repository = detour.host + "/acme/record-killed";
+            Build build = failed(run(trust, "node { promoteImage(image: '" + repository + ":2026.34.103', to: 'stop', helper: '" + folder + "/killing/tagwright') }"));
+            assertTrue(build.text().contains("was ended by signal 9 before it answered"), build::text);
+            assertEquals(List.of("planned"), states(only(build, repository, digest)));
+        }
     }
 
     @ParameterizedTest
