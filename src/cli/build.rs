@@ -17,6 +17,7 @@ use crate::pure::image::reference::Reference;
 use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
+use crate::pure::promote::record;
 use crate::pure::promote::template::Template;
 use crate::pure::text::glob::Glob;
 use crate::pure::text::shell;
@@ -176,6 +177,9 @@ fn record(given: &Given) -> R<Option<String>> {
         Some("-") => Err(given
             .wrong("record", "-")
             .hint("name a file; the record stands in the result too, and `--print record` prints it alone")),
+        Some(file) if !record::is_name(file) => {
+            Err(given.wrong("record", file).hint("the placeholders are `{repository}` and `{digest}`"))
+        }
         file => Ok(file.map(str::to_owned)),
     }
 }

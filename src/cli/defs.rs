@@ -596,7 +596,7 @@ pub static FLAGS: &[Flag] = &[
         "record",
         "FILE",
         "add a record of the promotion to this file",
-        "Adds lines of JSON to this file: one with what is planned and what the tags hold now, on the disk before anything is written, and one with what was done. `rollback --record FILE` puts the tags back from it. A file that cannot be written to ends the promotion before it begins.",
+        "Adds lines of JSON to this file: one with what is planned and what the tags hold now, on the disk before anything is written, and one with what was done. `rollback --record FILE` puts the tags back from it. `{repository}` and `{digest}` stand for the repository of the tags and for twelve digits of what is promoted; folders for such a name are made. A file that cannot be written to ends the promotion before it begins.",
     )
     .on(PROMOTE),
     Flag::switch(

@@ -109,6 +109,14 @@ impl World {
         append_line(path, line)
     }
 
+    /// Makes the folder that a file is to lie in, and those above it.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn make_folder_of(&self, path: &Path) -> io::Result<()> {
+        make_folder_of(path)
+    }
+
     /// Whether a line could be added to a file, as far as that can be told without making it.
     ///
     /// # Errors
@@ -174,6 +182,11 @@ fn append_line(path: &Path, line: &str) -> io::Result<()> {
         std::fs::File::open(folder(path))?.sync_all()?;
     }
     Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where files are written")]
+fn make_folder_of(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder(path))
 }
 
 fn ends_a_line(mut file: impl Read + Seek) -> bool {

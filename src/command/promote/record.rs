@@ -40,7 +40,8 @@ fn is_kept(request: &Promote) -> bool {
 /// # Errors
 /// `record-invalid`.
 pub fn check(session: &Session, request: &Promote) -> Result<(), Error> {
-    let Some(file) = &request.record else { return Ok(()) };
+    // What a name with placeholders means is known only later, and its folders are made then.
+    let Some(file) = request.record.as_deref().filter(|file| !file.contains('{')) else { return Ok(()) };
     session.client.exchange.world.may_append(Path::new(file)).map_err(|why| unwritable(file, &why))
 }
 
@@ -93,6 +94,8 @@ pub struct Keeper<'r, 'w> {
     session: &'r Session<'w>,
     request: &'r Promote,
     record: Record,
+    /// The file that lines are added to, but not by a dry run.
+    file: Option<String>,
     /// How many tags the plan moves.
     moves: usize,
 }
@@ -115,6 +118,8 @@ impl<'r, 'w> Keeper<'r, 'w> {
             media_type: seen.manifest.media_type.clone(),
         };
         let moves = rollback.len();
+        let named = request.record.as_deref().filter(|_| !request.dry_run);
+        let file = named.map(|name| record::file(name, &seen.repository, &source.digest));
         let sides = ((seen.source.repository(), at_source), (&seen.repository, at_target));
         let record = Record {
             version: seen.version.as_ref().map(|tag| tag.text.clone()),
@@ -125,18 +130,17 @@ impl<'r, 'w> Keeper<'r, 'w> {
             rollback,
             ..frame(session, sides.0, sides.1, source)?
         };
-        let mut keeper = Self { session, request, record, moves };
+        let mut keeper = Self { session, request, record, file, moves };
         let each = std::mem::take(&mut keeper.record.rollback);
         keeper.record.rollback = keeper.rollback(each);
-        if let Some(file) = keeper.file() {
-            keeper.append(file, &keeper.record).map_err(|why| unwritable(file, &why))?;
+        if let Some(file) = &keeper.file {
+            let made = match named.is_some_and(|name| name.contains('{')) {
+                true => session.client.exchange.world.make_folder_of(Path::new(file)),
+                false => Ok(()),
+            };
+            made.and_then(|()| keeper.append(file, &keeper.record)).map_err(|why| unwritable(file, &why))?;
         }
         Ok(keeper)
-    }
-
-    /// The file that lines are added to, but not by a dry run.
-    fn file(&self) -> Option<&'r str> {
-        self.request.record.as_deref().filter(|_| !self.request.dry_run)
     }
 
     fn append(&self, file: &str, record: &Record) -> std::io::Result<()> {
@@ -145,7 +149,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
 
     /// Adds what came after the first write; that it cannot be added undoes nothing.
     fn append_or_warn(&self, record: &Record) {
-        if let Some(file) = self.file()
+        if let Some(file) = &self.file
             && let Err(why) = self.append(file, record)
         {
             let sentence = format!("`{file}` holds what was planned and not how it ended: {why}");
@@ -192,7 +196,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
 
     /// The commands that undo the run: one that reads the record, where there is a file.
     fn rollback(&self, each: Vec<Vec<String>>) -> Vec<Vec<String>> {
-        let Some(file) = self.file().filter(|_| !each.is_empty()) else { return each };
+        let Some(file) = self.file.as_deref().filter(|_| !each.is_empty()) else { return each };
         let mut words = ["tagwright", "rollback", "--record", file].map(str::to_owned).to_vec();
         // A tag that is somebody else's by now would stop the others.
         for one in each.iter().filter(|_| each.len() < self.moves) {

@@ -9,6 +9,7 @@ use super::copy::Tally;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
+use crate::pure::image::repository::Repository;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
@@ -209,6 +210,19 @@ pub fn labels<'a>(
     agreed
 }
 
+/// Whether every brace in the name of a record's file is part of a placeholder.
+pub fn is_name(name: &str) -> bool {
+    !name.replace("{repository}", "").replace("{digest}", "").contains(['{', '}'])
+}
+
+/// The file that a name with placeholders means: the repository without what is none for a file name, and twelve
+/// digits of the digest.
+pub fn file(name: &str, repository: &Repository, digest: &Digest) -> String {
+    let proper = |c: char| if c.is_ascii_alphanumeric() || "._-/".contains(c) { c } else { '_' };
+    let repository: String = repository.to_string().chars().map(proper).collect();
+    name.replace("{repository}", &repository).replace("{digest}", &digest.hex()[..12])
+}
+
 /// The manifest of the artifact that holds a record beside the image it is about.
 pub fn artifact(record: &str, subject: &Source, subject_size: usize, at: &str) -> Vec<u8> {
     let point = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes).as_str(), "size": bytes.len()});
@@ -237,6 +251,24 @@ pub fn is_record(referrer: &Descriptor) -> bool {
 mod tests {
     use super::*;
     use crate::pure::image::content::Content;
+
+    #[test]
+    fn a_file_is_named_after_what_was_promoted() {
+        let digest = Digest::of(b"image");
+        for (name, repository, expected) in [
+            ("promotion.jsonl", "acme/app", "promotion.jsonl"),
+            ("a/{repository}/{digest}-1.jsonl", "acme/app", "a/docker.io/acme/app/6105d6cc76af-1.jsonl"),
+            ("{repository}", "localhost:5000/a_b/c-d", "localhost_5000/a_b/c-d"),
+            ("{repository}", "[::1]:5000/a", "___1__5000/a"),
+            ("{digest}{digest}", "a", "6105d6cc76af6105d6cc76af"),
+        ] {
+            assert!(is_name(name));
+            assert_eq!(file(name, &Repository::parse(repository).unwrap(), &digest), expected);
+        }
+        for name in ["{tag}.jsonl", "{repository", "digest}", "{{digest}}", "{Digest}"] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn the_environment_is_only_quoted() {
