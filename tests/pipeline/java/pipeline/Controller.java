@@ -40,8 +40,19 @@ final class Controller {
     /** How much a controller trusts the library; the pipeline itself is always in the sandbox. */
     enum Library { TRUSTED, UNTRUSTED }
 
-    /** The signatures that any run of this process has needed. */
-    static final Set<String> USED = Collections.synchronizedSet(new TreeSet<>());
+    /** The signatures that any run of this process has needed; written down at its end, for a list that holds no other. */
+    private static final Set<String> USED = Collections.synchronizedSet(new TreeSet<>());
+
+    static {
+        Path file = Fixture.ROOT.resolve("target/pipeline/used-signatures.txt");
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            try {
+                Files.write(file, USED);
+            } catch (IOException e) {
+                System.err.println("cannot write " + file + ": " + e);
+            }
+        }));
+    }
 
     final Path library;
     final Set<String> libraryVariables;
