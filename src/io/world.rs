@@ -114,7 +114,7 @@ impl World {
     /// # Errors
     /// As the system says.
     pub fn make_folder_of(&self, path: &Path) -> io::Result<()> {
-        make_folder_of(path)
+        std::fs::create_dir_all(folder(path))
     }
 
     /// Whether a line could be added to a file, as far as that can be told without making it.
@@ -182,11 +182,6 @@ fn append_line(path: &Path, line: &str) -> io::Result<()> {
         std::fs::File::open(folder(path))?.sync_all()?;
     }
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is where files are written")]
-fn make_folder_of(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder(path))
 }
 
 fn ends_a_line(mut file: impl Read + Seek) -> bool {

@@ -90,6 +90,36 @@ fn a_dry_run_adds_nothing_and_tells_what_it_would() {
 }
 
 #[test]
+fn a_file_may_be_named_after_repository_and_digest() {
+    let (registry, folder) = versions();
+    let digest = registry.resolve(APP, "2026.34.103").unwrap();
+    let name = folder.path().join("records/{repository}/{digest}-7.jsonl");
+    let file = folder.path().join(format!(
+        "records/{}/{APP}/{}-7.jsonl",
+        registry.host().replace(':', "_"),
+        &digest["sha256:".len()..][..12]
+    ));
+    promote(&registry, &name).arg("--dry-run").run().result();
+    assert!(!folder.path().join("records").exists());
+    let ran = promote(&registry, &name).run();
+    assert_eq!(states(&file), ["planned", "done"]);
+    // The command that undoes it names the file as it is.
+    let undo = ["tagwright", "rollback", "--record", file.to_str().unwrap()];
+    assert_eq!(ran.result()["rollback"], json!([undo]));
+
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    for (name, code) in [
+        ("file/{repository}.jsonl", "record-invalid"),
+        ("{tag}.jsonl", "request-invalid"),
+        ("{digest.jsonl", "request-invalid"),
+    ] {
+        let ran = promote(&registry, &folder.path().join(name)).args(["--to", "other"]).run();
+        assert_eq!((ran.code().as_str(), registry.resolve(APP, "other")), (code, None), "{ran}");
+        assert!(ran.stderr.ends_with("\nnothing was written\n"), "{ran}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_written_to_is_refused_before_anything_is_asked() {
     let (registry, folder) = versions();
     std::fs::write(folder.path().join("file"), "").unwrap();
