@@ -307,7 +307,7 @@ pub static COMMANDS: &[Command] = &[
         help: "give an existing image more tags, here or in another repository",
         more: &[
             "Gives the digest behind a reference more tags by sending the registry the very bytes it holds, so nothing is pulled and the digest stays the same. Every tag is looked at before anything is written, and read back afterwards.",
-            "`--to` creates tags that must not move: one that has another digest already is `tag-conflict`. `--move` points tags that may move, but never from a newer version back to an older one. Without either, `--to {version}-rc --move latest` is meant. With `--into` the image is copied first, with everything that belongs to it. Running the same promotion again changes nothing.",
+            "`--to` creates tags that must not move: one that has another digest already is `tag-conflict`. `--move` points tags that may move, but never from a newer version back to an older one; promotions at the same time see each other by their `--to` tags, and the warning `overlapped` says what to promote again. Without either, `--to {version}-rc --move latest` is meant. With `--into` the image is copied first, with everything that belongs to it. Running the same promotion again changes nothing.",
         ],
         object: Object {
             value: "REFERENCE|REPOSITORY",

@@ -467,6 +467,118 @@ fn a_tag_that_goes_on_showing_the_old_image_is_not_verified() {
     assert_eq!(registry.log().matching("PUT", "/latest"), 1);
 }
 
+/// Makes a candidate of a version, as a promotion of that version does before it looks at `latest` again.
+fn announce(state: &mut State, version: &str) {
+    let digest = state.resolve(APP, version).unwrap();
+    state.tag(APP, &format!("{version}-rc"), &digest);
+}
+
+#[test]
+fn a_newer_version_that_was_promoted_at_the_same_time_and_is_not_there_in_the_end_is_named() {
+    let registry = versions();
+    point(&registry, "latest", "2026.34.101");
+    meanwhile(&registry, "PUT", "latest", 1, |state| announce(state, "2026.34.103"));
+    // A version in the text of a tag is as good as `{version}`.
+    let ran = promote(&registry, ":2026.34.102", ["--to", "2026.34.102-rc", "--move", "latest"]).run();
+    insta::assert_snapshot!(look(&registry, &ran));
+    // A run that was killed after it had written over a newer version is told so when it is run again.
+    let ran = promote(&registry, ":2026.34.102", []).run();
+    assert_eq!(actions(&ran), ["2026.34.102-rc: unchanged", "latest: unchanged"]);
+    assert_eq!(ran.warnings(), ["overlapped"]);
+}
+
+#[test]
+fn a_newer_version_that_comes_while_it_is_waited_for_supersedes_ours() {
+    let registry = versions();
+    point(&registry, "latest", "2026.34.101");
+    meanwhile(&registry, "PUT", "latest", 1, |state| announce(state, "2026.34.103"));
+    let mut looked = 0;
+    registry.after(move |asked, state, _| {
+        looked += usize::from(asked.method == "HEAD" && asked.path.ends_with("/latest"));
+        if looked == 4 {
+            let newer = state.resolve(APP, "2026.34.103").unwrap();
+            state.tag(APP, "latest", &newer);
+        }
+    });
+    let ran = promote(&registry, ":2026.34.102", []).run();
+    assert_eq!(actions(&ran), ["2026.34.102-rc: created", "latest: superseded"]);
+    assert_eq!(ran.warnings(), ["superseded"]);
+}
+
+#[test]
+fn an_older_version_that_was_promoted_at_the_same_time_is_written_over_again_and_named() {
+    let registry = versions();
+    meanwhile(&registry, "PUT", "2026.34.103-rc", 1, |state| announce(state, "2026.34.101"));
+    let mut looked = 0;
+    registry.after(move |asked, state, _| {
+        looked += usize::from(asked.method == "HEAD" && asked.path.ends_with("/latest"));
+        if looked == 4 && asked.method == "HEAD" {
+            looked += 1;
+            let older = state.resolve(APP, "2026.34.101").unwrap();
+            state.tag(APP, "latest", &older);
+        }
+    });
+    let ran = promote(&registry, ":2026.34.103", []).run();
+    insta::assert_snapshot!(look(&registry, &ran));
+    assert_eq!(registry.log().matching("PUT", "/latest"), 2);
+    assert_eq!(registry.resolve(APP, "latest"), registry.resolve(APP, "2026.34.103"));
+}
+
+#[test]
+fn the_very_version_that_a_tag_was_moved_from_is_written_over_when_it_stays_too_long() {
+    let registry = versions();
+    let before = registry.resolve(APP, "latest").unwrap();
+    meanwhile(&registry, "PUT", "latest", 1, move |state| state.tag(APP, "latest", &before));
+    let ran = promote(&registry, ":2026.34.103", []).run();
+    assert_eq!((ran.result()["tags"][1]["verified"].as_bool(), ran.warnings()), (Some(true), vec![]));
+    assert_eq!(registry.log().matching("PUT", "/latest"), 2);
+}
+
+#[test]
+fn new_builds_are_not_taken_for_promotions() {
+    let registry = versions();
+    let newer = image("2026.34.104");
+    meanwhile(&registry, "PUT", "latest", 1, move |state| {
+        let digest = state.store(APP, &newer);
+        state.tag(APP, "2026.34.104", &digest);
+    });
+    assert_eq!(promote(&registry, ":2026.34.103", []).run().warnings(), [""; 0]);
+}
+
+#[test]
+fn a_tag_list_that_fails_the_second_time_leaves_others_unknown() {
+    let registry = versions();
+    let mut lists = 0;
+    registry.before(move |asked, _| {
+        lists += usize::from(asked.path.ends_with("/tags/list"));
+        (asked.path.ends_with("/tags/list") && lists > 1).then(|| Reply::status(500))
+    });
+    let ran = promote(&registry, ":2026.34.103", ["--retries", "0"]).run();
+    assert_eq!(
+        (actions(&ran), ran.warnings()),
+        (vec!["2026.34.103-rc: created".to_owned(), "latest: moved".to_owned()], vec!["overlap-unknown".to_owned()])
+    );
+}
+
+#[test]
+fn a_slow_move_that_no_tag_told_of_is_owned_up_to_where_a_newer_version_exists() {
+    for (source, expected) in [(":2026.34.102", vec!["overlap-unknown"]), (":2026.34.103", vec![])] {
+        let registry = versions();
+        point(&registry, "latest", "2026.34.101");
+        registry.before(|asked, _| {
+            if asked.method == "PUT" {
+                std::thread::sleep(std::time::Duration::from_millis(2100));
+            }
+            None
+        });
+        let ran = promote(&registry, source, ["--move", "latest"]).run();
+        assert_eq!(
+            (actions(&ran), ran.warnings()),
+            (vec!["latest: moved".to_owned()], expected.iter().map(|s| (*s).to_owned()).collect())
+        );
+    }
+}
+
 #[test]
 fn an_immutable_tag_stays_and_what_was_written_before_is_told() {
     let registry = Registry::with(Options { immutable: true, ..Options::default() });

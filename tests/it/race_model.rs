@@ -117,6 +117,8 @@ struct State {
     latest: u8,
     tagged: u8,
     killed: u8,
+    /// Whether one of them had written.
+    fell: bool,
     runs: [Run; 3],
 }
 
@@ -158,7 +160,7 @@ impl Exploration<'_> {
     fn start(&self) -> State {
         let mut runs = [Run { at: At::End(End::Refused), ..START }; 3];
         runs[..self.setup.lines.len()].fill(START);
-        State { latest: OLD, tagged: self.setup.tagged, killed: 0, runs }
+        State { latest: OLD, tagged: self.setup.tagged, killed: 0, fell: false, runs }
     }
 
     fn watch(&self, watch: Watch) -> u16 {
@@ -239,6 +241,7 @@ impl Exploration<'_> {
             if state.killed < self.setup.kills {
                 add("killed", &|s| {
                     s.killed += 1;
+                    s.fell |= s.runs[i].wrote;
                     if self.setup.restart {
                         s.runs[i] = START;
                     } else {
@@ -397,15 +400,11 @@ impl Exploration<'_> {
             return;
         }
         // A job that was killed after it wrote has failed, which is a word too.
-        let told = |run: &Run| match run.at {
-            At::End(End::Overlapped | End::Unverified | End::Raced) => true,
-            At::End(End::Killed) => run.wrote,
-            _ => false,
-        };
+        let told = |run: &Run| matches!(run.at, At::End(End::Overlapped | End::Unverified | End::Raced));
         let hidden = |run: &Run, line: &Line| {
             !line.to && run.wrote || line.version > state.latest && well(run) && !run.announced
         };
-        if ends().any(|(run, _)| told(run)) {
+        if state.fell || ends().any(|(run, _)| told(run)) {
             found.told += 1;
         } else if ends().any(|(run, line)| hidden(run, line)) {
             found.unseen += 1;
@@ -485,6 +484,7 @@ fn of_three_promotions_at_once_none_ends_older_and_silent() {
     for versions in [[1, 2, 3], [1, 1, 2], [1, 2, 2]] {
         check(&Setup { reads, ..setup(&versions) });
     }
+    check(&Setup { reads: 1, kills: 1, stale: true, ..setup(&[1, 2, 3]) });
 }
 
 #[test]

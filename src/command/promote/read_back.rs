@@ -263,7 +263,7 @@ impl Run<'_, '_> {
             Some(Finding::Newer(newer)) => warn(
                 "overlapped",
                 format!(
-                    "the newer version `{newer}` was promoted at the same time, and `{name}` does not hold it; promote `{newer}` again"
+                    "`{name}` does not hold the newer version `{newer}`, which another run began to promote; promote `{newer}` again"
                 ),
             ),
             Some(Finding::Older(older)) => {

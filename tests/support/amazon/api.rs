@@ -2,7 +2,7 @@
 
 use super::{PASSWORD, SESSION, Site, State, refusal};
 use crate::support::log::Asked;
-use crate::support::registry::missing;
+use crate::support::manifests::missing;
 use crate::support::reply::Reply;
 use crate::support::text::{base64, digest, form};
 use serde_json::{Value, json};
