@@ -10,8 +10,10 @@ import hashlib
 import io
 import json
 import re
+import ssl
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 from botocore.auth import SigV4Auth
@@ -20,7 +22,7 @@ from botocore.credentials import Credentials
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ecr.models import ecr_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 from werkzeug.wrappers import Request, Response
 
 REGION = "eu-west-1"
@@ -253,29 +255,50 @@ class Registry:
         return Response(status=202, headers={"Location": f"/v2/{self.name}/blobs/uploads/{key}"})
 
 
-class Handler(WSGIRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     """Keeps connections open, as AWS does, and counts them."""
 
     protocol_version = "HTTP/1.1"
-
-    def send_header(self, keyword, value):
-        # Every request has been read to its end here, so the next one may follow.
-        if keyword.lower() != "connection":
-            super().send_header(keyword, value)
+    disable_nagle_algorithm = True
 
     def setup(self):
         SEEN["connections"] += 1
         super().setup()
+
+    def serve(self):
+        content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        scheme = "https" if OPTIONS.tls else "http"
+        base = f"{scheme}://{self.headers['Host']}"
+        builder = EnvironBuilder(self.path, base, method=self.command, headers=self.headers.items(), data=content)
+        answer, status, headers = run_wsgi_app(DOOR, builder.get_environ(), buffered=True)
+        content = b"".join(answer)
+        self.send_response(int(status.split(" ")[0]))
+        for name, value in headers:
+            if name.lower() not in ("content-length", "connection"):
+                self.send_header(name, value)
+        length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(content))
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = serve
+
+    def log_message(self, *_):
+        pass
 
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
 parser.add_argument("--bucket", metavar="HOST", help="the name under which blobs are downloaded")
 OPTIONS = parser.parse_args()
-server = make_server(
-    "127.0.0.1", 0, Door(), threaded=True, request_handler=Handler, ssl_context=OPTIONS.tls and tuple(OPTIONS.tls)
-)
-server.daemon_threads = True
+DOOR = Door()
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+if OPTIONS.tls:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*OPTIONS.tls)
+    # Each handler shakes hands by itself, so that none waits for another.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 print(f"listening on 127.0.0.1:{server.server_port}", file=sys.stderr, flush=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 sys.stdin.read()
