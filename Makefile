@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export INSTA_UPDATE ?= no
 
 .DEFAULT_GOAL := list
-.PHONY: list check tools fmt fmt-check lint doc test live demo snapshots docs bench bench-copy
+.PHONY: list check tools fmt fmt-check lint doc test live demo snapshots docs bench bench-copy bench-ecr
 
 list: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,5 +51,9 @@ bench: ## start-up in instructions and memory, and the size of the release
 
 bench-copy: ## a copy of 1 GiB beside crane, skopeo, oras and regctl: time, CPU, memory, requests
 	@scripts/bench-copy
+
+bench-ecr: tools ## one label from ECR beside aws, curl and jq: requests, round trips, processes, time
+	$(CARGO) build --locked --release
+	@scripts/bench-ecr
 
 include scripts/library.mk

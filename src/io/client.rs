@@ -227,6 +227,7 @@ impl<'w> Client<'w> {
         }
         let Some(standing) = self.aws.standing(&self.exchange, registry)? else { return find() };
         let tried = standing.search.tried.iter().map(Tried::from);
+        let now = self.exchange.world.now();
         match (self.aws.login(&self.exchange, registry, &standing)?, &standing.search.found) {
             (Some(login), Some(from)) => Ok(Found {
                 identity: Some(login.username.clone()),
@@ -234,8 +235,8 @@ impl<'w> Client<'w> {
                 source: from.source.clone(),
                 tried: tried.collect(),
                 warnings: Vec::new(),
-                // Half a day is the longest that there is.
-                lent_until: login.expires_at.or(Some(self.exchange.world.now() + time::Duration::hours(12))),
+                // Half a day is the longest that there is, and one that is over on arrival shows a wrong clock.
+                lent_until: login.expires_at.filter(|end| *end > now).or(Some(now + time::Duration::hours(12))),
             }),
             _ => {
                 let mut found = find()?;

@@ -320,6 +320,17 @@ impl Ecr<'_> {
         }
     }
 
+    /// The first of these tags that cannot change, by the settings of the repository.
+    ///
+    /// # Errors
+    /// Those of the call, which takes a right that nothing else does.
+    pub fn kept<'t>(&self, repository: &Repository, tags: &[&'t Tag]) -> Result<Option<&'t Tag>, Error> {
+        let wanted = format!("look at the settings of `{repository}`");
+        let body = self.place(repository).describe_repository();
+        let response = self.answer(repository, Operation::DescribeRepositories, &body, &wanted, SMALL_LIMIT)?;
+        ecr::kept(&response.body, tags).map_err(|error| error.during(format!("cannot {wanted}")))
+    }
+
     /// A password for the registry API.
     ///
     /// # Errors

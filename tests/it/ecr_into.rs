@@ -292,20 +292,38 @@ fn a_repository_that_is_not_there_is_told_before_a_blob_is_read() {
 }
 
 #[test]
-fn a_tag_that_cannot_change_stays_and_its_refusal_says_what_was_written() {
+fn a_tag_that_cannot_change_is_told_before_anything_is_written() {
+    let amazon = staged_with_latest();
+    amazon.state(|state| state.immutable = true);
+    for dry in [&[][..], &["--dry-run"]] {
+        let ran = promote(&amazon).args(dry).run();
+        assert_eq!((ran.code().as_str(), changed(&ran)), ("tag-immutable", false), "{ran}");
+    }
+    assert!(!amazon.used(KEY.0).contains("PutImage") && !amazon.used(KEY.0).contains("InitiateLayerUpload"));
+    // Settings may except tags, one way and the other.
+    amazon.state(|state| state.exclusions = vec!["rc-*".to_owned(), "lat*".to_owned()]);
+    promote(&amazon).arg("--dry-run").run().result();
+    amazon.state(|state| state.immutable = false);
+    assert_eq!(promote(&amazon).arg("--dry-run").run().code(), "tag-immutable");
+}
+
+#[test]
+fn without_the_right_to_see_that_a_tag_cannot_change_its_refusal_says_what_was_written() {
     for via in [&[][..], &["--via", "registry"]] {
         let amazon = staged_with_latest();
         let old = image("old").digest();
         amazon.state(|state| state.immutable = true);
-        let ran = promote(&amazon).args(via).run();
+        let rights = documented("`promote --into`, target");
+        amazon.allow(WRITER, rights.iter().map(String::as_str).chain(["ecr:ListImages"]));
+        let promote = |more: &[&str]| promote(&amazon).args(["--into-aws-role", WRITER]).args(via).args(more).run();
+        let ran = promote(&[]);
         let error = ran.error();
         assert_eq!(error["code"], "tag-immutable", "{ran}");
         assert_eq!(far(&amazon, "latest"), Some(old.clone()));
         assert!(error["text"].as_str().unwrap().contains("2026.34.103-rc (created)"), "{ran}");
         // Those that need not change are no reason to fail.
-        let run = promote(&amazon).args(via).args(["--to", "{version}-rc"]);
-        assert_eq!(run.run().result()["tags"][0]["action"], "unchanged");
-        let ran = promote(&amazon).args(via).args(["--to", "2026.34.102"]).run();
+        assert_eq!(promote(&["--to", "{version}-rc"]).result()["tags"][0]["action"], "unchanged");
+        let ran = promote(&["--to", "2026.34.102"]);
         assert_eq!((ran.code().as_str(), changed(&ran)), ("tag-conflict", false), "{ran}");
     }
 }
@@ -435,8 +453,10 @@ fn the_documented_rights_are_those_that_a_copy_needs() {
     ran.result();
     assert_eq!(ran.warnings(), [""; 0]);
     for (identity, actions) in [READER, WRITER].into_iter().zip(&rights) {
+        // Whether tags may change is asked too, and does without an answer.
+        let asked = amazon.used(identity).into_iter().filter(|action| action != "DescribeRepositories");
         let all: BTreeSet<String> = actions.iter().map(|action| action.replacen("ecr:", "", 1)).collect();
-        assert_eq!(amazon.used(identity), all, "{identity}");
+        assert_eq!(asked.collect::<BTreeSet<_>>(), all, "{identity}");
     }
     for action in &rights[0] {
         let (ran, _) = run(Some(action));
@@ -463,14 +483,33 @@ fn the_documented_rights_are_those_that_a_copy_needs() {
 }
 
 #[test]
+fn the_documented_policies_are_the_documented_rights() {
+    let text = include_str!("../../docs/aws.md");
+    let allowed = |heading: &str| -> BTreeSet<String> {
+        let (_, rest) = text.split_once(heading).unwrap_or_else(|| panic!("no {heading}"));
+        let json = rest.split("```").nth(1).unwrap().trim_start_matches("json");
+        let policy: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{heading}: {error}"));
+        let statements = policy["Statement"].as_array().unwrap();
+        let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap());
+        actions.map(|action| action.as_str().unwrap().to_owned()).collect()
+    };
+    let set = |row: &str| documented(row).into_iter().collect::<BTreeSet<String>>();
+    assert_eq!(allowed("whoever reads in `promote --into`:"), set("`promote --into`, source"));
+    assert_eq!(allowed("And for whoever writes:"), set("`promote --into`, target"));
+    let mut foreign = allowed("its repository policy can let the agent in:");
+    foreign.insert("ecr:GetAuthorizationToken".to_owned());
+    assert_eq!(foreign, set("`promote --into`, target"));
+}
+
+#[test]
 fn a_dry_run_into_ecr_only_looks() {
     let amazon = staged_with_latest();
     let rights = documented("`promote --into --dry-run`, target");
     amazon.allow(WRITER, rights.iter().map(String::as_str));
     let ran = promote(&amazon).args(["--dry-run", "--into-aws-role", WRITER]).run();
     assert_eq!(ran.result()["copied"]["blobs"], 2, "{ran}");
-    let all: BTreeSet<String> = rights.iter().map(|action| action.replacen("ecr:", "", 1)).collect();
-    assert_eq!(amazon.used(WRITER), all);
+    let all = rights.iter().map(|action| action.replacen("ecr:", "", 1)).chain(["DescribeRepositories".to_owned()]);
+    assert_eq!(amazon.used(WRITER), all.collect());
 }
 
 #[test]

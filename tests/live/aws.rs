@@ -11,6 +11,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+/// The registry of another account in another region.
+const FAR: &str = "210987654321.dkr.ecr.us-east-1.amazonaws.com";
 const KEY: (&str, &str) = ("AKIAMARKEDKEYID00001", "marked/secret+access/key");
 
 /// A running moto; it ends when its standard input does.
@@ -53,8 +55,12 @@ impl Moto {
     fn send(&self, method: &str, target: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         let length = body.len();
-        write!(stream, "{method} {target} HTTP/1.0\r\nHost: {}\r\nContent-Length: {length}\r\n\r\n{body}", self.host)
-            .unwrap();
+        write!(
+            stream,
+            "{method} {target} HTTP/1.1\r\nConnection: close\r\nHost: {}\r\nContent-Length: {length}\r\n\r\n{body}",
+            self.host
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -78,6 +84,16 @@ impl Moto {
         let digest = self.send("PUT", "/door/images", &image.to_string());
         assert_eq!(digest, built.digest());
         digest
+    }
+
+    /// Makes an empty repository in [`FAR`].
+    fn create_far(&self, repository: &str) {
+        let place = json!({"repository": repository, "account": &FAR[..12], "region": "us-east-1"});
+        self.send("PUT", "/door/images", &place.to_string());
+    }
+
+    fn port(&self) -> &str {
+        self.host.rsplit(':').next().unwrap()
     }
 
     /// The operations whose signature botocore computed again, and that none was refused.
@@ -175,6 +191,47 @@ fn roles_web_identities_and_passwords_come_from_moto() {
 }
 
 #[test]
+fn a_promotion_goes_from_account_to_account_and_every_digest_is_the_same_there() {
+    for (via, built) in
+        [("ecr-api", image("abc")), ("registry", image("abc")), ("ecr-api", two_platforms("abc", "layer"))]
+    {
+        let moto = Moto::start();
+        let digest = moto.push("team/app", "2026.34.103", &built);
+        moto.create_far("prod/app");
+        let port = moto.port();
+        let (near, far) = (format!("{HOST}:{port}"), format!("{FAR}:{port}"));
+        let bucket = format!("prod-eu-west-1-starport-layer-bucket.s3.eu-west-1.amazonaws.com:{port}");
+        let far_bucket = bucket.replace("eu-west-1", "us-east-1");
+        let reached = |run: Tagwright| {
+            [&near, &far, &bucket, &far_bucket].iter().fold(run, |run, host| {
+                run.args(["--plain-http", host.as_str(), "--resolve", &format!("{host}:127.0.0.1")])
+            })
+        };
+        let (source, target) = (format!("{near}/team/app:2026.34.103"), format!("{far}/prod/app"));
+        let roles = ["arn:aws:iam::123456789012:role/reader", "arn:aws:iam::210987654321:role/writer"];
+        let run =
+            moto.run(["promote", &source, "--into", &target, "--aws-role", roles[0], "--into-aws-role", roles[1]]);
+        let run = reached(run.args(["--via", via]));
+        let result = run.run().result();
+        for tag in result["tags"].as_array().unwrap() {
+            assert_eq!((&tag["after"], &tag["verified"]), (&json!(digest), &json!(true)));
+        }
+        // Who only reads there finds it whole: every label of every platform.
+        let latest = format!("{target}:latest");
+        let labels =
+            moto.run(["labels", &latest, "--aws-role", roles[1], "--all-platforms", "--label", "git_revision"]);
+        assert_eq!(reached(labels).run().result()["value"], "abc");
+        let again = run.run().result();
+        assert_eq!((&again["copied"]["blobs"], &again["tags"][0]["action"]), (&json!(0), &json!("unchanged")));
+        let met = moto.met();
+        for operation in ["AssumeRole", "GetAuthorizationToken"] {
+            assert!(met.iter().any(|known| known == operation), "{operation} was never called: {met:?}");
+        }
+        assert_eq!(met.iter().any(|known| known == "PutImage"), via == "ecr-api");
+    }
+}
+
+#[test]
 fn what_moto_refuses_is_told() {
     let moto = Moto::start();
     moto.push("immutable/app", "1", &image("abc"));
@@ -184,7 +241,7 @@ fn what_moto_refuses_is_told() {
     assert_eq!(moto.run(["labels", &format!("{HOST}/none:3")]).run().code(), "repository-unknown");
     let ran = moto.run(["promote", &reference, "--move", "2"]).run();
     assert_eq!(ran.code(), "tag-immutable", "{ran}");
-    let ran = moto.run(["labels", &reference]).env("AWS_SECRET_ACCESS_KEY", "another").run();
+    let ran = moto.run(["labels", &reference]).env("AWS_SECRET_ACCESS_KEY", "the-secret-of-nobody").run();
     assert_eq!(ran.code(), "unauthenticated", "{ran}");
     assert!(ran.stderr.contains("botocore computes another signature"), "{ran}");
 }

@@ -75,6 +75,8 @@ pub struct State {
     pub far: Store,
     /// Whether tags cannot change.
     pub immutable: bool,
+    /// Patterns of tags for which it is the other way round.
+    pub exclusions: Vec<String>,
     /// Whether a repository comes to be with the first push.
     pub creates: bool,
     /// The actions that are allowed; all if `None`.
@@ -123,6 +125,7 @@ impl Amazon {
             store: Store::default(),
             far: Store::default(),
             immutable: false,
+            exclusions: Vec::new(),
             creates: false,
             allowed: None,
             rights: BTreeMap::new(),

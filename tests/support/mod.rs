@@ -15,6 +15,7 @@ pub mod hub;
 pub mod image;
 pub mod live;
 pub mod log;
+pub mod manifests;
 pub mod proxy;
 pub mod registry;
 pub mod relay;

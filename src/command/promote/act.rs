@@ -52,6 +52,27 @@ pub fn pretend(session: &Session, seen: &Seen, plan: &Plan) -> Result<Vec<Outcom
     Ok(outcomes)
 }
 
+/// Refuses to move a tag of ECR that cannot change, before anything is copied for it.
+///
+/// # Errors
+/// `tag-immutable`.
+pub fn check_kept(session: &Session, seen: &Seen, plan: &Plan) -> Result<(), Error> {
+    let moved = plan.steps.iter().filter(|step| step.action == Action::Moved).map(|step| &step.tag);
+    let (tags, client): (Vec<&Tag>, _) = (moved.collect(), &session.target().client);
+    let Some(ecr) = client.native(seen.repository.registry())?.filter(|_| !tags.is_empty()) else { return Ok(()) };
+    // To ask takes a right of its own; without an answer, the refusal comes with the write.
+    match ecr.kept(&seen.repository, &tags) {
+        Ok(Some(tag)) => {
+            let message =
+                format!("`{}:{tag}` cannot be moved: the tags of that repository are immutable", seen.repository);
+            Err(Error::new(Code::TagImmutable, message).hint(
+                "promote under a new tag, or exclude this one from immutability in the settings of the repository",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Does what was planned.
 ///
 /// # Errors

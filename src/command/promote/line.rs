@@ -24,6 +24,9 @@ pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
     for (code, sentence) in &plan.warnings {
         session.client.exchange.warn(code, sentence.clone());
     }
+    if seen.copy.is_some() {
+        act::check_kept(session, &seen, &plan)?;
+    }
     let planned = seen.copy.as_ref().map(Copy::planned).unwrap_or_default();
     let keeper = Keeper::begin(session, request, &seen, report::planned(session, &seen, &plan, &planned))?;
     let (copied, outcomes) = if request.dry_run {

@@ -15,6 +15,7 @@ use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::tag::Tag;
+use crate::pure::text::glob::Glob;
 use crate::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -39,6 +40,8 @@ pub enum Operation {
     ListImages,
     /// Lists tags with digests and times.
     DescribeImages,
+    /// Tells whether the tags of a repository may change.
+    DescribeRepositories,
     /// Gets a password for the registry API.
     GetAuthorizationToken,
 }
@@ -52,6 +55,7 @@ impl Operation {
             Self::PutImage => "PutImage",
             Self::ListImages => "ListImages",
             Self::DescribeImages => "DescribeImages",
+            Self::DescribeRepositories => "DescribeRepositories",
             Self::GetAuthorizationToken => "GetAuthorizationToken",
         }
     }
@@ -116,6 +120,11 @@ impl Place<'_> {
             body.insert("imageTag".to_owned(), json!(tag.as_str()));
         }
         self.with(&body)
+    }
+
+    /// Asks what kind of repository it is.
+    pub fn describe_repository(self) -> Value {
+        json!({"registryId": self.account, "repositoryNames": [self.path]})
     }
 
     /// Asks for a page of `ListImages` or `DescribeImages`, tagged images only.
@@ -235,6 +244,36 @@ pub fn images(body: &[u8]) -> Result<(Vec<Image>, Vec<Failure>), Error> {
         })
         .collect();
     Ok((images, failures))
+}
+
+/// Reads the answer to `DescribeRepositories`: which of these tags cannot change once they are there.
+///
+/// # Errors
+/// `reply-malformed`.
+pub fn kept<'t>(body: &[u8], tags: &[&'t Tag]) -> Result<Option<&'t Tag>, Error> {
+    #[derive(Deserialize)]
+    struct WireFilter {
+        filter: String,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct WireRepository {
+        image_tag_mutability: String,
+        image_tag_mutability_exclusion_filters: Option<Vec<WireFilter>>,
+    }
+    #[derive(Deserialize)]
+    struct Wire {
+        repositories: Vec<WireRepository>,
+    }
+    let wire: Wire = read(body)?;
+    let Some(repository) = wire.repositories.first() else { return Ok(None) };
+    let filters = repository.image_tag_mutability_exclusion_filters.iter().flatten();
+    let patterns: Vec<Glob> = filters.filter_map(|one| Glob::parse(&one.filter).ok()).collect();
+    let is_kept = |tag: &&&Tag| {
+        let is_excluded = patterns.iter().any(|pattern| pattern.matches(tag.as_str()));
+        repository.image_tag_mutability.starts_with("IMMUTABLE") != is_excluded
+    };
+    Ok(tags.iter().find(is_kept).copied())
 }
 
 /// Reads the answer to `PutImage`: the digest of what was stored.
@@ -368,6 +407,24 @@ fn bad(why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_say_which_tags_cannot_change() {
+        let [latest, release] = ["latest", "1.2.3"].map(|tag| Tag::parse(tag).unwrap());
+        let tags = [&latest, &release];
+        for (kind, filters, expected) in [
+            ("MUTABLE", json!(null), None),
+            ("IMMUTABLE", json!(null), Some(&latest)),
+            ("IMMUTABLE_WITH_EXCLUSION", json!([{"filterType": "WILDCARD", "filter": "la*"}]), Some(&release)),
+            ("MUTABLE_WITH_EXCLUSION", json!([{"filterType": "WILDCARD", "filter": "1.*"}]), Some(&release)),
+            ("MUTABLE_WITH_EXCLUSION", json!([]), None),
+        ] {
+            let one = json!({"imageTagMutability": kind, "imageTagMutabilityExclusionFilters": filters});
+            let body = json!({"repositories": [one]}).to_string();
+            assert_eq!(kept(body.as_bytes(), &tags).unwrap(), expected, "{kind}");
+        }
+        assert_eq!(kept(b"{}", &tags).unwrap_err().code(), Code::ReplyMalformed);
+    }
     use time::macros::datetime;
 
     const PLACE: Place<'static> = Place { account: "123456789012", path: "team/app" };

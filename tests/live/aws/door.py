@@ -1,15 +1,19 @@
-"""moto behind a door that it lacks: every signature is computed again by botocore, and blobs can be downloaded.
+"""moto behind a door that it lacks: every signature is computed again by botocore, blobs can be downloaded, and
+each account's registry answers to the distribution API as well.
 
 Says `listening on 127.0.0.1:PORT` and serves until its standard input ends.
 """
 
+import argparse
 import base64
 import hashlib
 import io
 import json
 import re
+import ssl
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 from botocore.auth import SigV4Auth
@@ -18,13 +22,26 @@ from botocore.credentials import Credentials
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ecr.models import ecr_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 from werkzeug.wrappers import Request, Response
 
 REGION = "eu-west-1"
 SECRETS = {"AKIAMARKEDKEYID00001": ("marked/secret+access/key", None)}
+# By account, region and repository, then by digest.
 BLOBS = {}
+UPLOADS = {}
 MET = []
+# Every request, and how many connections there were.
+SEEN = {"requests": [], "connections": 0}
+EMPTY_INDEX = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
+
+
+def blobs(account, region, repository):
+    return BLOBS.setdefault((account, region, repository), {})
+
+
+def sha256(content):
+    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def refusal(name, message):
@@ -79,12 +96,21 @@ class Door:
             return self.store(json.loads(request.get_data()))
         if path == "/door/met":
             return Response(json.dumps(MET), content_type="application/json")
+        if path == "/door/seen":
+            seen = Response(json.dumps(SEEN), content_type="application/json")
+            SEEN.update(requests=[], connections=0)
+            return seen
+        SEEN["requests"].append(f"{request.method} {path} {request.headers.get('X-Amz-Target', '')}".strip())
         if path.startswith("/door/blobs/"):
             if "Authorization" in request.headers:
                 return Response("<Error><Code>InvalidArgument</Code></Error>", status=400)
             if request.args.get("X-Amz-Signature") != "marked-signature":
                 return Response("<Error><Code>AccessDenied</Code></Error>", status=403)
-            return Response(BLOBS[path.rsplit("/", 1)[1]], content_type="application/octet-stream")
+            account, region, repository, digest = path.removeprefix("/door/blobs/").split(":", 3)
+            content = blobs(account, region, repository)[digest]
+            return Response(content, content_type="application/octet-stream")
+        if path.startswith("/v2/"):
+            return Registry(request).answer()
         form = parse_qs(request.get_data().decode()) if request.mimetype.endswith("urlencoded") else {}
         target = request.headers.get("X-Amz-Target", "").rsplit(".", 1)[-1]
         operation = target or form.get("Action", [""])[0]
@@ -94,15 +120,26 @@ class Door:
             if why:
                 return refusal("InvalidSignatureException", why)
         if operation == "GetDownloadUrlForLayer":
-            digest = json.loads(request.get_data())["layerDigest"]
-            if digest not in BLOBS:
+            asked, region = json.loads(request.get_data()), region_of(request)
+            digest = asked["layerDigest"]
+            if digest not in blobs(asked["registryId"], region, asked["repositoryName"]):
                 return refusal("LayersNotFoundException", "The specified layers could not be found.")
-            url = f"{request.host_url}door/blobs/{digest}?X-Amz-Signature=marked-signature"
+            url = download_url(request, asked["registryId"], region, asked["repositoryName"], digest)
             return Response(json.dumps({"downloadUrl": url, "layerDigest": digest}))
+        if operation == "PutImage":
+            # moto takes an image without looking for its layers.
+            asked = json.loads(request.get_data())
+            manifest = json.loads(asked["imageManifest"])
+            there = blobs(asked["registryId"], region_of(request), asked["repositoryName"])
+            wanted = [entry["digest"] for entry in [manifest.get("config"), *manifest.get("layers", [])] if entry]
+            lost = [digest for digest in wanted if digest not in there]
+            if lost:
+                return refusal("LayersNotFoundException", f"Layers with digests '{lost}' do not exist")
         return None
 
     def store(self, image):
-        backend = ecr_backends[DEFAULT_ACCOUNT_ID][REGION]
+        account, region = image.get("account") or DEFAULT_ACCOUNT_ID, image.get("region") or REGION
+        backend = ecr_backends[account][region]
         if image["repository"] not in backend.repositories:
             backend.create_repository(
                 repository_name=image["repository"],
@@ -112,11 +149,13 @@ class Door:
                 image_tag_mutability=image.get("mutability"),
                 tags=[],
             )
+        if "manifest" not in image:
+            return Response("")
         manifest = image["manifest"]
-        digest = "sha256:" + hashlib.sha256(manifest.encode()).hexdigest()
+        digest = sha256(manifest.encode())
         backend.put_image(image["repository"], manifest, image["tag"], image["mediaType"], digest)
         for blob in map(base64.b64decode, image["blobs"]):
-            BLOBS["sha256:" + hashlib.sha256(blob).hexdigest()] = blob
+            blobs(account, region, image["repository"])[sha256(blob)] = blob
         return Response(digest)
 
     def pass_on(self, environ, start_response):
@@ -131,7 +170,135 @@ class Door:
         return [body]
 
 
-server = make_server("127.0.0.1", 0, Door(), threaded=True)
+def region_of(request):
+    return request.headers["Authorization"].split("Credential=")[1].split("/")[2]
+
+
+def download_url(request, account, region, repository, digest):
+    # Whoever is met under a registry's name gives blobs out under the bucket's.
+    name, _, port = request.host.rpartition(":")
+    bucket = f"prod-{region}-starport-layer-bucket.s3.{region}.amazonaws.com"
+    name = bucket if "amazonaws" in name else OPTIONS.bucket or name
+    where = f"{account}:{region}:{repository}:{digest}"
+    return f"{request.scheme}://{name}:{port}/door/blobs/{where}?X-Amz-Signature=marked-signature"
+
+
+class Registry:
+    """The distribution API of one account's registry, on what moto and the door hold."""
+
+    def __init__(self, request):
+        self.request = request
+        found = re.match(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.", request.host)
+        self.account, self.region = found.groups()
+        self.backend = ecr_backends[self.account][self.region]
+
+    def answer(self):
+        request = self.request
+        token = base64.b64encode(f"AWS:{self.account}-auth-token".encode()).decode()
+        if request.headers.get("Authorization") != f"Basic {token}":
+            realm = f'Basic realm="https://{request.host}/",service="ecr.amazonaws.com"'
+            return Response("Not Authorized", status=401, headers={"Www-Authenticate": realm})
+        found = re.fullmatch(r"/v2/(.+)/(manifests|blobs/uploads|blobs|referrers|tags)/(.*)", request.path)
+        if not found:
+            return Response("{}", content_type="application/json")
+        self.name, kind, rest = found.groups()
+        if self.name not in self.backend.repositories:
+            return self.error(404, "NAME_UNKNOWN", f"The repository with name '{self.name}' does not exist")
+        self.blobs = blobs(self.account, self.region, self.name)
+        if kind == "referrers":
+            return Response(json.dumps(EMPTY_INDEX), content_type=EMPTY_INDEX["mediaType"])
+        if kind == "tags":
+            tags = [tag for image in self.backend.repositories[self.name].images for tag in image.image_tags]
+            return Response(json.dumps({"name": self.name, "tags": tags}), content_type="application/json")
+        return {"manifests": self.manifest, "blobs": self.blob, "blobs/uploads": self.upload}[kind](rest)
+
+    def error(self, status, code, message):
+        body = json.dumps({"errors": [{"code": code, "message": message}]})
+        return Response(body, status=status, content_type="application/json")
+
+    def manifest(self, reference):
+        if self.request.method == "PUT":
+            text, kind = self.request.get_data().decode(), self.request.content_type
+            digest = sha256(text.encode())
+            self.backend.put_image(self.name, text, None if ":" in reference else reference, kind, digest)
+            return Response(status=201, headers={"Docker-Content-Digest": digest})
+        key = "imageDigest" if ":" in reference else "imageTag"
+        images = self.backend.batch_get_image(self.name, None, [{key: reference}])["images"]
+        if not images:
+            return self.error(404, "MANIFEST_UNKNOWN", "Requested image not found")
+        digest = images[0].get_image_digest()
+        headers = {"Docker-Content-Digest": digest}
+        return Response(images[0].image_manifest, content_type=images[0].image_manifest_media_type, headers=headers)
+
+    def blob(self, digest):
+        if digest not in self.blobs:
+            return self.error(404, "BLOB_UNKNOWN", "blob unknown to registry")
+        if self.request.method == "HEAD":
+            return Response(self.blobs[digest], content_type="application/octet-stream")
+        url = download_url(self.request, self.account, self.region, self.name, digest)
+        return Response(status=307, headers={"Location": url})
+
+    def upload(self, key):
+        request = self.request
+        if request.method == "POST":
+            key = str(len(UPLOADS))
+            UPLOADS[key] = b""
+        elif key not in UPLOADS:
+            return self.error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+        UPLOADS[key] += request.get_data()
+        if request.method == "PUT":
+            content = UPLOADS.pop(key)
+            if sha256(content) != request.args["digest"]:
+                return self.error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+            self.blobs[sha256(content)] = content
+            return Response(status=201, headers={"Docker-Content-Digest": sha256(content)})
+        return Response(status=202, headers={"Location": f"/v2/{self.name}/blobs/uploads/{key}"})
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Keeps connections open, as AWS does, and counts them."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def setup(self):
+        SEEN["connections"] += 1
+        super().setup()
+
+    def serve(self):
+        content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        scheme = "https" if OPTIONS.tls else "http"
+        base = f"{scheme}://{self.headers['Host']}"
+        builder = EnvironBuilder(self.path, base, method=self.command, headers=self.headers.items(), data=content)
+        answer, status, headers = run_wsgi_app(DOOR, builder.get_environ(), buffered=True)
+        content = b"".join(answer)
+        self.send_response(int(status.split(" ")[0]))
+        for name, value in headers:
+            if name.lower() not in ("content-length", "connection"):
+                self.send_header(name, value)
+        length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(content))
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = serve
+
+    def log_message(self, *_):
+        pass
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
+parser.add_argument("--bucket", metavar="HOST", help="the name under which blobs are downloaded")
+OPTIONS = parser.parse_args()
+DOOR = Door()
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+if OPTIONS.tls:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*OPTIONS.tls)
+    # Each handler shakes hands by itself, so that none waits for another.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 print(f"listening on 127.0.0.1:{server.server_port}", file=sys.stderr, flush=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 sys.stdin.read()

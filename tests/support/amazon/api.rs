@@ -2,7 +2,7 @@
 
 use super::{PASSWORD, SESSION, Site, State, refusal};
 use crate::support::log::Asked;
-use crate::support::registry::missing;
+use crate::support::manifests::missing;
 use crate::support::reply::Reply;
 use crate::support::text::{base64, digest, form};
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ pub(super) fn api(state: &mut State, site: &Site, asked: &Asked) -> Reply {
     let action = format!("{}:{operation}", if is_public { "ecr-public" } else { "ecr" });
     let site = if is_public { &super::FAR_SITE } else { site };
     let body: Value = serde_json::from_slice(&asked.body).unwrap();
-    let name = body["repositoryName"].as_str().unwrap_or_default().to_owned();
+    let name = body["repositoryName"].as_str().or(body["repositoryNames"][0].as_str()).unwrap_or_default().to_owned();
     let identity = match permitted(state, site, asked, &action, &name) {
         Ok(identity) => identity,
         Err(reply) => return reply,
@@ -77,6 +77,13 @@ pub(super) fn api(state: &mut State, site: &Site, asked: &Asked) -> Reply {
         return Reply::json(&json!({"authorizationData": data}));
     }
     let account = site.account;
+    if operation == "DescribeRepositories" {
+        let (kind, filters) = (if state.immutable { "IMMUTABLE" } else { "MUTABLE" }, state.exclusions.clone());
+        let filters: Vec<Value> = filters.iter().map(|f| json!({"filterType": "WILDCARD", "filter": f})).collect();
+        let kind = if filters.is_empty() { kind.to_owned() } else { format!("{kind}_WITH_EXCLUSION") };
+        let one = json!({"imageTagMutability": kind, "imageTagMutabilityExclusionFilters": filters});
+        return Reply::json(&json!({"repositories": [one]}));
+    }
     assert_eq!(body["registryId"], account);
     let immutable = state.immutable;
     let (serial, open) = (state.addresses.0 + 1, format!("n={}", state.addresses.0 + 1));
