@@ -16,6 +16,7 @@ use crate::pure::http::url::Url;
 use crate::pure::image::registry::Registry;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// How long before its end a credential is replaced.
 const MARGIN: time::Duration = time::Duration::minutes(2);
@@ -173,13 +174,22 @@ impl Aws {
         Ok(Some(login))
     }
 
-    /// Who the caller is.
+    /// Who the caller is. With `patience` it is asked once, and no longer than that.
     ///
     /// # Errors
     /// Those of the call.
-    pub fn identity(&self, exchange: &Exchange, standing: &Standing) -> Result<Option<Identity>, Error> {
+    pub fn identity(
+        &self,
+        exchange: &Exchange,
+        standing: &Standing,
+        patience: Option<Duration>,
+    ) -> Result<Option<Identity>, Error> {
         let Some(found) = &standing.search.found else { return Ok(None) };
-        let caller = self.caller(exchange);
+        let mut caller = self.caller(exchange);
+        if let Some(patience) = patience {
+            let end = exchange.world.instant() + patience;
+            (caller.until, caller.retries) = (Some(caller.until.map_or(end, |until| until.min(end))), 0);
+        }
         Chain::new(&caller, self.wanted(&standing.host)).identity(&found.credential).map(Some)
     }
 

@@ -12,7 +12,12 @@ use crate::pure::http::message::{Method, Request};
 use crate::pure::http::refusal::{self, Subject};
 use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
+use std::time::Duration;
 use time::OffsetDateTime;
+
+/// How long a command waits to learn who the caller is, where that is only to be written down: many agents reach ECR
+/// and nothing else of AWS.
+const ARN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the registry granted, for `auth`.
 pub struct Granted {
@@ -111,7 +116,7 @@ impl Client<'_> {
             return Ok(None);
         }
         let Some(standing) = self.aws.standing(&self.exchange, registry)? else { return Ok(None) };
-        Ok(self.aws.identity(&self.exchange, &standing)?.map(|identity| identity.arn))
+        Ok(self.aws.identity(&self.exchange, &standing, Some(ARN_PATIENCE))?.map(|identity| identity.arn))
     }
 
     fn behind(&self, registry: &Registry, found: &Found) -> Result<Option<Granted>, Error> {
@@ -128,7 +133,7 @@ impl Client<'_> {
 
     /// What AWS says about the credential of a registry; that it cannot be asked only warns.
     fn signed(&self, standing: &aws::Standing) -> Result<Granted, Error> {
-        let identity = match self.aws.identity(&self.exchange, standing) {
+        let identity = match self.aws.identity(&self.exchange, standing, None) {
             Ok(identity) => identity.map(|identity| identity.arn),
             Err(error) if matches!(error.code(), Code::Unreachable | Code::Timeout) => {
                 self.exchange

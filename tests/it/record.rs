@@ -5,7 +5,7 @@ use crate::support::amazon::{Amazon, HOST};
 use crate::support::cmd::{Tagwright, indented, tagwright};
 use crate::support::image::{Image, Index, helm_chart, two_platforms};
 use crate::support::registry::{Options, Registry};
-use crate::support::reply::Reply;
+use crate::support::reply::{Fault, Reply};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -321,6 +321,11 @@ fn amazon_is_asked_who_the_caller_is_for_a_record_alone() {
         (&ran.result()["tags"][0]["action"], ran.warnings()),
         (&json!("created"), vec!["identity-unknown".to_owned()])
     );
+    // Nor does an agent wait long that reaches ECR alone: it asks once.
+    amazon.hook(|_, action, _| (action == "sts:GetCallerIdentity").then(|| Reply::broken(Fault::Hang)));
+    amazon.clear();
+    let ran = amazon.signed(["promote", &source, "--to", "d", "--record", "r"]).folder(folder.path()).run();
+    assert_eq!((ran.warnings(), asked(&amazon)), (vec!["identity-unknown".to_owned()], 1), "{ran}");
 }
 
 #[test]
