@@ -34,6 +34,7 @@ mod secrets;
 mod stage;
 mod tags;
 mod tidy;
+mod tls;
 mod transfer;
 mod uploads;
 mod usage;

@@ -29,8 +29,11 @@ pub fn tagwright<const N: usize>(args: [&str; N]) -> Tagwright {
     }
 }
 
-/// Where the program under test lies.
+/// Where the program under test lies; `TAGWRIGHT_TEST_PROGRAM` names another one than was built beside the tests.
 pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("TAGWRIGHT_TEST_PROGRAM") {
+        return PathBuf::from(path);
+    }
     match option_env!("CARGO_BIN_EXE_tagwright") {
         Some(path) => PathBuf::from(path),
         // An example lies in a folder beside the programs.

@@ -21,17 +21,22 @@ impl Authority {
 
     /// An authority with a certificate for these names and addresses.
     pub fn for_names(names: &[&str]) -> Self {
+        Self::signing_with(&rcgen::PKCS_ECDSA_P256_SHA256, names)
+    }
+
+    /// An authority whose signatures, and whose server's, are of this kind.
+    pub fn signing_with(kind: &'static rcgen::SignatureAlgorithm, names: &[&str]) -> Self {
         let mut root = CertificateParams::new(Vec::new()).unwrap();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         root.distinguished_name.push(DnType::CommonName, "tagwright test authority");
-        let root_key = KeyPair::generate().unwrap();
+        let root_key = KeyPair::generate_for(kind).unwrap();
         let ca = root.self_signed(&root_key).unwrap();
         let issuer = Issuer::new(root, root_key);
 
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut leaf = CertificateParams::new(names).unwrap();
         leaf.distinguished_name.push(DnType::CommonName, "tagwright test server");
-        let key = KeyPair::generate().unwrap();
+        let key = KeyPair::generate_for(kind).unwrap();
         let certificate = leaf.signed_by(&key, &issuer).unwrap();
 
         let folder = tempfile::tempdir().unwrap();
@@ -63,9 +68,28 @@ impl Authority {
 
     /// What a server of the tests needs to answer in TLS.
     pub fn server(&self) -> Arc<rustls::ServerConfig> {
+        self.server_with(provider(), rustls::DEFAULT_VERSIONS)
+    }
+
+    /// A server that knows one way to agree on keys, and one version of TLS.
+    pub fn narrow_server(
+        &self,
+        group: &'static dyn rustls::crypto::SupportedKxGroup,
+        version: &'static rustls::SupportedProtocolVersion,
+    ) -> Arc<rustls::ServerConfig> {
+        let narrow =
+            rustls::crypto::CryptoProvider { kx_groups: vec![group], ..rustls::crypto::ring::default_provider() };
+        self.server_with(Arc::new(narrow), &[version])
+    }
+
+    fn server_with(
+        &self,
+        provider: Arc<rustls::crypto::CryptoProvider>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<rustls::ServerConfig> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));
-        let config = rustls::ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![self.certificate.clone(), self.ca.clone()], key)
