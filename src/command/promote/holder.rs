@@ -74,13 +74,7 @@ impl Versions {
         version: &Version,
         digest: &Digest,
     ) -> Result<bool, Error> {
-        let older = self.tags.iter().skip_while(|(tag, _)| tag.version >= *version);
-        let (known, unknown): (Vec<_>, Vec<_>) = older.partition(|(_, known)| known.is_some());
-        if known.iter().any(|(_, known)| known.as_ref() == Some(digest)) {
-            return Ok(true);
-        }
-        let unknown: Vec<&VersionTag> = unknown.into_iter().map(|(tag, _)| tag).take(MOST).collect();
-        Ok(find(session, repository, action, &unknown, WIDTH, digest)?.is_some())
+        Ok(self.below(session, repository, action, version, digest, (MOST, WIDTH))?.is_some())
     }
 
     /// The version older than this one that a digest belongs to, as far as a short look tells.
@@ -92,14 +86,26 @@ impl Versions {
         version: &Version,
         digest: &Digest,
     ) -> Option<Version> {
+        self.below(session, repository, action, version, digest, (OLDER, OLDER_AT_ONCE)).ok().flatten()
+    }
+
+    /// The older version that a digest belongs to, at most so many tags looked at, so many at once.
+    fn below(
+        &self,
+        session: &Session,
+        repository: &Repository,
+        action: Action,
+        version: &Version,
+        digest: &Digest,
+        (most, at_once): (usize, usize),
+    ) -> Result<Option<Version>, Error> {
         let older: Vec<_> = self.tags.iter().skip_while(|(tag, _)| tag.version >= *version).collect();
         if let Some((tag, _)) = older.iter().find(|(_, known)| known.as_ref() == Some(digest)) {
-            return Some(tag.version);
+            return Ok(Some(tag.version));
         }
         let unknown: Vec<&VersionTag> =
-            older.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(OLDER).collect();
-        let found = find(session, repository, action, &unknown, OLDER_AT_ONCE, digest).ok().flatten()?;
-        Some(found.version)
+            older.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(most).collect();
+        Ok(find(session, repository, action, &unknown, at_once, digest)?.map(|tag| tag.version))
     }
 }
 
