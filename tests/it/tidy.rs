@@ -304,6 +304,25 @@ fn the_version_stands_in_the_changelog() {
 }
 
 #[test]
+fn every_warning_is_documented() {
+    let known = files(|path| path == "docs/json.md").remove(0).text;
+    let mut offences = Vec::new();
+    for file in sources() {
+        let text = file.text.split("\n#[cfg(test)]").next().unwrap();
+        for call in text.split("warn(").skip(1) {
+            // A code that is handed on was written down where it was made.
+            let Some(code) = call.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                continue;
+            };
+            if !known.contains(&format!("`{code}`")) {
+                offences.push(format!("{}: `{code}`", file.path));
+            }
+        }
+    }
+    assert_none("warnings that docs/json.md does not explain", offences);
+}
+
+#[test]
 fn every_error_code_is_used() {
     let code: String =
         sources().iter().filter(|file| file.path != "src/error.rs").map(|file| code(&file.text)).collect();
