@@ -193,6 +193,7 @@ fn unlisted<'t>(
 ) -> Result<Vec<&'t Referrer>, Error> {
     let mut subjects: Vec<&Digest> =
         wanted.iter().filter(|referrer| referrer.tag.is_none()).map(|referrer| &referrer.subject).collect();
+    subjects.sort();
     subjects.dedup();
     let listed = side_by_side::map(&subjects, |subject| referrers::list(&there.client, target, subject, action))?;
     // Where nothing tells what points at an image, whatever is there is tied to its subject by the registry itself.

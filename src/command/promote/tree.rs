@@ -127,6 +127,7 @@ impl Tree {
                 asked.insert(subject);
             }
             fresh.retain(|digest| !self.manifests.contains_key(digest));
+            fresh.sort();
             fresh.dedup();
             level.extend(side_by_side::map(&fresh, |digest| child(session, here, digest))?);
             self.add(session, here, level)?;
