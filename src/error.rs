@@ -1,7 +1,7 @@
 //! Why a command ended without a result: a stable code, a message, a hint and an exit status.
 //!
 //! Every failure a person can meet is built here and has its code in the one table below, from which
-//! `docs/errors.md` is generated. What an error looks like on stdout is decided in [`crate::output`].
+//! `docs/errors.md` is generated. What an error looks like on stdout is decided in [`crate::output::envelope`].
 
 use serde::Serialize;
 use serde_json::{Map, Value};

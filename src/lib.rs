@@ -1,22 +1,30 @@
 //! tagwright promotes container images and reads their labels.
 //!
 //! One straight line per command: arguments → request → look → plan → act → report → JSON.
-//! [`cli`] reads words, [`command`] holds the lines, [`pure`] decides, [`io`] meets the world.
+//! [`cli`] reads words, [`command`] holds the lines, [`pure`] decides, [`registry`], [`aws`] and [`http`] meet the world.
 
-pub mod cli;
-pub mod command;
-pub mod error;
-pub mod io;
-pub mod output;
-pub mod pure;
-pub mod secret;
+/// Declares a module that only tests reach into, through the feature `internals`; so the compiler finds what is dead.
+macro_rules! inside {
+    ($($name:ident)*) => {$(
+        #[cfg(feature = "internals")]
+        #[allow(missing_docs, reason = "each module says itself what it is")]
+        pub mod $name;
+        #[cfg(not(feature = "internals"))]
+        mod $name;
+    )*};
+}
+
+inside! { aws cli command error http output pure registry secret threads world }
+
+pub use output::envelope::Ending;
+pub use world::{Log, World};
 
 use cli::parse::{self, Parsed};
+use command::report::Report;
 use command::request::{Common, Invocation, Request};
 use command::session::Session;
 use error::{Code, Error};
-use io::world::World;
-use output::{Ending, Report, Style};
+use output::envelope::{self, Style};
 use std::ffi::OsString;
 
 /// The largest request that is read from a file or from standard input.
@@ -32,7 +40,7 @@ pub fn run(words: &[OsString], world: &World, terminal: bool) -> Ending {
         Ok(Parsed::Call { stdin }) => call(world, stdin, terminal),
         Err(misuse) => {
             let style = Style { print: misuse.print.then_some(""), ..style };
-            output::ending(misuse.command, Err(misuse.error), &[], &[], style)
+            envelope::ending(misuse.command, Err(misuse.error), &[], &[], style)
         }
     }
 }
@@ -40,7 +48,7 @@ pub fn run(words: &[OsString], world: &World, terminal: bool) -> Ending {
 /// `call`: the same as the command line, from a JSON request, for programs.
 fn call(world: &World, stdin: bool, terminal: bool) -> Ending {
     let style = Style { indent: terminal, ascii: true, silent: true, ..Style::default() };
-    let ended = |command, error| output::ending(command, Err(error), &[], &[], style);
+    let ended = |command, error| envelope::ending(command, Err(error), &[], &[], style);
     let text = match request_text(world, stdin) {
         Ok(text) => text,
         Err(error) => return ended(Some("call"), error),
@@ -90,13 +98,13 @@ fn carry_out(world: &World, invocation: Invocation, style: Style) -> Ending {
         _ => Ok(()),
     };
     match read.and_then(|()| Session::new(world, &common, &request)) {
-        Err(error) => output::ending(command, Err(error), &[], &[], style),
+        Err(error) => envelope::ending(command, Err(error), &[], &[], style),
         Ok(session) => {
             let outcome = dispatch(&session, &request);
             let exchange = &session.client.exchange;
             // The words of a failure are partly a server's, and a server may repeat what it was sent.
             let outcome = outcome.map_err(|error| error.rewritten(&|text| exchange.without_secrets(text)));
-            output::ending(command, outcome, &exchange.warnings(), &exchange.exchanges(), style)
+            envelope::ending(command, outcome, &exchange.warnings(), &exchange.exchanges(), style)
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
-use tagwright::io::world::{Log, World};
+use tagwright::{Log, World};
 
 /// How long the line is that is drawn over, in characters.
 static DRAWN: Mutex<usize> = Mutex::new(0);

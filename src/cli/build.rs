@@ -1,10 +1,10 @@
 //! One function per command: what was given becomes the request, or the reason why it cannot.
 //!
-//! Every rule about values and their combinations stands here or in [`super::common`]; what a reference, a tag or
+//! Every rule about values and their combinations stands here or in [`crate::cli::common`]; what a reference, a tag or
 //! a version is, their own parsers know.
 
-use super::common::{choice, common, number};
-use super::given::{Dialect, Given, UNSET, in_quotes, shown};
+use crate::cli::common::{choice, common, number};
+use crate::cli::given::{Dialect, Given, UNSET, in_quotes, shown};
 use crate::command::request::{
     Auth, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, RecordSource, Request, Rollback, Sort,
     Source, Tags,

@@ -1,8 +1,9 @@
 //! The flags that every command takes, turned into [`Common`].
 
-use super::given::{Given, shown};
-use super::suggest;
-use crate::command::request::{AwsIdentity, Common, CredentialSource, Resolve, Via};
+use crate::cli::given::{Given, shown};
+use crate::cli::suggest;
+use crate::command::request::{AwsIdentity, Common, CredentialSource, Resolve};
+use crate::pure::image::listing::Via;
 use crate::error::{Code, Error};
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::url::{Place, Scheme, Url, place, split_host_port};

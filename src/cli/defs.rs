@@ -1,10 +1,10 @@
 //! The table of commands and flags, from which parser, help, documents, schemas and suggestions come.
 //!
-//! A new command is a row here and a function in [`super::build`]; a new flag is a row here and the line that
+//! A new command is a row here and a function in [`crate::cli::build`]; a new flag is a row here and the line that
 //! reads it. What a value means is not known here.
 
-use super::build;
-use super::given::Given;
+use crate::cli::build;
+use crate::cli::given::Given;
 use crate::command::request::Request;
 use crate::error::Error;
 

@@ -1,7 +1,7 @@
 //! Writes `docs/commands.md`, `docs/errors.md` and the help in the README from the table and the codes.
 
-use super::defs::{CALL, COMMANDS, Command, Flag, Json, common_flags};
-use super::help::{ENVIRONMENT, EXITS, codes, help, sentence, usage};
+use crate::cli::defs::{CALL, COMMANDS, Command, Flag, Json, common_flags};
+use crate::cli::help::{ENVIRONMENT, EXITS, codes, help, sentence, usage};
 
 const GENERATED: &str = "<!-- Written by `make docs` from the tables in `src`; changes by hand are lost. -->\n";
 
@@ -119,7 +119,7 @@ pub fn readme(text: &str) -> Option<String> {
 pub fn files() -> Vec<(String, String)> {
     let mut files = vec![("docs/commands.md".to_owned(), commands()), ("docs/errors.md".to_owned(), errors())];
     for command in COMMANDS.iter().filter(|command| command.name != CALL) {
-        files.push((format!("docs/schema/{}.request.json", command.name), super::schema::request(command)));
+        files.push((format!("docs/schema/{}.request.json", command.name), crate::cli::schema::request(command)));
     }
     files
 }

@@ -1,9 +1,9 @@
 //! What was given for a command, by words or by JSON, before any value is looked at.
 //!
-//! Both ways end here, so that every rule of [`super::build`] is checked once; how a flag is spelled in a message
+//! Both ways end here, so that every rule of [`crate::cli::build`] is checked once; how a flag is spelled in a message
 //! depends on the way it came.
 
-use super::defs::{Command, Flag};
+use crate::cli::defs::{Command, Flag};
 use crate::error::{Code, Error};
 use crate::pure::text::shell;
 use crate::pure::text::show;
@@ -83,7 +83,7 @@ impl Given {
         }
         if let Some((bare, _)) = without_user_info(&text) {
             let message = format!("{what} holds user info before `@`");
-            let hint = format!("write {}; {}", shown(bare), super::suggest::SECRETS);
+            let hint = format!("write {}; {}", shown(bare), crate::cli::suggest::SECRETS);
             return Err(Error::new(Code::ReferenceInvalid, message).hint(hint));
         }
         self.object = Some(text);

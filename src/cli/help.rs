@@ -1,6 +1,6 @@
 //! Renders `-h` and `--help` from the table, at most 80 columns wide but for examples.
 
-use super::defs::{CALL, COMMANDS, Command, Flag, common_flags};
+use crate::cli::defs::{CALL, COMMANDS, Command, Flag, common_flags};
 use crate::error::Code;
 
 const WIDTH: usize = 80;

@@ -3,11 +3,11 @@
 //! Numbers are kept as they are written, for `2026.30` is a tag and not `2026.3`. A key that is null or blank is
 //! refused: it comes from a variable that was not set, and must not switch anything off.
 
-use super::build;
-use super::defs::{CALL, Command, Flag, Json, command};
-use super::given::{Dialect, Given, shown};
-use super::parse::{Misuse, unknown_command};
-use super::suggest;
+use crate::cli::build;
+use crate::cli::defs::{CALL, Command, Flag, Json, command};
+use crate::cli::given::{Dialect, Given, shown};
+use crate::cli::parse::{Misuse, unknown_command};
+use crate::cli::suggest;
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};

@@ -1,10 +1,10 @@
 //! One loop over the words of a command line, driven by the table.
 //!
 //! Help and version are looked for first, so that they answer whatever else the words hold. What a value means is
-//! left to [`super::build`].
+//! left to [`crate::cli::build`].
 
-use super::defs::{CALL, COMMANDS, Command, FLAGS, Flag, Json, command, common_flags};
-use super::given::{Dialect, Given, shown};
+use crate::cli::defs::{CALL, COMMANDS, Command, FLAGS, Flag, Json, command, common_flags};
+use crate::cli::given::{Dialect, Given, shown};
 use super::{build, help, suggest};
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};

@@ -5,8 +5,8 @@
 //!
 //! Grammar: JSON Schema, draft 2020-12.
 
-use super::defs::{Command, Flag, Json};
-use super::help::sentence;
+use crate::cli::defs::{Command, Flag, Json};
+use crate::cli::help::sentence;
 use serde_json::{Map, Value, json};
 
 /// The schema of the requests for one command, indented, with a closing line break.

@@ -1,12 +1,12 @@
 //! `auth`: which credential answers a registry, where it comes from, and what it is granted.
 
-use super::listing::{self, Detail};
-use super::request::Auth;
-use super::session::Session;
+use crate::pure::image::listing::Detail;
+use crate::command::request::Auth;
+use crate::command::session::Session;
 use crate::error::Error;
-use crate::io::client;
-use crate::io::keychain::Tried;
-use crate::output::Report;
+use crate::registry::login::client;
+use crate::registry::login::keychain::Tried;
+use crate::command::report::Report;
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::Token;
 use crate::pure::text::instant;
@@ -38,7 +38,7 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
     let rights = match (&granted.token, &request.repository) {
         (Some(token), _) if token.granted().is_some() => token.granted().unwrap_or_default(),
         // An opaque token, Basic or no challenge: only asking tells, and only reading can be tried without writing.
-        (_, Some(repository)) => match listing::all(session, repository, Detail::Names, Action::Pull) {
+        (_, Some(repository)) => match session.remote(repository, Action::Pull).tags(Detail::Names) {
             Ok(_) => vec![Scope::pull(repository.path()).to_string()],
             Err(error) => {
                 session

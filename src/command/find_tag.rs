@@ -1,12 +1,12 @@
 //! `find-tag`: the one tag whose version belongs to a build number.
 
-use super::listing::{self, Detail, Listing};
-use super::request::FindTag;
-use super::session::Session;
-use super::side_by_side;
+use crate::pure::image::listing::{Detail, Listing};
+use crate::command::request::FindTag;
+use crate::command::session::Session;
+use crate::threads;
 use crate::error::{Code, Error};
-use crate::io::registry;
-use crate::output::Report;
+use crate::registry::distribution as registry;
+use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
@@ -50,7 +50,7 @@ pub struct Found {
 /// `no-tag-for-build`, `build-ambiguous`, and those of the tag list.
 pub fn run(session: &Session, request: &FindTag) -> Result<Report, Error> {
     let FindTag { repository, build, newest, format } = request;
-    let listing = listing::of_build(session, repository, *build, format, Detail::Names, Action::Pull)?;
+    let listing = session.remote(repository, Action::Pull).tags_of_build(*build, format, Detail::Names)?;
     let found = pick(session, repository, &listing, *build, *newest, format, Action::Pull)?;
     let digest = match found.digest {
         Some(digest) => Some(digest),
@@ -99,7 +99,7 @@ pub fn pick(
             Picked::Apart(candidates) => return Err(apart(repository, build, &candidates)),
             Picked::NeedDigests(unknown) => {
                 let look = |tag: &VersionTag| registry::head_manifest(&session.client, repository, &tag.tag, action);
-                for (tag, digest) in unknown.iter().zip(side_by_side::map(&unknown, look)?) {
+                for (tag, digest) in unknown.iter().zip(threads::map(&unknown, look)?) {
                     match digest {
                         // A tag that was deleted since the list was read is no candidate any more.
                         None => tags.to_mut().retain(|listed| listed.name != tag.tag.as_str()),

@@ -3,15 +3,14 @@
 //! A record points at the image that was promoted, so every image that has a tag is asked what points at it. A record
 //! tells what the tags held before, and so leads on to images that have lost their tags.
 
-use super::heads;
-use super::listing::{self, Detail};
-use super::request::History;
-use super::session::Session;
-use super::side_by_side;
+use crate::pure::image::listing::Detail;
+use crate::command::request::History;
+use crate::command::session::Session;
+use crate::threads;
 use crate::error::{Code, Error};
-use crate::io::referrers;
-use crate::io::registry;
-use crate::output::Report;
+use crate::registry::referrers;
+use crate::registry::distribution as registry;
+use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::content::Content;
 use crate::pure::image::digest::Digest;
@@ -51,7 +50,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
             session.client.exchange.warn("history-incomplete", sentence);
             open.truncate((IMAGES + open.len()).saturating_sub(seen.len()));
         }
-        let found = side_by_side::map(&open, |image| {
+        let found = threads::map(&open, |image| {
             let list = match api.load(Ordering::Relaxed) {
                 true => referrers::by_api(&session.client, repository, image, Action::Pull)?,
                 false => None,
@@ -67,7 +66,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
         })?;
         let mut found: Vec<(Digest, Digest)> = found.into_iter().flatten().collect();
         found.retain(|(artifact, _)| artifacts.insert(artifact.clone()));
-        let read = side_by_side::map(&found, |(artifact, image)| Ok(read(session, request, artifact, image)))?;
+        let read = threads::map(&found, |(artifact, image)| Ok(read(session, request, artifact, image)))?;
         open = Vec::new();
         for ((artifact, _), outcome) in found.into_iter().zip(read) {
             match outcome {
@@ -97,7 +96,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
 /// The images that have tags, newest versions first, and those that a fall-back tag lists referrers of.
 fn images(session: &Session, request: &History) -> Result<(Vec<Digest>, HashSet<Digest>), Error> {
     let repository = &request.repository;
-    let listing = listing::all(session, repository, Detail::Times, Action::Pull)?;
+    let listing = session.remote(repository, Action::Pull).tags(Detail::Times)?;
     let listed: HashSet<Digest> = listing.tags.iter().filter_map(|listed| derived::subject(&listed.name)).collect();
     let format = TagFormat::default();
     let mut tags = pick::order(&listing.tags, &format);
@@ -112,7 +111,7 @@ fn images(session: &Session, request: &History) -> Result<(Vec<Digest>, HashSet<
         session.client.exchange.warn("history-incomplete", sentence);
         unknown.truncate(TAGS);
     }
-    images.extend(heads::all(session, repository, &unknown, Action::Pull)?.into_iter().flatten());
+    images.extend(session.remote(repository, Action::Pull).heads(&unknown)?.into_iter().flatten());
     images.extend(listed.iter().cloned());
     Ok((images, listed))
 }

@@ -1,13 +1,13 @@
 //! `inspect`: what a reference is, with every other tag that is the same.
 
-use super::listing::{self, Detail, Listing};
-use super::platforms::{self, Found};
-use super::request::Inspect;
-use super::session::Session;
-use super::side_by_side::{self, both};
+use crate::pure::image::listing::{Detail, Listing};
+use crate::command::platforms::{self, Found};
+use crate::command::request::Inspect;
+use crate::command::session::Session;
+use crate::threads::{self, both};
 use crate::error::Error;
-use crate::io::registry;
-use crate::output::Report;
+use crate::registry::distribution as registry;
+use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
@@ -46,7 +46,7 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
     let reference = &request.reference;
     let repository = reference.repository();
     let (listing, found) = both(
-        || listing::all(session, repository, Detail::Names, Action::Pull),
+        || session.remote(repository, Action::Pull).tags(Detail::Names),
         || platforms::read(session, reference, None),
     );
     let found = found?;
@@ -114,7 +114,7 @@ fn aliases(
         session.client.exchange.warn("aliases-partial", sentence);
     }
     let heads =
-        side_by_side::map(&asked, |tag| registry::head_manifest(&session.client, repository, tag, Action::Pull))?;
+        threads::map(&asked, |tag| registry::head_manifest(&session.client, repository, tag, Action::Pull))?;
     let same = |name: &str, known: Option<&Digest>| {
         known == Some(digest)
             || asked.iter().zip(&heads).any(|(tag, head)| tag.as_str() == name && head.as_ref() == Some(digest))

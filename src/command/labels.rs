@@ -1,10 +1,10 @@
 //! `labels`: the labels of an image, read from its config blob without pulling a layer.
 
-use super::platforms::{self, Image};
-use super::request::Labels;
-use super::session::Session;
+use crate::command::platforms::{self, Image};
+use crate::command::request::Labels;
+use crate::command::session::Session;
 use crate::error::{Code, Error};
-use crate::output::Report;
+use crate::command::report::Report;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::platform::Platform;
 use crate::pure::text::show::quoted;

@@ -1,10 +1,10 @@
 //! `next-version`: the next version from the date, the build number and what the registry holds.
 
-use super::listing::{self, Detail};
-use super::request::NextVersion;
-use super::session::Session;
+use crate::pure::image::listing::Detail;
+use crate::command::request::NextVersion;
+use crate::command::session::Session;
 use crate::error::{Code, Error};
-use crate::output::Report;
+use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::version::calver;
 use crate::pure::version::scheme::Version;
@@ -27,7 +27,7 @@ struct Answer {
 pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
     let existing = match &request.repository {
         None => None,
-        Some(repository) => match listing::all(session, repository, Detail::Names, Action::Pull) {
+        Some(repository) => match session.remote(repository, Action::Pull).tags(Detail::Names) {
             Ok(listing) => Some(
                 listing
                     .tags

@@ -1,10 +1,10 @@
 //! The images behind a reference, one for each platform, with their config blobs; shared by the commands that
 //! look into images.
 
-use super::session::Session;
-use super::side_by_side;
+use crate::command::session::Session;
+use crate::threads;
 use crate::error::{Code, Error};
-use crate::io::registry::{self, CONFIG_LIMIT, Fetched};
+use crate::registry::distribution::{self as registry, CONFIG_LIMIT, Fetched};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::config::Config;
 use crate::pure::image::content::Content;
@@ -77,7 +77,7 @@ pub fn of(
     let (digest, media_type) = (top.digest.clone(), top.media_type.clone());
     let index_size = if matches!(top.content, Content::Index(_)) { top.body.len() as u64 } else { 0 };
     let leaves = leaves(session, name, repository, top, platform)?;
-    let images = side_by_side::map(&leaves, |leaf| image(session, name, repository, leaf))?;
+    let images = threads::map(&leaves, |leaf| image(session, name, repository, leaf))?;
     Ok(Found { digest, media_type, index_size, images })
 }
 
@@ -139,7 +139,7 @@ fn leaves(
         if leaves.len() + entries.len() > MOST {
             return Err(Error::new(Code::SizeExceeded, format!("`{name}` names more than {MOST} images")));
         }
-        let children = side_by_side::map(&entries, |entry| {
+        let children = threads::map(&entries, |entry| {
             let identifier = Identifier::Digest(entry.digest.clone());
             registry::get_manifest(&session.client, repository, &identifier, Action::Pull)
                 .map_err(|error| child(name, entry, error))

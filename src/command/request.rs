@@ -6,6 +6,7 @@ use crate::pure::auth::scope::Action;
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::Via;
 use crate::pure::image::platform::Platform;
 use crate::pure::image::reference::Reference;
 use crate::pure::image::registry::Registry;
@@ -279,28 +280,6 @@ pub struct Auth {
     pub repository: Option<Repository>,
     /// What is asked for; `pull` if nothing was.
     pub actions: Vec<Action>,
-}
-
-/// Where tag lists come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Via {
-    /// Docker Hub's web API.
-    HubApi,
-    /// The registry's own tag list.
-    Registry,
-    /// The API of Amazon ECR.
-    EcrApi,
-}
-
-impl Via {
-    /// As it is typed and printed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Via::HubApi => "hub-api",
-            Via::Registry => "registry",
-            Via::EcrApi => "ecr-api",
-        }
-    }
 }
 
 /// A place where a credential may come from.

@@ -1,14 +1,17 @@
 //! What every command works with: the clients, set up as the flags say.
 
-use super::request::{AwsIdentity, Common, CredentialSource, Request, Via};
+use crate::command::request::{AwsIdentity, Common, CredentialSource, Request};
+use crate::pure::auth::scope::Action;
+use crate::pure::image::listing::Via;
+use crate::registry::remote::Remote;
 use crate::error::Error;
-use crate::io::aws::{self, Aws};
-use crate::io::client::Client;
-use crate::io::exchange::{Exchange, Settings};
-use crate::io::http::{Http, Options};
-use crate::io::hub::{self, Hub};
-use crate::io::keychain::{Keychain, Source};
-use crate::io::world::World;
+use crate::aws::identity::{self as aws, Aws};
+use crate::registry::login::client::Client;
+use crate::http::exchange::{Exchange, Settings};
+use crate::http::{Http, Options};
+use crate::registry::hub::{self, Hub};
+use crate::registry::login::keychain::{Keychain, Source};
+use crate::world::World;
 use crate::pure::http::url::Url;
 use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
@@ -129,6 +132,11 @@ impl<'w> Session<'w> {
             connection: connection(common, identity),
             into: None,
         })
+    }
+
+    /// A repository of this side, with the rights that are asked for.
+    pub fn remote(&self, repository: &Repository, rights: Action) -> Remote<'_, 'w> {
+        Remote::new(&self.client, &self.hub, self.via, repository, rights)
     }
 
     /// The side whose tags are written: that of `--into`, else the only one there is.

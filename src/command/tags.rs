@@ -1,13 +1,14 @@
 //! `tags`: every tag of a repository, versions newest first.
 
-use super::listing::{self, Detail};
-use super::request::{Sort, Tags};
-use super::session::Session;
+use crate::pure::image::listing::Detail;
+use crate::command::request::{Sort, Tags};
+use crate::command::session::Session;
 use crate::error::Error;
-use crate::output::Report;
+use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
-use crate::pure::version::pick::{self, Listed};
+use crate::pure::image::listing::Listed;
+use crate::pure::version::pick;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -31,7 +32,7 @@ struct Shown {
 /// # Errors
 /// Those of the tag list.
 pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
-    let listing = listing::all(session, &request.repository, Detail::Times, Action::Pull)?;
+    let listing = session.remote(&request.repository, Action::Pull).tags(Detail::Times)?;
     let fits = |listed: &&Listed| request.matching.as_ref().is_none_or(|glob| glob.matches(&listed.name));
     let chosen: Vec<Listed> = listing.tags.iter().filter(fits).cloned().collect();
     let mut ordered: Vec<&Listed> = pick::order(&chosen, &request.format);

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
-use tagwright::io::world::World;
+use tagwright::world::World;
 
 const APP: &str = "acme/app";
 const HOSTS: [&str; 2] = ["a.test", "b.test"];

@@ -15,18 +15,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tagwright::aws::identity::{self as aws, Aws};
 use tagwright::error::{Code, Error};
-use tagwright::io::aws::{self, Aws};
-use tagwright::io::blob::{self, Mount};
-use tagwright::io::client::Client;
-use tagwright::io::exchange::{Exchange, Settings};
-use tagwright::io::http::{Http, Options as HttpOptions};
-use tagwright::io::keychain::Keychain;
-use tagwright::io::world::World;
+use tagwright::http::exchange::{Exchange, Settings};
+use tagwright::http::{Http, Options as HttpOptions};
 use tagwright::pure::auth::scope::Action;
 use tagwright::pure::image::descriptor::Descriptor;
 use tagwright::pure::image::digest::Digest;
 use tagwright::pure::image::repository::Repository;
+use tagwright::registry::blobs::{self as blob, Mount};
+use tagwright::registry::login::client::Client;
+use tagwright::registry::login::keychain::Keychain;
+use tagwright::world::World;
 
 /// Two registries, a blob in the first one, and the way in between.
 struct Case {

@@ -1,18 +1,17 @@
 //! The act of `promote`: `--to` tags, a second look at `--move` tags, the moves, and everything read back.
 //!
 //! No registry can compare and swap, so another run may write between a look and a write. The order of these steps lets
-//! such runs see each other: [`super::read_back`] and `pure::promote::race`. Only the digest that was asked for is ever
+//! such runs see each other: [`crate::command::promote::read_back`] and `pure::promote::race`. Only the digest that was asked for is ever
 //! written.
 
-use super::holder::Versions;
-use super::look::Seen;
-use crate::command::heads;
-use crate::command::listing::{self, Detail, Listing};
+use crate::command::promote::holder::Versions;
+use crate::command::promote::look::Seen;
+use crate::pure::image::listing::{Detail, Listing};
 use crate::command::request::Promote;
 use crate::command::session::Session;
-use crate::command::side_by_side::both;
+use crate::threads::both;
 use crate::error::{Code, Error, Progress};
-use crate::io::registry;
+use crate::registry::distribution as registry;
 use crate::pure::auth::scope::Action as Right;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
@@ -199,7 +198,7 @@ impl Run<'_, '_> {
     /// What the tags of these steps point at now.
     pub(super) fn heads(&self, steps: &[usize]) -> Result<Vec<Option<Digest>>, Error> {
         let tags: Vec<Tag> = steps.iter().map(|&i| self.steps[i].tag.clone()).collect();
-        heads::all(self.session, &self.seen.repository, &tags, Right::Push)
+        self.session.remote(&self.seen.repository, Right::Push).heads(&tags)
     }
 
     fn head(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
@@ -248,7 +247,7 @@ impl Run<'_, '_> {
     }
 
     pub(super) fn fresh(&self) -> Result<Versions, Error> {
-        let listing = listing::all(self.session, &self.seen.repository, Detail::Times, Right::Push)?;
+        let listing = self.session.remote(&self.seen.repository, Right::Push).tags(Detail::Times)?;
         Ok(Versions::of(&listing, &self.request.format))
     }
 

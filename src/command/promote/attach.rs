@@ -2,13 +2,13 @@
 //!
 //! By then the tags are where they belong, so that a record which cannot be kept is told and is no failure.
 
-use super::look::Seen;
+use crate::command::promote::look::Seen;
 use crate::command::request::Promote;
 use crate::command::session::Session;
-use crate::command::side_by_side;
+use crate::threads;
 use crate::error::Error;
-use crate::io::registry::Fetched;
-use crate::io::{blob, referrers};
+use crate::registry::distribution::Fetched;
+use crate::registry::{blobs as blob, referrers};
 use crate::pure::image::content::Content;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
@@ -33,7 +33,7 @@ pub fn attach(session: &Session, request: &Promote, seen: &Seen, record: &Record
 fn push(there: &Session, seen: &Seen, record: &Record) -> Result<Digest, Error> {
     let line = record.line();
     let blobs = [EMPTY_BLOB, line.as_bytes()];
-    side_by_side::map(&blobs, |bytes| blob::put_blob(&there.client, &seen.repository, bytes))?;
+    threads::map(&blobs, |bytes| blob::put_blob(&there.client, &seen.repository, bytes))?;
     let body = record::artifact(&line, &record.source, seen.manifest.body.len(), &record.at);
     let media_type = MediaType::OciManifest.as_str().to_owned();
     let content = Content::parse(&body, Some(&media_type))?;

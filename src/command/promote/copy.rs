@@ -4,17 +4,17 @@
 //! already is taken to be complete, for registries refuse one whose parts are missing; an index is looked
 //! into all the same, because some do not.
 
-use super::look::{self, Seen};
-use super::tree::{Referrer, Tree};
-use crate::command::listing::{self, Listing};
+use crate::command::promote::look::{self, Seen};
+use crate::command::promote::tree::{Referrer, Tree};
+use crate::pure::image::listing::{Detail, Listing};
 use crate::command::request::Promote;
 use crate::command::session::Session;
-use crate::command::side_by_side::{self, both};
+use crate::threads::{self, both};
 use crate::error::{Code, Error};
-use crate::io::blob::{self, Mount};
-use crate::io::progress::Progress;
-use crate::io::referrers;
-use crate::io::registry::{self, Fetched};
+use crate::registry::blobs::{self as blob, Mount};
+use crate::command::progress::Progress;
+use crate::registry::referrers;
+use crate::registry::distribution::{self as registry, Fetched};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
@@ -88,7 +88,7 @@ pub fn find(
 ) -> Result<Found, Error> {
     let (there, target) = (&session.target().client, request.target());
     let names = || -> Option<HashSet<String>> {
-        let listing = listing.or_else(|| listing::names(session, here).ok())?;
+        let listing = listing.or_else(|| session.remote(here, Action::Pull).tags(Detail::Names).ok())?;
         Some(listing.tags.into_iter().map(|listed| listed.name).collect())
     };
     let read = || {
@@ -140,7 +140,7 @@ pub fn plan(
     let all = parts::order(&roots, &contents);
     let below: Vec<&Digest> = all.iter().filter(|digest| **digest != root.digest).collect();
     // Nothing below can be there as long as nothing has been copied but blobs.
-    let known: HashSet<&Digest> = side_by_side::map(&below, |digest| has(digest))?
+    let known: HashSet<&Digest> = threads::map(&below, |digest| has(digest))?
         .into_iter()
         .zip(&below)
         .filter_map(|(there, digest)| there.then_some(*digest))
@@ -159,7 +159,7 @@ pub fn plan(
     if same {
         mount = needed;
     } else {
-        let there = side_by_side::map(&needed, |blob| blob::has_blob(&there.client, target, &blob.digest, action))?;
+        let there = threads::map(&needed, |blob| blob::has_blob(&there.client, target, &blob.digest, action))?;
         for (blob, is_there) in needed.into_iter().zip(there) {
             if is_there { skipped += 1 } else { stream.push(blob) }
         }
@@ -195,7 +195,7 @@ fn unlisted<'t>(
         wanted.iter().filter(|referrer| referrer.tag.is_none()).map(|referrer| &referrer.subject).collect();
     subjects.sort();
     subjects.dedup();
-    let listed = side_by_side::map(&subjects, |subject| referrers::list(&there.client, target, subject, action))?;
+    let listed = threads::map(&subjects, |subject| referrers::list(&there.client, target, subject, action))?;
     // Where nothing tells what points at an image, whatever is there is tied to its subject by the registry itself.
     let is_told = listed.iter().all(Option::is_some);
     let known: HashSet<(&Digest, Digest)> = subjects
@@ -203,7 +203,7 @@ fn unlisted<'t>(
         .zip(listed)
         .flat_map(|(subject, listed)| listed.into_iter().flatten().map(move |entry| (subject, entry.digest)))
         .collect();
-    let is_tied = side_by_side::map(&wanted.iter().collect::<Vec<_>>(), |referrer| match &referrer.tag {
+    let is_tied = threads::map(&wanted.iter().collect::<Vec<_>>(), |referrer| match &referrer.tag {
         None if is_told => Ok(known.contains(&(&referrer.subject, referrer.digest.clone()))),
         None => registry::has_manifest(&there.client, target, &referrer.digest, action),
         Some(tag) => is_tagged(there, target, tree, referrer, tag, action),
@@ -284,7 +284,7 @@ impl Run<'_, '_> {
         // Images name no other manifest, so they go side by side; an index comes after all that it names.
         let (images, indexes): (Vec<&Fetched>, Vec<&Fetched>) =
             copy.manifests.iter().partition(|fetched| matches!(fetched.content, Content::Image(_)));
-        side_by_side::map(&images, |fetched| self.put(fetched))?;
+        threads::map(&images, |fetched| self.put(fetched))?;
         for fetched in indexes {
             self.put(fetched)?;
         }
@@ -324,7 +324,7 @@ impl Run<'_, '_> {
         let settings = &to.exchange.settings;
         let progress = Progress::new(to.exchange.world, format!("copying to {target}"), settings.quiet);
 
-        let mounted = side_by_side::map(&copy.mount, |blob| {
+        let mounted = threads::map(&copy.mount, |blob| {
             let outcome = blob::mount_blob(to, target, &copy.here, &blob.digest)?;
             if matches!(outcome, Mount::Mounted) {
                 self.written.fetch_add(1, Ordering::Relaxed);
@@ -373,7 +373,7 @@ impl Run<'_, '_> {
                 Err(error) => Err(error),
             }
         };
-        let outcome = side_by_side::map_at(self.request.jobs, &jobs, one);
+        let outcome = threads::map_at(self.request.jobs, &jobs, one);
         progress.finish();
         for (sent, (blob, ..)) in outcome?.into_iter().zip(&jobs) {
             match sent {

@@ -3,11 +3,11 @@
 //! Where the tag list came with digests nothing is asked; elsewhere tags are looked at one by one,
 //! 16 side by side, newest first, and never more than 200.
 
-use crate::command::listing::Listing;
+use crate::pure::image::listing::Listing;
 use crate::command::session::Session;
-use crate::command::side_by_side::{self, WIDTH};
+use crate::threads::{self, WIDTH};
 use crate::error::Error;
-use crate::io::registry;
+use crate::registry::distribution as registry;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
@@ -119,7 +119,7 @@ fn find<'t>(
 ) -> Result<Option<&'t VersionTag>, Error> {
     for batch in tags.chunks(at_once) {
         let heads =
-            side_by_side::map(batch, |tag| registry::head_manifest(&session.client, repository, &tag.tag, action))?;
+            threads::map(batch, |tag| registry::head_manifest(&session.client, repository, &tag.tag, action))?;
         if let Some(hit) = heads.iter().position(|held| held.as_ref() == Some(digest)) {
             return Ok(Some(batch[hit]));
         }

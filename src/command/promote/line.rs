@@ -1,14 +1,14 @@
 //! The line of `promote`: look, plan, act, report.
 
-use super::act::Outcome;
-use super::copy::{self, Copied, Copy};
-use super::look::Seen;
-use super::record::{self, Keeper};
+use crate::command::promote::act::Outcome;
+use crate::command::promote::copy::{self, Copied, Copy};
+use crate::command::promote::look::Seen;
+use crate::command::promote::record::{self, Keeper};
 use super::{act, look, report};
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::error::Error;
-use crate::output::Report;
+use crate::command::report::Report;
 use crate::pure::promote::plan::{self, Plan};
 
 /// Promotes, or says what a promotion would do.

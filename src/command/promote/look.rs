@@ -1,17 +1,17 @@
 //! The look of `promote`: the source read once, and what every target tag holds, asked side by side.
 
-use super::copy::{self, Copy};
-use super::holder::Versions;
-use super::record::{self, Noted};
+use crate::command::promote::copy::{self, Copy};
+use crate::command::promote::holder::Versions;
+use crate::command::promote::record::{self, Noted};
 use crate::command::find_tag;
-use crate::command::heads;
-use crate::command::listing::{self, Detail, Listing};
+use crate::pure::image::listing::{Detail, Listing};
 use crate::command::platforms::{self, Found};
-use crate::command::request::{Promote, Source, Via};
+use crate::command::request::{Promote, Source};
+use crate::pure::image::listing::Via;
 use crate::command::session::Session;
-use crate::command::side_by_side::both;
+use crate::threads::both;
 use crate::error::{Code, Error};
-use crate::io::registry::{self, Fetched};
+use crate::registry::distribution::{self as registry, Fetched};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
@@ -79,10 +79,10 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     let compared = version.is_some() && !request.moves.is_empty();
     let list = || match listing {
         Some(listing) => Some(Ok(listing)),
-        None => compared.then(|| listing::all(there, &repository, Detail::Times, action)),
+        None => compared.then(|| there.remote(&repository, action).tags(Detail::Times)),
     };
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
-    let heads = || heads::all(there, &repository, &tags, action);
+    let heads = || there.remote(&repository, action).heads(&tags);
     let referrers = || match request.into {
         Some(_) => (None, Some(copy::find(session, request, &here, &manifest, elsewhere))),
         None => (count_referrers(session, &here, &manifest.digest, reading), None),
@@ -168,9 +168,9 @@ fn source(session: &Session, request: &Promote, action: Action) -> Result<(Refer
             // A list that was filtered for one build would not tell what is newer.
             let copied = request.into.is_some();
             let listing = if request.moves.is_empty() || copied {
-                listing::of_build(session, repository, *build, &request.format, Detail::Times, action)?
+                session.remote(repository, action).tags_of_build(*build, &request.format, Detail::Times)?
             } else {
-                listing::all(session, repository, Detail::Times, action)?
+                session.remote(repository, action).tags(Detail::Times)?
             };
             let found = find_tag::pick(session, repository, &listing, *build, *newest, &request.format, action)?;
             Ok((repository.tagged(&found.chosen.tag), (!request.moves.is_empty()).then_some(listing)))

@@ -3,10 +3,10 @@
 //! What is read decides: our digest is success; a newer version is somebody else's success; an older one is
 //! written over again; anything else is reported. What to do is decided in `pure::promote::race`.
 
-use super::act::{Outcome, Run, Written};
-use crate::command::listing::{self, Listing};
+use crate::command::promote::act::{Outcome, Run, Written};
+use crate::pure::image::listing::Listing;
 use crate::command::session::Session;
-use crate::command::side_by_side::both;
+use crate::threads::both;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action as Right;
 use crate::pure::image::digest::Digest;
@@ -94,7 +94,7 @@ impl Run<'_, '_> {
     /// What these steps' tags are now, and the tag list where it is wanted, both at once.
     fn look_back(&self, steps: &[usize], list: bool) -> (Result<Heads, Error>, Option<Result<Listing, Error>>) {
         let (client, repository) = (&self.session.client, &self.seen.repository);
-        let list = || list.then(|| listing::fresh(self.session, repository, Right::Push));
+        let list = || list.then(|| self.session.remote(repository, Right::Push).fresh_tags());
         if !matches!(client.native(repository.registry()), Ok(Some(_))) {
             return both(|| self.heads(steps), list);
         }
@@ -116,7 +116,7 @@ impl Run<'_, '_> {
         let world = self.session.client.exchange.world;
         let is_old = self.now().saturating_duration_since(world.started) > OLD;
         if is_old && self.tags().is_some() {
-            self.renewed = listing::fresh(self.session, &self.seen.repository, Right::Push).ok();
+            self.renewed = self.session.remote(&self.seen.repository, Right::Push).fresh_tags().ok();
         }
     }
 

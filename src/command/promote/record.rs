@@ -3,13 +3,13 @@
 //! What was planned is on the disk before anything is written, so that whatever stops the run, it can be told what
 //! the tags held. Trouble with the record afterwards is told and changes nothing about what was done.
 
-use super::look::Seen;
-use super::report::Told;
+use crate::command::promote::look::Seen;
+use crate::command::promote::report::Told;
 use crate::command::platforms::{self, Found};
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::error::{Code, Error};
-use crate::io::registry::Fetched;
+use crate::registry::distribution::Fetched;
 use crate::pure::http::redact;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Reference;

@@ -1,14 +1,14 @@
 //! The report of `promote`: every tag with its digest before and after, and how to undo it.
 
-use super::act::{self, Outcome};
-use super::attach::attach;
-use super::copy;
-use super::look::Seen;
-use super::record::Keeper;
+use crate::command::promote::act::{self, Outcome};
+use crate::command::promote::attach::attach;
+use crate::command::promote::copy;
+use crate::command::promote::look::Seen;
+use crate::command::promote::record::Keeper;
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::error::Error;
-use crate::output::Report;
+use crate::command::report::Report;
 use crate::pure::image::digest::Digest;
 use crate::pure::promote::copy::Tally;
 use crate::pure::promote::plan::{Action, Plan, Step};

@@ -4,10 +4,10 @@
 //! cosign's older scheme; what points at those belongs to the image too.
 
 use crate::command::session::Session;
-use crate::command::side_by_side::{self, both};
+use crate::threads::{self, both};
 use crate::error::{Code, Error};
-use crate::io::referrers;
-use crate::io::registry::{self, Fetched};
+use crate::registry::referrers;
+use crate::registry::distribution::{self as registry, Fetched};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
@@ -77,7 +77,7 @@ impl Tree {
                     format!("more than {MOST} manifests belong to the image in `{here}`, which is not copied"),
                 ));
             }
-            level = side_by_side::map(&below, |digest| child(session, here, digest))?;
+            level = threads::map(&below, |digest| child(session, here, digest))?;
         }
         Ok(())
     }
@@ -98,12 +98,12 @@ impl Tree {
         let mut asked: HashSet<Digest> = HashSet::new();
         let api = |subject: &Digest| by_api(session, here, subject);
         let mut open: Vec<Digest> = self.manifests.keys().cloned().collect();
-        let (names, mut listed) = both(names, || side_by_side::map(&open, api));
+        let (names, mut listed) = both(names, || threads::map(&open, api));
         loop {
             let mut fresh: Vec<Digest> = Vec::new();
             let mut level: Vec<Fetched> = Vec::new();
             let questions: Vec<(Digest, Pointing)> = open.into_iter().zip(listed?).collect();
-            let found = side_by_side::map(&questions, |(subject, answer)| {
+            let found = threads::map(&questions, |(subject, answer)| {
                 let by_tag = match answer {
                     Pointing::NoApi if has(names.as_ref(), &fallback_tag(subject)) => {
                         referrers::by_tag(&session.client, here, subject, Action::Pull)?
@@ -129,7 +129,7 @@ impl Tree {
             fresh.retain(|digest| !self.manifests.contains_key(digest));
             fresh.sort();
             fresh.dedup();
-            level.extend(side_by_side::map(&fresh, |digest| child(session, here, digest))?);
+            level.extend(threads::map(&fresh, |digest| child(session, here, digest))?);
             self.add(session, here, level)?;
             open = self.manifests.keys().filter(|digest| !asked.contains(*digest)).cloned().collect();
             if open.is_empty() {
@@ -138,7 +138,7 @@ impl Tree {
                 self.referrers.sort_by_cached_key(|referrer| (depth(referrer, &all), referrer.digest.to_string()));
                 return Ok(());
             }
-            listed = side_by_side::map(&open, api);
+            listed = threads::map(&open, api);
         }
     }
 }
@@ -206,5 +206,5 @@ fn tagged(
             Err(error) => Err(error),
         }
     };
-    Ok(side_by_side::map(&there, read)?.into_iter().flatten().collect())
+    Ok(threads::map(&there, read)?.into_iter().flatten().collect())
 }

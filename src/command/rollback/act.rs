@@ -3,12 +3,11 @@
 //! As with a promotion, what is read back decides: what was written is success, what somebody else wrote meanwhile
 //! is reported and left.
 
-use crate::command::heads;
 use crate::command::promote::act::is_lost;
 use crate::command::promote::read_back::PATIENCE;
 use crate::command::session::Session;
 use crate::error::{Code, Error, Progress};
-use crate::io::registry::{self, Fetched};
+use crate::registry::distribution::{self as registry, Fetched};
 use crate::pure::auth::scope::Action as Right;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
@@ -75,7 +74,7 @@ impl Run<'_, '_> {
 
     fn heads(&self, steps: &[usize]) -> Result<Vec<Option<Digest>>, Error> {
         let tags: Vec<Tag> = steps.iter().map(|&i| self.steps[i].tag.clone()).collect();
-        heads::all(self.session, self.repository, &tags, Right::Push)
+        self.session.remote(self.repository, Right::Push).heads(&tags)
     }
 
     fn read_back(&mut self) -> Result<Vec<bool>, Error> {

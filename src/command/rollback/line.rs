@@ -1,15 +1,14 @@
 //! The line of `rollback`: look, plan, act, report.
 
-use super::act::{Run, writes};
-use crate::command::heads;
+use crate::command::rollback::act::{Run, writes};
 use crate::command::promote::record::frame;
 use crate::command::promote::report::Answer;
 use crate::command::request::Rollback;
 use crate::command::session::Session;
-use crate::command::side_by_side;
+use crate::threads;
 use crate::error::{Code, Error};
-use crate::io::registry;
-use crate::output::Report;
+use crate::registry::distribution as registry;
+use crate::command::report::Report;
 use crate::pure::auth::scope::Action as Right;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
@@ -29,7 +28,7 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
     let right = if request.dry_run { Right::Pull } else { Right::Push };
     let steps = look(session, request, undo, right)?;
     let wanted: Vec<&Digest> = steps.iter().filter(|step| writes(step)).filter_map(|step| step.to.as_ref()).collect();
-    let manifests = side_by_side::map(&distinct(wanted), |digest| {
+    let manifests = threads::map(&distinct(wanted), |digest| {
         let identifier = Identifier::Digest((*digest).clone());
         registry::get_manifest(&session.client, &undo.repository, &identifier, right)
             .map_err(|error| gone(error, &steps, digest))
@@ -56,7 +55,7 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
 /// What every tag points at now, and what is to become of it.
 fn look(session: &Session, request: &Rollback, undo: &Undo, right: Right) -> Result<Vec<Step>, Error> {
     let tags: Vec<_> = undo.tags.iter().map(|entry| entry.tag.clone()).collect();
-    let now = heads::all(session, &undo.repository, &tags, right)?;
+    let now = session.remote(&undo.repository, right).heads(&tags)?;
     let known = |(entry, now): (&Entry, Option<Digest>)| Known {
         tag: entry.tag.clone(),
         before: entry.before.clone(),

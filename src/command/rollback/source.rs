@@ -2,7 +2,7 @@
 
 use crate::command::request::{RecordSource, Rollback};
 use crate::error::{Code, Error};
-use crate::io::world::World;
+use crate::world::World;
 use crate::pure::promote::recorded;
 use std::path::Path;
 

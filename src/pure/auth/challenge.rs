@@ -2,7 +2,7 @@
 //!
 //! One header may carry several challenges, and the comma between challenges is the same comma that
 //! separates parameters, so this scans instead of splitting. Which challenge to answer is decided
-//! in [`super::flow`].
+//! in [`crate::pure::auth::flow`].
 //!
 //! Grammar: RFC 9110, section 11.6.1.
 

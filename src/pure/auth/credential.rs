@@ -1,6 +1,6 @@
 //! What a caller owns and shows to a registry or its token server.
 //!
-//! Where it was found is the keychain's business; how it is shown is decided in [`super::flow`].
+//! Where it was found is the keychain's business; how it is shown is decided in [`crate::pure::auth::flow`].
 
 use crate::secret::Secret;
 use base64::Engine;

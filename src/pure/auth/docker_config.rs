@@ -6,8 +6,8 @@
 //!
 //! Form: Docker's `config.json` and podman's `containers-auth.json`; helpers: Docker's credential helper protocol.
 
-use super::credential::Credential;
-use super::token::is_sendable;
+use crate::pure::auth::credential::Credential;
+use crate::pure::auth::token::is_sendable;
 use crate::error::{Code, Error};
 use crate::pure::image::registry::Registry;
 use crate::secret::Secret;

@@ -6,9 +6,9 @@
 //!
 //! Rules: the token authentication and OAuth 2 documentation of the distribution project.
 
-use super::challenge::{Challenge, Scheme};
-use super::credential::{Credential, pair};
-use super::scope::{Scope, ScopeSet};
+use crate::pure::auth::challenge::{Challenge, Scheme};
+use crate::pure::auth::credential::{Credential, pair};
+use crate::pure::auth::scope::{Scope, ScopeSet};
 use crate::error::{Code, Error};
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::url::{Place, Scheme as UrlScheme, Url, place};
@@ -265,7 +265,7 @@ fn form(pairs: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::challenge;
+    use crate::pure::auth::challenge;
     use super::*;
     use crate::pure::http::message::Headers;
 

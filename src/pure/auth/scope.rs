@@ -1,7 +1,7 @@
 //! What a token is asked for: actions on a repository.
 //!
 //! Only repositories and the two actions a promotion needs are known here. Whatever else a registry
-//! demands in a challenge is handed back to it as it came; see [`super::flow`].
+//! demands in a challenge is handed back to it as it came; see [`crate::pure::auth::flow`].
 //!
 //! Grammar: the token scope documentation of the distribution project.
 
@@ -115,7 +115,7 @@ impl ScopeSet {
         self.0.is_empty()
     }
 
-    /// What of this set is not among the rights that were granted, as [`super::token::Token::granted`] lists them.
+    /// What of this set is not among the rights that were granted, as [`crate::pure::auth::token::Token::granted`] lists them.
     #[must_use]
     pub fn missing(&self, granted: &[String]) -> ScopeSet {
         let is_granted = |repository: &str, action: Action| {

@@ -79,7 +79,7 @@ impl Token {
     /// What the token says it allows, as `repository:a/b:pull,push`; `None` if it does not say.
     ///
     /// Servers grant a part of what was asked for without a word, so this is the only way to tell;
-    /// [`ScopeSet::missing`](super::scope::ScopeSet::missing) names the rest.
+    /// [`ScopeSet::missing`](crate::pure::auth::scope::ScopeSet::missing) names the rest.
     pub fn granted(&self) -> Option<Vec<String>> {
         #[derive(Deserialize)]
         struct Access {

@@ -5,9 +5,9 @@
 //!
 //! Source: Amazon ECR API Reference, version 2015-09-21; Amazon ECR Public, version 2020-10-30.
 
-use super::answer::{moment, not_json};
-use super::fault::AwsFault;
-use super::host::EcrHost;
+use crate::pure::aws::answer::{moment, not_json};
+use crate::pure::aws::fault::AwsFault;
+use crate::pure::aws::host::EcrHost;
 use crate::error::{Code, Error};
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::url::Url;

@@ -5,7 +5,7 @@
 //!
 //! Sources: Amazon ECR API Reference, AWS STS API Reference, "Common errors" of each.
 
-use super::sts::element;
+use crate::pure::aws::sts::element;
 use crate::error::{Code, Error, Refusal};
 use crate::pure::http::message::{Request, Response};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! The shared files of the AWS tools: `~/.aws/credentials` and `~/.aws/config`, read into profiles.
 //!
-//! What a profile asks for is decided in [`super::profile_plan`]. Values are kept as text and are
+//! What a profile asks for is decided in [`crate::pure::aws::profile_plan`]. Values are kept as text and are
 //! never put into a message, because any of them may be a secret.
 //!
 //! Format: AWS SDKs and Tools Reference Guide, "Shared config and credentials files".

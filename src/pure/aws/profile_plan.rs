@@ -5,9 +5,9 @@
 //!
 //! Source: AWS SDKs and Tools Reference Guide, "Assume role credential provider".
 
-use super::answer::AwsCredential;
-use super::profile::{Profiles, Section};
-use super::sts::Role;
+use crate::pure::aws::answer::AwsCredential;
+use crate::pure::aws::profile::{Profiles, Section};
+use crate::pure::aws::sts::Role;
 use crate::error::{Code, Error};
 use crate::pure::text::show::quoted;
 use crate::secret::Secret;

@@ -5,7 +5,7 @@
 //!
 //! Source: AWS Security Token Service API Reference, version 2011-06-15.
 
-use super::answer::{AwsCredential, moment, not_json};
+use crate::pure::aws::answer::{AwsCredential, moment, not_json};
 use crate::error::{Code, Error};
 use crate::pure::text::percent;
 use crate::secret::Secret;

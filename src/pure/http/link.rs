@@ -6,9 +6,9 @@
 //!
 //! Grammar: RFC 8288, section 3.
 
-use super::message::Headers;
-use super::redact;
-use super::url::Url;
+use crate::pure::http::message::Headers;
+use crate::pure::http::redact;
+use crate::pure::http::url::Url;
 use crate::error::{Code, Error};
 
 /// The address of the next page; `None` on the last one.

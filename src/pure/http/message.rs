@@ -4,7 +4,7 @@
 //!
 //! Terms: RFC 9110.
 
-use super::url::Url;
+use crate::pure::http::url::Url;
 use std::fmt;
 
 /// The method of a request.

@@ -6,9 +6,9 @@
 //!
 //! Terms: RFC 9110, section 15.4.
 
-use super::message::{Headers, Method, Request};
-use super::redact;
-use super::url::{Place, Scheme, Url, place};
+use crate::pure::http::message::{Headers, Method, Request};
+use crate::pure::http::redact;
+use crate::pure::http::url::{Place, Scheme, Url, place};
 use crate::error::{Code, Error};
 
 /// How many redirects of one request are followed.

@@ -6,8 +6,8 @@
 //!
 //! Error document: OCI distribution specification, "Error codes".
 
-use super::message::{Request, Response};
-use super::redact;
+use crate::pure::http::message::{Request, Response};
+use crate::pure::http::redact;
 use crate::error::{Code, Error, Refusal};
 use serde_json::Value;
 
@@ -253,8 +253,8 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::{Headers, Method};
-    use super::super::url::Url;
+    use crate::pure::http::message::{Headers, Method};
+    use crate::pure::http::url::Url;
     use super::*;
 
     fn reply(status: u16, body: &str) -> Response {

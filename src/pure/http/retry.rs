@@ -6,8 +6,8 @@
 //!
 //! `Retry-After`: RFC 9110, section 10.2.3.
 
-use super::fault::Fault;
-use super::message::{Headers, Method, Request, Response};
+use crate::pure::http::fault::Fault;
+use crate::pure::http::message::{Headers, Method, Request, Response};
 use std::time::Duration;
 use time::{Date, Month, OffsetDateTime, Time};
 

@@ -5,7 +5,7 @@
 //!
 //! Form: Docker Hub API, `AuthCreateAccessToken`.
 
-use super::page;
+use crate::pure::hub::page;
 use crate::error::{Code, Error};
 use crate::pure::auth::credential::Credential;
 use crate::pure::http::message::{Method, Request};

@@ -11,7 +11,7 @@ use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
 use crate::pure::text::percent;
-use crate::pure::version::pick::Listed;
+use crate::pure::image::listing::Listed;
 use serde::Deserialize;
 use serde_json::Value;
 

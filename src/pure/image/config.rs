@@ -2,7 +2,7 @@
 //!
 //! Fields: OCI image specification, "Image Configuration".
 
-use super::content::unreadable;
+use crate::pure::image::content::unreadable;
 use crate::error::{Code, Error};
 use crate::pure::text::show::quoted;
 use serde::Deserialize;

@@ -5,10 +5,10 @@
 //! Rules: OCI image specification, "Image Manifest" and "Image Index"; a body that could be read as
 //! either is refused.
 
-use super::descriptor::{Descriptor, strings};
-use super::index::Index;
-use super::manifest::Manifest;
-use super::media_type::MediaType;
+use crate::pure::image::descriptor::{Descriptor, strings};
+use crate::pure::image::index::Index;
+use crate::pure::image::manifest::Manifest;
+use crate::pure::image::media_type::MediaType;
 use crate::error::{Code, Error};
 use crate::pure::text::show::quoted;
 use serde::Deserialize;

@@ -2,10 +2,10 @@
 //!
 //! Fields: OCI image specification, "Content Descriptors".
 
-use super::digest::Digest;
-use super::manifest::IMAGE_CONFIGS;
-use super::media_type::MediaType;
-use super::platform::Platform;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::manifest::IMAGE_CONFIGS;
+use crate::pure::image::media_type::MediaType;
+use crate::pure::image::platform::Platform;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::de::Error as _;

@@ -1,9 +1,9 @@
 //! A list of manifests by platform.
 //!
-//! Read as part of [`super::content::Content`].
+//! Read as part of [`crate::pure::image::content::Content`].
 
-use super::descriptor::Descriptor;
-use super::media_type::MediaType;
+use crate::pure::image::descriptor::Descriptor;
+use crate::pure::image::media_type::MediaType;
 use std::collections::BTreeMap;
 
 /// An index.

@@ -1,9 +1,9 @@
 //! One image, or another artifact: a config blob and layers.
 //!
-//! Read as part of [`super::content::Content`].
+//! Read as part of [`crate::pure::image::content::Content`].
 
-use super::descriptor::Descriptor;
-use super::media_type::MediaType;
+use crate::pure::image::descriptor::Descriptor;
+use crate::pure::image::media_type::MediaType;
 use std::collections::BTreeMap;
 
 /// The media types of the config blob of a container image.

@@ -5,6 +5,7 @@ pub mod content;
 pub mod descriptor;
 pub mod digest;
 pub mod index;
+pub mod listing;
 pub mod manifest;
 pub mod media_type;
 pub mod platform;

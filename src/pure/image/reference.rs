@@ -4,9 +4,9 @@
 //!
 //! Grammar: `[host[:port]/]path[:tag][@digest]`, OCI distribution specification.
 
-use super::digest::{self, Digest};
-use super::repository::Repository;
-use super::tag::{self, Tag};
+use crate::pure::image::digest::{self, Digest};
+use crate::pure::image::repository::Repository;
+use crate::pure::image::tag::{self, Tag};
 use crate::error::{Code, Error};
 use crate::pure::text::show::quoted;
 use serde::{Serialize, Serializer};

@@ -3,11 +3,11 @@
 //! Rules: OCI distribution specification, "Listing Referrers" and "Referrers Tag Schema"; the tag
 //! endings are those of cosign's older scheme.
 
-use super::content::Content;
-use super::descriptor::Descriptor;
-use super::digest::Digest;
-use super::media_type::MediaType;
-use super::tag::Tag;
+use crate::pure::image::content::Content;
+use crate::pure::image::descriptor::Descriptor;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::media_type::MediaType;
+use crate::pure::image::tag::Tag;
 use crate::error::{Code, Error};
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ pub fn with_entries(body: Option<&[u8]>, entries: &[Value]) -> Result<Option<Vec
         None => json!({"schemaVersion": 2, "mediaType": kind.as_str(), "manifests": []}),
         Some(body) => {
             parse(body)?;
-            serde_json::from_slice(body).map_err(|error| super::content::unreadable(body, &error))?
+            serde_json::from_slice(body).map_err(|error| crate::pure::image::content::unreadable(body, &error))?
         }
     };
     let malformed = || Error::new(Code::ReplyMalformed, "the list of referrers is not an OCI index");

@@ -5,10 +5,10 @@
 //!
 //! Grammar: OCI distribution specification, "Pulling manifests".
 
-use super::digest::Digest;
-use super::reference::{self, Reference};
-use super::registry::Registry;
-use super::tag::Tag;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::reference::{self, Reference};
+use crate::pure::image::registry::Registry;
+use crate::pure::image::tag::Tag;
 use crate::error::Error;
 use crate::pure::text::show::{character, quoted};
 use serde::{Serialize, Serializer};

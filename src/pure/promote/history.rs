@@ -2,7 +2,7 @@
 //!
 //! Whoever may write to a repository may write such a record, so nothing in one is trusted to be of a certain form.
 
-use super::recorded::{self, Recorded};
+use crate::pure::promote::recorded::{self, Recorded};
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 //! Everything is refused here, before anything is written. `--dry-run` prints the plan, a real run
 //! executes it without further choices.
 
-use super::facts::{Facts, Held, Kind, Target};
+use crate::pure::promote::facts::{Facts, Held, Kind, Target};
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
 use crate::pure::image::tag::Tag;

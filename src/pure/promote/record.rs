@@ -1,11 +1,11 @@
 //! What a promotion leaves behind for whoever asks later: who, when, what, how to undo it.
 //!
 //! The same object is a line of a `--record` file, `result.record`, `error.record` and the one layer of the artifact
-//! that `--attach-record` keeps beside the image. Reading it back is the business of [`super::recorded`].
+//! that `--attach-record` keeps beside the image. Reading it back is the business of [`crate::pure::promote::recorded`].
 //!
 //! Artifact: OCI image specification, "Guidelines for Artifact Usage", with an empty config.
 
-use super::copy::Tally;
+use crate::pure::promote::copy::Tally;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;

@@ -3,7 +3,7 @@
 //! Keys that are not known are passed over. A record of a later schema is refused, because what it means is not
 //! known here.
 
-use super::record::{SCHEMA, Source};
+use crate::pure::promote::record::{SCHEMA, Source};
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;

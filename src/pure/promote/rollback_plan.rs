@@ -3,7 +3,7 @@
 //! A tag goes back only from the image that was promoted; what somebody else put there since stays, unless the
 //! caller insists. Tags that a promotion created are left, because nothing here deletes.
 
-use super::plan::Action;
+use crate::pure::promote::plan::Action;
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
 use crate::pure::image::tag::Tag;

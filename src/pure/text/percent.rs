@@ -2,7 +2,7 @@
 //!
 //! Grammar: RFC 3986, section 2; a `+` is a plus sign here, never a space.
 
-use super::hex;
+use crate::pure::text::hex;
 
 /// Encodes every byte but the unreserved `A-Z a-z 0-9 - . _ ~`.
 pub fn encode(text: &str) -> String {

@@ -5,7 +5,7 @@
 //!
 //! Weeks: ISO 8601, in UTC.
 
-use super::scheme::Version;
+use crate::pure::version::scheme::Version;
 use crate::error::{Code, Error};
 use crate::pure::text::show::quoted;
 use std::fmt;

@@ -2,28 +2,11 @@
 //!
 //! Both read names in place and copy only what they return: a list may hold 50,000 tags.
 
-use super::scheme::{TagFormat, Version, VersionTag};
+use crate::pure::version::scheme::{TagFormat, Version, VersionTag};
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::Listed;
 use crate::pure::image::tag::is_digest_derived;
 use std::cmp::Reverse;
-
-/// A tag as a registry lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The name, not checked.
-    pub name: String,
-    /// The digest, where the list has it.
-    pub digest: Option<Digest>,
-    /// When it was last written, as the list says it.
-    pub updated: Option<String>,
-}
-
-impl Listed {
-    /// A name alone.
-    pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), digest: None, updated: None }
-    }
-}
 
 /// A tag of the wanted build.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 //!
 //! Specification: IAM User Guide, "Create a signed AWS API request", steps 4 and 5.
 
-use super::canonical_request::canonical_request;
-use super::string_to_sign::{Scope, string_to_sign};
+use crate::pure::aws::sigv4::canonical_request::canonical_request;
+use crate::pure::aws::sigv4::string_to_sign::{Scope, string_to_sign};
 use crate::pure::aws::answer::AwsCredential;
 use crate::pure::http::message::Request;
 use crate::pure::text::hex;

@@ -1,0 +1,256 @@
+//! One call to an AWS service: signed, repeated where the service asks for that, with the clock put
+//! right once.
+//!
+//! AWS says "slow down" with status 400 and a name, and a wrong clock with a refused signature, so the
+//! repeats of ordinary requests do not fit. What a refusal means is decided in `pure::aws::fault`.
+
+use crate::http::exchange::lock;
+use crate::http::Limits;
+use crate::world::World;
+use crate::error::{Code, Error};
+use crate::pure::aws::answer::AwsCredential;
+use crate::pure::aws::fault::{self, AwsFault};
+use crate::pure::aws::sigv4::signature::sign;
+use crate::pure::aws::sigv4::string_to_sign::Scope;
+use crate::pure::http::fault::Fault;
+use crate::pure::http::message::{Request, Response};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Sends one request once and brings back what came.
+pub type Send<'a> = dyn Fn(&Request, &Limits) -> Result<Response, Fault> + Sync + 'a;
+
+/// The first wait between two tries; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Whose signature a call carries, and for which service.
+#[derive(Clone, Copy, Debug)]
+pub struct Signer<'a> {
+    /// The credential.
+    pub credential: &'a AwsCredential,
+    /// The region of the service.
+    pub region: &'a str,
+    /// The service's name in signatures.
+    pub service: &'a str,
+}
+
+/// How far the clock of AWS is ahead of ours, once a refusal has shown it.
+#[derive(Debug, Default)]
+pub struct Clock(Mutex<Option<time::Duration>>);
+
+impl Clock {
+    /// The difference, if one has shown.
+    pub fn ahead(&self) -> Option<time::Duration> {
+        *lock(&self.0)
+    }
+}
+
+/// What all calls of a command share.
+pub struct Caller<'a> {
+    /// Time and environment.
+    pub world: &'a World,
+    /// The way out.
+    pub send: Box<Send<'a>>,
+    /// The moment the whole command must be done.
+    pub until: Option<Instant>,
+    /// How often a call may be repeated.
+    pub retries: u32,
+    /// What is known about the clocks.
+    pub clock: &'a Clock,
+}
+
+impl Caller<'_> {
+    /// Calls, and brings back the answer or the refusal. `limit` caps the body in bytes.
+    ///
+    /// # Errors
+    /// The fault's code when no answer came.
+    pub fn call(
+        &self,
+        wanted: &str,
+        request: &Request,
+        signer: Option<Signer>,
+        limit: u64,
+    ) -> Result<Result<Response, AwsFault>, Error> {
+        let (mut tries, mut corrected) = (0, self.clock.ahead().is_some());
+        loop {
+            let now = self.world.now();
+            let at = now + self.clock.ahead().unwrap_or_default();
+            let ready = match signer {
+                Some(Signer { credential, region, service }) => {
+                    sign(request.clone(), credential, &Scope::new(at, region, service))
+                }
+                None => request.clone(),
+            };
+            let limits = Limits {
+                connect: Duration::from_secs(5),
+                idle: Duration::from_secs(30),
+                until: self.until,
+                body: limit,
+            };
+            let outcome = (self.send)(&ready, &limits);
+            let again = match &outcome {
+                Ok(response) if response.is_success() => false,
+                Ok(response) => {
+                    let refusal = AwsFault::read(response);
+                    match fault::skew(&refusal, response, now).filter(|_| !corrected && signer.is_some()) {
+                        Some(ahead) => {
+                            *lock(&self.clock.0) = Some(ahead);
+                            corrected = true;
+                            continue;
+                        }
+                        None => refusal.is_repeatable(),
+                    }
+                }
+                Err(fault) => fault.repeatable(),
+            };
+            let pause = PAUSE * 2u32.saturating_pow(tries);
+            if again && tries < self.retries && self.fits(pause) {
+                tries += 1;
+                self.world.sleep(pause);
+                continue;
+            }
+            return match outcome {
+                Ok(response) if response.is_success() => Ok(Ok(response)),
+                Ok(response) => Ok(Err(AwsFault::read(&response))),
+                Err(fault) => Err(unanswered(wanted, request, &fault)),
+            };
+        }
+    }
+
+    /// As [`Caller::call`], with a refusal as an error that names the service.
+    ///
+    /// # Errors
+    /// Those of [`Caller::call`] and those of [`AwsFault::error`].
+    pub fn answer(
+        &self,
+        wanted: &str,
+        service: &str,
+        request: &Request,
+        signer: Option<Signer>,
+        limit: u64,
+    ) -> Result<Response, Error> {
+        let answer = self.call(wanted, request, signer, limit)?;
+        answer.map_err(|refusal| self.explained(refusal.error(&format!("cannot {wanted}"), service, request)))
+    }
+
+    /// Adds what is known about the clock to a refusal.
+    pub fn explained(&self, error: Error) -> Error {
+        match self.clock.ahead() {
+            Some(ahead) if matches!(error.code(), Code::Unauthenticated | Code::TokenExpired) => {
+                error.cause(fault::skew_text(ahead)).hint("set the clock of this machine")
+            }
+            _ => error,
+        }
+    }
+
+    /// How much time the command has left.
+    pub fn left(&self) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(self.world.instant()))
+    }
+
+    fn fits(&self, pause: Duration) -> bool {
+        self.until.is_none_or(|until| self.world.instant() + pause < until)
+    }
+}
+
+/// The error for a request that got no answer.
+pub fn unanswered(wanted: &str, request: &Request, fault: &Fault) -> Error {
+    let host = request.url.authority();
+    let url = format!("{}{}", request.url.origin(), request.url.path());
+    Error::new(fault.code(), format!("cannot {wanted}: `{host}` gave no answer"))
+        .cause(format!("{} {url}: {fault}", request.method.as_str()))
+        .hint(fault.hint())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::world::instant;
+    use super::*;
+    use crate::pure::http::message::{Headers, Method};
+    use crate::pure::http::url::Url;
+    use crate::secret::Secret;
+    use std::collections::BTreeMap;
+    use time::macros::format_description;
+
+    fn world() -> World {
+        let (log, stdin) = (Box::new(|_: &str| ()), Box::new(|_| Ok(Vec::new())));
+        World {
+            environment: BTreeMap::new(),
+            log,
+            stdin,
+            status: None,
+            sleep: Box::new(std::thread::sleep),
+            started: instant(),
+        }
+    }
+
+    fn reply(status: u16, body: &str) -> Response {
+        Response { status, headers: Headers::new(), body: body.as_bytes().to_vec() }
+    }
+
+    /// Calls with prepared outcomes; returns what came and the timestamps that were signed.
+    fn calls(
+        outcomes: Vec<Result<Response, Fault>>,
+        retries: u32,
+    ) -> (Result<Result<Response, AwsFault>, Error>, Vec<String>, Clock) {
+        let (world, clock) = (world(), Clock::default());
+        let (left, stamps) = (Mutex::new(outcomes), Mutex::new(Vec::new()));
+        let send = |request: &Request, _: &Limits| {
+            lock(&stamps).push(request.headers.get("x-amz-date").unwrap_or("unsigned").to_owned());
+            lock(&left).remove(0)
+        };
+        let credential = AwsCredential {
+            key_id: Secret::new("AKID"),
+            secret: Secret::new("sekret"),
+            session_token: None,
+            expires_at: None,
+        };
+        let request = Request::new(Method::Post, Url::parse("https://api.example/").unwrap()).body(b"{}".to_vec());
+        let caller = Caller { world: &world, send: Box::new(send), until: None, retries, clock: &clock };
+        let signer = Signer { credential: &credential, region: "eu-west-1", service: "ecr" };
+        let answer = caller.call("do it", &request, Some(signer), 100);
+        drop(caller);
+        assert!(lock(&left).is_empty(), "not everything was asked for");
+        (answer, lock(&stamps).clone(), clock)
+    }
+
+    #[test]
+    fn a_service_that_asks_for_patience_is_asked_again() {
+        let slow = || Ok(reply(400, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#));
+        let broken = || Err(Fault::Reset { why: "gone".into() });
+        let (answer, stamps, _) = calls(vec![slow(), broken(), Ok(reply(200, "{}"))], 2);
+        assert_eq!((answer.unwrap().unwrap().status, stamps.len()), (200, 3));
+        let (answer, ..) = calls(vec![slow(), slow()], 1);
+        assert_eq!(answer.unwrap().unwrap_err().code(), Code::RateLimited);
+        let (answer, ..) = calls(vec![broken()], 0);
+        let error = answer.unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::Unreachable, "cannot do it: `api.example` gave no answer"));
+    }
+
+    #[test]
+    fn a_refusal_that_stays_one_is_not_repeated() {
+        let denied = Ok(reply(400, r#"{"__type":"AccessDeniedException","message":"no"}"#));
+        let (answer, stamps, _) = calls(vec![denied], 3);
+        assert_eq!((answer.unwrap().unwrap_err().code(), stamps.len()), (Code::Denied, 1));
+    }
+
+    #[test]
+    fn a_wrong_clock_is_put_right_once() {
+        let ahead = time::Duration::minutes(40);
+        let format =
+            format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+        let date = || (world().now() + ahead).format(format).unwrap();
+        let expired = || {
+            let mut reply = reply(403, r#"{"__type":"InvalidSignatureException","message":"Signature expired: x"}"#);
+            reply.headers.push("Date", date());
+            Ok(reply)
+        };
+        let (answer, stamps, clock) = calls(vec![expired(), Ok(reply(200, "{}"))], 3);
+        assert_eq!(answer.unwrap().unwrap().status, 200);
+        assert!(stamps[1] > stamps[0], "{stamps:?}");
+        let off = clock.ahead().unwrap() - ahead;
+        assert!(off.abs() < time::Duration::seconds(3), "{off}");
+        let (answer, stamps, _) = calls(vec![expired(), expired()], 3);
+        assert_eq!((answer.unwrap().unwrap_err().code(), stamps.len()), (Code::Unauthenticated, 2));
+    }
+}

@@ -1,0 +1,25 @@
+//! What a command ends with when it went well: its result as JSON, and a sentence.
+
+use crate::error::{Code, Error};
+use serde::Serialize;
+
+/// A command's result before it is printed.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The result as one JSON text, its keys in the documented order.
+    pub result: String,
+    /// One sentence for people.
+    pub sentence: String,
+}
+
+impl Report {
+    /// A report from a result and a sentence.
+    ///
+    /// # Errors
+    /// `internal` if the result cannot be written as JSON.
+    pub fn new<T: Serialize>(result: &T, sentence: impl Into<String>) -> Result<Self, Error> {
+        let text = serde_json::to_string(result)
+            .map_err(|error| Error::new(Code::Internal, "a result could not be written").cause(error.to_string()))?;
+        Ok(Self { result: text, sentence: sentence.into() })
+    }
+}

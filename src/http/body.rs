@@ -1,0 +1,201 @@
+//! Bodies while they are on their way: of a reply coming in, of a request going out.
+
+use crate::http::client::{Clock, REFUSAL};
+use crate::http::transport::Broken;
+use crate::pure::http::fault::Fault;
+use crate::pure::http::message::{Headers, Response};
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+
+/// A reply whose body has yet to be read.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The HTTP status, whatever it is.
+    pub status: u16,
+    /// The fields.
+    pub headers: Headers,
+    /// The body.
+    pub body: Body,
+}
+
+impl Incoming {
+    /// Whether the status is 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Reads the rest; of a reply that is no success only the beginning.
+    ///
+    /// # Errors
+    /// What kept the rest from coming.
+    pub fn whole(mut self) -> Result<Response, Fault> {
+        let (success, body) = (self.is_success(), &mut self.body);
+        if !success {
+            body.limit = REFUSAL.min(body.limit);
+        } else if body.expected().is_some_and(|expected| expected > body.limit) {
+            return Err(Fault::TooLarge { limit: body.limit });
+        }
+        let body = match body.read_all() {
+            Ok(bytes) => bytes,
+            Err((Fault::TooLarge { .. }, bytes)) if !success => bytes,
+            Err((fault, _)) => return Err(fault),
+        };
+        Ok(Response { status: self.status, headers: self.headers, body })
+    }
+}
+
+/// Reads a body within the limits of its request.
+///
+/// The connection is kept for the next request once the body has been read to its end.
+pub struct Body {
+    reader: ureq::BodyReader<'static>,
+    expected: Option<u64>,
+    got: u64,
+    limit: u64,
+    clock: Clock,
+    failed: Option<Fault>,
+}
+
+impl Body {
+    pub(super) fn new(body: ureq::Body, limit: u64, clock: Clock) -> Self {
+        Self { expected: body.content_length(), reader: body.into_reader(), got: 0, limit, clock, failed: None }
+    }
+
+    /// How long it will be, where the server has said so.
+    pub fn expected(&self) -> Option<u64> {
+        self.expected
+    }
+
+    /// Reads some bytes; 0 means that the body is complete.
+    ///
+    /// # Errors
+    /// What kept the rest from coming. Asked again, it is the same.
+    pub fn next(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+        if let Some(fault) = &self.failed {
+            return Err(fault.clone());
+        }
+        let outcome = self.read_within(buffer);
+        self.failed = outcome.as_ref().err().cloned();
+        outcome
+    }
+
+    fn read_within(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+        let amount = match self.reader.read(buffer) {
+            Ok(amount) => amount as u64,
+            Err(error) => return Err(self.clock.stamp(self.fault(ureq::Error::from(error)))),
+        };
+        self.got += amount;
+        if self.got > self.limit {
+            return Err(Fault::TooLarge { limit: self.limit });
+        }
+        Ok(usize::try_from(amount).unwrap_or(usize::MAX))
+    }
+
+    fn fault(&self, error: ureq::Error) -> Fault {
+        match broken(error).fault {
+            Fault::Truncated { .. } => Fault::Truncated { got: self.got, expected: self.expected },
+            other => other,
+        }
+    }
+
+    /// Reads to the end.
+    ///
+    /// # Errors
+    /// What kept the rest from coming, with what came before it.
+    pub fn read_all(&mut self) -> Result<Vec<u8>, (Fault, Vec<u8>)> {
+        // What was announced is believed only so far, because memory is taken before it comes.
+        let likely = self.expected.unwrap_or(0).min(self.limit).min(256 * 1024);
+        let mut bytes = Vec::with_capacity(usize::try_from(likely).unwrap_or(0));
+        let mut chunk = [0; 8 * 1024];
+        loop {
+            match self.next(&mut chunk) {
+                Ok(0) => return Ok(bytes),
+                Ok(amount) => bytes.extend_from_slice(&chunk[..amount]),
+                Err(fault) => return Err((fault, bytes)),
+            }
+        }
+    }
+}
+
+impl Read for Body {
+    /// As [`Body::next`]; the error carries the [`Fault`].
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.next(buffer).map_err(io::Error::other)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("expected", &self.expected).field("got", &self.got).finish_non_exhaustive()
+    }
+}
+
+/// A body on its way out, exactly as long as was announced.
+pub(super) struct Feed<'a> {
+    body: &'a mut dyn Read,
+    left: u64,
+    begun: bool,
+}
+
+impl<'a> Feed<'a> {
+    pub fn new(body: &'a mut dyn Read, length: u64) -> Self {
+        Self { body, left: length, begun: false }
+    }
+
+    /// How many bytes are still to come.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Whether anything was taken from the body, so that it cannot be sent from its beginning.
+    pub fn is_begun(&self) -> bool {
+        self.begun
+    }
+}
+
+impl Read for Feed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A connection that nothing can be sent on any more offers no room. What is left counts as sent
+        // then, so that ureq turns to the reply; the body is not asked for bytes that nobody will see.
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let amount = if buffer.is_empty() {
+            most
+        } else {
+            self.begun = true;
+            let most = most.min(buffer.len());
+            let amount = self.body.read(&mut buffer[..most])?;
+            if amount == 0 && most > 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            amount
+        };
+        self.left = self.left.saturating_sub(amount as u64);
+        Ok(amount)
+    }
+}
+
+/// What a failure of ureq means here.
+pub(super) fn broken(error: ureq::Error) -> Broken {
+    use ureq::Error as E;
+    let fault = match error {
+        E::Other(inner) => match inner.downcast::<Broken>() {
+            Ok(broken) => return *broken,
+            Err(other) => Fault::Malformed { why: other.to_string() },
+        },
+        E::Io(error) if error.kind() == ErrorKind::UnexpectedEof => Fault::Truncated { got: 0, expected: None },
+        E::BodyStalled => Fault::Truncated { got: 0, expected: None },
+        E::Io(error) => crate::http::stream::fault(error),
+        E::Timeout(timeout) => crate::http::client::timeout(timeout),
+        E::Protocol(error) => {
+            let text = error.to_string();
+            let text = text.strip_prefix("http parse fail: ").unwrap_or(&text);
+            let why = if text.contains("too many headers") { "it has more than 100 header fields" } else { text };
+            Fault::Malformed { why: why.to_owned() }
+        }
+        E::LargeResponseHeader(_, limit) => {
+            Fault::Malformed { why: format!("its header is longer than {limit} bytes") }
+        }
+        other => Fault::Malformed { why: other.to_string() },
+    };
+    Broken { fault, stale: false }
+}

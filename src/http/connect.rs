@@ -1,0 +1,176 @@
+//! Makes a connection for a request: name, address, proxy, TLS, all within one limit.
+
+use crate::http::stream::{Limit, Socket, Stream, plain};
+use crate::http::tls::Tls;
+use crate::http::transport::{Broken, Channel};
+use crate::http::trust::Trust;
+use crate::http::tunnel;
+use crate::pure::http::fault::Fault;
+use crate::pure::http::proxy::{Proxies, Proxy};
+use crate::pure::http::url::{Scheme, Url};
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
+
+/// How many addresses of a host are tried; with more, none would get enough of the time.
+const ADDRESSES: usize = 4;
+
+/// Everything that decides how a server is reached.
+pub(super) struct Dial {
+    /// Addresses that stand in for a name, by host and port.
+    pub resolve: Vec<(String, u16, IpAddr)>,
+    /// The environment's proxies.
+    pub proxies: Proxies,
+    /// Whom to trust.
+    pub trust: Trust,
+    /// What to say to a proxy.
+    pub user_agent: String,
+}
+
+impl Dial {
+    fn dial(&self, url: &Url, limit: Limit) -> Result<Channel, Fault> {
+        let Some(proxy) = self.proxies.pick(url)? else {
+            let stream = self.tcp(url.host(), url.port(), limit)?;
+            return match url.scheme() {
+                Scheme::Http => Ok(Channel::new(stream, false)),
+                Scheme::Https => Ok(Channel::new(Box::new(Tls::open(&self.trust, url.host(), stream)?), true)),
+            };
+        };
+        let mut stream = self.proxy(proxy, limit)?;
+        if url.scheme() == Scheme::Http {
+            return Ok(Channel::new(stream, false).by_proxy(&url.origin().to_string()));
+        }
+        // The port is always named here.
+        let host = if url.host().contains(':') { format!("[{}]", url.host()) } else { url.host().to_owned() };
+        tunnel::open(stream.as_mut(), proxy, &format!("{host}:{}", url.port()), &self.user_agent)?;
+        Ok(Channel::new(Box::new(Tls::open(&self.trust, url.host(), stream)?), true))
+    }
+
+    /// A connection to the proxy itself; failures name it, because nobody typed it.
+    fn proxy(&self, proxy: &Proxy, limit: Limit) -> Result<Box<dyn Stream>, Fault> {
+        let open = || {
+            let stream = self.tcp(&proxy.origin.host, proxy.origin.port, limit)?;
+            match proxy.origin.scheme {
+                Scheme::Http => Ok(stream),
+                Scheme::Https => {
+                    Tls::open(&self.trust, &proxy.origin.host, stream).map(|tls| -> Box<dyn Stream> { Box::new(tls) })
+                }
+            }
+        };
+        open().map_err(|fault| match fault {
+            Fault::Resolve { why, .. } | Fault::Connect { why, .. } | Fault::Reset { why } => {
+                Fault::Proxy { proxy: proxy.authority(), status: None, why }
+            }
+            other => other,
+        })
+    }
+
+    /// Tries the addresses of a host in turn, each with its share of the time.
+    fn tcp(&self, host: &str, port: u16, limit: Limit) -> Result<Box<dyn Stream>, Fault> {
+        let addresses = self.addresses(host, port, &limit)?;
+        let mut last = None;
+        for (i, address) in addresses.iter().enumerate() {
+            let share = limit.left()?.map(|left| left / u32::try_from(addresses.len() - i).unwrap_or(1));
+            #[expect(clippy::disallowed_methods, reason = "this is where sockets are made")]
+            let tried = match share {
+                Some(share) => TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))),
+                None => TcpStream::connect(address),
+            };
+            match tried {
+                Ok(tcp) => {
+                    // Requests are written whole; waiting for more to send would only delay them.
+                    let _ = tcp.set_nodelay(true);
+                    return Ok(Box::new(Socket::new(tcp, limit)));
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {}
+                Err(error) => last = Some(Fault::Connect { addr: address.to_string(), why: plain(&error) }),
+            }
+        }
+        limit.left()?;
+        Err(last.unwrap_or(Fault::Timeout { what: limit.what, after: Duration::ZERO }))
+    }
+
+    /// The addresses to try, the two families by turns, so that one of them may be out of order.
+    fn addresses(&self, host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Fault> {
+        let given = self.resolve.iter().filter(|(name, at, _)| name == host && *at == port);
+        let given: Vec<SocketAddr> = given.map(|(_, _, address)| SocketAddr::new(*address, port)).collect();
+        if !given.is_empty() {
+            return Ok(given);
+        }
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let found = look_up(host, port, limit)?;
+        let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
+        let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+        let mut second = second.into_iter();
+        let mut mixed: Vec<SocketAddr> =
+            first.into_iter().flat_map(|address| [Some(address), second.next()]).flatten().collect();
+        mixed.extend(second);
+        mixed.truncate(ADDRESSES);
+        Ok(mixed)
+    }
+}
+
+/// Asks the system for the addresses of a name, in a thread because that cannot be interrupted.
+fn look_up(host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Fault> {
+    let failed = |why: String| {
+        // Neither glibc nor musl says it in a way that a program can read.
+        let lasting = ["not known", "does not resolve", "no address", "not provided"].iter();
+        let temporary = !lasting.into_iter().any(|text| why.to_ascii_lowercase().contains(text));
+        Fault::Resolve { host: host.to_owned(), why, temporary }
+    };
+    let (sender, receiver) = channel();
+    let name = host.to_owned();
+    thread::spawn(move || {
+        let _ = sender.send((name.as_str(), port).to_socket_addrs().map(Vec::from_iter));
+    });
+    let found = match limit.left()? {
+        Some(left) => receiver.recv_timeout(left),
+        None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+    };
+    match found {
+        Ok(Ok(found)) if found.is_empty() => Err(failed("no address".to_owned())),
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => {
+            let text = plain(&error);
+            Err(failed(text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()))
+        }
+        Err(RecvTimeoutError::Timeout) => Err(Fault::Timeout { what: limit.what, after: Duration::ZERO }),
+        Err(RecvTimeoutError::Disconnected) => Err(failed("the resolver failed".to_owned())),
+    }
+}
+
+impl Connector for Dial {
+    type Out = Channel;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Channel>, ureq::Error> {
+        let broken = |fault| ureq::Error::Other(Box::new(Broken { fault, stale: false }));
+        let url = Url::parse(&details.uri.to_string())
+            .map_err(|error| broken(Fault::Malformed { why: error.message().to_owned() }))?;
+        let limit = crate::http::transport::limit(details.timeout);
+        self.dial(&url, Limit { idle: None, ..limit }).map(Some).map_err(broken)
+    }
+}
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dial")
+    }
+}
+
+/// Leaves names to [`Dial`], which knows whether a proxy will look them up.
+#[derive(Debug)]
+pub(super) struct NoResolver;
+
+impl Resolver for NoResolver {
+    fn resolve(&self, _: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Ok(self.empty())
+    }
+}

@@ -1,0 +1,372 @@
+//! TLS on a stream: the handshake, the bytes, and what its failures mean.
+//!
+//! Whose certificates are trusted is decided in [`crate::http::trust`].
+
+use crate::http::stream::{Limit, Stream, fault};
+use crate::http::trust::Trust;
+use crate::pure::http::fault::{Fault, Trouble};
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError, ClientConnection};
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+
+/// What a failure of TLS means to a person.
+pub(super) fn explain(error: &rustls::Error) -> Fault {
+    use rustls::Error as E;
+    let (trouble, why) = match error {
+        E::InvalidCertificate(error) => match error {
+            CertificateError::UnknownIssuer => {
+                (Trouble::UnknownIssuer, "the server's certificate leads to no authority that is trusted".to_owned())
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                (Trouble::WrongName, format!("the server's certificate is for other names: {error}"))
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                (Trouble::Expired, "the server's certificate has expired".to_owned())
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                let why = "the server's certificate is not valid yet; the clock of this machine may be wrong";
+                (Trouble::Expired, why.to_owned())
+            }
+            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+                (Trouble::UnknownIssuer, "the server's certificate is signed by itself and not trusted".to_owned())
+            }
+            other => (Trouble::Other, format!("the server's certificate is not acceptable: {other}")),
+        },
+        E::InvalidMessage(_) => (Trouble::NotTls, "what answers does not speak TLS".to_owned()),
+        E::AlertReceived(AlertDescription::ProtocolVersion) => {
+            (Trouble::Other, "the server speaks no TLS as recent as 1.2".to_owned())
+        }
+        E::AlertReceived(alert) => (Trouble::Other, format!("the server broke off the handshake: {alert:?}")),
+        other => (Trouble::Other, other.to_string()),
+    };
+    Fault::Tls { trouble, why }
+}
+
+/// A TLS connection on a stream.
+pub(super) struct Tls {
+    connection: ClientConnection,
+    stream: Box<dyn Stream>,
+}
+
+impl Tls {
+    /// Makes a TLS connection of a plain one, to the server that calls itself `host`.
+    pub fn open(trust: &Trust, host: &str, stream: Box<dyn Stream>) -> Result<Self, Fault> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            let why = format!("`{host}` is not a name that a certificate can hold");
+            Fault::Tls { trouble: Trouble::Other, why }
+        })?;
+        let connection = ClientConnection::new(trust.config()?, name).map_err(|error| explain(&error))?;
+        let mut tls = Self { connection, stream };
+        tls.handshake().map_err(fault)?;
+        Ok(tls)
+    }
+
+    /// Goes on until the server is known. Our last message is left to travel with the first request.
+    fn handshake(&mut self) -> io::Result<()> {
+        while self.connection.is_handshaking() {
+            self.send()?;
+            if self.connection.is_handshaking() && self.receive()? == 0 {
+                let why = "closed during the TLS handshake".to_owned();
+                return Err(io::Error::other(Fault::Reset { why }));
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        while self.connection.wants_write() {
+            self.connection.write_tls(&mut self.stream)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what is there and makes sense of it.
+    fn receive(&mut self) -> io::Result<usize> {
+        let amount = self.connection.read_tls(&mut self.stream)?;
+        if let Err(error) = self.connection.process_new_packets() {
+            // The other side learns why, if it still listens.
+            let _ = self.send();
+            return Err(io::Error::other(explain(&error)));
+        }
+        Ok(amount)
+    }
+}
+
+impl Read for Tls {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.connection.reader().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            // Answers to the other side's housekeeping; if they cannot be sent there may still be a reply.
+            let _ = self.send();
+            self.receive()?;
+        }
+    }
+}
+
+impl Write for Tls {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let amount = self.connection.writer().write(bytes)?;
+        self.send()?;
+        Ok(amount)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send()
+    }
+}
+
+impl Stream for Tls {
+    fn limit(&mut self, limit: Limit) {
+        self.stream.limit(limit);
+    }
+
+    /// Session tickets may come at any time and are no reason to give a connection up.
+    fn is_quiet(&mut self) -> bool {
+        if self.stream.is_quiet() {
+            return true;
+        }
+        if self.stream.set_nonblocking(true).is_err() {
+            return false;
+        }
+        let received = self.receive();
+        if self.stream.set_nonblocking(false).is_err() || !matches!(received, Ok(1..)) {
+            return false;
+        }
+        let said = self.connection.reader().read(&mut [0]);
+        matches!(said, Err(error) if error.kind() == ErrorKind::WouldBlock) && self.stream.is_quiet()
+    }
+
+    fn set_nonblocking(&mut self, on: bool) -> io::Result<()> {
+        self.stream.set_nonblocking(on)
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").field(&self.stream).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::testing::{Authority, ask, limits, options, read_request, server, tls_server, world};
+    use super::super::{Http, Limits, Options};
+    use super::*;
+    use crate::error::Code;
+    use crate::pure::http::fault::Phase;
+    use crate::pure::http::message::{Method, Request, Response};
+    use crate::pure::http::url::Url;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+    fn http(environment: &[(&str, &str)], ca_file: Option<&str>) -> Http {
+        let options = Options { ca_file: ca_file.map(str::to_owned), ..options() };
+        Http::new(&world(environment), &options).unwrap()
+    }
+
+    fn get(host: &str, address: SocketAddr) -> Request {
+        Request::new(Method::Get, Url::parse(&format!("https://{host}:{}/v2/", address.port())).unwrap())
+    }
+
+    /// Asks a server whose certificate this authority has made out to `names`.
+    fn check(authority: &Authority, names: &[&str], http: &Http) -> Result<Response, Fault> {
+        let address = tls_server(authority.server(names), |_, mut stream| {
+            while !read_request(&mut stream).is_empty() {
+                stream.write_all(OK).unwrap();
+            }
+        });
+        ask(http, &get("127.0.0.1", address), &limits())
+    }
+
+    #[test]
+    fn a_private_authority_is_trusted_when_it_is_given_and_not_otherwise() {
+        let authority = Authority::new();
+        let file = authority.file();
+        let path = file.path().to_str().unwrap();
+        for (environment, ca_file) in [(vec![], Some(path)), (vec![("SSL_CERT_FILE", path)], None)] {
+            assert_eq!(check(&authority, &["127.0.0.1"], &http(&environment, ca_file)).unwrap().body, b"ok");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(path, folder.path().join("root.pem")).unwrap();
+        let folders = format!("/no/such/folder:{}", folder.path().display());
+        assert!(check(&authority, &["127.0.0.1"], &http(&[("SSL_CERT_DIR", &folders)], None)).is_ok());
+
+        let fault = check(&authority, &["127.0.0.1"], &http(&[], None)).unwrap_err();
+        assert!(matches!(fault, Fault::Tls { trouble: Trouble::UnknownIssuer, .. }), "{fault:?}");
+        assert!(fault.hint().contains("--ca-file") && !fault.repeatable());
+        let other = Authority::new().file();
+        assert!(check(&authority, &["127.0.0.1"], &http(&[], other.path().to_str())).is_err());
+    }
+
+    #[test]
+    fn a_self_signed_certificate_can_be_given_itself() {
+        for (is_authority, name, accepted) in
+            [(true, "127.0.0.1", true), (false, "127.0.0.1", true), (true, "other.example", false)]
+        {
+            let alone = Authority::alone(is_authority, name);
+            let file = alone.file();
+            let run = |http: &Http| {
+                let address = tls_server(alone.itself(), |_, mut stream| {
+                    read_request(&mut stream);
+                    stream.write_all(OK).unwrap();
+                });
+                ask(http, &get("127.0.0.1", address), &limits())
+            };
+            assert_eq!(run(&http(&[], file.path().to_str())).is_ok(), accepted, "{is_authority} {name}");
+            let fault = run(&http(&[], None)).unwrap_err();
+            assert!(fault.hint().contains("--ca-file"), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_names_and_times_are_said_in_words() {
+        let authority = Authority::new();
+        let file = authority.file();
+        let http = http(&[], file.path().to_str());
+        let fault = check(&authority, &["registry.example"], &http).unwrap_err();
+        assert!(
+            matches!(&fault, Fault::Tls { trouble: Trouble::WrongName, why } if why.contains("registry.example")),
+            "{fault}"
+        );
+
+        for (from, to, word) in [(2001, 2002, "expired"), (2101, 2102, "not valid yet")] {
+            let address = tls_server(authority.server_valid(&["127.0.0.1"], from, to), |_, mut stream| {
+                read_request(&mut stream);
+            });
+            let fault = ask(&http, &get("127.0.0.1", address), &limits()).unwrap_err();
+            assert!(matches!(&fault, Fault::Tls { trouble: Trouble::Expired, why } if why.contains(word)), "{fault}");
+        }
+    }
+
+    #[test]
+    fn servers_that_speak_no_tls_are_told_apart() {
+        let plain = server(|_, mut stream| {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+            crate::http::testing::shut(stream);
+        });
+        let fault = ask(&http(&[], None), &get("127.0.0.1", plain), &limits()).unwrap_err();
+        assert!(matches!(fault, Fault::Tls { trouble: Trouble::NotTls, .. }), "{fault:?}");
+
+        let closing = server(|_, stream| crate::http::testing::shut(stream));
+        let fault = ask(&http(&[], None), &get("127.0.0.1", closing), &limits()).unwrap_err();
+        assert_eq!(fault, Fault::Reset { why: "closed during the TLS handshake".into() });
+
+        let silent = server(|_, _stream| thread::sleep(Duration::from_millis(1500)));
+        let wait = Duration::from_millis(150);
+        let fault =
+            ask(&http(&[], None), &get("127.0.0.1", silent), &Limits { connect: wait, ..limits() }).unwrap_err();
+        assert_eq!(fault, Fault::Timeout { what: Phase::Connect, after: wait });
+    }
+
+    #[test]
+    fn a_cut_connection_is_not_the_end_of_a_body() {
+        let authority = Authority::new();
+        let file = authority.file();
+        let http = http(&[], file.path().to_str());
+        for (head, said, complete) in [
+            (&b"HTTP/1.1 200 OK\r\n\r\nabc"[..], true, true),
+            (b"HTTP/1.1 200 OK\r\n\r\nabc", false, false),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", true, false),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false, true),
+        ] {
+            let address = tls_server(authority.server(&["127.0.0.1"]), move |_, mut stream| {
+                read_request(&mut stream);
+                stream.write_all(head).unwrap();
+                if said {
+                    stream.conn.send_close_notify();
+                }
+                let _ = stream.flush();
+                crate::http::testing::shut(stream.sock);
+            });
+            let outcome = ask(&http, &get("127.0.0.1", address), &limits());
+            match outcome {
+                Ok(response) => assert!(complete && response.body == b"abc", "{head:?}"),
+                Err(fault) => assert!(!complete && matches!(fault, Fault::Truncated { got: 3, .. }), "{fault:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn tls_connections_are_kept_and_idle_limits_hold() {
+        let authority = Authority::new();
+        let file = authority.file();
+        let http = http(&[], file.path().to_str());
+        let count = Arc::new(AtomicUsize::new(0));
+        let address = {
+            let count = count.clone();
+            tls_server(authority.server(&["127.0.0.1"]), move |_, mut stream| {
+                count.fetch_add(1, Ordering::SeqCst);
+                loop {
+                    let request = read_request(&mut stream);
+                    if request.starts_with("PUT") || request.is_empty() {
+                        thread::sleep(Duration::from_millis(1000));
+                        return;
+                    }
+                    stream.write_all(OK).unwrap();
+                }
+            })
+        };
+        for _ in 0..5 {
+            assert_eq!(ask(&http, &get("127.0.0.1", address), &limits()).unwrap().body, b"ok");
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+        let idle = Duration::from_millis(100);
+        let request = Request { method: Method::Put, ..get("127.0.0.1", address) };
+        let fault = ask(&http, &request, &Limits { idle, ..limits() }).unwrap_err();
+        assert_eq!(fault, Fault::Timeout { what: Phase::Idle, after: idle });
+    }
+
+    #[test]
+    fn tls_1_2_is_still_spoken_and_nothing_older_is_needed() {
+        let authority = Authority::new();
+        let file = authority.file();
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let config = authority.server_speaking(&["127.0.0.1"], version);
+            let address = tls_server(config, |_, mut stream| {
+                read_request(&mut stream);
+                stream.write_all(OK).unwrap();
+            });
+            let response = ask(&http(&[], file.path().to_str()), &get("127.0.0.1", address), &limits());
+            assert_eq!(response.unwrap().body, b"ok", "{version:?}");
+        }
+    }
+
+    #[test]
+    fn files_without_certificates_are_named() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        for content in [
+            "",
+            "nonsense",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\n",
+        ] {
+            file.as_file_mut().set_len(0).unwrap();
+            std::io::Seek::rewind(&mut file).unwrap();
+            file.write_all(content.as_bytes()).unwrap();
+            let error = Trust::new(&world(&[]), Some(&path)).err().unwrap();
+            assert_eq!(error.code(), Code::ConfigMalformed);
+            assert!(error.message().contains(&path) && error.message().contains("--ca-file"), "{error}");
+        }
+        let error = Trust::new(&world(&[]), Some("/no/such/file")).err().unwrap();
+        assert!(error.message().contains("`/no/such/file`"), "{error}");
+
+        let address = server(|_, _| ());
+        let fault =
+            ask(&http(&[("SSL_CERT_FILE", "/no/such/file")], None), &get("127.0.0.1", address), &limits()).unwrap_err();
+        assert_eq!(fault.code(), Code::ConfigMalformed);
+        assert!(
+            fault.to_string().contains("`SSL_CERT_FILE`") && fault.to_string().contains("`/no/such/file`"),
+            "{fault}"
+        );
+    }
+}

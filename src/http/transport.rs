@@ -1,0 +1,316 @@
+//! Hands bytes between ureq and a connection, and notices what ureq would pass over: a kept
+//! connection that the server has closed meanwhile, a refusal that comes before the body is sent, a
+//! header without end.
+
+use crate::http::stream::{Limit, Stream, fault};
+use crate::world::instant;
+use crate::pure::http::fault::{Fault, Phase};
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
+use ureq::Timeout;
+use ureq::unversioned::transport::time::Duration;
+use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+
+/// The longest header of a reply, all fields together.
+pub(super) const HEAD_LIMIT: usize = 64 * 1024;
+
+/// Enough for most replies at once.
+const INPUT_START: usize = 16 * 1024;
+
+/// Has to hold the longest field of a request, which is a token.
+const OUTPUT: usize = 32 * 1024;
+
+/// As large as either buffer becomes for a long body: few calls to the system, and all of it in the cache.
+const LARGE: usize = 128 * 1024;
+
+/// How much of a body is sent between two looks at whether the server has replied already.
+const LOOK_EVERY: usize = 1024 * 1024;
+
+/// A failure on its way through ureq.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub fault: Fault,
+    /// The connection was kept from an earlier request and is of no use any more; nothing of a reply came.
+    pub stale: bool,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fault.fmt(f)
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// The limit that ureq has worked out for the next step.
+pub(super) fn limit(timeout: NextTimeout) -> Limit {
+    let exact = |duration| match duration {
+        Duration::Exact(duration) => Some(duration),
+        Duration::NotHappening => None,
+    };
+    let what = match timeout.reason {
+        Timeout::Connect | Timeout::Resolve => Phase::Connect,
+        _ => Phase::Overall,
+    };
+    let until = exact(timeout.after).and_then(|after| instant().checked_add(after));
+    Limit { until, what, idle: timeout.per_read.and_then(exact) }
+}
+
+/// A connection as ureq sees it.
+pub(super) struct Channel {
+    stream: Box<dyn Stream>,
+    tls: bool,
+    buffers: Room,
+    /// What stands before the path in the request line, where a proxy reads it.
+    prefix: Option<String>,
+    /// The next bytes to send begin a request.
+    begins: bool,
+    /// An earlier request got its reply here.
+    used: bool,
+    /// Something of the reply has come.
+    answered: bool,
+    /// Why sending failed.
+    unsent: Option<Fault>,
+    /// Bytes sent since it was looked whether there is a reply.
+    unheard: usize,
+    ended: bool,
+}
+
+impl Channel {
+    pub fn new(stream: Box<dyn Stream>, tls: bool) -> Self {
+        Self {
+            stream,
+            tls,
+            buffers: Room::default(),
+            prefix: None,
+            begins: true,
+            used: false,
+            answered: false,
+            unsent: None,
+            unheard: 0,
+            ended: false,
+        }
+    }
+
+    /// Makes every request line hold the whole address, for a proxy that speaks plain HTTP.
+    pub fn by_proxy(mut self, origin: &str) -> Self {
+        self.prefix = Some(origin.to_owned());
+        self
+    }
+
+    fn send(&mut self, amount: usize) -> std::io::Result<()> {
+        let bytes = &self.buffers.output[..amount];
+        if let Some(prefix) = self.prefix.as_deref().filter(|_| self.begins)
+            && let Some(space) = bytes.iter().position(|byte| *byte == b' ')
+        {
+            let (method, rest) = bytes.split_at(space + 1);
+            self.stream.write_all(&[method, prefix.as_bytes(), rest].concat())?;
+        } else {
+            self.stream.write_all(bytes)?;
+        }
+        self.stream.flush()
+    }
+
+    /// Whether the server has said its last word although it has not got everything.
+    fn heard(&mut self) -> bool {
+        if !self.stream.is_quiet() {
+            let outcome = self.buffers.room().map_or(Ok(0), |room| self.stream.read(room));
+            match outcome {
+                Ok(0) => {
+                    self.unsent = Some(Fault::Reset { why: "closed without a reply".to_owned() });
+                    return true;
+                }
+                Ok(amount) => {
+                    self.buffers.input_appended(amount);
+                    self.buffers.progress = true;
+                    self.answered = true;
+                }
+                Err(error) => {
+                    self.unsent = Some(fault(error));
+                    return true;
+                }
+            }
+        }
+        has_last_word(self.buffers.input())
+    }
+
+    fn broken(&mut self, fault: Fault) -> ureq::Error {
+        self.ended = true;
+        let lost = matches!(fault, Fault::Reset { .. });
+        let fault = self.unsent.take().filter(|_| lost && !self.answered).unwrap_or(fault);
+        ureq::Error::Other(Box::new(Broken { fault, stale: lost && self.used && !self.answered }))
+    }
+}
+
+/// Whether there is more than words in between, `HTTP/1.1 1..`, after which the server goes on listening.
+fn has_last_word(mut input: &[u8]) -> bool {
+    while input.get(9) == Some(&b'1') {
+        let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return false };
+        input = &input[end + 4..];
+    }
+    input.len() > 9
+}
+
+impl Transport for Channel {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        if self.begins {
+            self.used = self.answered;
+            self.answered = false;
+            self.unheard = 0;
+        }
+        if !self.buffers.shut {
+            self.stream.limit(limit(timeout));
+            self.unheard += amount;
+            self.buffers.fills = !self.begins && amount == self.buffers.output.len();
+            self.buffers.shut = match self.send(amount).map_err(fault) {
+                Ok(()) if self.unheard < LOOK_EVERY => false,
+                Ok(()) => {
+                    self.unheard = 0;
+                    self.heard()
+                }
+                // A server that refuses a request may close before it has read it all. Its reply
+                // is still there to be read, and says more than this.
+                Err(lost @ Fault::Reset { .. }) => {
+                    self.unsent = Some(lost);
+                    true
+                }
+                // It may also stop reading.
+                Err(Fault::Timeout { what: Phase::Idle, .. }) if self.heard() => true,
+                Err(other) => return Err(self.broken(other)),
+            };
+        }
+        self.begins = false;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.limit(limit(timeout));
+        let Some(room) = self.buffers.room() else {
+            let why = format!("its header, or a line between its chunks, is longer than {HEAD_LIMIT} bytes");
+            return Err(self.broken(Fault::Malformed { why }));
+        };
+        match self.stream.read(room) {
+            Ok(0) if self.answered => {
+                self.ended = true;
+                Ok(false)
+            }
+            Ok(0) => Err(self.broken(Fault::Reset { why: "closed without a reply".to_owned() })),
+            // An alert of TLS, from a server that was spoken to in the clear.
+            Ok(_) if !self.answered && !self.tls && room.starts_with(&[0x15, 0x03]) => {
+                let why = "it is TLS, so this port is for HTTPS".to_owned();
+                Err(self.broken(Fault::Malformed { why }))
+            }
+            Ok(amount) => {
+                self.buffers.input_appended(amount);
+                self.answered = true;
+                self.begins = true;
+                Ok(true)
+            }
+            // A TLS connection that ends without saying so may have been cut by anybody.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof && self.answered => {
+                Err(self.broken(Fault::Truncated { got: 0, expected: None }))
+            }
+            Err(error) => Err(self.broken(fault(error))),
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        if self.buffers.input.len() > HEAD_LIMIT || self.buffers.output.len() > OUTPUT {
+            // Connections are kept in numbers, and few of them will carry another long body.
+            self.buffers = Room { shut: self.buffers.shut, ..Room::default() };
+        }
+        !self.ended && !self.buffers.shut && self.stream.is_quiet()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.tls
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Channel").field(&self.stream).finish()
+    }
+}
+
+/// Bytes received and not yet used, and bytes to be sent; both grow only when they have to.
+#[derive(Default)]
+struct Room {
+    input: Vec<u8>,
+    used: usize,
+    filled: usize,
+    output: Vec<u8>,
+    progress: bool,
+    /// The last piece of a body was as large as it could be.
+    fills: bool,
+    /// Nothing can be sent any more.
+    shut: bool,
+}
+
+impl Room {
+    /// Where more can be received; `None` when there is as much as ever may be.
+    fn room(&mut self) -> Option<&mut [u8]> {
+        if self.used == self.filled {
+            // Bytes that fill all of it and are used at once belong to a body.
+            if (INPUT_START..LARGE).contains(&self.filled) && self.filled == self.input.len() {
+                self.input = vec![0; self.filled * 2];
+            }
+            (self.used, self.filled) = (0, 0);
+        } else if self.used > 0 && self.filled == self.input.len() {
+            self.input.copy_within(self.used..self.filled, 0);
+            (self.used, self.filled) = (0, self.filled - self.used);
+        }
+        if self.filled == self.input.len() {
+            let wanted = (self.input.len() * 2).clamp(INPUT_START, HEAD_LIMIT);
+            if wanted <= self.input.len() {
+                return None;
+            }
+            self.input.resize(wanted, 0);
+        }
+        Some(&mut self.input[self.filled..])
+    }
+}
+
+impl Buffers for Room {
+    fn output(&mut self) -> &mut [u8] {
+        if self.output.is_empty() {
+            self.output = vec![0; OUTPUT];
+        }
+        &mut self.output
+    }
+
+    fn input(&self) -> &[u8] {
+        &self.input[self.used..self.filled]
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.room().unwrap_or_default()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.filled = (self.filled + amount).min(self.input.len());
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.used = (self.used + amount).min(self.filled);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        // The other buffer is for bodies in chunks, which are never sent here. No room means that the body
+        // is not wanted any more, which is how its reader learns it.
+        if self.fills && self.output.len() < LARGE {
+            self.output = vec![0; LARGE];
+        }
+        let room = if self.shut { &mut [] } else { self.output() };
+        (&mut [], room)
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.used < self.filled && self.progress
+    }
+}

@@ -1,0 +1,255 @@
+//! Which certificates are trusted.
+//!
+//! The roots built in, those of `--ca-file`, and the system's, which `SSL_CERT_FILE` and `SSL_CERT_DIR`
+//! name where they are not in the usual place. Making sense of the system's bundle costs more than a
+//! request, so that is put off until a server's certificate needs it.
+
+use crate::http::crypto;
+use crate::http::stream::plain;
+use crate::http::tls::explain;
+use crate::error::{Code, Error};
+use crate::world::{World, read_file};
+use crate::pure::http::fault::{Fault, Trouble};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// More than any bundle of roots.
+const BUNDLE_LIMIT: u64 = 8 * 1024 * 1024;
+
+/// How a certificate begins in a PEM file.
+const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// Where systems keep their roots, each in one file; the first that is there counts.
+const BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Whom to trust; the roots themselves are put together at the first handshake.
+pub(super) struct Trust {
+    given: Vec<CertificateDer<'static>>,
+    file: Option<String>,
+    folders: Option<String>,
+    config: OnceLock<Result<Arc<ClientConfig>, Fault>>,
+}
+
+impl Trust {
+    /// Reads `--ca-file` and notes what the environment names.
+    ///
+    /// # Errors
+    /// `config-malformed` where `--ca-file` holds no certificates, or others than roots.
+    pub fn new(world: &World, ca_file: Option<&str>) -> Result<Self, Error> {
+        let given = match ca_file {
+            Some(path) => read_pem(path).and_then(|given| checked(path, given)).map_err(|why| {
+                Error::new(Code::ConfigMalformed, format!("`--ca-file` {why}"))
+                    .hint("give a file with the certificate of an authority in PEM form, `-----BEGIN CERTIFICATE-----`")
+            })?,
+            None => Vec::new(),
+        };
+        let owned = |name| world.env(name).map(str::to_owned);
+        Ok(Self { given, file: owned("SSL_CERT_FILE"), folders: owned("SSL_CERT_DIR"), config: OnceLock::new() })
+    }
+
+    /// What a handshake needs, put together once.
+    pub fn config(&self) -> Result<Arc<ClientConfig>, Fault> {
+        self.config.get_or_init(|| self.configure()).clone()
+    }
+
+    fn configure(&self) -> Result<Arc<ClientConfig>, Fault> {
+        if let Some(path) = &self.file {
+            let bad = |why: String| Fault::Config {
+                why: format!("`SSL_CERT_FILE` {why}"),
+                hint: "set `SSL_CERT_FILE` to a file with roots in PEM form, or unset it".to_owned(),
+            };
+            let bytes = read_named(path).map_err(bad)?;
+            if !bytes.windows(PEM_BEGIN.len()).any(|part| part == PEM_BEGIN) {
+                return Err(bad(format!("names `{path}`, which holds no certificate in PEM form")));
+            }
+        }
+        let provider = Arc::new(crypto::provider());
+        let built_in = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let none = || Fault::Tls { trouble: Trouble::Other, why: "there are no roots".to_owned() };
+        let verifier = Verifier {
+            first: Roots::new(built_in, self.given.clone(), &provider).ok_or_else(none)?,
+            bundle: OnceLock::new(),
+            singles: OnceLock::new(),
+            file: self.file.clone(),
+            folders: self.folders.clone(),
+            provider: provider.clone(),
+        };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| explain(&error))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        Ok(Arc::new(config))
+    }
+}
+
+fn read_named(path: &str) -> Result<Vec<u8>, String> {
+    read_file(Path::new(path), BUNDLE_LIMIT)
+        .map_err(|error| format!("names `{path}`, which cannot be read: {}", plain(&error)))
+}
+
+/// The certificates of a PEM file; there is at least one.
+fn read_pem(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = read_named(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(format!("names `{path}`, which holds no certificate in PEM form")),
+        Ok(found) => Ok(found),
+        Err(_) => Err(format!("names `{path}`, which is not proper PEM")),
+    }
+}
+
+fn checked(path: &str, found: Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, String> {
+    for (i, certificate) in found.iter().enumerate() {
+        RootCertStore::empty()
+            .add(certificate.clone())
+            .map_err(|_| format!("names `{path}`, whose certificate number {} cannot be read", i + 1))?;
+    }
+    Ok(found)
+}
+
+/// Some roots, and the certificates that may also stand for a server themselves.
+struct Roots {
+    verifier: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl Roots {
+    /// Roots that cannot be read are passed over; `None` if there are none.
+    fn new(
+        mut roots: RootCertStore,
+        named: Vec<CertificateDer<'static>>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Option<Self> {
+        roots.add_parsable_certificates(named.iter().cloned());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().ok()?;
+        Some(Self { verifier, named })
+    }
+
+    fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.verifier.verify_server_cert(end_entity, intermediates, name, &[], now) {
+            // A self-signed certificate is mostly marked as an authority, which is not accepted of a
+            // server. If it was given for exactly this, its name has to be right and it has to be valid.
+            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
+                if self.named.iter().any(|named| named == end_entity) =>
+            {
+                let certificate = ParsedCertificate::try_from(end_entity)?;
+                rustls::client::verify_server_name(&certificate, name).map(|()| ServerCertVerified::assertion())
+            }
+            done => done,
+        }
+    }
+}
+
+/// Checks a server's certificate against the roots that are known, and asks the system only then: its
+/// bundle first, its folders of single files last.
+struct Verifier {
+    first: Roots,
+    bundle: OnceLock<Option<Roots>>,
+    singles: OnceLock<Option<Roots>>,
+    file: Option<String>,
+    folders: Option<String>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    fn bundle(&self) -> Option<&Roots> {
+        let load = || {
+            let paths = self.file.as_deref().map_or(BUNDLES.to_vec(), |file| vec![file]);
+            self.roots(paths.iter().find_map(|path| read_file(Path::new(path), BUNDLE_LIMIT).ok()).into_iter())
+        };
+        self.bundle.get_or_init(load).as_ref()
+    }
+
+    fn singles(&self) -> Option<&Roots> {
+        let load = || {
+            let folders = self.folders.iter().flat_map(|folders| folders.split(':')).flat_map(files);
+            self.roots(folders.filter_map(|path| read_file(&path, BUNDLE_LIMIT).ok()))
+        };
+        self.singles.get_or_init(load).as_ref()
+    }
+
+    /// What cannot be read is passed over, as bundles hold the odd and the old.
+    fn roots(&self, files: impl Iterator<Item = Vec<u8>>) -> Option<Roots> {
+        let mut found = Vec::new();
+        for bytes in files {
+            found.extend(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok));
+        }
+        Roots::new(RootCertStore::empty(), found, &self.provider)
+    }
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect()
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        use rustls::Error::InvalidCertificate as Invalid;
+        let mut outcome = self.first.verify(end_entity, intermediates, name, now);
+        for roots in [Self::bundle, Self::singles] {
+            let Err(Invalid(CertificateError::UnknownIssuer | CertificateError::Other(_))) = &outcome else { break };
+            if let Some(roots) = roots(self) {
+                outcome = roots.verify(end_entity, intermediates, name, now);
+            }
+        }
+        outcome
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.first.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.first.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.first.verifier.supported_verify_schemes()
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier")
+    }
+}

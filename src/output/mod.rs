@@ -1,0 +1,3 @@
+//! What a run leaves behind: JSON for programs, words for people, an exit status.
+
+pub mod envelope;

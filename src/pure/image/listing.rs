@@ -1,0 +1,63 @@
+//! The tags of a repository, as the place that was asked has them.
+
+use crate::pure::image::digest::Digest;
+
+/// A tag as a registry lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The name, not checked.
+    pub name: String,
+    /// The digest, where the list has it.
+    pub digest: Option<Digest>,
+    /// When it was last written, as the list says it.
+    pub updated: Option<String>,
+}
+
+impl Listed {
+    /// A name alone.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), digest: None, updated: None }
+    }
+}
+
+/// Where tag lists come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// Docker Hub's web API.
+    HubApi,
+    /// The registry's own tag list.
+    Registry,
+    /// The API of Amazon ECR.
+    EcrApi,
+}
+
+impl Via {
+    /// As it is typed and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Via::HubApi => "hub-api",
+            Via::Registry => "registry",
+            Via::EcrApi => "ecr-api",
+        }
+    }
+}
+
+/// What was found, and where.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The tags in the order they came.
+    pub tags: Vec<Listed>,
+    /// How many were looked at.
+    pub scanned: usize,
+    /// The place.
+    pub via: Via,
+}
+
+/// What a list is read for; where a registry has two kinds of list, each takes a right of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The tags.
+    Names,
+    /// The tags with times, as far as there are any.
+    Times,
+}

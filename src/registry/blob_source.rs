@@ -1,0 +1,321 @@
+//! The content of a blob while it is copied: read in pieces, proven before its last piece is given out.
+//!
+//! A source that breaks is opened again where it broke. What goes wrong for good is kept here, because
+//! between this reader and its owner stands a request to another registry that could not tell it on.
+
+use crate::registry::login::client::Client;
+use crate::registry::ecr::REFUSED_ADDRESS;
+use crate::http::Body;
+use crate::error::{Code, Error};
+use crate::pure::auth::scope::Action;
+use crate::pure::http::fault::Fault;
+use crate::pure::http::message::{Method, Request, Response};
+use crate::pure::http::refusal::{self, Subject};
+use crate::pure::image::descriptor::Descriptor;
+use crate::pure::image::digest::{Digest, Hasher};
+use crate::pure::image::repository::Repository;
+use crate::pure::promote::upload::content_range;
+use std::io::{self, Read};
+
+/// Content that an upload takes its bytes from, any part of it more than once if need be.
+pub(crate) trait Content: Read {
+    /// Makes the byte at this place the next one, and makes sure that it can be read.
+    fn seek(&mut self, to: u64) -> Result<(), Error>;
+
+    /// Notes that the place of the next byte may be asked for again.
+    fn mark(&mut self);
+
+    /// How many bytes were given out.
+    fn at(&self) -> u64;
+
+    /// Why reading has failed for good.
+    fn failed(&self) -> Option<Error>;
+}
+
+/// A blob of a registry.
+pub(crate) struct Remote<'a, 'w> {
+    from: &'a Client<'w>,
+    repository: &'a Repository,
+    descriptor: &'a Descriptor,
+    wanted: String,
+    moved: &'a (dyn Fn(u64) -> bool + Sync),
+    body: Option<Body>,
+    at: u64,
+    hasher: Hasher,
+    mark: (u64, Hasher),
+    /// As far as anything was ever given out.
+    high: u64,
+    /// How often it broke since the last byte came.
+    breaks: u32,
+    failed: Option<Error>,
+}
+
+/// Why there is no next byte.
+enum Stop {
+    /// For the moment: the connection broke.
+    Broke(Error),
+    /// For good.
+    Failed(Error),
+}
+
+impl<'a, 'w> Remote<'a, 'w> {
+    /// Asks nothing yet.
+    pub fn new(
+        from: &'a Client<'w>,
+        repository: &'a Repository,
+        descriptor: &'a Descriptor,
+        moved: &'a (dyn Fn(u64) -> bool + Sync),
+    ) -> Self {
+        let hasher = Hasher::like(&descriptor.digest);
+        Self {
+            from,
+            repository,
+            descriptor,
+            wanted: format!("read the blob `{}` of `{repository}`", descriptor.digest.short()),
+            moved,
+            body: None,
+            at: 0,
+            mark: (0, hasher.clone()),
+            hasher,
+            high: 0,
+            breaks: 0,
+            failed: None,
+        }
+    }
+
+    /// Opens the blob at the next byte.
+    fn open(&mut self) -> Result<(), Stop> {
+        let (digest, size) = (&self.descriptor.digest, self.descriptor.size);
+        let range = (self.at > 0).then(|| format!("bytes={}-", self.at));
+        let (request, response, body) = self.ask(digest, range.as_deref()).map_err(Stop::Failed)?;
+        let Some(mut body) = body else {
+            return Err(Stop::Failed(match content_range(&response.headers) {
+                Some((_, Some(whole))) if response.status == 416 && whole < size => self.sized(whole),
+                // A registry's own refusal has become an error before.
+                _ if response.status == 403 => {
+                    refusal::error(Subject::Blob, &self.wanted, &request, &response).hint(REFUSED_ADDRESS)
+                }
+                _ => refusal::error(Subject::Blob, &self.wanted, &request, &response),
+            }));
+        };
+        let mut skipped = self.at;
+        if response.status == 206 {
+            let begins = content_range(&response.headers);
+            if range.is_none() || begins.is_none_or(|(first, _)| first != Some(self.at)) {
+                let error = refusal::error(Subject::Service, &self.wanted, &request, &response);
+                let message = format!("cannot {}: the registry answered with another part of it", self.wanted);
+                return Err(Stop::Failed(error.with_code(Code::ReplyMalformed).retold(message)));
+            }
+            skipped = 0;
+        }
+        // What is there already was told by its length, or counts only when it was proven.
+        let whole = body.expected().map(|expected| expected.saturating_add(self.at - skipped));
+        if let Some(whole) = whole.filter(|whole| *whole != size) {
+            return Err(Stop::Failed(self.sized(whole)));
+        }
+        if skipped > 0 {
+            // Ranges are not known here, so what was read already comes again.
+            let mut buffer = vec![0; 64 * 1024];
+            while skipped > 0 {
+                let most = buffer.len().min(usize::try_from(skipped).unwrap_or(usize::MAX));
+                match body.next(&mut buffer[..most]) {
+                    Ok(0) => return Err(Stop::Broke(self.sized(self.at - skipped))),
+                    Ok(amount) => skipped -= amount as u64,
+                    Err(fault) => return Err(self.broke(&fault)),
+                }
+            }
+        }
+        self.body = Some(body);
+        Ok(())
+    }
+
+    fn ask(&self, digest: &Digest, range: Option<&str>) -> Result<(Request, Response, Option<Body>), Error> {
+        let registry = self.repository.registry();
+        if let Some(ecr) = self.from.native(registry)? {
+            return ecr.open_blob(self.repository, digest, &self.wanted, range);
+        }
+        let url = self.from.url(registry, &format!("{}/blobs/{digest}", self.repository.path()));
+        let mut request = Request::new(Method::Get, url);
+        if let Some(range) = range {
+            request = request.header("Range", range);
+        }
+        let (response, body) = self.from.open(self.repository, Action::Pull, &self.wanted, &request, u64::MAX)?;
+        Ok((request, response, body))
+    }
+
+    /// Reads some bytes, and proves everything before it gives the last ones out.
+    fn some(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
+        if self.body.is_none() {
+            self.open()?;
+        }
+        let size = self.descriptor.size;
+        let most = usize::try_from(size - self.at).unwrap_or(usize::MAX).min(buffer.len());
+        let body = self.body.as_mut();
+        let amount = match body.map_or(Ok(0), |body| body.next(&mut buffer[..most])) {
+            Ok(0) => return Err(Stop::Broke(self.sized(self.at))),
+            Ok(amount) => amount,
+            Err(fault) => return Err(self.broke(&fault)),
+        };
+        self.hasher.update(&buffer[..amount]);
+        self.at += amount as u64;
+        self.breaks = 0;
+        if self.at == size {
+            // Reading the end makes the connection free for the next blob.
+            let more = self.body.take().is_some_and(|mut body| matches!(body.next(&mut [0]), Ok(1..)));
+            if more {
+                return Err(Stop::Failed(self.sized(size.saturating_add(1))));
+            }
+            self.prove().map_err(Stop::Failed)?;
+        }
+        Ok(amount)
+    }
+
+    fn prove(&self) -> Result<(), Error> {
+        let (digest, got) = (&self.descriptor.digest, self.hasher.digest());
+        if got == *digest {
+            return Ok(());
+        }
+        let message = format!("the blob `{digest}` of `{}` is not what its digest says", self.repository);
+        Err(Error::new(Code::DigestMismatch, message)
+            .cause(format!("expected `{digest}`, received {} bytes with `{got}`", self.at))
+            .hint("run it again; if it stays, the registry or a proxy in between serves damaged content"))
+    }
+
+    /// The error where the size is wrong.
+    fn sized(&self, got: u64) -> Error {
+        let (digest, size, repository) = (&self.descriptor.digest, self.descriptor.size, self.repository);
+        let than = if got < size { "shorter" } else { "longer" };
+        let got = if got > size && self.at == size { format!("more than {size}") } else { got.to_string() };
+        Error::new(Code::DigestMismatch, format!("the blob `{digest}` of `{repository}` is {than} than it has to be"))
+            .cause(format!("the manifest says {size} bytes, the registry has {got}"))
+            .hint("push the image again; if it stays, the registry or a proxy in between serves damaged content")
+    }
+
+    fn broke(&self, fault: &Fault) -> Stop {
+        let registry = self.repository.registry();
+        let url = self.from.url(registry, &format!("{}/blobs/{}", self.repository.path(), self.descriptor.digest));
+        let error = self.from.exchange.failed(&self.wanted, &Request::new(Method::Get, url), fault);
+        let error = error.cause(format!("{} of {} bytes were read", self.at, self.descriptor.size));
+        if fault.repeatable() { Stop::Broke(error) } else { Stop::Failed(error) }
+    }
+
+    /// Makes of a broken connection a new try, as long as there are any.
+    fn outlive(&mut self, stop: Stop) -> Result<(), Error> {
+        self.body = None;
+        let error = match stop {
+            Stop::Failed(error) => error,
+            Stop::Broke(error) => {
+                self.breaks += 1;
+                let exchange = &self.from.exchange;
+                if self.breaks <= exchange.settings.retries && exchange.pause(self.breaks, None) {
+                    return Ok(());
+                }
+                error
+            }
+        };
+        self.failed = Some(error.clone());
+        Err(error)
+    }
+
+    fn next(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            match self.some(buffer) {
+                Ok(amount) => return Ok(amount),
+                Err(stop) => self.outlive(stop)?,
+            }
+        }
+    }
+}
+
+impl Read for Remote<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.descriptor.size || buffer.is_empty() {
+            return Ok(0);
+        }
+        let amount = self.next(buffer).map_err(|_| io::Error::other("the content cannot be read"))?;
+        if self.at > self.high {
+            let wanted = (self.moved)(self.at - self.high);
+            self.high = self.at;
+            if !wanted {
+                self.failed = Some(Error::new(Code::Internal, format!("cannot {}: it was called off", self.wanted)));
+                return Err(io::Error::other("the content is not wanted any more"));
+            }
+        }
+        Ok(amount)
+    }
+}
+
+impl Content for Remote<'_, '_> {
+    fn seek(&mut self, to: u64) -> Result<(), Error> {
+        if self.at != to {
+            let beginning = || (0, Hasher::like(&self.descriptor.digest));
+            (self.at, self.hasher) = if self.mark.0 <= to { self.mark.clone() } else { beginning() };
+            self.body = None;
+        }
+        if self.descriptor.size == 0 {
+            return self.prove();
+        }
+        // Content that is there at the target already is read all the same: the digest needs it.
+        let mut buffer = Vec::new();
+        while self.at < to {
+            buffer.resize(64 * 1024, 0);
+            let most = buffer.len().min(usize::try_from(to - self.at).unwrap_or(usize::MAX));
+            self.next(&mut buffer[..most])?;
+        }
+        while self.body.is_none() && self.at < self.descriptor.size {
+            if let Err(stop) = self.open() {
+                self.outlive(stop)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self) {
+        self.mark = (self.at, self.hasher.clone());
+    }
+
+    fn at(&self) -> u64 {
+        self.at
+    }
+
+    fn failed(&self) -> Option<Error> {
+        self.failed.clone()
+    }
+}
+
+/// Content in memory.
+pub(crate) struct Held<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Held<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+}
+
+impl Read for Held<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let amount = (&self.bytes[self.at..]).read(buffer)?;
+        self.at += amount;
+        Ok(amount)
+    }
+}
+
+impl Content for Held<'_> {
+    fn seek(&mut self, to: u64) -> Result<(), Error> {
+        self.at = usize::try_from(to).unwrap_or(usize::MAX).min(self.bytes.len());
+        Ok(())
+    }
+
+    fn mark(&mut self) {}
+
+    fn at(&self) -> u64 {
+        self.at as u64
+    }
+
+    fn failed(&self) -> Option<Error> {
+        None
+    }
+}

@@ -1,0 +1,434 @@
+//! Brings blobs to where they are needed: looks, mounts, copies from socket to socket, uploads.
+//!
+//! Nothing is committed before its size and digest are proven: the request that would complete a blob
+//! lacks its last bytes until then. What follows on an answer is decided in `pure::promote::upload`.
+//!
+//! Specification: OCI distribution, endpoints end-2, end-4 to end-6, end-11, end-13 and end-14.
+
+use crate::registry::blob_source::{Content, Held, Remote};
+use crate::registry::login::client::Client;
+use crate::registry::ecr;
+use crate::error::{Code, Error};
+use crate::pure::auth::scope::Action;
+use crate::pure::http::fault::Fault;
+use crate::pure::http::message::{Headers, Method, Request, Response};
+use crate::pure::http::refusal::{self, Subject};
+use crate::pure::http::url::Url;
+use crate::pure::image::descriptor::Descriptor;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::repository::Repository;
+use crate::pure::promote::upload::{self, Next, Step};
+use crate::pure::text::percent;
+
+/// How much a chunk holds where the registry does not ask for more.
+const CHUNK: u64 = 8 << 20;
+/// The largest answer to anything here that is not the blob itself.
+const SMALL_LIMIT: u64 = 1 << 20;
+
+/// An upload that a registry has begun.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// Where it goes on.
+    url: Url,
+    /// The least that a chunk must hold, where the registry says so.
+    least: Option<u64>,
+}
+
+/// What came of a mount.
+#[derive(Debug)]
+pub enum Mount {
+    /// The blob is there.
+    Mounted,
+    /// It has to be uploaded, and the upload has begun.
+    Started(Upload),
+    /// It has to be uploaded; this registry, or this credential, does not mount.
+    Refused,
+}
+
+/// Whether a repository has a blob.
+///
+/// # Errors
+/// Those of [`Client::ask`], and the status where it says neither.
+pub fn has_blob(client: &Client, repository: &Repository, digest: &Digest, action: Action) -> Result<bool, Error> {
+    let wanted = format!("look for the blob `{}` in `{repository}`", digest.short());
+    let url = client.url(repository.registry(), &format!("{}/blobs/{digest}", repository.path()));
+    let request = Request::new(Method::Head, url.clone());
+    let refused = match client.ask(repository, action, &wanted, request.clone(), SMALL_LIMIT) {
+        Ok(response) if response.is_success() => return Ok(true),
+        Ok(response) if response.status == 404 && !refusal::is_page(&response) => return Ok(false),
+        Ok(response) => refusal::error(Subject::Blob, &wanted, &request, &response),
+        Err(error) => error,
+    };
+    // "Not now" would be said again; a refusal to `HEAD` has no words, and a store may answer `GET` alone.
+    let is_to_head = refused.refusal().is_none_or(|refusal| refusal.method == "HEAD");
+    if !is_to_head || !matches!(refused.code(), Code::Denied | Code::Unauthenticated | Code::ReplyMalformed) {
+        return Err(refused);
+    }
+    let request = Request::new(Method::Get, url).header("Range", "bytes=0-0");
+    let opened = client.open(repository, action, &wanted, &request, u64::MAX);
+    let (response, _) = opened.map_err(|error| match error.hint_text() {
+        // On ECR each of the two questions takes a right, and the first one is the lesser.
+        Some(hint) if hint.contains("GetDownloadUrlForLayer") => {
+            let hint = hint.replace("GetDownloadUrlForLayer", "BatchCheckLayerAvailability");
+            error.hint(hint)
+        }
+        _ => error,
+    })?;
+    match response.status {
+        // A range cannot be served of a blob that is empty.
+        200..=299 | 416 => Ok(true),
+        404 if !refusal::is_page(&response) => Ok(false),
+        _ => Err(refusal::error(Subject::Blob, &wanted, &request, &response)),
+    }
+}
+
+/// Asks for a blob of another repository of the same registry.
+///
+/// # Errors
+/// Those of [`Client::ask`], but for refusals: whether an upload may be begun is asked by beginning one.
+pub fn mount_blob(to: &Client, target: &Repository, source: &Repository, digest: &Digest) -> Result<Mount, Error> {
+    let wanted = format!("mount the blob `{}` of `{source}` in `{target}`", digest.short());
+    let query = format!("mount={}&from={}", percent::encode(digest.as_str()), percent::encode(source.path()));
+    let request = start_request(to, target, query);
+    match to.ask(target, Action::Push, &wanted, request.clone(), SMALL_LIMIT) {
+        Ok(response) if response.status == 201 => Ok(Mount::Mounted),
+        Ok(response) if response.status == 202 => started(&wanted, &request, &response).map(Mount::Started),
+        Ok(response) if matches!(response.status, 400..=499) && response.status != 429 => Ok(Mount::Refused),
+        Ok(response) => Err(refusal::error(Subject::Write, &wanted, &request, &response)),
+        Err(error) if matches!(error.code(), Code::Denied | Code::Unauthenticated) => Ok(Mount::Refused),
+        Err(error) => Err(error),
+    }
+}
+
+/// Copies a blob from one repository to another, hashed on the way, without keeping more than a piece of it.
+///
+/// An upload is begun before the source is read, unless one is `started` already. A source that breaks is
+/// read on from where it broke; an upload that breaks is begun anew, unless the blob turns out to be there.
+/// `moved` is told of every number of bytes that are on their way for the first time: what is sent again
+/// is not told again, so that the sum is the size of the blob at most. Where it says no, the copy is given up.
+///
+/// # Errors
+/// `blob-missing`, `digest-mismatch`, `denied`, `registry-unavailable`, and those of both clients.
+pub fn copy_blob(
+    from: &Client,
+    source: &Repository,
+    to: &Client,
+    target: &Repository,
+    descriptor: &Descriptor,
+    started: Option<Upload>,
+    moved: &(dyn Fn(u64) -> bool + Sync),
+) -> Result<(), Error> {
+    let mut content = Remote::new(from, source, descriptor, moved);
+    Delivery::new(to, target, &descriptor.digest, descriptor.size).run(started, &mut content)
+}
+
+/// Tells the registry to forget an upload that nobody goes on with; that it does not is no failure.
+pub fn give_up(client: &Client, repository: &Repository, upload: Upload) {
+    let request = Request::new(Method::Delete, upload.url);
+    let _ = client.upload(repository, &format!("give up an upload to `{repository}`"), &request, None);
+}
+
+/// Puts a blob that is in memory, unless it is there already.
+///
+/// # Errors
+/// As [`copy_blob`] for the target.
+pub fn put_blob(client: &Client, repository: &Repository, bytes: &[u8]) -> Result<Digest, Error> {
+    let digest = Digest::of(bytes);
+    if !has_blob(client, repository, &digest, Action::Push)? {
+        Delivery::new(client, repository, &digest, bytes.len() as u64).run(None, &mut Held::new(bytes))?;
+    }
+    Ok(digest)
+}
+
+fn start_request(to: &Client, target: &Repository, query: String) -> Request {
+    let url = to.url(target.registry(), &format!("{}/blobs/uploads/", target.path()));
+    Request::new(Method::Post, if query.is_empty() { url } else { url.with_query(query) })
+}
+
+/// The upload that a 202 has begun.
+fn started(wanted: &str, request: &Request, response: &Response) -> Result<Upload, Error> {
+    let url = located(wanted, &request.url, response)?.ok_or_else(|| {
+        let host = request.url.authority();
+        Error::new(Code::ReplyMalformed, format!("cannot {wanted}: `{host}` does not say where the upload goes on"))
+            .hint(format!("check that a registry answers at `{host}`, and no proxy in its place"))
+    })?;
+    let least = response.headers.get("oci-chunk-min-length").and_then(|text| text.trim().parse().ok());
+    Ok(Upload { url, least })
+}
+
+fn located(wanted: &str, from: &Url, response: &Response) -> Result<Option<Url>, Error> {
+    let location = response.headers.get("location").filter(|text| !text.trim().is_empty());
+    location.map(|text| from.join(text)).transpose().map_err(|error| {
+        let host = from.authority();
+        error
+            .with_code(Code::ReplyMalformed)
+            .restate(format!("cannot {wanted}: what `{host}` gives as `Location` is no address"))
+            .hint(format!("ask whoever runs `{host}` to correct it"))
+    })
+}
+
+/// How one upload has ended.
+enum End {
+    /// The blob is there.
+    Done,
+    /// With this error, unless another one does better; what the answer said about when.
+    Broken(Error, Option<Headers>),
+    /// Because the token had run out; there is a new one.
+    Renewed,
+    /// The registry, or a proxy, takes no more at once.
+    TooLarge(Error),
+}
+
+/// One blob on its way to a repository.
+struct Delivery<'a, 'w> {
+    to: &'a Client<'w>,
+    target: &'a Repository,
+    digest: &'a Digest,
+    size: u64,
+    wanted: String,
+    /// Where the upload of now goes on, as long as there is one to give up.
+    open: Option<Upload>,
+    renewed: bool,
+    /// How often the target broke.
+    breaks: u32,
+}
+
+impl<'a, 'w> Delivery<'a, 'w> {
+    fn new(to: &'a Client<'w>, target: &'a Repository, digest: &'a Digest, size: u64) -> Self {
+        let wanted = format!("push the blob `{}` to `{target}`", digest.short());
+        Self { to, target, digest, size, wanted, open: None, renewed: false, breaks: 0 }
+    }
+
+    fn run(mut self, started: Option<Upload>, content: &mut dyn Content) -> Result<(), Error> {
+        self.open = started;
+        let outcome = self.attempts(content);
+        if outcome.is_err() {
+            self.give_up();
+        }
+        // A source that failed is the reason of whatever came after it.
+        match (outcome, content.failed()) {
+            (Err(_), Some(error)) => Err(error),
+            (outcome, _) => outcome,
+        }
+    }
+
+    fn attempts(&mut self, content: &mut dyn Content) -> Result<(), Error> {
+        let mut chunks = false;
+        loop {
+            let end = match self.begin() {
+                Ok(()) => {
+                    content.seek(0)?;
+                    if chunks { self.send_chunks(content)? } else { self.send_whole(content)? }
+                }
+                Err(error) if is_passing(error.code()) => End::Broken(error, None),
+                Err(error) => return Err(error),
+            };
+            match end {
+                End::Done => return Ok(()),
+                End::TooLarge(error) if chunks => return Err(error),
+                End::TooLarge(_) => chunks = true,
+                End::Renewed => {}
+                End::Broken(error, headers) => {
+                    // The answer that was lost may have been that all is well.
+                    if has_blob(self.to, self.target, self.digest, Action::Push).unwrap_or(false) {
+                        return Ok(());
+                    }
+                    self.again(error, headers.as_ref())?;
+                }
+            }
+            self.give_up();
+        }
+    }
+
+    /// Waits for another try, as long as there are any.
+    fn again(&mut self, error: Error, headers: Option<&Headers>) -> Result<(), Error> {
+        self.breaks += 1;
+        let exchange = &self.to.exchange;
+        if self.breaks <= exchange.settings.retries && exchange.pause(self.breaks, headers) {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    }
+
+    /// Begins an upload, unless one was begun.
+    fn begin(&mut self) -> Result<(), Error> {
+        if self.open.is_none() {
+            let query = match self.digest.algorithm() {
+                "sha256" => String::new(),
+                other => format!("digest-algorithm={other}"),
+            };
+            let request = start_request(self.to, self.target, query);
+            let response = self.to.ask(self.target, Action::Push, &self.wanted, request.clone(), SMALL_LIMIT)?;
+            if response.status != 202 {
+                let error = refusal::error(Subject::Write, &self.wanted, &request, &response);
+                return Err(match self.to.aws.settings.host(self.target.registry()) {
+                    Some(host) if error.code() == Code::RepositoryUnknown => {
+                        ecr::no_repository(error, &host, self.target)
+                    }
+                    _ => error,
+                });
+            }
+            self.open = Some(started(&self.wanted, &request, &response)?);
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self) {
+        if let Some(upload) = self.open.take() {
+            give_up(self.to, self.target, upload);
+        }
+    }
+
+    fn url(&self) -> Result<Url, Error> {
+        let open = self.open.as_ref().map(|upload| upload.url.clone());
+        open.ok_or_else(|| Error::new(Code::Internal, "an upload goes on that was not begun"))
+    }
+
+    fn request(&self, method: Method) -> Result<Request, Error> {
+        Ok(Request::new(method, self.url()?).header("Content-Type", "application/octet-stream"))
+    }
+
+    /// The request that ends the upload.
+    fn last(&self) -> Result<Request, Error> {
+        let mut request = self.request(Method::Put)?;
+        let digest = format!("digest={}", percent::encode(self.digest.as_str()));
+        let query = match request.url.query().filter(|query| !query.is_empty()) {
+            Some(query) => format!("{query}&{digest}"),
+            None => digest,
+        };
+        request.url = request.url.with_query(query);
+        Ok(request)
+    }
+
+    fn send_whole(&mut self, content: &mut dyn Content) -> Result<End, Error> {
+        let request = self.last()?;
+        let outcome = self.to.upload(self.target, &self.wanted, &request, Some((content, self.size)))?;
+        self.end(Step::Whole, &request, outcome, content)
+    }
+
+    fn send_chunks(&mut self, content: &mut dyn Content) -> Result<End, Error> {
+        let length = self.open.as_ref().and_then(|upload| upload.least).unwrap_or(CHUNK).max(1);
+        let mut high = 0;
+        while content.at() < self.size {
+            let (first, most) = (content.at(), (self.size - content.at()).min(length));
+            content.mark();
+            let range = format!("{first}-{}", first + most - 1);
+            let request = self.request(Method::Patch)?.header("Content-Range", range);
+            let outcome = self.to.upload(self.target, &self.wanted, &request, Some((content, most)))?;
+            let next = upload::next(Step::Chunk, outcome.as_ref());
+            match (next, outcome) {
+                (Next::GoOn, Ok(response)) => {
+                    self.moved_to(&request.url, &response)?;
+                    self.go_on(content, upload::held(&response.headers).unwrap_or(first + most))?;
+                    if content.at() <= high {
+                        return Ok(End::Broken(self.stuck(&request, &response), None));
+                    }
+                    (high, self.breaks) = (content.at(), 0);
+                }
+                (Next::Resume, outcome) if content.failed().is_none() => {
+                    let error = self.failure(&request, &outcome, content);
+                    let headers = outcome.ok().map(|response| response.headers);
+                    let Some(held) = self.ask_held()? else { return Ok(End::Broken(error, headers)) };
+                    self.again(error, headers.as_ref())?;
+                    self.go_on(content, held)?;
+                }
+                (_, outcome) => return self.end(Step::Chunk, &request, outcome, content),
+            }
+        }
+        let request = self.last()?;
+        let outcome = self.to.upload(self.target, &self.wanted, &request, Some((&mut std::io::empty(), 0)))?;
+        self.end(Step::Close, &request, outcome, content)
+    }
+
+    /// Goes on with the byte that the registry lacks.
+    fn go_on(&self, content: &mut dyn Content, held: u64) -> Result<(), Error> {
+        content.seek(held.min(content.at()))
+    }
+
+    fn stuck(&self, request: &Request, response: &Response) -> Error {
+        refusal::error(Subject::Service, &self.wanted, request, response)
+            .with_code(Code::ReplyMalformed)
+            .retold(format!("cannot {}: the registry takes chunks and does not keep them", self.wanted))
+    }
+
+    /// How much the registry has of an upload; `None` where it cannot say.
+    fn ask_held(&mut self) -> Result<Option<u64>, Error> {
+        let request = Request::new(Method::Get, self.url()?);
+        match self.to.upload(self.target, &self.wanted, &request, None)? {
+            Ok(response) if response.is_success() => {
+                self.moved_to(&request.url, &response)?;
+                Ok(upload::held(&response.headers))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes note of where the upload goes on.
+    fn moved_to(&mut self, from: &Url, response: &Response) -> Result<(), Error> {
+        if let (Some(url), Some(open)) = (located(&self.wanted, from, response)?, self.open.as_mut()) {
+            open.url = url;
+        }
+        Ok(())
+    }
+
+    /// What the outcome of a request means for the upload.
+    fn end(
+        &mut self,
+        step: Step,
+        request: &Request,
+        outcome: Result<Response, Fault>,
+        content: &mut dyn Content,
+    ) -> Result<End, Error> {
+        if let Some(error) = content.failed() {
+            return Err(error);
+        }
+        let error = self.failure(request, &outcome, content);
+        let next = upload::next(step, outcome.as_ref());
+        let headers = outcome.ok().map(|response| response.headers);
+        match next {
+            Next::Done => {
+                self.open = None;
+                let said = headers.as_ref().and_then(|headers| headers.get("docker-content-digest"));
+                match said.map(Digest::parse) {
+                    Some(Ok(stored)) if stored != *self.digest => Err(self.stored(&stored)),
+                    _ => Ok(End::Done),
+                }
+            }
+            Next::Renew if !self.renewed => {
+                self.renewed = true;
+                Ok(End::Renewed)
+            }
+            Next::Chunks => Ok(End::TooLarge(error)),
+            Next::Again | Next::Resume => Ok(End::Broken(error, headers)),
+            _ => Err(error),
+        }
+    }
+
+    fn stored(&self, stored: &Digest) -> Error {
+        let message = format!("the blob `{}` was pushed to `{}` and stored as `{stored}`", self.digest, self.target);
+        Error::new(Code::DigestMismatch, message).hint("tell whoever runs the registry")
+    }
+
+    /// The error that an outcome is, should nothing better come.
+    fn failure(&self, request: &Request, outcome: &Result<Response, Fault>, content: &dyn Content) -> Error {
+        let error = match outcome {
+            Err(fault) => self.to.exchange.failed(&self.wanted, request, fault),
+            Ok(response) if response.status == 413 => {
+                let error = self.to.upload_refused(self.target, &self.wanted, request, response);
+                error.hint(format!(
+                    "raise the limit for the body of a request at `{}`, or at the proxy in front of it",
+                    request.url.authority()
+                ))
+            }
+            Ok(response) if response.is_success() => Error::new(Code::Internal, "an upload that went well"),
+            Ok(response) => self.to.upload_refused(self.target, &self.wanted, request, response),
+        };
+        error.cause(format!("{} of {} bytes were sent", content.at(), self.size))
+    }
+}
+
+/// Whether a failure to begin an upload may pass.
+fn is_passing(code: Code) -> bool {
+    matches!(code, Code::RegistryUnavailable | Code::RateLimited | Code::Unreachable | Code::Timeout)
+}

@@ -1,0 +1,680 @@
+//! Where the credential of a registry is looked for, in order, and what each place said.
+//!
+//! The environment, Docker's and podman's files with their helpers, then nobody. A credential that is
+//! found ends the search, whatever the registry makes of it: the next place might belong to somebody
+//! else. What the files mean is read in `pure::auth::docker_config`.
+//!
+//! Order of the files: the documentation of `docker login` and of podman's `containers-auth.json`.
+
+use crate::aws::identity as aws;
+use crate::aws::chain as aws_chain;
+use crate::world::World;
+use crate::error::{Code, Error};
+use crate::pure::auth::credential::Credential;
+use crate::pure::auth::docker_config::{self, DockerConfig, Lookup};
+use crate::pure::image::registry::Registry;
+use crate::pure::text::show::quoted;
+use crate::secret::Secret;
+use serde::Serialize;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// The variables of one side of a command.
+#[derive(Debug)]
+struct Names {
+    username: &'static str,
+    password: &'static str,
+    host: &'static str,
+}
+
+/// Those of the registry that the positional argument names.
+const SOURCE: Names = Names { username: "REGISTRY_USERNAME", password: "REGISTRY_PASSWORD", host: "REGISTRY_HOST" };
+/// Those of the registry that `--into` names.
+const INTO: Names =
+    Names { username: "INTO_REGISTRY_USERNAME", password: "INTO_REGISTRY_PASSWORD", host: "INTO_REGISTRY_HOST" };
+const AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
+
+/// No credential file is larger.
+const FILE_LIMIT: u64 = 4 << 20;
+/// No helper says more.
+const ANSWER_LIMIT: u64 = 1 << 20;
+/// How long a helper may take.
+const HELPER_LIMIT: Duration = Duration::from_secs(30);
+
+/// A kind of place where a credential may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`.
+    Env,
+    /// Docker's or podman's file, with its helpers.
+    DockerConfig,
+    /// Everything that AWS tools look at; for registries of Amazon.
+    Aws,
+    /// None at all.
+    Anonymous,
+}
+
+/// A place that was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// The place: `environment`, a file, a helper.
+    pub source: String,
+    /// What it said, without any secret.
+    pub said: String,
+}
+
+impl From<&aws_chain::Tried> for Tried {
+    fn from(tried: &aws_chain::Tried) -> Self {
+        Self { source: tried.source.clone(), said: tried.said.clone() }
+    }
+}
+
+/// The end of a search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The credential; anonymous if no place had one.
+    pub credential: Credential,
+    /// Whose it is, where that is known.
+    pub identity: Option<String>,
+    /// The place it came from: `environment`, a file, a helper, or `anonymous`.
+    pub source: String,
+    /// Every place that was asked, in order, the last one included.
+    pub tried: Vec<Tried>,
+    /// What went wrong on the way without ending the search.
+    pub warnings: Vec<String>,
+    /// When it runs out, where it was lent for a while and another can be had.
+    pub lent_until: Option<OffsetDateTime>,
+}
+
+/// The places of one run.
+pub struct Keychain<'w> {
+    world: &'w World,
+    pin: Option<Source>,
+    aws: aws::Settings,
+    names: &'static Names,
+}
+
+/// A search under way.
+struct Search<'a> {
+    registry: &'a Registry,
+    path: Option<&'a str>,
+    tried: Vec<Tried>,
+    warnings: Vec<String>,
+}
+
+impl<'w> Keychain<'w> {
+    /// The places of this world, or the one kind of place that is wanted; asks none of them yet.
+    pub fn new(world: &'w World, pin: Option<Source>) -> Self {
+        Self { world, pin, aws: aws::Settings::default(), names: &SOURCE }
+    }
+
+    /// The same places, with the variables of the `--into` side.
+    #[must_use]
+    pub fn of_into(self) -> Self {
+        Self { names: &INTO, ..self }
+    }
+
+    /// Whether the environment has a pair of its own for the `--into` side.
+    pub fn has_into(world: &World) -> bool {
+        world.env(INTO.username).is_some() || world.env(INTO.password).is_some()
+    }
+
+    /// The same places, with what the flags say about Amazon's registries.
+    #[must_use]
+    pub fn with_aws(self, aws: aws::Settings) -> Self {
+        Self { aws, ..self }
+    }
+
+    /// Whether the environment has a credential for this registry; at Amazon's it comes before AWS.
+    ///
+    /// # Errors
+    /// Those of [`Keychain::check`].
+    pub fn has_own(&self, registry: &Registry) -> Result<bool, Error> {
+        Ok(self.asks(Source::Env) && !self.aws.only && self.environment(registry)?.is_some())
+    }
+
+    /// Refuses a registry that the environment's credential is not for, before any packet.
+    ///
+    /// # Errors
+    /// `credential-host-mismatch`; `missing-value` where one half of the pair is not set;
+    /// `config-malformed` where `REGISTRY_HOST` is no host.
+    pub fn check(&self, registry: &Registry) -> Result<(), Error> {
+        if self.asks(Source::Env) { self.environment(registry).map(drop) } else { Ok(()) }
+    }
+
+    /// Looks for the credential of a registry, or of a repository path in it.
+    ///
+    /// # Errors
+    /// Those of [`Keychain::check`]; `config-malformed` for a file that cannot be read as what it should be;
+    /// `credential-missing` where the helper of this registry fails, or the one place that is wanted has
+    /// nothing; `timeout` where that helper does not answer.
+    pub fn find(&self, registry: &Registry, path: Option<&str>) -> Result<Found, Error> {
+        let mut search = Search { registry, path, tried: Vec::new(), warnings: Vec::new() };
+        if self.asks(Source::Env) {
+            match self.environment(registry)? {
+                Some(credential) => return Ok(search.found("environment", credential)),
+                None if self.world.env(self.names.username).is_some() => {
+                    search.say("environment", format!("`{}` does not name `{registry}`", self.names.host));
+                }
+                None => {
+                    let Names { username, password, .. } = self.names;
+                    search.say("environment", format!("`{username}` and `{password}` are not set"));
+                }
+            }
+        }
+        if self.asks(Source::DockerConfig)
+            && let Some((source, credential)) = self.files(&mut search)?
+        {
+            return Ok(search.found(&source, credential));
+        }
+        if self.asks(Source::Anonymous) {
+            let Search { tried, warnings, .. } = search;
+            let source = "anonymous".to_owned();
+            let (credential, identity) = (Credential::Anonymous, None);
+            return Ok(Found { credential, identity, source, tried, warnings, lent_until: None });
+        }
+        Err(search.nothing())
+    }
+
+    fn asks(&self, source: Source) -> bool {
+        self.pin.is_none_or(|pin| pin == source)
+    }
+
+    fn environment(&self, registry: &Registry) -> Result<Option<Credential>, Error> {
+        let Names { username: user, password: word, host: pin } = self.names;
+        let (username, password) = match (self.world.env(user), self.world.env(word)) {
+            (None, None) => return Ok(None),
+            (Some(username), Some(password)) => (username, password),
+            (Some(_), None) => return Err(half(word, user)),
+            (None, Some(_)) => return Err(half(user, word)),
+        };
+        if username.contains(':') {
+            let message = format!("`{user}` holds a colon, which Basic authentication cannot carry");
+            return Err(Error::new(Code::ConfigMalformed, message));
+        }
+        let host = self.world.env(pin);
+        // A pair that was set for another registry must not stand in for the identity of the machine.
+        if host.is_none() && self.aws.host(registry).is_some() {
+            return Ok(None);
+        }
+        if let Some(host) = host {
+            let (pinned, _) =
+                docker_config::read_key(host.trim()).filter(|(_, rest)| rest.is_empty()).ok_or_else(|| {
+                    Error::new(Code::ConfigMalformed, format!("`{pin}` does not name a registry"))
+                        .hint(format!("set `{pin}` to a host such as `docker.io` or `reg.example.com:5000`"))
+                })?;
+            if !docker_config::is_same(&pinned, registry) {
+                let message =
+                    format!("`{pin}` pins the credential to `{pinned}`, and the command is about `{registry}`");
+                return Err(Error::new(Code::CredentialHostMismatch, message).hint(format!(
+                    "name a repository of `{pinned}`, or give the credential of `{registry}` and set `{pin}` to it"
+                )));
+            }
+        }
+        Ok(Some(Credential::Password { username: username.to_owned(), password: Secret::new(password) }))
+    }
+
+    /// Asks the variable, then the files, each with its helpers.
+    fn files(&self, search: &mut Search) -> Result<Option<(String, Credential)>, Error> {
+        if let Some(text) = self.world.env(AUTH_CONFIG)
+            && let Some(found) = self.config(search, AUTH_CONFIG, text)?
+        {
+            return Ok(Some(found));
+        }
+        for path in self.paths() {
+            let origin = path.display().to_string();
+            match self.read(&path)? {
+                None => search.say(&origin, "no such file"),
+                Some(text) => {
+                    if let Some(found) = self.config(search, &origin, &text)? {
+                        return Ok(Some(found));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The files in their order. A variable that names Docker's folder or podman's file stands in for the usual ones.
+    fn paths(&self) -> Vec<PathBuf> {
+        let (world, home) = (self.world, self.world.home());
+        let below_home = |tail: &str| home.as_ref().map(|home| home.join(tail));
+        let docker = world.env("DOCKER_CONFIG").map(PathBuf::from).or_else(|| below_home(".docker"));
+        let mut paths: Vec<PathBuf> = docker.map(|folder| folder.join("config.json")).into_iter().collect();
+        match world.env("REGISTRY_AUTH_FILE") {
+            Some(file) => paths.push(PathBuf::from(file)),
+            None => {
+                let runtime = world.env("XDG_RUNTIME_DIR").map(PathBuf::from);
+                let config = world.env("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| below_home(".config"));
+                paths.extend([runtime, config].into_iter().flatten().map(|folder| folder.join("containers/auth.json")));
+            }
+        }
+        paths
+    }
+
+    /// The text of a file; `None` where there is no such file.
+    fn read(&self, path: &Path) -> Result<Option<String>, Error> {
+        let bad = |why: &str| Error::new(Code::ConfigMalformed, format!("`{}` cannot be read: {why}", path.display()));
+        match self.world.read_file(path, FILE_LIMIT) {
+            Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| bad("it is not UTF-8 text")),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(bad(&error.kind().to_string())),
+        }
+    }
+
+    /// Asks one file, and the helper that it names.
+    fn config(&self, search: &mut Search, origin: &str, text: &str) -> Result<Option<(String, Credential)>, Error> {
+        let correct =
+            |error: Error| error.hint_if_none("correct it, or choose another source with `--credentials-from`");
+        let config = DockerConfig::parse(text, origin).map_err(correct)?;
+        let found = match config.lookup(search.registry, search.path).map_err(correct)? {
+            Lookup::Entry(credential) => Some(credential),
+            Lookup::NotThere => None,
+            Lookup::Helper { name, server_key, global } => {
+                let program = format!("docker-credential-{name}");
+                match self.helper(&program, &server_key, search.registry) {
+                    Ok(Credential::Anonymous) => search.say(&program, format!("nothing for `{server_key}`")),
+                    Ok(credential) => return Ok(Some((program, credential))),
+                    // The helper for all registries may have nothing to do with this one.
+                    Err(error) if global => {
+                        search.say(&program, error.message());
+                        search.warnings.push(format!("{}, named in `{origin}`", error.message()));
+                    }
+                    Err(error) => {
+                        let instead = format!("log in again with the tool that uses it, or take it out of `{origin}`");
+                        return Err(error
+                            .during(format!("`{origin}` names it for `{}`", search.registry))
+                            .hint(instead));
+                    }
+                }
+                config.entry(search.registry, search.path).map_err(correct)?
+            }
+        };
+        if found.is_none() {
+            search.say(origin, format!("no login for `{}`", search.registry));
+        }
+        Ok(found.map(|credential| (origin.to_owned(), credential)))
+    }
+
+    /// Runs a helper; [`Credential::Anonymous`] where it has nothing.
+    fn helper(&self, program: &str, server_key: &str, registry: &Registry) -> Result<Credential, Error> {
+        let failed =
+            |code, why: &str| Error::new(code, format!("`{program}` gave no credential for `{registry}`: {why}"));
+        let missing = |why: &str| failed(Code::CredentialMissing, why);
+        let ran = self.world.run(program, &["get"], server_key.as_bytes(), HELPER_LIMIT, ANSWER_LIMIT);
+        let ran = ran.map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => failed(Code::Timeout, &format!("no answer in {} s", HELPER_LIMIT.as_secs())),
+            ErrorKind::NotFound => missing("there is no such program on the `PATH`"),
+            kind => missing(&format!("it could not be run: {kind}")),
+        })?;
+        if ran.status == Some(0) {
+            return docker_config::helper_answer(&ran.stdout).map_err(|error| failed(error.code(), error.message()));
+        }
+        let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        if docker_config::is_not_found(&stdout) || docker_config::is_not_found(&stderr) {
+            return Ok(Credential::Anonymous);
+        }
+        let status = ran.status.map_or("a signal".to_owned(), |status| format!("status {status}"));
+        Err(match words(&stdout).or_else(|| words(&stderr)) {
+            Some(words) => missing(&format!("it ended with {status} and said {}", quoted(words))),
+            None => missing(&format!("it ended with {status}")),
+        })
+    }
+}
+
+impl Search<'_> {
+    fn say(&mut self, source: &str, said: impl Into<String>) {
+        self.tried.push(Tried { source: source.to_owned(), said: said.into() });
+    }
+
+    fn found(mut self, source: &str, credential: Credential) -> Found {
+        self.say(source, format!("{} found", credential.kind()));
+        let identity = credential.identity().map(str::to_owned);
+        let Self { tried, warnings, .. } = self;
+        Found { credential, identity, source: source.to_owned(), tried, warnings, lent_until: None }
+    }
+
+    /// The one kind of place that was wanted has nothing.
+    fn nothing(self) -> Error {
+        let message = format!("a credential for `{}` was asked for and none was found", self.registry);
+        let error = Error::new(Code::CredentialMissing, message);
+        let said: Vec<String> = self.tried.iter().map(|tried| format!("{}: {}", tried.source, tried.said)).collect();
+        let error = if said.is_empty() { error } else { error.cause(said.join("; ")) };
+        let tried = self.tried.into_iter().map(|t| serde_json::json!({ "source": t.source, "said": t.said }));
+        error
+            .detail("tried", tried.collect::<Vec<_>>())
+            .hint("put the credential there, or leave `--credentials-from` out to have every place asked")
+    }
+}
+
+/// One half of the environment's pair stands alone.
+fn half(missing: &str, there: &str) -> Error {
+    Error::new(Code::MissingValue, format!("`{there}` is set and `{missing}` is not"))
+        .hint(format!("set both, or unset `{there}`"))
+}
+
+/// The first line of what a helper said, unless it looks like the answer that it should have ended well with.
+fn words(text: &str) -> Option<&str> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    if text.contains("Secret") || line.starts_with('{') { None } else { Some(line) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::instant;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    const LOGIN: &str = r#"{"auths":{"reg.example":{"auth":"ZmlsZTpwMg=="}}}"#;
+    const LOST: &str = "#!/bin/sh\necho 'credentials not found in native keychain'; exit 1\n";
+
+    fn world(environment: &[(&str, &str)]) -> World {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        World {
+            environment,
+            log: Box::new(|_| ()),
+            stdin: Box::new(|_| Ok(Vec::new())),
+            status: None,
+            sleep: Box::new(std::thread::sleep),
+            started: instant(),
+        }
+    }
+
+    /// A folder that goes when the test goes.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let name = format!("tagwright-keychain-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let folder = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn path(&self, name: &str) -> String {
+            self.0.join(name).display().to_string()
+        }
+
+        /// Writes an executable file. A shell does it: a file that this process has open for writing while
+        /// another test starts a program could not be run.
+        fn with(self, name: &str, text: &str) -> Self {
+            let script = r#"mkdir -p "${1%/*}" && cat > "$1" && chmod 700 "$1""#;
+            let world = world(&[("PATH", "/usr/bin:/bin")]);
+            let args = ["-c", script, "sh", &self.path(name)];
+            let ran = world.run("sh", &args, text.as_bytes(), HELPER_LIMIT, ANSWER_LIMIT).unwrap();
+            assert_eq!(ran.status, Some(0), "{ran:?}");
+            self
+        }
+
+        /// The world of a user whose home this is, with the helpers in `bin`.
+        fn world(&self, more: &[(&str, &str)]) -> World {
+            let path = format!("{}:/usr/bin:/bin", self.path("bin"));
+            let mut environment = vec![("HOME", self.0.to_str().unwrap()), ("PATH", &path)];
+            environment.extend(more);
+            world(&environment)
+        }
+
+        /// A text without this folder's name in it.
+        fn scrub(&self, text: &str) -> String {
+            text.replace(self.0.to_str().unwrap(), "~")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn registry(text: &str) -> Registry {
+        Registry::parse(text).unwrap()
+    }
+
+    /// Writes what was found as `source credential`, secrets included: they are made up.
+    fn show(found: &Found) -> String {
+        let credential = match &found.credential {
+            Credential::Anonymous => "-".to_owned(),
+            Credential::Password { username, password } => format!("{username}:{}", password.reveal()),
+            Credential::IdentityToken { token, .. } => format!("identity {}", token.reveal()),
+            Credential::RegistryToken(token) => format!("registry {}", token.reveal()),
+        };
+        format!("{} {credential}", found.source)
+    }
+
+    fn find(folder: &Folder, more: &[(&str, &str)], at: &str) -> Result<Found, Error> {
+        Keychain::new(&folder.world(more), None).find(&registry(at), Some("acme/app"))
+    }
+
+    fn check_found(folder: &Folder, more: &[(&str, &str)], at: &str, expected: &str) {
+        let found = find(folder, more, at).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(folder.scrub(&show(&found)), expected, "{more:?}");
+        assert_eq!(found.identity.as_deref(), found.credential.identity());
+    }
+
+    #[test]
+    fn the_environment_comes_first_and_ends_the_search() {
+        let folder = Folder::new().with(".docker/config.json", "not even JSON");
+        let pair = [("REGISTRY_USERNAME", "env"), ("REGISTRY_PASSWORD", "p1")];
+        let found = find(&folder, &pair, "reg.example").unwrap();
+        assert_eq!(show(&found), "environment env:p1");
+        assert_eq!(found.tried.len(), 1);
+        assert!(!format!("{found:?}").contains("p1"));
+    }
+
+    #[test]
+    fn a_pair_is_whole_and_goes_where_it_is_pinned_to() {
+        let whole = |host: &'static str| {
+            vec![("REGISTRY_USERNAME", "env"), ("REGISTRY_PASSWORD", "hunter2"), ("REGISTRY_HOST", host)]
+        };
+        for (environment, at, code) in [
+            (whole("reg.example"), "reg.example", None),
+            (whole(" https://Reg.Example/v2/ "), "reg.example", None),
+            (whole("reg.example:443"), "reg.example", None),
+            (whole("index.docker.io"), "docker.io", None),
+            (whole("reg.example"), "docker.io", Some(Code::CredentialHostMismatch)),
+            (whole("reg.example:5000"), "reg.example", Some(Code::CredentialHostMismatch)),
+            (whole("reg.example"), "reg.example.evil.example", Some(Code::CredentialHostMismatch)),
+            (whole("u:hunter2@reg.example"), "reg.example", Some(Code::ConfigMalformed)),
+            (whole("reg.example/acme"), "reg.example", Some(Code::ConfigMalformed)),
+            (vec![("REGISTRY_USERNAME", "env")], "reg.example", Some(Code::MissingValue)),
+            (vec![("REGISTRY_USERNAME", "env"), ("REGISTRY_PASSWORD", "")], "reg.example", Some(Code::MissingValue)),
+            (vec![("REGISTRY_PASSWORD", "hunter2")], "reg.example", Some(Code::MissingValue)),
+            (
+                vec![("REGISTRY_USERNAME", "a:hunter2"), ("REGISTRY_PASSWORD", "hunter2")],
+                "reg.example",
+                Some(Code::ConfigMalformed),
+            ),
+            (vec![("REGISTRY_HOST", "reg.example")], "docker.io", None),
+        ] {
+            let world = world(&environment);
+            let keychain = Keychain::new(&world, None);
+            let checked = keychain.check(&registry(at));
+            assert_eq!(checked.as_ref().err().map(Error::code), code, "{environment:?} {at}");
+            assert_eq!(keychain.find(&registry(at), None).err(), checked.clone().err());
+            assert!(!format!("{checked:?}").contains("hunter2"));
+            // A source that is not asked cannot be wrong.
+            let pinned = Keychain::new(&world, Some(Source::Anonymous));
+            assert_eq!(pinned.check(&registry(at)), Ok(()));
+            assert!(pinned.find(&registry(at), None).unwrap().credential.is_anonymous());
+        }
+    }
+
+    #[test]
+    fn files_are_asked_in_their_order() {
+        let one = |user: &str| format!(r#"{{"auths":{{"reg.example":{{"username":"{user}","password":"p"}}}}}}"#);
+        let folder = Folder::new()
+            .with(".docker/config.json", &one("docker"))
+            .with("other/config.json", &one("other"))
+            .with("empty/config.json", "{}")
+            .with("file.json", &one("file"))
+            .with("run/containers/auth.json", &one("run"))
+            .with("xdg/containers/auth.json", &one("xdg"))
+            .with(".config/containers/auth.json", &one("config"));
+        let [other, empty, none, file, run, xdg] =
+            ["other", "empty", "none", "file.json", "run", "xdg"].map(|name| folder.path(name));
+        let (json, empty_json) = (one("variable"), "{}".to_owned());
+        for (more, expected) in [
+            (vec![("DOCKER_AUTH_CONFIG", &json), ("DOCKER_CONFIG", &other)], "DOCKER_AUTH_CONFIG variable:p"),
+            (vec![("DOCKER_AUTH_CONFIG", &empty_json), ("DOCKER_CONFIG", &other)], "~/other/config.json other:p"),
+            (vec![("REGISTRY_AUTH_FILE", &file), ("XDG_RUNTIME_DIR", &run)], "~/.docker/config.json docker:p"),
+            (vec![("DOCKER_CONFIG", &empty), ("REGISTRY_AUTH_FILE", &file)], "~/file.json file:p"),
+            (vec![("DOCKER_CONFIG", &none), ("REGISTRY_AUTH_FILE", &file)], "~/file.json file:p"),
+            (vec![("DOCKER_CONFIG", &empty), ("XDG_RUNTIME_DIR", &run)], "~/run/containers/auth.json run:p"),
+            (vec![("DOCKER_CONFIG", &empty), ("XDG_CONFIG_HOME", &xdg)], "~/xdg/containers/auth.json xdg:p"),
+            (vec![("DOCKER_CONFIG", &empty)], "~/.config/containers/auth.json config:p"),
+            (vec![("DOCKER_CONFIG", &empty), ("REGISTRY_AUTH_FILE", &none)], "anonymous -"),
+        ] {
+            let more: Vec<(&str, &str)> = more.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            check_found(&folder, &more, "reg.example", expected);
+        }
+        check_found(&folder, &[], "elsewhere.example", "anonymous -");
+    }
+
+    #[test]
+    fn every_place_that_was_asked_is_listed() {
+        let folder = Folder::new()
+            .with(".docker/config.json", r#"{"credsStore":"lost"}"#)
+            .with("bin/docker-credential-lost", LOST);
+        let found = find(&folder, &[], "reg.example").unwrap();
+        let tried: Vec<String> =
+            found.tried.iter().map(|t| folder.scrub(&format!("{}: {}", t.source, t.said))).collect();
+        assert_eq!(
+            tried,
+            [
+                "environment: `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` are not set",
+                "docker-credential-lost: nothing for `reg.example`",
+                "~/.docker/config.json: no login for `reg.example`",
+                "~/.config/containers/auth.json: no such file",
+            ]
+        );
+        assert_eq!(found.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_end_the_search_by_name() {
+        let folder = Folder::new()
+            .with("broken/config.json", "{\"auths\": {\n\"hunter2\"}}")
+            .with("folder/config.json/x", "")
+            .with("binary/config.json", "\u{1}")
+            .with("bad/config.json", r#"{"auths":{"reg.example":{"auth":"%hunter2"}}}"#);
+        for (name, expected) in [
+            (
+                "broken",
+                "`~/broken/config.json` cannot be read as a Docker configuration: it is not JSON (line 2, column 10)",
+            ),
+            ("folder", "`~/folder/config.json` cannot be read: is a directory"),
+            (
+                "binary",
+                "`~/binary/config.json` cannot be read as a Docker configuration: it is not JSON (line 1, column 1)",
+            ),
+            (
+                "bad",
+                "`~/bad/config.json` cannot be read as a Docker configuration: `auth` of `reg.example` is not base64",
+            ),
+        ] {
+            let error = find(&folder, &[("DOCKER_CONFIG", &folder.path(name))], "reg.example").unwrap_err();
+            assert_eq!((error.code(), folder.scrub(error.message())), (Code::ConfigMalformed, expected.to_owned()));
+            assert!(!format!("{error:?}").contains("hunter2"));
+        }
+        let error = find(&folder, &[("DOCKER_AUTH_CONFIG", "hunter2")], "reg.example").unwrap_err();
+        assert_eq!(
+            error.message(),
+            "`DOCKER_AUTH_CONFIG` cannot be read as a Docker configuration: it is not JSON (line 1, column 1)"
+        );
+    }
+
+    #[test]
+    fn helpers_get_the_key_and_their_answer_counts() {
+        let keys = r#"#!/bin/sh
+[ "$1" = get ] || exit 9
+key=$(cat)
+case $key in
+token.example) echo '{"ServerURL":"x","Username":"<token>","Secret":"t"}' ;;
+none.example) echo '{}' ;;
+*) printf '{"ServerURL":"%s","Username":"%s","Secret":"p:q"}' "$key" "$key" ;;
+esac
+"#;
+        let config = r#"{"auths":{"https://marked.example/v1/":{}},"credHelpers":{"reg.example":"keys","docker.io":"keys"},"credsStore":"keys"}"#;
+        let folder = Folder::new().with(".docker/config.json", config).with("bin/docker-credential-keys", keys);
+        for (at, expected) in [
+            ("reg.example", "docker-credential-keys reg.example:p:q"),
+            ("docker.io", "docker-credential-keys https://index.docker.io/v1/:p:q"),
+            ("marked.example", "docker-credential-keys https://marked.example/v1/:p:q"),
+            ("localhost:5000", "docker-credential-keys localhost:5000:p:q"),
+            ("token.example", "docker-credential-keys identity t"),
+            ("none.example", "anonymous -"),
+        ] {
+            check_found(&folder, &[], at, expected);
+        }
+    }
+
+    #[test]
+    fn a_failing_helper_for_all_only_warns_and_one_for_the_registry_ends_the_search() {
+        let auths = &LOGIN[1..LOGIN.len() - 1];
+        let folder = Folder::new()
+            .with("bin/docker-credential-lost", LOST)
+            .with("bin/docker-credential-angry", "#!/bin/sh\necho 'no keyring here'; exit 3\n")
+            .with("bin/docker-credential-quiet", "#!/bin/sh\necho 'no bus' >&2; exit 1\n")
+            .with("bin/docker-credential-silent", "#!/bin/sh\nexit 1\n")
+            .with("bin/docker-credential-killed", "#!/bin/sh\nkill -9 $$\n")
+            .with(
+                "bin/docker-credential-leaky",
+                "#!/bin/sh\necho '{\"Username\":\"u\",\"Secret\":\"hunter2\"}'; exit 1\n",
+            )
+            .with("bin/docker-credential-odd", "#!/bin/sh\necho hunter2\n")
+            .with("bin/docker-credential-half", "#!/bin/sh\necho '{\"Username\":\"u\"}'\n");
+        for (helper, code, why) in [
+            ("lost", None, ""),
+            ("angry", Some(Code::CredentialMissing), "it ended with status 3 and said `no keyring here`"),
+            ("quiet", Some(Code::CredentialMissing), "it ended with status 1 and said `no bus`"),
+            ("silent", Some(Code::CredentialMissing), "it ended with status 1"),
+            ("killed", Some(Code::CredentialMissing), "it ended with a signal"),
+            ("leaky", Some(Code::CredentialMissing), "it ended with status 1"),
+            ("absent", Some(Code::CredentialMissing), "there is no such program on the `PATH`"),
+            ("odd", Some(Code::ConfigMalformed), "the credential helper's answer is not JSON (line 1, column 1)"),
+            ("half", Some(Code::ConfigMalformed), "the credential helper's answer holds a `Username` and no `Secret`"),
+        ] {
+            let message = format!("`docker-credential-{helper}` gave no credential for `reg.example`: {why}");
+            let all = format!(r#"{{{auths},"credsStore":"{helper}"}}"#);
+            let found = find(&folder, &[("DOCKER_AUTH_CONFIG", &all)], "reg.example").unwrap();
+            assert_eq!(show(&found), "DOCKER_AUTH_CONFIG file:p2");
+            let warnings: Vec<String> =
+                code.iter().map(|_| format!("{message}, named in `DOCKER_AUTH_CONFIG`")).collect();
+            assert_eq!(found.warnings, warnings);
+
+            let own = format!(r#"{{{auths},"credHelpers":{{"reg.example":"{helper}"}}}}"#);
+            let ended = find(&folder, &[("DOCKER_AUTH_CONFIG", &own)], "reg.example");
+            match code {
+                None => assert_eq!(show(&ended.unwrap()), "DOCKER_AUTH_CONFIG file:p2"),
+                Some(code) => {
+                    let error = ended.unwrap_err();
+                    assert_eq!((error.code(), error.message()), (code, message.as_str()));
+                    assert!(!format!("{error:?} {found:?}").contains("hunter2"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_pinned_source_is_the_only_one_that_is_asked() {
+        let folder = Folder::new().with(".docker/config.json", LOGIN);
+        let pair = [("REGISTRY_USERNAME", "env"), ("REGISTRY_PASSWORD", "p1")];
+        for (pin, more, at, expected) in [
+            (Source::Env, &pair[..], "reg.example", Some("environment env:p1")),
+            (Source::Env, &[], "reg.example", None),
+            (Source::DockerConfig, &pair, "reg.example", Some("~/.docker/config.json file:p2")),
+            (Source::DockerConfig, &pair, "elsewhere.example", None),
+            (Source::Anonymous, &pair, "reg.example", Some("anonymous -")),
+        ] {
+            let world = folder.world(more);
+            match (Keychain::new(&world, Some(pin)).find(&registry(at), None), expected) {
+                (Ok(found), Some(expected)) => assert_eq!(folder.scrub(&show(&found)), expected),
+                (Err(error), None) => assert_eq!(error.code(), Code::CredentialMissing, "{error}"),
+                (other, _) => panic!("{pin:?} {at}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! How a registry is answered that asks who one is: challenge, credential, token.
+
+pub mod client;
+pub mod grant;
+pub mod keychain;
+pub mod refused;

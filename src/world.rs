@@ -1,0 +1,381 @@
+//! What a command needs from the machine it runs on: environment, clock, files, programs, standard input.
+//!
+//! Handed down, never global, so that a test brings its own. Connections are the business of
+//! [`crate::http`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+
+/// Takes one line for people.
+pub type Log = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Reads standard input to its end, at most so many bytes.
+pub type Stdin = Box<dyn Fn(u64) -> io::Result<Vec<u8>> + Send + Sync>;
+
+/// Waits so long.
+pub type Sleep = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// The machine as one command sees it.
+pub struct World {
+    /// The environment variables.
+    pub environment: BTreeMap<String, String>,
+    /// Where lines for people go.
+    pub log: Log,
+    /// Standard input.
+    pub stdin: Stdin,
+    /// Draws a line in the place of the last one; `None` where nobody watches.
+    pub status: Option<Log>,
+    /// How time is passed between two tries.
+    pub sleep: Sleep,
+    /// When the command began.
+    pub started: Instant,
+}
+
+/// What a program said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The exit status; `None` if a signal ended it.
+    pub status: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// The beginning of what it wrote to standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// How much of a program's standard error is kept.
+const STDERR_KEPT: u64 = 64 * 1024;
+
+impl World {
+    /// The real machine. Variables that are not Unicode are left out.
+    pub fn real(log: Log, status: Option<Log>) -> Self {
+        let variables = std::env::vars_os();
+        let environment =
+            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let stdin: Stdin = Box::new(|limit| read_limited(io::stdin().lock(), limit));
+        Self { environment, log, stdin, status, sleep: Box::new(thread::sleep), started: instant() }
+    }
+
+    /// The value of a variable that is set and not empty.
+    pub fn env(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The time of day, UTC.
+    pub fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+
+    /// A moment to measure from.
+    pub fn instant(&self) -> Instant {
+        instant()
+    }
+
+    /// Waits.
+    pub fn sleep(&self, duration: Duration) {
+        (self.sleep)(duration);
+    }
+
+    /// Hands a line to the person at the other end.
+    pub fn log(&self, line: &str) {
+        (self.log)(line);
+    }
+
+    /// The user's home.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.env("HOME").or_else(|| self.env("USERPROFILE")).map(PathBuf::from)
+    }
+
+    /// A whole file.
+    ///
+    /// # Errors
+    /// As the system says, and `FileTooLarge` where it holds more than `limit` bytes.
+    pub fn read_file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        read_file(path, limit)
+    }
+
+    /// Adds a line to the end of a file, made if it is not there, and waits until the disk has it.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn append_line(&self, path: &Path, line: &str) -> io::Result<()> {
+        append_line(path, line)
+    }
+
+    /// Makes the folder that a file is to lie in, and those above it.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn make_folder_of(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(folder(path))
+    }
+
+    /// Whether a line could be added to a file, as far as that can be told without making it.
+    ///
+    /// # Errors
+    /// As the system would say.
+    pub fn may_append(&self, path: &Path) -> io::Result<()> {
+        may_append(path)
+    }
+
+    /// Runs a program without a shell and waits for it, at most `limit`; its output may be `max` bytes long.
+    ///
+    /// The program is found in the `PATH` of this world and sees the environment of this world.
+    ///
+    /// # Errors
+    /// As the system says; `TimedOut` when it was ended at the limit, `FileTooLarge` when it wrote too much.
+    pub fn run(&self, program: &str, args: &[&str], stdin: &[u8], limit: Duration, max: u64) -> io::Result<Ran> {
+        let path = self.find(program)?;
+        #[expect(clippy::disallowed_methods, reason = "this is where programs are run")]
+        let mut command = Command::new(path);
+        command.args(args).env_clear().envs(&self.environment);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let ran = attend(&mut child, stdin.to_vec(), instant() + limit, max);
+        if ran.is_err() {
+            // Without a wait it would stay as a zombie as long as this program lives.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        ran
+    }
+
+    /// Where a program lies. The system's own search would use the `PATH` of this process.
+    fn find(&self, program: &str) -> io::Result<PathBuf> {
+        if program.contains('/') {
+            return Ok(PathBuf::from(program));
+        }
+        let folders = self.env("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin");
+        let found = folders.split(':').map(|folder| Path::new(folder).join(program)).find(|path| path.is_file());
+        found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program in PATH"))
+    }
+}
+
+impl fmt::Debug for World {
+    /// Says nothing of the environment, which holds secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where files are written")]
+fn append_line(path: &Path, line: &str) -> io::Result<()> {
+    let new = !path.exists();
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let length = file.metadata()?.len();
+    // A line that was cut off must not swallow this one.
+    let torn = length > 0 && !std::fs::File::open(path).is_ok_and(ends_a_line);
+    let text = format!("{}{line}\n", if torn { "\n" } else { "" });
+    // In one piece, so that lines of several programs do not mix.
+    file.write_all(text.as_bytes())?;
+    // A pipe or a device has nothing that could be synced.
+    file.sync_all().or_else(|error| if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) })?;
+    // A new file is there after a loss of power only if its folder has been written too.
+    if new {
+        std::fs::File::open(folder(path))?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn ends_a_line(mut file: impl Read + Seek) -> bool {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1)).is_ok() && file.read_exact(&mut last).is_ok() && last == *b"\n"
+}
+
+fn may_append(path: &Path) -> io::Result<()> {
+    let folder = folder(path);
+    if path.is_dir() {
+        Err(io::ErrorKind::IsADirectory.into())
+    } else if path.exists() {
+        OpenOptions::new().append(true).open(path).map(drop)
+    } else if !folder.exists() {
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder `{}`", folder.display())))
+    } else if !folder.is_dir() {
+        Err(io::Error::new(io::ErrorKind::NotADirectory, format!("`{}` is no folder", folder.display())))
+    } else if folder.metadata()?.permissions().readonly() {
+        Err(io::ErrorKind::PermissionDenied.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// The folder that a file lies in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The one place that looks at the clock for measuring.
+#[expect(clippy::disallowed_methods, reason = "this is where moments come from")]
+pub(crate) fn instant() -> Instant {
+    Instant::now()
+}
+
+/// A whole file, for those who read one long after they were given the world.
+pub(crate) fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    #[expect(clippy::disallowed_methods, reason = "this is where files are read")]
+    let file = std::fs::File::open(path)?;
+    read_limited(file, limit)
+}
+
+fn read_limited(mut from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.by_ref().take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Feeds and hears a program from threads of their own, because any of the three pipes may block.
+///
+/// The threads are not waited for: a grandchild that keeps a pipe open must not keep this program.
+fn attend(child: &mut Child, stdin: Vec<u8>, until: Instant, max: u64) -> io::Result<Ran> {
+    if let Some(mut pipe) = child.stdin.take() {
+        thread::spawn(move || {
+            // A program that does not read its input is free to do so.
+            let _ = pipe.write_all(&stdin);
+        });
+    }
+    let stdout = hear(child.stdout.take(), max);
+    let stderr = hear(child.stderr.take(), STDERR_KEPT);
+    let stdout = expect(&stdout, until)?;
+    if stdout.len() as u64 > max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {max} bytes of output")));
+    }
+    let mut stderr = expect(&stderr, until)?;
+    stderr.truncate(usize::try_from(STDERR_KEPT).unwrap_or(usize::MAX));
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Ran { status: status.code(), stdout, stderr });
+        }
+        if instant() >= until {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+/// Reads a pipe to its end and keeps one byte more than `max` at most.
+fn hear(pipe: Option<impl Read + Send + 'static>, max: u64) -> Receiver<io::Result<Vec<u8>>> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let result = pipe.map_or(Ok(()), |mut pipe| {
+            pipe.by_ref().take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+            io::copy(&mut pipe, &mut io::sink()).map(drop)
+        });
+        let _ = sender.send(result.map(|()| bytes));
+    });
+    receiver
+}
+
+fn expect(from: &Receiver<io::Result<Vec<u8>>>, until: Instant) -> io::Result<Vec<u8>> {
+    match from.recv_timeout(until.saturating_duration_since(instant())) {
+        Ok(result) => result,
+        Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
+        Err(RecvTimeoutError::Disconnected) => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(environment: &[(&str, &str)]) -> World {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        World {
+            environment,
+            log: Box::new(|_| ()),
+            stdin: Box::new(|_| Ok(Vec::new())),
+            status: None,
+            sleep: Box::new(thread::sleep),
+            started: instant(),
+        }
+    }
+
+    fn sh(script: &str, stdin: &[u8], limit: Duration, max: u64) -> io::Result<Ran> {
+        world(&[("PATH", "/usr/bin:/bin"), ("NAME", "value")]).run("sh", &["-c", script], stdin, limit, max)
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let world = world(&[("EMPTY", ""), ("HOME", "/home/me")]);
+        assert_eq!((world.env("EMPTY"), world.env("NONE")), (None, None));
+        assert_eq!(world.home(), Some(PathBuf::from("/home/me")));
+        assert!(!format!("{world:?}").contains("/home/me"));
+    }
+
+    #[test]
+    fn a_program_gets_input_and_environment_and_its_output_comes_back() {
+        let ran = sh("cat; echo $NAME; echo oops >&2; exit 3", b"hello ", LONG, 100).unwrap();
+        assert_eq!(ran, Ran { status: Some(3), stdout: b"hello value\n".to_vec(), stderr: b"oops\n".to_vec() });
+    }
+
+    #[test]
+    fn a_program_is_ended_at_the_limit_and_its_children_are_not_waited_for() {
+        for script in ["exec sleep 30", "sleep 30", "sleep 30 & exit 0"] {
+            let began = instant();
+            let error = sh(script, b"", Duration::from_millis(200), 100).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{script}");
+            assert!(began.elapsed() < Duration::from_secs(10), "{script}");
+        }
+    }
+
+    #[test]
+    fn endless_output_and_unread_input_do_no_harm() {
+        let error = sh("head -c 1000 /dev/zero", b"", LONG, 999).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        let ran = sh("head -c 1000 /dev/zero; head -c 9999999 /dev/zero >&2", &vec![7; 1 << 20], LONG, 1000).unwrap();
+        assert_eq!((ran.stdout.len(), ran.stderr.len() as u64), (1000, STDERR_KEPT));
+        let error = sh("exec cat /dev/zero", b"", Duration::from_millis(200), 10).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_missing_program_or_file_says_so() {
+        let world = world(&[]);
+        let error = world.run("no-such-program-here", &[], b"", LONG, 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let error = world.read_file(Path::new("/no/such/file"), 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let error = world.read_file(Path::new("/proc/self/status"), 10).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn lines_are_added_whole_whatever_the_file_ends_with() {
+        let (world, folder) = (world(&[]), tempfile::tempdir().unwrap());
+        let path = folder.path().join("lines");
+        world.append_line(&path, "one").unwrap();
+        world.append_line(&path, "two").unwrap();
+        let read = || String::from_utf8(read_file(&path, 100).unwrap()).unwrap();
+        assert_eq!(read(), "one\ntwo\n");
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"cut o").unwrap();
+        world.append_line(&path, "three").unwrap();
+        assert_eq!(read(), "one\ntwo\ncut o\nthree\n");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_added_to_is_known_beforehand() {
+        let (world, folder) = (world(&[]), tempfile::tempdir().unwrap());
+        let kind = |name: &str| world.may_append(&folder.path().join(name)).map_err(|error| error.kind());
+        world.append_line(&folder.path().join("file"), "").unwrap();
+        assert_eq!((kind("file"), kind("new")), (Ok(()), Ok(())));
+        assert_eq!(kind(""), Err(io::ErrorKind::IsADirectory));
+        assert_eq!(kind("none/new"), Err(io::ErrorKind::NotFound));
+        assert_eq!(kind("file/new"), Err(io::ErrorKind::NotADirectory));
+        assert!(world.append_line(&folder.path().join("none/new"), "x").is_err());
+        assert!(world.may_append(Path::new("name-without-folder")).is_ok());
+    }
+}
