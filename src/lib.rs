@@ -14,7 +14,7 @@ macro_rules! inside {
     )*};
 }
 
-inside! { aws cli command error http output pure registry secret threads world }
+inside! { aws cli command error http output program pure registry secret threads world }
 
 pub use output::envelope::Ending;
 pub use world::{Log, World};
@@ -35,7 +35,7 @@ pub fn run(words: &[OsString], world: &World, terminal: bool) -> Ending {
     let style = Style { indent: terminal, ..Style::default() };
     match parse::parse(words) {
         Ok(Parsed::Help(text)) => Ending { stdout: text, stderr: String::new(), exit: 0 },
-        Ok(Parsed::Version) => Ending { stdout: format!("{}\n", version()), stderr: String::new(), exit: 0 },
+        Ok(Parsed::Version) => Ending { stdout: format!("{}\n", program::version()), stderr: String::new(), exit: 0 },
         Ok(Parsed::Run(invocation)) => carry_out(world, *invocation, style),
         Ok(Parsed::Call { stdin }) => call(world, stdin, terminal),
         Err(misuse) => {
@@ -127,10 +127,4 @@ fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
         Request::History(request) => command::history::run(session, request),
         Request::Auth(request) => command::auth::run(session, request),
     }
-}
-
-/// The program's name with its version and the commit it was built from.
-pub fn version() -> String {
-    let commit = option_env!("TAGWRIGHT_COMMIT").unwrap_or("unknown");
-    format!("tagwright {} ({commit})", env!("CARGO_PKG_VERSION"))
 }

@@ -60,7 +60,7 @@ impl<'w> Session<'w> {
         let options = Options {
             ca_file: common.ca_file.clone().or_else(bundle),
             resolve: common.resolve.iter().map(|r| (r.host.clone(), r.port, r.address)).collect(),
-            user_agent: format!("tagwright/{}", env!("CARGO_PKG_VERSION")),
+            user_agent: crate::program::USER_AGENT.to_owned(),
         };
         let exchange = Arc::new(Exchange::new(world, settings, Http::new(world, &options)?));
         let Some((target, source)) = into else {

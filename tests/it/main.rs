@@ -22,6 +22,7 @@ mod fakes;
 mod faults;
 mod find_tag;
 mod history;
+mod house;
 mod inspect;
 mod interleavings;
 mod labels;

@@ -8,10 +8,10 @@ use tagwright::error::Code;
 const CEILING: usize = 500;
 
 /// One text file of the tree.
-struct File {
+pub struct File {
     /// The path from the root of the project.
-    path: String,
-    text: String,
+    pub path: String,
+    pub text: String,
 }
 
 fn root() -> &'static Path {
@@ -51,14 +51,14 @@ fn files(wanted: impl Fn(&str) -> bool) -> Vec<File> {
         .collect()
 }
 
-fn sources() -> Vec<File> {
+pub fn sources() -> Vec<File> {
     let files = files(|path| path.starts_with("src/") && path.ends_with(".rs"));
     assert!(files.len() > 20, "the sources were not found");
     files
 }
 
 /// A source without its tests, comments and texts, so that what is left is what it names.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let mut out = String::new();
     let mut rest = text;
@@ -143,7 +143,7 @@ fn members(group: &str) -> Vec<String> {
     found.into_iter().filter(|path| !path.is_empty()).collect()
 }
 
-fn assert_none(what: &str, offences: Vec<String>) {
+pub fn assert_none(what: &str, offences: Vec<String>) {
     assert!(offences.is_empty(), "{what}:\n{}", offences.join("\n"));
 }
 

@@ -238,7 +238,7 @@ pub fn frame(
         state: "planned",
         command: "promote",
         at: instant::rfc3339(world.now()),
-        tool: crate::version(),
+        tool: crate::program::version(),
         repository: to.to_string(),
         version: None,
         source,
