@@ -4,7 +4,7 @@ use crate::pure::image::digest::Digest;
 
 /// A tag as a registry lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct TagEntry {
     /// The name, not checked.
     pub name: String,
     /// The digest, where the list has it.
@@ -13,7 +13,7 @@ pub struct Listed {
     pub updated: Option<String>,
 }
 
-impl Listed {
+impl TagEntry {
     /// A name alone.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), digest: None, updated: None }
@@ -46,7 +46,7 @@ impl Via {
 #[derive(Clone, Debug)]
 pub struct Listing {
     /// The tags in the order they came.
-    pub tags: Vec<Listed>,
+    pub tags: Vec<TagEntry>,
     /// How many were looked at.
     pub scanned: usize,
     /// The place.

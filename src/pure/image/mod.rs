@@ -13,4 +13,5 @@ pub mod reference;
 pub mod referrers;
 pub mod registry;
 pub mod repository;
+mod spelling;
 pub mod tag;
