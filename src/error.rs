@@ -13,10 +13,19 @@ macro_rules! codes {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[doc = $doc])+ $variant,)+ }
 
+        // What the documents say about the codes; they are written and checked by the tests.
+        #[cfg(feature = "internals")]
         impl Code {
             /// Every code, in the order of their exit status.
             pub const ALL: &'static [Code] = &[$(Code::$variant,)+];
 
+            /// One line that says what the code means.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$variant => concat!($($doc),+).trim_ascii_start(),)+ }
+            }
+        }
+
+        impl Code {
             /// The code as it is printed, kebab-case.
             pub fn as_str(self) -> &'static str {
                 match self { $(Code::$variant => $text,)+ }
@@ -25,11 +34,6 @@ macro_rules! codes {
             /// The exit status that goes with the code.
             pub fn exit(self) -> u8 {
                 match self { $(Code::$variant => $exit,)+ }
-            }
-
-            /// One line that says what the code means.
-            pub fn meaning(self) -> &'static str {
-                match self { $(Code::$variant => concat!($($doc),+).trim_ascii_start(),)+ }
             }
         }
     };

@@ -3,10 +3,10 @@
 use crate::cli::given::{Given, shown};
 use crate::cli::suggest;
 use crate::command::request::{AwsIdentity, Common, CredentialSource, Resolve};
-use crate::pure::image::listing::Via;
 use crate::error::{Code, Error};
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::url::{Place, Scheme, Url, place, split_host_port};
+use crate::pure::image::listing::Via;
 use crate::pure::image::registry::Registry;
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! Renders `-h` and `--help` from the table, at most 80 columns wide but for examples.
 
 use crate::cli::defs::{CALL, COMMANDS, Command, Flag, common_flags};
-use crate::error::Code;
 
 const WIDTH: usize = 80;
 
@@ -174,11 +173,6 @@ pub fn typed(line: &str) -> String {
     format!("  tagwright {}\n", line.replace('\n', "\n      "))
 }
 
-/// The codes of an exit status.
-pub fn codes(exit: u8) -> impl Iterator<Item = &'static Code> {
-    Code::ALL.iter().filter(move |code| code.exit() == exit)
-}
-
 /// A line of the table as a sentence.
 pub fn sentence(help: &str) -> String {
     let mut letters = help.chars();
@@ -238,6 +232,7 @@ fn wrapped(out: &mut String, text: &str, first: usize, rest: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
 
     #[test]
     fn help_fits_into_eighty_columns_but_for_examples() {

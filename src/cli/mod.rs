@@ -6,10 +6,8 @@
 pub mod build;
 pub mod common;
 pub mod defs;
-pub mod docs;
 pub mod given;
 pub mod help;
 pub mod json;
 pub mod parse;
-pub mod schema;
 pub mod suggest;

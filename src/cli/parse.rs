@@ -3,9 +3,9 @@
 //! Help and version are looked for first, so that they answer whatever else the words hold. What a value means is
 //! left to [`crate::cli::build`].
 
+use super::{build, help, suggest};
 use crate::cli::defs::{CALL, COMMANDS, Command, FLAGS, Flag, Json, command, common_flags};
 use crate::cli::given::{Dialect, Given, shown};
-use super::{build, help, suggest};
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
 use std::ffi::{OsStr, OsString};

@@ -1,14 +1,13 @@
-//! What the program says about itself: help, the refusal of wrong words, and the files written from the table.
+//! What the program says about itself: help, and the refusal of wrong words.
 //!
 //! Texts are checked through the library, for they do not depend on the world; that the program prints them where
 //! they belong is checked with the program.
-#![allow(clippy::disallowed_methods, reason = "the test runs the program and reads the files that it checks")]
+#![allow(clippy::disallowed_methods, reason = "the test runs the program")]
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::{Command, Output};
 use tagwright::cli::parse::{Misuse, Parsed, parse};
-use tagwright::cli::{defs, docs, json};
+use tagwright::cli::{defs, json};
 
 fn words(line: &[&str]) -> Vec<OsString> {
     line.iter().map(OsString::from).collect()
@@ -204,23 +203,4 @@ fn a_usage_error_is_one_document_and_status_2() {
     }
     let output = run(&["labels", "acme/app", "--frobnicate", "--print", "value"]);
     assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true));
-}
-
-#[test]
-fn docs_are_what_the_tables_say() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = docs::files();
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap_or_default();
-    files.extend(docs::readme(&readme).map(|text| ("README.md".to_owned(), text)));
-    // `make docs` writes the files by this same test, so that there is one list of them.
-    let write = std::env::var_os("TAGWRIGHT_WRITE_DOCS").is_some();
-    for (path, text) in files {
-        let file = root.join(&path);
-        if write {
-            std::fs::create_dir_all(file.parent().expect("a file lies in a folder")).expect("the folder is made");
-            std::fs::write(&file, &text).expect("the file is written");
-        }
-        let there = std::fs::read_to_string(&file).unwrap_or_default();
-        assert!(there == text, "`{path}` is not what the tables say: run `make docs`");
-    }
 }

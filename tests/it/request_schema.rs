@@ -5,9 +5,9 @@
 //!
 //! Grammar: JSON Schema, draft 2020-12.
 
-use crate::cli::defs::{Command, Flag, Json};
-use crate::cli::help::sentence;
 use serde_json::{Map, Value, json};
+use tagwright::cli::defs::{Command, Flag, Json};
+use tagwright::cli::help::sentence;
 
 /// The schema of the requests for one command, indented, with a closing line break.
 pub fn request(command: &Command) -> String {

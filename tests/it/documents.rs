@@ -1,12 +1,16 @@
-//! Writes `docs/commands.md`, `docs/errors.md` and the help in the README from the table and the codes.
+//! The documents that follow from the tables: `docs/commands.md`, `docs/errors.md`, the help in the README, and the
+//! schemas of requests.
 
-use crate::cli::defs::{CALL, COMMANDS, Command, Flag, Json, common_flags};
-use crate::cli::help::{ENVIRONMENT, EXITS, codes, help, sentence, usage};
+use crate::request_schema;
+use std::path::Path;
+use tagwright::cli::defs::{CALL, COMMANDS, Command, Flag, Json, common_flags};
+use tagwright::cli::help::{ENVIRONMENT, EXITS, help, sentence, usage};
+use tagwright::error::Code;
 
 const GENERATED: &str = "<!-- Written by `make docs` from the tables in `src`; changes by hand are lost. -->\n";
 
 /// The text of `docs/commands.md`.
-pub fn commands() -> String {
+fn commands() -> String {
     let mut out = format!("# Commands\n\n{GENERATED}\n");
     out.push_str(
         "A command takes one argument at most, and flags; a flag that may be repeated takes one value each time.\n",
@@ -86,7 +90,7 @@ fn kind_name(kind: Json) -> &'static str {
 }
 
 /// The text of `docs/errors.md`.
-pub fn errors() -> String {
+fn errors() -> String {
     let mut out = format!("# Errors\n\n{GENERATED}\n");
     out.push_str("Every failure has a code, which does not change, and the code decides the exit status.\n");
     out.push_str("In JSON the code is `error.code` and the status `error.exit`.\n");
@@ -109,19 +113,24 @@ pub fn errors() -> String {
 const MARKS: (&str, &str) = ("<!-- help -->\n", "<!-- /help -->\n");
 
 /// The README with the help between its two marks renewed; `None` where it has no marks.
-pub fn readme(text: &str) -> Option<String> {
+fn readme(text: &str) -> Option<String> {
     let (before, rest) = text.split_once(MARKS.0)?;
     let (_, after) = rest.split_once(MARKS.1)?;
     Some(format!("{before}{}```text\n{}```\n{}{after}", MARKS.0, help(None, false), MARKS.1))
 }
 
 /// Every generated file by its path from the root of the project, with its text; the README is not among them.
-pub fn files() -> Vec<(String, String)> {
+fn files() -> Vec<(String, String)> {
     let mut files = vec![("docs/commands.md".to_owned(), commands()), ("docs/errors.md".to_owned(), errors())];
     for command in COMMANDS.iter().filter(|command| command.name != CALL) {
-        files.push((format!("docs/schema/{}.request.json", command.name), crate::cli::schema::request(command)));
+        files.push((format!("docs/schema/{}.request.json", command.name), request_schema::request(command)));
     }
     files
+}
+
+/// The codes of an exit status.
+fn codes(exit: u8) -> impl Iterator<Item = &'static Code> {
+    Code::ALL.iter().filter(move |code| code.exit() == exit)
 }
 
 /// A paragraph with one sentence a line.
@@ -129,16 +138,30 @@ fn sentences(paragraph: &str) -> String {
     paragraph.replace(". ", ".\n")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[test]
+fn only_what_stands_between_the_marks_changes() {
+    assert_eq!(readme("# Title\n"), None);
+    let text = readme("# Title\n<!-- help -->\nold\n<!-- /help -->\nafter\n").unwrap();
+    assert!(text.starts_with("# Title\n<!-- help -->\n```text\nPromotes"), "{text}");
+    assert!(text.ends_with("```\n<!-- /help -->\nafter\n") && !text.contains("old"), "{text}");
+    assert_eq!(readme(&text).as_ref(), Some(&text));
+}
 
-    #[test]
-    fn only_what_stands_between_the_marks_changes() {
-        assert_eq!(readme("# Title\n"), None);
-        let text = readme("# Title\n<!-- help -->\nold\n<!-- /help -->\nafter\n").unwrap();
-        assert!(text.starts_with("# Title\n<!-- help -->\n```text\nPromotes"), "{text}");
-        assert!(text.ends_with("```\n<!-- /help -->\nafter\n") && !text.contains("old"), "{text}");
-        assert_eq!(readme(&text).as_ref(), Some(&text));
+#[test]
+fn docs_are_what_the_tables_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = files();
+    let text = std::fs::read_to_string(root.join("README.md")).unwrap_or_default();
+    files.extend(readme(&text).map(|text| ("README.md".to_owned(), text)));
+    // `make docs` writes the files by this same test, so that there is one list of them.
+    let write = std::env::var_os("TAGWRIGHT_WRITE_DOCS").is_some();
+    for (path, text) in files {
+        let file = root.join(&path);
+        if write {
+            std::fs::create_dir_all(file.parent().expect("a file lies in a folder")).expect("the folder is made");
+            std::fs::write(&file, &text).expect("the file is written");
+        }
+        let there = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(there == text, "`{path}` is not what the tables say: run `make docs`");
     }
 }
