@@ -22,9 +22,10 @@ fmt: ## format the sources
 fmt-check:
 	$(CARGO) fmt --check
 
-lint: ## clippy on every target, warnings are errors
+lint: ## clippy on every target, warnings are errors; library and program without their tests too, which finds dead code
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test live -- -D warnings
+	$(CARGO) clippy --locked --lib --bins -- -D warnings
 
 doc: ## rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items

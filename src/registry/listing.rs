@@ -4,7 +4,7 @@
 use crate::error::{Code, Error};
 use crate::pure::aws::ecr::Tagged;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, TagEntry, Listing, Via};
+use crate::pure::image::listing::{Detail, Listed, Listing, Via};
 use crate::pure::text::instant;
 use crate::pure::version::scheme::TagFormat;
 use crate::registry::distribution;
@@ -38,7 +38,7 @@ pub(super) fn fresh(remote: &Remote) -> Result<Listing, Error> {
 /// As [`all`].
 pub(super) fn of_build(remote: &Remote, build: u64, format: &TagFormat, detail: Detail) -> Result<Listing, Error> {
     let listing = list(remote, detail, Some(&format!(".{build}")))?;
-    let is_of_build = |listed: &TagEntry| format.read(&listed.name).and_then(|tag| tag.version.build()) == Some(build);
+    let is_of_build = |listed: &Listed| format.read(&listed.name).and_then(|tag| tag.version.build()) == Some(build);
     if listing.via == Via::HubApi && !listing.tags.iter().any(is_of_build) {
         return all(remote, detail);
     }
@@ -70,7 +70,7 @@ fn list(remote: &Remote, detail: Detail, filter: Option<&str>) -> Result<Listing
 fn named(remote: &Remote) -> Result<Listing, Error> {
     let tags = distribution::list_tags(remote.client, remote.repository(), remote.rights)?;
     let scanned = tags.len();
-    let tags = tags.into_iter().map(TagEntry::named).collect();
+    let tags = tags.into_iter().map(Listed::named).collect();
     Ok(Listing { tags, scanned, via: Via::Registry })
 }
 
@@ -81,12 +81,12 @@ fn described(ecr: &Ecr, repository: &crate::pure::image::repository::Repository,
         Err(error) if error.code() == Code::Denied => ecr.list_tags(repository, !times).map_err(|_| error)?,
         outcome => outcome?,
     };
-    let listed = |tagged: Tagged| TagEntry {
+    let listed = |tagged: Tagged| Listed {
         name: tagged.tag,
         digest: Digest::parse(&tagged.digest).ok(),
         updated: tagged.pushed_at.map(instant::rfc3339),
     };
-    let tags: Vec<TagEntry> = tags.into_iter().map(listed).collect();
+    let tags: Vec<Listed> = tags.into_iter().map(listed).collect();
     Ok(Listing { scanned: tags.len(), tags, via: Via::EcrApi })
 }
 

@@ -48,13 +48,6 @@ impl Headers {
         Self::default()
     }
 
-    /// Adds a field and returns the whole, for building a request in one expression.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.push(name, value);
-        self
-    }
-
     /// Adds a field.
     pub fn push(&mut self, name: &str, value: impl Into<String>) {
         self.0.push((name.to_owned(), value.into()));
@@ -144,6 +137,16 @@ impl Response {
     /// Whether the status is 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+}
+
+#[cfg(test)]
+impl Headers {
+    /// Adds a field and returns the whole, for building it in one expression.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.push(name, value);
+        self
     }
 }
 

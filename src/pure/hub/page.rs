@@ -11,14 +11,12 @@ use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
 use crate::pure::text::percent;
-use crate::pure::image::listing::TagEntry;
+use crate::pure::image::listing::Listed;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// The largest page that the API serves.
 const PAGE_SIZE: u32 = 100;
-/// How much of somebody else's words is shown.
-const WORDS: usize = 500;
 
 /// One page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +26,7 @@ pub struct Page {
     /// The address of the next page, as it came; [`next_url`] checks it.
     pub next: Option<String>,
     /// The tags.
-    pub tags: Vec<TagEntry>,
+    pub tags: Vec<Listed>,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +71,7 @@ pub fn parse(body: &[u8]) -> Result<Page, Error> {
     let page: WirePage = serde_json::from_slice(body).map_err(|error| bad(format!("cannot be read: {error}")))?;
     let Some(results) = page.results else { return Err(bad("has no `results`".to_owned())) };
     let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
-    let tags = results.into_iter().map(|tag| TagEntry {
+    let tags = results.into_iter().map(|tag| Listed {
         digest: text(tag.digest).and_then(|digest| Digest::parse(&digest).ok()),
         updated: text(tag.last_updated).or_else(|| text(tag.tag_last_pushed)),
         name: tag.name,
@@ -95,30 +93,6 @@ pub fn next_url(api: &Url, next: &str) -> Result<Url, Error> {
     let url = api.join(next).map_err(|error| bad("that is no address".to_owned()).cause(error.message()))?;
     let (expected, found) = (api.origin(), url.origin());
     if expected == found { Ok(url) } else { Err(bad(format!("at `{found}`, which is not `{expected}`"))) }
-}
-
-/// The words of an error reply, whichever of the usual forms they have; empty where there are none.
-pub fn error_text(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let words = match serde_json::from_str::<Value>(&text) {
-        Ok(Value::String(words)) => words,
-        Ok(reply) => ["detail", "message", "text", "error"]
-            .into_iter()
-            .find_map(|key| reply.get(key).and_then(Value::as_str).filter(|words| !words.trim().is_empty()))
-            .map(str::to_owned)
-            .unwrap_or_else(|| reply.get("fields").map(Value::to_string).unwrap_or_default()),
-        Err(_) if text.trim_start().starts_with('<') => title(&text).unwrap_or("a web page").to_owned(),
-        Err(_) => text.into_owned(),
-    };
-    let words = words.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ").chars().take(WORDS).collect()
-}
-
-fn title(html: &str) -> Option<&str> {
-    let lower = html.to_ascii_lowercase();
-    let start = lower.find("<title>")? + "<title>".len();
-    let end = start + lower[start..].find("</title>")?;
-    Some(html[start..end].trim()).filter(|title| !title.is_empty())
 }
 
 #[cfg(test)]
@@ -166,7 +140,7 @@ mod tests {
                 {{"name":"old","last_updated":null,"tag_last_pushed":"2016-01-01T00:00:00Z","images":{{"architecture":"amd64"}}}},
                 {{"name":"odd","digest":"sha256:short","last_updated":7}}]}}"#
         );
-        let listed = |name: &str, digest: Option<&str>, updated: Option<&str>| TagEntry {
+        let listed = |name: &str, digest: Option<&str>, updated: Option<&str>| Listed {
             name: name.to_owned(),
             digest: digest.map(|digest| Digest::parse(digest).unwrap()),
             updated: updated.map(str::to_owned),
@@ -223,29 +197,5 @@ mod tests {
             let found = next_url(&url(api), next).ok().map(|url| url.to_string());
             assert_eq!(found.as_deref(), expected, "{next}");
         }
-    }
-
-    #[test]
-    fn error_words_are_found_in_every_form() {
-        for (body, expected) in [
-            (r#"{"detail":"no\nsuch"}"#, "no such"),
-            (
-                r#"{"message":"token issued from personal access token","errinfo":{}}"#,
-                "token issued from personal access token",
-            ),
-            (r#"{"errinfo":{},"detail":"","message":"m"}"#, "m"),
-            (r#"{"fields":{"page":["bad"]},"text":"bad page"}"#, "bad page"),
-            (r#"{"fields":{"page":["bad"]}}"#, r#"{"page":["bad"]}"#),
-            ("Too Many Requests\r\n", "Too Many Requests"),
-            ("<html><head><TITLE> 502 Bad Gateway </TITLE></head></html>", "502 Bad Gateway"),
-            ("<html>İ<title>x", "a web page"),
-            ("\"said\"", "said"),
-            ("{}", ""),
-            ("", ""),
-        ] {
-            assert_eq!(error_text(body.as_bytes()), expected, "{body}");
-        }
-        assert_eq!(error_text("ä ".repeat(1000).as_bytes()).chars().count(), 500);
-        assert_eq!(error_text(b"\xff\x1b[31mred"), "\u{fffd} [31mred");
     }
 }

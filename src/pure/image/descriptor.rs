@@ -3,7 +3,8 @@
 //! Fields: OCI image specification, "Content Descriptors".
 
 use crate::pure::image::digest::Digest;
-use crate::pure::image::media_type::{MediaType, is_image_config};
+use crate::pure::image::manifest::IMAGE_CONFIGS;
+use crate::pure::image::media_type::MediaType;
 use crate::pure::image::platform::Platform;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -45,7 +46,7 @@ impl Descriptor {
     pub fn may_be_image(&self) -> bool {
         let media_type = MediaType::parse(&self.media_type);
         let artifact =
-            self.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !is_image_config(kind));
+            self.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !IMAGE_CONFIGS.contains(&kind));
         !artifact && !self.is_attestation() && !matches!(media_type, MediaType::Other(_))
     }
 
@@ -59,7 +60,7 @@ impl Descriptor {
 
 #[derive(Deserialize)]
 #[serde(expecting = "a descriptor")]
-struct DescriptorDocument {
+struct Wire {
     #[serde(rename = "mediaType", default)]
     media_type: Option<String>,
     digest: String,
@@ -78,7 +79,7 @@ struct DescriptorDocument {
 
 impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire = DescriptorDocument::deserialize(deserializer)?;
+        let wire = Wire::deserialize(deserializer)?;
         Ok(Self {
             media_type: wire.media_type.unwrap_or_default(),
             digest: Digest::parse(&wire.digest).map_err(|error| D::Error::custom(error.message()))?,

@@ -4,7 +4,7 @@ use crate::pure::image::digest::Digest;
 
 /// A tag as a registry lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TagEntry {
+pub struct Listed {
     /// The name, not checked.
     pub name: String,
     /// The digest, where the list has it.
@@ -13,7 +13,7 @@ pub struct TagEntry {
     pub updated: Option<String>,
 }
 
-impl TagEntry {
+impl Listed {
     /// A name alone.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), digest: None, updated: None }
@@ -46,7 +46,7 @@ impl Via {
 #[derive(Clone, Debug)]
 pub struct Listing {
     /// The tags in the order they came.
-    pub tags: Vec<TagEntry>,
+    pub tags: Vec<Listed>,
     /// How many were looked at.
     pub scanned: usize,
     /// The place.

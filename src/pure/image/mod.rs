@@ -13,5 +13,4 @@ pub mod reference;
 pub mod referrers;
 pub mod registry;
 pub mod repository;
-mod spelling;
 pub mod tag;

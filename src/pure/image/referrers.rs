@@ -104,7 +104,7 @@ mod tests {
         ] {
             let digest = Digest::parse(&text).unwrap();
             assert_eq!(fallback_tag(&digest).as_str(), expected);
-            assert!(fallback_tag(&digest).is_digest_derived());
+            assert!(crate::pure::image::tag::is_digest_derived(fallback_tag(&digest).as_str()));
             assert_eq!(subject(fallback_tag(&digest).as_str()), Some(digest.clone()).filter(|d| d.hex().len() == 64));
             assert_eq!(subject("sha256-12").or(subject("latest")), None);
             let tags = cosign_tags(&digest).map(|tag| tag.to_string());

@@ -41,11 +41,6 @@ impl Tag {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Whether the tag stands for what belongs to a digest: referrers or a signature.
-    pub fn is_digest_derived(&self) -> bool {
-        is_digest_derived(&self.0)
-    }
 }
 
 /// Whether a tag name is `sha256-<64 digits>`, alone or with `.sig`, `.att` or `.sbom`.

@@ -86,18 +86,6 @@ impl Glob {
             }
         }
     }
-
-    /// The longest stretch of plain characters, which every matching name contains; empty if there is none.
-    pub fn literal(&self) -> String {
-        let mut runs = vec![String::new()];
-        for piece in &self.pieces {
-            match (piece, runs.last_mut()) {
-                (Piece::One(character), Some(run)) => run.push(*character),
-                _ => runs.push(String::new()),
-            }
-        }
-        runs.into_iter().max_by_key(String::len).unwrap_or_default()
-    }
 }
 
 impl Piece {
@@ -191,12 +179,5 @@ mod tests {
     fn a_hostile_pattern_ends_soon() {
         let glob = Glob::parse(&"*a".repeat(50)).unwrap();
         assert!(!glob.matches(&("a".repeat(20_000) + "b")));
-    }
-
-    #[test]
-    fn the_literal_is_the_longest_plain_stretch() {
-        for (pattern, expected) in [("*", ""), ("2026.34.*", "2026.34."), ("a*bcd?e", "bcd"), ("[ab]c", "c")] {
-            assert_eq!(Glob::parse(pattern).unwrap().literal(), expected);
-        }
     }
 }

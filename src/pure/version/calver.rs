@@ -21,29 +21,6 @@ pub enum Build {
     Auto,
 }
 
-impl Build {
-    /// Reads digits or `auto`.
-    ///
-    /// # Errors
-    /// `request-invalid` for anything else.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        if text == "auto" { Ok(Build::Auto) } else { parse_build(text).map(Build::Number) }
-    }
-}
-
-/// Reads a build number.
-///
-/// # Errors
-/// `request-invalid` for anything but digits that fit 64 bits.
-pub fn parse_build(text: &str) -> Result<u64, Error> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = if digits { text.parse().ok() } else { None };
-    number.ok_or_else(|| {
-        let message = format!("{} is not a build number", quoted(text));
-        Error::new(Code::RequestInvalid, message).hint("pass digits only, such as `--build 103`")
-    })
-}
-
 /// What to do when the version would not be the highest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnConflict {
@@ -52,23 +29,6 @@ pub enum OnConflict {
     Fail,
     /// Take the next one that is.
     Bump,
-}
-
-impl OnConflict {
-    /// Reads `fail` or `bump`.
-    ///
-    /// # Errors
-    /// `request-invalid` for anything else.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        match text {
-            "fail" => Ok(OnConflict::Fail),
-            "bump" => Ok(OnConflict::Bump),
-            _ => {
-                let message = format!("{} says nothing about conflicts", quoted(text));
-                Err(Error::new(Code::RequestInvalid, message).hint("pass `--on-conflict fail` or `--on-conflict bump`"))
-            }
-        }
-    }
 }
 
 /// Why a version is the next one.
@@ -311,21 +271,6 @@ mod tests {
             assert_eq!(parse_time(bad).unwrap_err().code(), Code::RequestInvalid, "{bad}");
         }
         assert!(parse_time("@1787227200000").unwrap_err().hint_text().unwrap().contains("milliseconds"));
-    }
-
-    #[test]
-    fn builds_are_digits_or_auto() {
-        for (text, expected) in
-            [("103", Build::Number(103)), ("0", Build::Number(0)), ("007", Build::Number(7)), ("auto", Build::Auto)]
-        {
-            assert_eq!(Build::parse(text).unwrap(), expected);
-        }
-        for bad in ["", "-1", "+1", "1.0", "Auto", " 1", "null", "18446744073709551616"] {
-            assert_eq!(Build::parse(bad).unwrap_err().code(), Code::RequestInvalid, "{bad}");
-        }
-        assert!(parse_build("auto").is_err());
-        assert_eq!(OnConflict::parse("bump").unwrap(), OnConflict::Bump);
-        assert!(OnConflict::parse("ignore").is_err());
     }
 
     fn told(build: Build, existing: Option<&[&str]>, on_conflict: OnConflict) -> String {

@@ -25,11 +25,6 @@ impl Version {
         Self { places: [major, minor, build, 0], parts: 3 }
     }
 
-    /// Reads a version as a tag has it: an optional `v`, two to four integers, an optional `-rc`.
-    pub fn parse(text: &str) -> Option<Self> {
-        Spelled::read(text).map(|spelled| spelled.version)
-    }
-
     /// The integers.
     pub fn parts(&self) -> &[u64] {
         &self.places[..usize::from(self.parts)]
@@ -180,6 +175,14 @@ impl TagFormat {
 impl fmt::Display for TagFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{{version}}{}", self.before, self.after)
+    }
+}
+
+#[cfg(test)]
+impl Version {
+    /// Reads a version as a tag has it: an optional `v`, two to four integers, an optional `-rc`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Spelled::read(text).map(|spelled| spelled.version)
     }
 }
 

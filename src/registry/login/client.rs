@@ -12,7 +12,7 @@ use crate::registry::login::refused::{credential_missing, origin};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge::{self, Challenge};
 use crate::pure::auth::credential::Credential;
-use crate::pure::auth::flow::{self, Authorization, TokenRequest};
+use crate::pure::auth::flow::{self, Answer, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::{self, Token};
 use crate::pure::aws::host::EcrHost;
@@ -339,11 +339,11 @@ impl<'w> Client<'w> {
             _ => error,
         };
         match flow::answer(&url, challenges, scopes, &found.credential).map_err(nothing)? {
-            Authorization::Header(header) => {
+            Answer::Header(header) => {
                 standing.header = Some(header.clone());
                 Ok(Some(header))
             }
-            Authorization::Token(request) => {
+            Answer::Token(request) => {
                 let token = self.fetch_token(&place.registry, &request, &found)?;
                 self.exchange.guard(&token.value);
                 let header = token.header();
