@@ -21,6 +21,14 @@ use std::time::Duration;
 /// How long a command may take that copies nothing.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The two sides of a promotion, the same repository twice where the image stays where it is.
+pub struct Sides<'s, 'w> {
+    /// Where the image comes from.
+    pub source: Remote<'s, 'w>,
+    /// Where the tags are written.
+    pub target: Remote<'s, 'w>,
+}
+
 /// The clients of one command.
 pub struct Session<'w> {
     /// Registries.
@@ -137,6 +145,16 @@ impl<'w> Session<'w> {
     /// A repository of this side, with the rights that are asked for.
     pub fn remote(&self, repository: &Repository, rights: Action) -> Remote<'_, 'w> {
         Remote::new(&self.client, &self.hub, self.via, repository, rights)
+    }
+
+    /// Both sides of a promotion, the rights to write asked for where it is going to: a copy only reads its source.
+    pub fn sides(&self, source: &Repository, into: Option<&Repository>, writes: bool) -> Sides<'_, 'w> {
+        let rights = if writes { Action::Push } else { Action::Pull };
+        let reading = if into.is_some() { Action::Pull } else { rights };
+        Sides {
+            source: self.remote(source, reading),
+            target: self.target().remote(into.unwrap_or(source), rights),
+        }
     }
 
     /// The side whose tags are written: that of `--into`, else the only one there is.

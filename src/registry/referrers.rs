@@ -28,6 +28,16 @@ const PATIENCE: u32 = 3;
 /// The first wait between two reads; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What the referrers API says of a manifest.
+pub enum ReferrerList {
+    /// What points at it.
+    Listed(Vec<Descriptor>),
+    /// That there is no such API, so a tag may tell.
+    NoApi,
+    /// Nothing, because the right to ask is missing.
+    Unknown,
+}
+
 /// Everything that points at a manifest; `None` where that cannot be told without a right of its own, as on ECR.
 ///
 /// # Errors

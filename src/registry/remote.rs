@@ -4,7 +4,7 @@
 //! asked, which API answers, or under which credential.
 
 use crate::aws::identity as aws;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::http::exchange::Exchange;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::descriptor::Descriptor;
@@ -19,7 +19,8 @@ use crate::registry::blobs::{self, Mount, Upload};
 use crate::registry::distribution::{self, Fetched, Stored};
 use crate::registry::hub::Hub;
 use crate::registry::login::client::Client;
-use crate::registry::{listing, referrers};
+use crate::registry::referrers::{self, ReferrerList};
+use crate::registry::listing;
 use crate::threads;
 use crate::world::World;
 
@@ -43,6 +44,11 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// The repository.
     pub fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// The rights that are asked for.
+    pub fn rights(&self) -> Action {
+        self.rights
     }
 
     /// The registry that it is in.
@@ -200,12 +206,16 @@ impl<'s, 'w> Remote<'s, 'w> {
         blobs::put_blob(self.client, &self.repository, bytes)
     }
 
-    /// How many manifests point at a digest, by the referrers API; `None` where the registry has none.
-    ///
-    /// # Errors
-    /// Those of the question.
-    pub fn count_referrers(&self, digest: &Digest) -> Result<Option<usize>, Error> {
-        distribution::count_referrers(self.client, &self.repository, digest, self.rights)
+    /// How many manifests point at a digest, by the referrers API; `Some(None)` where the registry has none, `None` where
+    /// that cannot be told without a right of its own.
+    pub fn count_referrers(&self, digest: &Digest) -> Option<Option<usize>> {
+        if self.registry().is_docker_hub() {
+            return Some(None);
+        }
+        if self.client.native(self.registry()).ok()?.is_some() {
+            return None;
+        }
+        distribution::count_referrers(self.client, &self.repository, digest, self.rights).ok()
     }
 
     /// Everything that points at a manifest, where that can be told without a right of its own.
@@ -214,6 +224,38 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// Those of the question.
     pub fn referrers(&self, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
         referrers::list(self.client, &self.repository, digest, self.rights)
+    }
+
+    /// What the referrers API says of a manifest, whatever other API there is.
+    ///
+    /// # Errors
+    /// Those of the question.
+    pub fn api_referrers(&self, digest: &Digest) -> Result<ReferrerList, Error> {
+        // Docker Hub has no referrers API.
+        if self.registry().is_docker_hub() {
+            return Ok(ReferrerList::NoApi);
+        }
+        // For ECR the registry API takes rights that its own API does without.
+        let native = self.client.native(self.registry())?.is_some();
+        match referrers::by_api(self.client, &self.repository, digest, self.rights) {
+            Err(error) if native && matches!(error.code(), Code::Denied | Code::CredentialMissing) => {
+                Ok(ReferrerList::Unknown)
+            }
+            outcome => Ok(outcome?.map_or(ReferrerList::NoApi, ReferrerList::Listed)),
+        }
+    }
+
+    /// What the list under the fall-back tag says, empty where there is none.
+    ///
+    /// # Errors
+    /// Those of reading the tag.
+    pub fn tagged_referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
+        referrers::by_tag(self.client, &self.repository, digest, self.rights)
+    }
+
+    /// Whether a look at the list, which has the digests too, costs less than one at the list and one at tags.
+    pub fn lists_digests(&self) -> bool {
+        matches!(self.client.native(self.registry()), Ok(Some(_)))
     }
 
     /// Puts manifests that point at another one, and sees to it that they are listed.
@@ -238,6 +280,11 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// Those of the search for the credential, and of the call.
     pub fn arn(&self) -> Result<Option<String>, Error> {
         self.client.arn(self.registry())
+    }
+
+    /// Whether both speak to one registry as one caller.
+    pub fn is_of_one_caller(&self, other: &Self) -> bool {
+        std::ptr::eq(self.client, other.client) && self.registry() == other.registry()
     }
 
     /// Whether the registry is one of Amazon's, by its name or by what the flags say.

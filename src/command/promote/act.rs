@@ -8,11 +8,10 @@ use crate::command::promote::holder::Versions;
 use crate::command::promote::look::Seen;
 use crate::pure::image::listing::{Detail, Listing};
 use crate::command::request::Promote;
-use crate::command::session::Session;
+use crate::command::session::{Session, Sides};
 use crate::threads::both;
 use crate::error::{Code, Error, Progress};
-use crate::registry::distribution as registry;
-use crate::pure::auth::scope::Action as Right;
+use crate::registry::remote::Remote;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::tag::Tag;
@@ -35,11 +34,7 @@ pub struct Outcome {
 }
 
 /// What a dry run would do.
-///
-/// # Errors
-/// None of its own.
-pub fn pretend(session: &Session, seen: &Seen, plan: &Plan) -> Result<Vec<Outcome>, Error> {
-    let session = session.target();
+pub fn pretend(sides: &Sides, seen: &Seen, plan: &Plan) -> Vec<Outcome> {
     let outcome = |step: &Step| Outcome {
         step: step.clone(),
         before_version: None,
@@ -47,20 +42,19 @@ pub fn pretend(session: &Session, seen: &Seen, plan: &Plan) -> Result<Vec<Outcom
         verified: None,
     };
     let mut outcomes: Vec<Outcome> = plan.steps.iter().map(outcome).collect();
-    name_befores(session, seen, &mut outcomes, before_versions(session, seen, &plan.steps, Right::Pull));
-    Ok(outcomes)
+    name_befores(&sides.target, seen, &mut outcomes, before_versions(&sides.target, seen, &plan.steps));
+    outcomes
 }
 
 /// Refuses to move a tag of ECR that cannot change, before anything is copied for it.
 ///
 /// # Errors
 /// `tag-immutable`.
-pub fn check_kept(session: &Session, seen: &Seen, plan: &Plan) -> Result<(), Error> {
+pub fn check_kept(sides: &Sides, seen: &Seen, plan: &Plan) -> Result<(), Error> {
     let moved = plan.steps.iter().filter(|step| step.action == Action::Moved).map(|step| &step.tag);
-    let (tags, client): (Vec<&Tag>, _) = (moved.collect(), &session.target().client);
-    let Some(ecr) = client.native(seen.repository.registry())?.filter(|_| !tags.is_empty()) else { return Ok(()) };
+    let tags: Vec<&Tag> = moved.collect();
     // To ask takes a right of its own; without an answer, the refusal comes with the write.
-    match ecr.kept(&seen.repository, &tags) {
+    match sides.target.immutable(&tags) {
         Ok(Some(tag)) => {
             let message =
                 format!("`{}:{tag}` cannot be moved: the tags of that repository are immutable", seen.repository);
@@ -77,11 +71,18 @@ pub fn check_kept(session: &Session, seen: &Seen, plan: &Plan) -> Result<(), Err
 /// # Errors
 /// `tag-immutable`, `denied`, `raced`, `downgrade-refused` where a newer version came up meanwhile; each says what
 /// had been written.
-pub fn act(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Result<Vec<Outcome>, Error> {
-    let session = session.target();
+pub fn act(
+    session: &Session,
+    sides: &Sides,
+    request: &Promote,
+    seen: &Seen,
+    plan: &Plan,
+) -> Result<Vec<Outcome>, Error> {
+    let (session, target) = (session.target(), &sides.target);
     let written = vec![Written::No; plan.steps.len()];
     let mut run = Run {
         session,
+        target,
         request,
         seen,
         steps: plan.steps.clone(),
@@ -91,7 +92,7 @@ pub fn act(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Re
         renewed: None,
     };
     // Which older version a tag held is only told, never decides, so it is found out beside the writing.
-    let (mut befores, outcomes) = both(|| before_versions(session, seen, &plan.steps, Right::Push), || run.all());
+    let (mut befores, outcomes) = both(|| before_versions(target, seen, &plan.steps), || run.all());
     let mut outcomes = outcomes.map_err(|error| error.after(run.progress()))?;
     // What somebody else moved between the two looks held another version by then.
     let planned =
@@ -100,15 +101,16 @@ pub fn act(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Re
     let changed: Vec<Step> = changed.map(|step| Step { action: Action::Moved, ..step.clone() }).collect();
     if !changed.is_empty() {
         befores.retain(|(tag, _)| changed.iter().all(|step| step.tag != *tag));
-        befores.extend(before_versions(session, seen, &changed, Right::Push));
+        befores.extend(before_versions(target, seen, &changed));
     }
-    name_befores(session, seen, &mut outcomes, befores);
+    name_befores(target, seen, &mut outcomes, befores);
     Ok(outcomes)
 }
 
 /// A promotion from its first write to its end.
 pub(super) struct Run<'r, 'w> {
     pub(super) session: &'r Session<'w>,
+    pub(super) target: &'r Remote<'r, 'w>,
     pub(super) request: &'r Promote,
     pub(super) seen: &'r Seen,
     pub(super) steps: Vec<Step>,
@@ -187,22 +189,21 @@ impl Run<'_, '_> {
     }
 
     pub(super) fn now(&self) -> Instant {
-        self.session.client.exchange.world.instant()
+        self.target.world().instant()
     }
 
     pub(super) fn put(&self, tag: &Tag) -> Result<(), Error> {
-        let (seen, identifier) = (self.seen, Identifier::Tag(tag.clone()));
-        registry::put_manifest(&self.session.client, &seen.repository, &identifier, &seen.manifest).map(drop)
+        self.target.put_manifest(&Identifier::Tag(tag.clone()), &self.seen.manifest).map(drop)
     }
 
     /// What the tags of these steps point at now.
     pub(super) fn heads(&self, steps: &[usize]) -> Result<Vec<Option<Digest>>, Error> {
         let tags: Vec<Tag> = steps.iter().map(|&i| self.steps[i].tag.clone()).collect();
-        self.session.remote(&self.seen.repository, Right::Push).heads(&tags)
+        self.target.heads(&tags)
     }
 
     fn head(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
-        registry::head_manifest(&self.session.client, &self.seen.repository, tag, Right::Push)
+        self.target.head(tag)
     }
 
     /// Reads every moving tag again right before it is moved; what has changed is decided anew.
@@ -232,22 +233,21 @@ impl Run<'_, '_> {
         let plan = plan::plan(&facts, self.request.allow_downgrade)
             .map_err(|error| error.during("looking at the tag again, right before it would be moved"))?;
         for (code, sentence) in plan.warnings {
-            self.session.client.exchange.warn(code, sentence);
+            self.target.warn(code, sentence);
         }
         plan.steps.into_iter().next().ok_or_else(|| Error::new(Code::Internal, "a plan lost its step"))
     }
 
     /// How a digest that came up meanwhile compares with the source, by a fresh list.
     fn compare(&self, digest: &Digest) -> Result<Held, Error> {
-        let seen = self.seen;
-        let Some(version) = &seen.facts.version else {
+        let Some(version) = &self.seen.facts.version else {
             return Ok(Held::SourceUnversioned);
         };
-        self.fresh()?.newer(self.session, &seen.repository, Right::Push, version, digest)
+        self.fresh()?.newer(self.target, version, digest)
     }
 
     pub(super) fn fresh(&self) -> Result<Versions, Error> {
-        let listing = self.session.remote(&self.seen.repository, Right::Push).tags(Detail::Times)?;
+        let listing = self.target.tags(Detail::Times)?;
         Ok(Versions::of(&listing, &self.request.format))
     }
 
@@ -282,7 +282,7 @@ pub fn undo(session: &Session, seen: &Seen, step: &Step) -> Option<Vec<String>> 
 }
 
 /// The versions that moved tags held, for those that hold one.
-fn before_versions(session: &Session, seen: &Seen, steps: &[Step], action: Right) -> Vec<(Tag, Option<Version>)> {
+fn before_versions(target: &Remote, seen: &Seen, steps: &[Step]) -> Vec<(Tag, Option<Version>)> {
     let (Some(version), Some(versions)) = (&seen.facts.version, &seen.versions) else {
         return Vec::new();
     };
@@ -291,25 +291,25 @@ fn before_versions(session: &Session, seen: &Seen, steps: &[Step], action: Right
         .filter(|step| step.action == Action::Moved)
         .filter_map(|step| {
             let before = step.before.as_ref().filter(|before| **before != seen.manifest.digest)?;
-            let same = |target: &&Target| target.tag == step.tag && target.before == step.before;
-            let newer = seen.facts.targets.iter().find(same).and_then(|target| match &target.held {
+            let same = |known: &&Target| known.tag == step.tag && known.before == step.before;
+            let newer = seen.facts.targets.iter().find(same).and_then(|known| match &known.held {
                 Held::Newer(version) => Some(*version),
                 _ => None,
             });
-            let found = newer.or_else(|| versions.older(session, &seen.repository, action, version, before));
+            let found = newer.or_else(|| versions.older(target, version, before));
             Some((step.tag.clone(), found))
         })
         .collect()
 }
 
-fn name_befores(session: &Session, seen: &Seen, outcomes: &mut [Outcome], befores: Vec<(Tag, Option<Version>)>) {
+fn name_befores(target: &Remote, seen: &Seen, outcomes: &mut [Outcome], befores: Vec<(Tag, Option<Version>)>) {
     for (tag, version) in befores {
         if version.is_none() {
             let sentence = format!(
                 "no version tag looked at is what `{}:{tag}` held, so it was moved without knowing from where",
                 seen.repository
             );
-            session.client.exchange.warn("previous-unknown", sentence);
+            target.warn("previous-unknown", sentence);
         }
         for outcome in outcomes.iter_mut().filter(|outcome| outcome.step.tag == tag) {
             outcome.before_version = version;

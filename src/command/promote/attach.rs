@@ -4,41 +4,39 @@
 
 use crate::command::promote::look::Seen;
 use crate::command::request::Promote;
-use crate::command::session::Session;
 use crate::threads;
 use crate::error::Error;
 use crate::registry::distribution::Fetched;
-use crate::registry::{blobs as blob, referrers};
+use crate::registry::remote::Remote;
 use crate::pure::image::content::Content;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
 use crate::pure::promote::record::{self, EMPTY_BLOB, Record};
 
 /// Attaches a record where that is wanted; the digest of the artifact.
-pub fn attach(session: &Session, request: &Promote, seen: &Seen, record: &Record) -> Option<Digest> {
+pub fn attach(target: &Remote, request: &Promote, seen: &Seen, record: &Record) -> Option<Digest> {
     if !request.attach_record || request.dry_run {
         return None;
     }
-    let there = session.target();
-    match push(there, seen, record) {
+    match push(target, record, seen.manifest.body.len()) {
         Ok(digest) => Some(digest),
         Err(error) => {
             let sentence = format!("the promotion is done, and its record is not kept there: {}", error.message());
-            there.client.exchange.warn("record-unattached", sentence);
+            target.warn("record-unattached", sentence);
             None
         }
     }
 }
 
-fn push(there: &Session, seen: &Seen, record: &Record) -> Result<Digest, Error> {
+fn push(target: &Remote, record: &Record, subject_size: usize) -> Result<Digest, Error> {
     let line = record.line();
     let blobs = [EMPTY_BLOB, line.as_bytes()];
-    threads::map(&blobs, |bytes| blob::put_blob(&there.client, &seen.repository, bytes))?;
-    let body = record::artifact(&line, &record.source, seen.manifest.body.len(), &record.at);
+    threads::map(&blobs, |bytes| target.put_blob(bytes))?;
+    let body = record::artifact(&line, &record.source, subject_size, &record.at);
     let media_type = MediaType::OciManifest.as_str().to_owned();
     let content = Content::parse(&body, Some(&media_type))?;
     let digest = Digest::of(&body);
     let artifact = Fetched { digest: digest.clone(), media_type, body, content };
-    referrers::put(&there.client, &seen.repository, &[artifact], &record.source.digest)?;
+    target.put_referrers(&[artifact], &record.source.digest)?;
     Ok(digest)
 }

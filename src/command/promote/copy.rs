@@ -4,23 +4,22 @@
 //! already is taken to be complete, for registries refuse one whose parts are missing; an index is looked
 //! into all the same, because some do not.
 
-use crate::command::promote::look::{self, Seen};
+use crate::command::promote::look::Seen;
 use crate::command::promote::tree::{Referrer, Tree};
 use crate::pure::image::listing::{Detail, Listing};
 use crate::command::request::Promote;
-use crate::command::session::Session;
+use crate::command::session::Sides;
 use crate::threads::{self, both};
 use crate::error::{Code, Error};
-use crate::registry::blobs::{self as blob, Mount};
+use crate::registry::blobs::{Mount, Upload};
 use crate::command::progress::Progress;
-use crate::registry::referrers;
-use crate::registry::distribution::{self as registry, Fetched};
-use crate::pure::auth::scope::Action;
+use crate::registry::distribution::Fetched;
+use crate::registry::remote::Remote;
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
-use crate::pure::image::repository::Repository;
+use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy::{self as parts, Tally};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,7 +27,6 @@ use std::sync::{Mutex, PoisonError};
 
 /// What has to be done so that the target holds the image.
 pub struct Copy {
-    here: Repository,
     /// Blobs that the target's registry may have in the source's repository.
     mount: Vec<Descriptor>,
     /// Blobs that are sent.
@@ -79,27 +77,20 @@ pub struct Found {
 ///
 /// # Errors
 /// Those of reading at either side.
-pub fn find(
-    session: &Session,
-    request: &Promote,
-    here: &Repository,
-    root: &Fetched,
-    listing: Option<Listing>,
-) -> Result<Found, Error> {
-    let (there, target) = (&session.target().client, request.target());
+pub fn find(sides: &Sides, root: &Fetched, listing: Option<Listing>) -> Result<Found, Error> {
+    let Sides { source: here, target } = sides;
     let names = || -> Option<HashSet<String>> {
-        let listing = listing.or_else(|| session.remote(here, Action::Pull).tags(Detail::Names).ok())?;
+        let listing = listing.or_else(|| here.tags(Detail::Names).ok())?;
         Some(listing.tags.into_iter().map(|listed| listed.name).collect())
     };
     let read = || {
-        let mut tree = Tree::read(session, here, root)?;
-        tree.find_referrers(session, here, names)?;
+        let mut tree = Tree::read(here, root)?;
+        tree.find_referrers(here, names)?;
         Ok(tree)
     };
     // Where blobs cost nothing to bring along, an image is not asked for beforehand.
     let ask = here.registry() != target.registry() || matches!(root.content, Content::Index(_));
-    let has =
-        || if ask { registry::has_manifest(there, target, &root.digest, look::rights(request)) } else { Ok(false) };
+    let has = || if ask { target.has_manifest(&root.digest) } else { Ok(false) };
     let (root_is_there, tree) = both(has, read);
     Ok(Found { root_is_there: root_is_there?, tree: tree? })
 }
@@ -109,17 +100,14 @@ pub fn find(
 /// # Errors
 /// Those of reading at the target.
 pub fn plan(
-    session: &Session,
+    sides: &Sides,
     request: &Promote,
-    here: &Repository,
     root: &Fetched,
     found: Found,
     is_tagged: bool,
 ) -> Result<Copy, Error> {
-    let (there, target) = (session.target(), request.target());
-    let action = look::rights(request);
+    let Sides { source: here, target } = sides;
     let same = here.registry() == target.registry();
-    let has = |digest: &Digest| registry::has_manifest(&there.client, target, digest, action);
     let Found { tree, root_is_there } = found;
     let root_is_there = root_is_there || is_tagged;
     let found = (tree.whole || !tree.referrers.is_empty()).then_some(tree.referrers.len());
@@ -128,11 +116,11 @@ pub fn plan(
             "`{}` does not tell what points at an image, so signatures there may be left behind",
             here.registry()
         );
-        session.client.exchange.warn("referrers-unknown", message);
+        target.warn("referrers-unknown", message);
     }
     let wanted: &[Referrer] = if request.referrers { &tree.referrers } else { &[] };
-    let unlisted = unlisted(there, target, &tree, wanted, action)?;
-    warn_left(session, request, here, &tree, wanted.len());
+    let unlisted = unlisted(target, &tree, wanted)?;
+    warn_left(sides, request, &tree, wanted.len());
 
     let contents = tree.contents();
     let roots: Vec<Digest> =
@@ -140,7 +128,7 @@ pub fn plan(
     let all = parts::order(&roots, &contents);
     let below: Vec<&Digest> = all.iter().filter(|digest| **digest != root.digest).collect();
     // Nothing below can be there as long as nothing has been copied but blobs.
-    let known: HashSet<&Digest> = threads::map(&below, |digest| has(digest))?
+    let known: HashSet<&Digest> = threads::map(&below, |digest| target.has_manifest(digest))?
         .into_iter()
         .zip(&below)
         .filter_map(|(there, digest)| there.then_some(*digest))
@@ -150,7 +138,7 @@ pub fn plan(
     let ((needed, foreign), (has_already, _)) = (of(false), of(true));
     if foreign > 0 {
         let message = format!("{foreign} layers are not distributed by registries and stay where their addresses say");
-        session.client.exchange.warn("foreign-layers", message);
+        target.warn("foreign-layers", message);
     }
     let has_already: HashSet<&Digest> = has_already.iter().map(|blob| &blob.digest).collect();
     let needed: Vec<Descriptor> = needed.into_iter().filter(|blob| !has_already.contains(&blob.digest)).collect();
@@ -159,7 +147,7 @@ pub fn plan(
     if same {
         mount = needed;
     } else {
-        let there = threads::map(&needed, |blob| blob::has_blob(&there.client, target, &blob.digest, action))?;
+        let there = threads::map(&needed, |blob| target.has_blob(&blob.digest))?;
         for (blob, is_there) in needed.into_iter().zip(there) {
             if is_there { skipped += 1 } else { stream.push(blob) }
         }
@@ -172,30 +160,28 @@ pub fn plan(
         .collect();
     let left = tree.referrers.len() - wanted.len();
     let referrers = unlisted.iter().map(|r| ((*r).clone(), tree.manifests[&r.digest].clone())).collect();
-    Ok(Copy { here: here.clone(), mount, stream, skipped, manifests, root_is_there, referrers, found, left })
+    Ok(Copy { mount, stream, skipped, manifests, root_is_there, referrers, found, left })
 }
 
-fn warn_left(session: &Session, request: &Promote, here: &Repository, tree: &Tree, wanted: usize) {
+fn warn_left(Sides { source, target }: &Sides, request: &Promote, tree: &Tree, wanted: usize) {
     let left = tree.referrers.len() - wanted;
     if left > 0 && !request.referrers {
-        let message = format!("{left} signatures, attestations or SBOMs stay in `{here}`, as `--no-referrers` says");
-        session.client.exchange.warn("referrers-left", message);
+        let message = format!("{left} signatures, attestations or SBOMs stay in `{}`, as `--no-referrers` says", source.repository());
+        target.warn("referrers-left", message);
     }
 }
 
 /// The referrers that the target does not tie to their subject yet.
 fn unlisted<'t>(
-    there: &Session,
-    target: &Repository,
+    target: &Remote,
     tree: &Tree,
     wanted: &'t [Referrer],
-    action: Action,
 ) -> Result<Vec<&'t Referrer>, Error> {
     let mut subjects: Vec<&Digest> =
         wanted.iter().filter(|referrer| referrer.tag.is_none()).map(|referrer| &referrer.subject).collect();
     subjects.sort();
     subjects.dedup();
-    let listed = threads::map(&subjects, |subject| referrers::list(&there.client, target, subject, action))?;
+    let listed = threads::map(&subjects, |subject| target.referrers(subject))?;
     // Where nothing tells what points at an image, whatever is there is tied to its subject by the registry itself.
     let is_told = listed.iter().all(Option::is_some);
     let known: HashSet<(&Digest, Digest)> = subjects
@@ -205,22 +191,20 @@ fn unlisted<'t>(
         .collect();
     let is_tied = threads::map(&wanted.iter().collect::<Vec<_>>(), |referrer| match &referrer.tag {
         None if is_told => Ok(known.contains(&(&referrer.subject, referrer.digest.clone()))),
-        None => registry::has_manifest(&there.client, target, &referrer.digest, action),
-        Some(tag) => is_tagged(there, target, tree, referrer, tag, action),
+        None => target.has_manifest(&referrer.digest),
+        Some(tag) => is_tagged(target, tree, referrer, tag),
     })?;
     Ok(wanted.iter().zip(is_tied).filter(|(_, is_tied)| !is_tied).map(|(referrer, _)| referrer).collect())
 }
 
 /// Whether the target's tag for a subject is not to be written: it has the manifest, or something that would be lost.
 fn is_tagged(
-    there: &Session,
-    target: &Repository,
+    target: &Remote,
     tree: &Tree,
     referrer: &Referrer,
-    tag: &crate::pure::image::tag::Tag,
-    action: Action,
+    tag: &Tag,
 ) -> Result<bool, Error> {
-    let held = match registry::head_manifest(&there.client, target, tag, action) {
+    let held = match target.head(tag) {
         Err(error) if error.code() == Code::RepositoryUnknown => None,
         held => held?,
     };
@@ -228,7 +212,7 @@ fn is_tagged(
     if held == referrer.digest {
         return Ok(true);
     }
-    let held = registry::get_manifest(&there.client, target, &Identifier::Tag(tag.clone()), action)?;
+    let held = target.manifest(&Identifier::Tag(tag.clone()))?;
     let digests = |content: &Content| -> HashSet<Digest> {
         let parts = parts::parts(content);
         parts.blobs.iter().skip(1).chain(&parts.manifests).map(|entry| entry.digest.clone()).collect()
@@ -237,8 +221,8 @@ fn is_tagged(
     if digests(&held.content).is_subset(&ours) {
         return Ok(false);
     }
-    let message = format!("`{target}:{tag}` holds signatures that the source lacks, so it was left as it is");
-    there.client.exchange.warn("signature-conflict", message);
+    let message = format!("`{}:{tag}` holds signatures that the source lacks, so it was left as it is", target.repository());
+    target.warn("signature-conflict", message);
     Ok(true)
 }
 
@@ -246,8 +230,8 @@ fn is_tagged(
 ///
 /// # Errors
 /// Those of reading and of writing; each says what had been written.
-pub fn act(session: &Session, request: &Promote, seen: &Seen, copy: &Copy) -> Result<Copied, Error> {
-    let run = Run { session, request, copy, written: AtomicU64::new(0), manifests: AtomicU64::new(0) };
+pub fn act(sides: &Sides, request: &Promote, seen: &Seen, copy: &Copy) -> Result<Copied, Error> {
+    let run = Run { sides, request, copy, written: AtomicU64::new(0), manifests: AtomicU64::new(0) };
     run.all(seen).map_err(|error| match run.done() {
         None => error,
         Some(done) => error.after_also(done),
@@ -264,7 +248,7 @@ pub fn told(copied: &Copied, request: &Promote) -> Option<String> {
 }
 
 struct Run<'r, 'w> {
-    session: &'r Session<'w>,
+    sides: &'r Sides<'r, 'w>,
     request: &'r Promote,
     copy: &'r Copy,
     written: AtomicU64,
@@ -272,12 +256,11 @@ struct Run<'r, 'w> {
 }
 
 /// One blob on its way, with the upload that a refused mount has begun.
-type Job<'r> = (&'r Descriptor, Mutex<Option<blob::Upload>>, bool);
+type Job<'r> = (&'r Descriptor, Mutex<Option<Upload>>, bool);
 
 impl Run<'_, '_> {
     fn all(&self, seen: &Seen) -> Result<Copied, Error> {
-        let (copy, target) = (self.copy, self.request.target());
-        let client = &self.session.target().client;
+        let (copy, target) = (self.copy, &self.sides.target);
         let mut copied = Copied { tally: Tally { skipped: copy.skipped, ..Tally::default() }, referrers: 0 };
         self.blobs(&mut copied.tally)?;
 
@@ -298,10 +281,8 @@ impl Run<'_, '_> {
         }
         for (referrer, fetched) in &copy.referrers {
             match &referrer.tag {
-                None => referrers::put(client, target, std::slice::from_ref(fetched), &referrer.subject)?,
-                Some(tag) => {
-                    registry::put_manifest(client, target, &Identifier::Tag(tag.clone()), fetched).map(drop)?
-                }
+                None => target.put_referrers(std::slice::from_ref(fetched), &referrer.subject)?,
+                Some(tag) => target.put_manifest(&Identifier::Tag(tag.clone()), fetched).map(drop)?,
             }
             self.manifests.fetch_add(1, Ordering::Relaxed);
             copied.referrers += 1;
@@ -310,22 +291,19 @@ impl Run<'_, '_> {
     }
 
     fn put(&self, fetched: &Fetched) -> Result<(), Error> {
-        let client = &self.session.target().client;
-        let identifier = Identifier::Digest(fetched.digest.clone());
-        registry::put_manifest(client, self.request.target(), &identifier, fetched)?;
+        self.sides.target.put_manifest(&Identifier::Digest(fetched.digest.clone()), fetched)?;
         self.manifests.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Mounts what can be mounted and sends the rest, the largest first.
     fn blobs(&self, tally: &mut Tally) -> Result<(), Error> {
-        let (copy, target) = (self.copy, self.request.target());
-        let (from, to) = (&self.session.client, &self.session.target().client);
-        let settings = &to.exchange.settings;
-        let progress = Progress::new(to.exchange.world, format!("copying to {target}"), settings.quiet);
+        let (copy, Sides { source, target }) = (self.copy, self.sides);
+        let what = format!("copying to {}", target.repository());
+        let progress = Progress::new(target.world(), what, target.exchange().settings.quiet);
 
         let mounted = threads::map(&copy.mount, |blob| {
-            let outcome = blob::mount_blob(to, target, &copy.here, &blob.digest)?;
+            let outcome = target.mount(source.repository(), &blob.digest)?;
             if matches!(outcome, Mount::Mounted) {
                 self.written.fetch_add(1, Ordering::Relaxed);
             }
@@ -346,12 +324,12 @@ impl Run<'_, '_> {
         let stopped = AtomicBool::new(false);
         let one = |(blob, upload, unsure): &Job| -> Result<Option<bool>, Error> {
             let upload = upload.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let give_up = |upload: Option<blob::Upload>| upload.into_iter().for_each(|u| blob::give_up(to, target, u));
+            let give_up = |upload: Option<Upload>| upload.into_iter().for_each(|upload| target.give_up(upload));
             if stopped.load(Ordering::Relaxed) {
                 give_up(upload);
                 return Ok(None);
             }
-            if *unsure && blob::has_blob(to, target, &blob.digest, Action::Push)? {
+            if *unsure && target.has_blob(&blob.digest)? {
                 give_up(upload);
                 progress.moved(blob.size);
                 progress.done();
@@ -361,7 +339,7 @@ impl Run<'_, '_> {
                 progress.moved(bytes);
                 !stopped.load(Ordering::Relaxed)
             };
-            let outcome = blob::copy_blob(from, &copy.here, to, target, blob, upload, &moved);
+            let outcome = target.copy_blob(source, blob, upload, &moved);
             match outcome {
                 Ok(()) => {
                     progress.done();

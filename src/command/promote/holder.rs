@@ -4,13 +4,10 @@
 //! 16 side by side, newest first, and never more than 200.
 
 use crate::pure::image::listing::Listing;
-use crate::command::session::Session;
 use crate::threads::{self, WIDTH};
 use crate::error::Error;
-use crate::registry::distribution as registry;
-use crate::pure::auth::scope::Action;
+use crate::registry::remote::Remote;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::repository::Repository;
 use crate::pure::promote::facts::Held;
 use crate::pure::version::scheme::{TagFormat, Version, VersionTag};
 
@@ -44,9 +41,7 @@ impl Versions {
     /// Those of looking at a tag.
     pub fn newer(
         &self,
-        session: &Session,
-        repository: &Repository,
-        action: Action,
+        target: &Remote,
         version: &Version,
         digest: &Digest,
     ) -> Result<Held, Error> {
@@ -56,7 +51,7 @@ impl Versions {
         }
         let unknown: Vec<&VersionTag> = newer.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).collect();
         let looked = unknown.len().min(MOST);
-        if let Some(tag) = find(session, repository, action, &unknown[..looked], WIDTH, digest)? {
+        if let Some(tag) = find(target, &unknown[..looked], WIDTH, digest)? {
             return Ok(Held::Newer(tag.version));
         }
         if unknown.len() > looked { Ok(Held::TooMany { newer: newer.len(), looked }) } else { Ok(Held::NotNewer) }
@@ -68,33 +63,27 @@ impl Versions {
     /// Those of looking at a tag.
     pub fn is_older(
         &self,
-        session: &Session,
-        repository: &Repository,
-        action: Action,
+        target: &Remote,
         version: &Version,
         digest: &Digest,
     ) -> Result<bool, Error> {
-        Ok(self.below(session, repository, action, version, digest, (MOST, WIDTH))?.is_some())
+        Ok(self.below(target, version, digest, (MOST, WIDTH))?.is_some())
     }
 
     /// The version older than this one that a digest belongs to, as far as a short look tells.
     pub fn older(
         &self,
-        session: &Session,
-        repository: &Repository,
-        action: Action,
+        target: &Remote,
         version: &Version,
         digest: &Digest,
     ) -> Option<Version> {
-        self.below(session, repository, action, version, digest, (OLDER, OLDER_AT_ONCE)).ok().flatten()
+        self.below(target, version, digest, (OLDER, OLDER_AT_ONCE)).ok().flatten()
     }
 
     /// The older version that a digest belongs to, at most so many tags looked at, so many at once.
     fn below(
         &self,
-        session: &Session,
-        repository: &Repository,
-        action: Action,
+        target: &Remote,
         version: &Version,
         digest: &Digest,
         (most, at_once): (usize, usize),
@@ -105,21 +94,18 @@ impl Versions {
         }
         let unknown: Vec<&VersionTag> =
             older.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(most).collect();
-        Ok(find(session, repository, action, &unknown, at_once, digest)?.map(|tag| tag.version))
+        Ok(find(target, &unknown, at_once, digest)?.map(|tag| tag.version))
     }
 }
 
 fn find<'t>(
-    session: &Session,
-    repository: &Repository,
-    action: Action,
+    target: &Remote,
     tags: &[&'t VersionTag],
     at_once: usize,
     digest: &Digest,
 ) -> Result<Option<&'t VersionTag>, Error> {
     for batch in tags.chunks(at_once) {
-        let heads =
-            threads::map(batch, |tag| registry::head_manifest(&session.client, repository, &tag.tag, action))?;
+        let heads = threads::map(batch, |tag| target.head(&tag.tag))?;
         if let Some(hit) = heads.iter().position(|held| held.as_ref() == Some(digest)) {
             return Ok(Some(batch[hit]));
         }

@@ -6,7 +6,7 @@ use crate::command::promote::look::Seen;
 use crate::command::promote::record::{self, Keeper};
 use super::{act, look, report};
 use crate::command::request::Promote;
-use crate::command::session::Session;
+use crate::command::session::{Session, Sides};
 use crate::error::Error;
 use crate::command::report::Report;
 use crate::pure::promote::plan::{self, Plan};
@@ -19,31 +19,38 @@ use crate::pure::promote::plan::{self, Plan};
 /// `denied`, `raced` with what had been written.
 pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
     record::check(session, request)?;
-    let seen = look::look(session, request)?;
+    let sides = &session.sides(request.source.repository(), request.into.as_ref(), !request.dry_run);
+    let seen = look::look(session, sides, request)?;
     let plan = plan::plan(&seen.facts, request.allow_downgrade)?;
     for (code, sentence) in &plan.warnings {
-        session.client.exchange.warn(code, sentence.clone());
+        sides.target.warn(code, sentence.clone());
     }
     if seen.copy.is_some() {
-        act::check_kept(session, &seen, &plan)?;
+        act::check_kept(sides, &seen, &plan)?;
     }
     let planned = seen.copy.as_ref().map(Copy::planned).unwrap_or_default();
-    let keeper = Keeper::begin(session, request, &seen, report::planned(session, &seen, &plan, &planned))?;
+    let keeper = Keeper::begin(session, sides, request, &seen, report::planned(session, &seen, &plan, &planned))?;
     let (copied, outcomes) = if request.dry_run {
-        (planned, act::pretend(session, &seen, &plan)?)
+        (planned, act::pretend(sides, &seen, &plan))
     } else {
-        carry_out(session, request, &seen, &plan).map_err(|error| keeper.failed(error))?
+        carry_out(session, sides, request, &seen, &plan).map_err(|error| keeper.failed(error))?
     };
-    report::report(session, request, &seen, &copied, &outcomes, &keeper)
+    report::report(session, sides, request, &seen, &copied, &outcomes, &keeper)
 }
 
 /// Copies what is missing, then writes the tags.
-fn carry_out(session: &Session, request: &Promote, seen: &Seen, plan: &Plan) -> Result<(Copied, Vec<Outcome>), Error> {
+fn carry_out(
+    session: &Session,
+    sides: &Sides,
+    request: &Promote,
+    seen: &Seen,
+    plan: &Plan,
+) -> Result<(Copied, Vec<Outcome>), Error> {
     let copied = match &seen.copy {
-        Some(copy) => copy::act(session, request, seen, copy)?,
+        Some(copy) => copy::act(sides, request, seen, copy)?,
         None => Copied::default(),
     };
-    let outcomes = act::act(session, request, seen, plan).map_err(|error| match copy::told(&copied, request) {
+    let outcomes = act::act(session, sides, request, seen, plan).map_err(|error| match copy::told(&copied, request) {
         Some(done) => error.after_also(done),
         None => error,
     })?;

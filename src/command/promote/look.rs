@@ -8,11 +8,11 @@ use crate::pure::image::listing::{Detail, Listing};
 use crate::command::platforms::{self, Found};
 use crate::command::request::{Promote, Source};
 use crate::pure::image::listing::Via;
-use crate::command::session::Session;
+use crate::command::session::{Session, Sides};
 use crate::threads::both;
 use crate::error::{Code, Error};
-use crate::registry::distribution::{self as registry, Fetched};
-use crate::pure::auth::scope::Action;
+use crate::registry::distribution::Fetched;
+use crate::registry::remote::Remote;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
 use crate::pure::image::reference::Reference;
@@ -48,30 +48,23 @@ pub struct Seen {
     pub noted: Noted,
 }
 
-/// The rights a run asks for: a dry run gets by with reading.
-pub fn rights(request: &Promote) -> Action {
-    if request.dry_run { Action::Pull } else { Action::Push }
-}
-
 /// Reads source and targets.
 ///
 /// # Errors
 /// Those of [`find_tag::pick`] and of reading; `digest-unexpected`, `label-mismatch`, `version-invalid`,
 /// `request-invalid`.
-pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
-    let action = rights(request);
-    let (source, listing) = source(session, request, action)?;
+pub fn look(session: &Session, sides: &Sides, request: &Promote) -> Result<Seen, Error> {
+    let (here, there) = (&sides.source, &sides.target);
+    let (source, listing) = source(session, here, request)?;
     let repository = request.target().clone();
-    let (here, there) = (source.repository().clone(), session.target());
-    // A copy only reads where it comes from, and the source's list says nothing about the target's tags.
-    let reading = if request.into.is_some() { Action::Pull } else { action };
+    // The source's list says nothing about the target's tags.
     let (listing, elsewhere) = if request.into.is_some() { (None, listing) } else { (listing, None) };
     // A list that was filtered by name lacks the tags that belong to the image.
     let elsewhere = elsewhere.filter(|listing| listing.via != Via::HubApi);
     let version = source.tag().filter(|_| source.digest().is_none()).and_then(|tag| request.format.read(tag.as_str()));
     let wanted = expand(request, &source, version.as_ref())?;
 
-    let manifest = registry::get_manifest(&session.client, &here, &platforms::identifier(&source)?, reading)?;
+    let manifest = here.manifest(&platforms::identifier(&source)?)?;
     expect_digest(request, &source, &manifest.digest)?;
     let found = require_labels(session, request, &source, &manifest)?;
 
@@ -79,15 +72,15 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     let compared = version.is_some() && !request.moves.is_empty();
     let list = || match listing {
         Some(listing) => Some(Ok(listing)),
-        None => compared.then(|| there.remote(&repository, action).tags(Detail::Times)),
+        None => compared.then(|| there.tags(Detail::Times)),
     };
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
-    let heads = || there.remote(&repository, action).heads(&tags);
+    let heads = || there.heads(&tags);
     let referrers = || match request.into {
-        Some(_) => (None, Some(copy::find(session, request, &here, &manifest, elsewhere))),
-        None => (count_referrers(session, &here, &manifest.digest, reading), None),
+        Some(_) => (None, Some(copy::find(sides, &manifest, elsewhere))),
+        None => (here.count_referrers(&manifest.digest), None),
     };
-    let note = || record::note(session, request, &source, &manifest, found.as_ref());
+    let note = || record::note(session, sides, request, &source, &manifest, found.as_ref());
     let (((befores, listing), (direct, copy)), noted) = both(|| both(|| both(heads, list), referrers), note);
     let befores = match befores {
         // ECR makes a repository with the first push where a template says so; elsewhere that push is refused.
@@ -99,11 +92,11 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
     let copy = match copy.transpose()? {
         Some(found) => {
             let is_tagged = befores.iter().flatten().any(|before| *before == manifest.digest);
-            Some(copy::plan(session, request, &here, &manifest, found, is_tagged)?)
+            Some(copy::plan(sides, request, &manifest, found, is_tagged)?)
         }
         None => None,
     };
-    let referrers = total_referrers(session, &here, &manifest.digest, direct, listing.as_ref(), reading);
+    let referrers = total_referrers(here, &manifest.digest, direct, listing.as_ref());
 
     let mut seen = Seen {
         facts: Facts {
@@ -133,7 +126,7 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
                 {
                     return Err(unlisted(error, &seen.repository, &tag));
                 }
-                held(there, &seen, before, action)?
+                held(there, &seen, before)?
             }
             _ => Held::Nothing,
         };
@@ -152,27 +145,27 @@ pub fn look(session: &Session, request: &Promote) -> Result<Seen, Error> {
 ///
 /// # Errors
 /// Those of looking at tags.
-pub fn held(session: &Session, seen: &Seen, before: &Digest, action: Action) -> Result<Held, Error> {
+pub fn held(target: &Remote, seen: &Seen, before: &Digest) -> Result<Held, Error> {
     match (&seen.facts.version, &seen.versions) {
-        (Some(version), Some(versions)) => versions.newer(session, &seen.repository, action, version, before),
+        (Some(version), Some(versions)) => versions.newer(target, version, before),
         (None, _) => Ok(Held::SourceUnversioned),
         // Only `--allow-downgrade` comes here without a list, and then nothing is compared.
         (Some(_), None) => Ok(Held::NotNewer),
     }
 }
 
-fn source(session: &Session, request: &Promote, action: Action) -> Result<(Reference, Option<Listing>), Error> {
+fn source(session: &Session, here: &Remote, request: &Promote) -> Result<(Reference, Option<Listing>), Error> {
     match &request.source {
         Source::Reference(reference) => Ok((reference.clone(), None)),
         Source::Build { repository, build, newest } => {
             // A list that was filtered for one build would not tell what is newer.
             let copied = request.into.is_some();
             let listing = if request.moves.is_empty() || copied {
-                session.remote(repository, action).tags_of_build(*build, &request.format, Detail::Times)?
+                here.tags_of_build(*build, &request.format, Detail::Times)?
             } else {
-                session.remote(repository, action).tags(Detail::Times)?
+                here.tags(Detail::Times)?
             };
-            let found = find_tag::pick(session, repository, &listing, *build, *newest, &request.format, action)?;
+            let found = find_tag::pick(session, repository, &listing, *build, *newest, &request.format, here.rights())?;
             Ok((repository.tagged(&found.chosen.tag), (!request.moves.is_empty()).then_some(listing)))
         }
     }
@@ -254,31 +247,12 @@ fn unlisted(error: Error, repository: &Repository, tag: &Tag) -> Error {
         .hint("give the credential the right to list tags (on ECR `ecr:ListImages` and `ecr:DescribeImages`), or say `--allow-downgrade` to move without comparing")
 }
 
-/// Docker Hub has no referrers API, so it is not asked.
-fn count_referrers(
-    session: &Session,
-    repository: &Repository,
-    digest: &Digest,
-    action: Action,
-) -> Option<Option<usize>> {
-    if repository.registry().is_docker_hub() {
-        return Some(None);
-    }
-    // ECR's own API knows no referrers, and a password for the registry API takes a right of its own.
-    if session.client.native(repository.registry()).ok()?.is_some() {
-        return None;
-    }
-    registry::count_referrers(&session.client, repository, digest, action).ok()
-}
-
 /// Referrers by the API, else by the fall-back tag, and cosign's tags.
 fn total_referrers(
-    session: &Session,
-    repository: &Repository,
+    here: &Remote,
     digest: &Digest,
     direct: Option<Option<usize>>,
     listing: Option<&Result<Listing, Error>>,
-    action: Action,
 ) -> Option<usize> {
     let Some(Ok(listing)) = listing else {
         return direct?;
@@ -290,7 +264,7 @@ fn total_referrers(
         Some(count) => count,
         None if has(&fallback) => {
             let identifier = crate::pure::image::reference::Identifier::Tag(fallback);
-            let fetched = registry::get_manifest(&session.client, repository, &identifier, action).ok()?;
+            let fetched = here.manifest(&identifier).ok()?;
             if fetched.media_type != MediaType::OciIndex.as_str() {
                 return Some(cosign);
             }

@@ -8,7 +8,6 @@ use crate::pure::image::listing::Listing;
 use crate::command::session::Session;
 use crate::threads::both;
 use crate::error::{Code, Error};
-use crate::pure::auth::scope::Action as Right;
 use crate::pure::image::digest::Digest;
 use crate::pure::promote::facts::{Held, Kind};
 use crate::pure::promote::plan::{Action, Step};
@@ -70,7 +69,7 @@ impl Run<'_, '_> {
             if open.is_empty() || self.now().saturating_duration_since(begun) + pause > patience {
                 break;
             }
-            self.session.client.exchange.world.sleep(pause);
+            self.target.world().sleep(pause);
             pause *= 2;
         }
         let waited = self.now().saturating_duration_since(begun).as_secs();
@@ -93,12 +92,10 @@ impl Run<'_, '_> {
 
     /// What these steps' tags are now, and the tag list where it is wanted, both at once.
     fn look_back(&self, steps: &[usize], list: bool) -> (Result<Heads, Error>, Option<Result<Listing, Error>>) {
-        let (client, repository) = (&self.session.client, &self.seen.repository);
-        let list = || list.then(|| self.session.remote(repository, Right::Push).fresh_tags());
-        if !matches!(client.native(repository.registry()), Ok(Some(_))) {
+        let list = || list.then(|| self.target.fresh_tags());
+        if !self.target.lists_digests() {
             return both(|| self.heads(steps), list);
         }
-        // ECR's list has the digests too, and a second connection would take longer than this call.
         let listing = list();
         let heads = match &listing {
             Some(Ok(listing)) => {
@@ -113,10 +110,9 @@ impl Run<'_, '_> {
     /// Reads the first list anew, right before the first write, where the look is long past: whoever began and ended
     /// during a long copy was not under way at the same time as what follows.
     pub(super) fn renew_list(&mut self) {
-        let world = self.session.client.exchange.world;
-        let is_old = self.now().saturating_duration_since(world.started) > OLD;
+        let is_old = self.now().saturating_duration_since(self.target.world().started) > OLD;
         if is_old && self.tags().is_some() {
-            self.renewed = self.session.remote(&self.seen.repository, Right::Push).fresh_tags().ok();
+            self.renewed = self.target.fresh_tags().ok();
         }
     }
 
@@ -175,14 +171,13 @@ impl Run<'_, '_> {
 
     /// Whose image somebody else wrote, by a fresh list.
     fn compare_written(&self, step: &Step, other: &Digest) -> Result<Reading, Error> {
-        let (session, repository) = (self.session, &self.seen.repository);
         let (Kind::Moving, Some(version)) = (step.kind, &self.seen.facts.version) else {
             return Ok(Reading::Other);
         };
         let versions = self.fresh()?;
-        Ok(match versions.newer(session, repository, Right::Push, version, other)? {
+        Ok(match versions.newer(self.target, version, other)? {
             Held::Newer(newer) => Reading::Newer(newer),
-            Held::NotNewer if versions.is_older(session, repository, Right::Push, version, other)? => Reading::Older,
+            Held::NotNewer if versions.is_older(self.target, version, other)? => Reading::Older,
             _ => Reading::Other,
         })
     }
@@ -235,7 +230,7 @@ impl Run<'_, '_> {
                     "the tag list could not be read again, so promotions at the same time could not be seen: {}",
                     error.message()
                 );
-                self.session.client.exchange.warn("overlap-unknown", sentence);
+                self.target.warn("overlap-unknown", sentence);
                 None
             }
         }
@@ -244,7 +239,7 @@ impl Run<'_, '_> {
     /// Puts what is true of a tag in the end into its outcome, and what a person should know into warnings.
     fn conclude(&self, i: usize, watch: &Watch, others: &Others, waited: u64, outcome: &mut Outcome) {
         let name = format!("{}:{}", self.seen.repository, self.steps[i].tag);
-        let warn = |code, sentence| self.session.client.exchange.warn(code, sentence);
+        let warn = |code, sentence| self.target.warn(code, sentence);
         match watch.last {
             Some(Reading::Newer(newer)) => {
                 outcome.step.action = Action::Superseded;
@@ -290,7 +285,7 @@ impl Run<'_, '_> {
                 "`{name}` was written {} s after the last look at it, and no new `--to` tag told other runs of this one; a newer version that was promoted in between is written over",
                 self.exposed.as_secs()
             );
-            self.session.client.exchange.warn("overlap-unknown", sentence);
+            self.target.warn("overlap-unknown", sentence);
         }
     }
 }

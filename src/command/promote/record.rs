@@ -7,13 +7,13 @@ use crate::command::promote::look::Seen;
 use crate::command::promote::report::Told;
 use crate::command::platforms::{self, Found};
 use crate::command::request::Promote;
-use crate::command::session::Session;
+use crate::command::session::{Session, Sides};
 use crate::error::{Code, Error};
 use crate::registry::distribution::Fetched;
+use crate::registry::remote::Remote;
 use crate::pure::http::redact;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Reference;
-use crate::pure::image::repository::Repository;
 use crate::pure::promote::copy::Tally;
 use crate::pure::promote::plan::Action;
 use crate::pure::promote::record::{self, Claimed, Failure, Identity, Record, Referrers, Source, Tagged, Who};
@@ -57,7 +57,14 @@ fn unwritable(file: &str, why: &std::io::Error) -> Error {
 }
 
 /// Reads what belongs into the record and decides nothing; `found` is what was read for required labels.
-pub fn note(session: &Session, request: &Promote, source: &Reference, top: &Fetched, found: Option<&Found>) -> Noted {
+pub fn note(
+    session: &Session,
+    sides: &Sides,
+    request: &Promote,
+    source: &Reference,
+    top: &Fetched,
+    found: Option<&Found>,
+) -> Noted {
     let labels =
         |found: &Found| record::labels(found.images.iter().map(|image| &image.config.labels), &request.require_labels);
     if !is_kept(request) {
@@ -69,22 +76,20 @@ pub fn note(session: &Session, request: &Promote, source: &Reference, top: &Fetc
         (None, Some(Ok(found))) => Some(labels(&found)),
         (None, Some(Err(error))) if !matches!(error.code(), Code::NotAnImage | Code::IndexEmpty) => {
             let sentence = format!("the record does without labels: {}", error.message());
-            session.client.exchange.warn("labels-unknown", sentence);
+            sides.source.warn("labels-unknown", sentence);
             None
         }
         _ => None,
     };
-    let there = session.target();
-    let at_source = arn(session, source.repository());
-    let same = std::ptr::eq(session, there) && source.repository().registry() == request.target().registry();
-    let at_target = if same { at_source.clone() } else { arn(there, request.target()) };
+    let at_source = arn(&sides.source);
+    let at_target = if sides.source.is_of_one_caller(&sides.target) { at_source.clone() } else { arn(&sides.target) };
     Noted { labels, arns: [at_source, at_target] }
 }
 
-fn arn(session: &Session, repository: &Repository) -> Option<String> {
-    session.client.arn(repository.registry()).unwrap_or_else(|error| {
+fn arn(side: &Remote) -> Option<String> {
+    side.arn().unwrap_or_else(|error| {
         let sentence = format!("who the caller is could not be asked: {}", error.message());
-        session.client.exchange.warn("identity-unknown", sentence);
+        side.warn("identity-unknown", sentence);
         None
     })
 }
@@ -92,6 +97,7 @@ fn arn(session: &Session, repository: &Repository) -> Option<String> {
 /// The record of a run, as far as it has come.
 pub struct Keeper<'r, 'w> {
     session: &'r Session<'w>,
+    target: &'r Remote<'r, 'w>,
     request: &'r Promote,
     record: Record,
     /// The file that lines are added to, but not by a dry run.
@@ -107,6 +113,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
     /// `record-invalid` where it cannot be written; nothing else has been written then.
     pub fn begin(
         session: &'r Session<'w>,
+        sides: &'r Sides<'r, 'w>,
         request: &'r Promote,
         seen: &Seen,
         Told { tags, rollback, copies: (copied, referrers) }: Told,
@@ -120,7 +127,6 @@ impl<'r, 'w> Keeper<'r, 'w> {
         let moves = rollback.len();
         let named = request.record.as_deref().filter(|_| !request.dry_run);
         let file = named.map(|name| record::file(name, &seen.repository, &source.digest));
-        let sides = ((seen.source.repository(), at_source), (&seen.repository, at_target));
         let record = Record {
             version: seen.version.as_ref().map(|tag| tag.text.clone()),
             tags,
@@ -128,14 +134,14 @@ impl<'r, 'w> Keeper<'r, 'w> {
             referrers,
             labels: seen.noted.labels.clone(),
             rollback,
-            ..frame(session, sides.0, sides.1, source)?
+            ..frame((&sides.source, at_source), (&sides.target, at_target), source)?
         };
-        let mut keeper = Self { session, request, record, file, moves };
+        let mut keeper = Self { session, target: &sides.target, request, record, file, moves };
         let each = std::mem::take(&mut keeper.record.rollback);
         keeper.record.rollback = keeper.rollback(each);
         if let Some(file) = &keeper.file {
             let made = match named.is_some_and(|name| name.contains('{')) {
-                true => session.client.exchange.world.make_folder_of(Path::new(file)),
+                true => sides.target.world().make_folder_of(Path::new(file)),
                 false => Ok(()),
             };
             made.and_then(|()| keeper.append(file, &keeper.record)).map_err(|why| unwritable(file, &why))?;
@@ -144,7 +150,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
     }
 
     fn append(&self, file: &str, record: &Record) -> std::io::Result<()> {
-        self.session.client.exchange.world.append_line(Path::new(file), &record.line())
+        self.target.world().append_line(Path::new(file), &record.line())
     }
 
     /// Adds what came after the first write; that it cannot be added undoes nothing.
@@ -153,18 +159,16 @@ impl<'r, 'w> Keeper<'r, 'w> {
             && let Err(why) = self.append(file, record)
         {
             let sentence = format!("`{file}` holds what was planned and not how it ended: {why}");
-            self.session.client.exchange.warn("record-unfinished", sentence);
+            self.target.warn("record-unfinished", sentence);
         }
     }
 
     /// The failure with its record, which is written down too.
     pub fn failed(&self, error: Error) -> Error {
-        let world = self.session.client.exchange.world;
-        let exchange = &self.session.client.exchange;
         let progress = error.progress();
         let failure = Failure {
             code: error.code().as_str(),
-            message: exchange.without_secrets(error.message()),
+            message: self.target.exchange().without_secrets(error.message()),
             done: progress.done.clone(),
         };
         let mut tags = self.record.tags.clone();
@@ -172,7 +176,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
         let record = Record {
             state: "failed",
             tags,
-            at: instant::rfc3339(world.now()),
+            at: instant::rfc3339(self.target.world().now()),
             rollback: self.rollback(progress.rollback.clone()),
             error: Some(failure),
             ..self.record.clone()
@@ -187,7 +191,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
     /// The record of what was done, or in a dry run of what would be.
     pub fn done(&self, Told { tags, rollback, copies: (copied, referrers) }: Told) -> Record {
         let state = if self.request.dry_run { "planned" } else { "done" };
-        let at = instant::rfc3339(self.session.client.exchange.world.now());
+        let at = instant::rfc3339(self.target.world().now());
         let rollback = self.rollback(rollback);
         let record = Record { state, at, tags, copied, referrers, rollback, ..self.record.clone() };
         self.append_or_warn(&record);
@@ -221,25 +225,24 @@ fn correct(tags: &mut [Tagged], undo: &[String]) {
     }
 }
 
-/// A record of nothing yet, with time, place, tool and who asked. Each side is a repository, with who AWS says the
+/// A record of nothing yet, with time, place, tool and who asked. Each side comes with who AWS says the
 /// caller is there.
 ///
 /// # Errors
 /// Those of the environment's credential.
 pub fn frame(
-    session: &Session,
-    (from, at_source): (&Repository, &Option<String>),
-    (to, at_target): (&Repository, &Option<String>),
+    (from, at_source): (&Remote, &Option<String>),
+    (to, at_target): (&Remote, &Option<String>),
     source: Source,
 ) -> Result<Record, Error> {
-    let world = session.client.exchange.world;
+    let world = to.world();
     Ok(Record {
         schema: record::SCHEMA,
         state: "planned",
         command: "promote",
         at: instant::rfc3339(world.now()),
         tool: crate::program::version(),
-        repository: to.to_string(),
+        repository: to.repository().to_string(),
         version: None,
         source,
         tags: Vec::new(),
@@ -248,16 +251,16 @@ pub fn frame(
         labels: None,
         rollback: Vec::new(),
         claimed: Claimed::of(&|name| world.env(name).map(redact::text)),
-        identity: Identity { source: who(session, from, at_source)?, target: who(session.target(), to, at_target)? },
+        identity: Identity { source: who(from, at_source)?, target: who(to, at_target)? },
         error: None,
     })
 }
 
 /// What was confirmed about the caller; a registry that asked for nothing has confirmed nothing.
-fn who(session: &Session, repository: &Repository, arn: &Option<String>) -> Result<Who, Error> {
-    let (name, credential) = match session.client.accepted(repository)? {
+fn who(side: &Remote, arn: &Option<String>) -> Result<Who, Error> {
+    let (name, credential) = match side.accepted()? {
         Some((name, source)) => (arn.clone().or(name), Some(source)),
         None => (None, None),
     };
-    Ok(Who { registry: repository.registry().to_string(), name, credential })
+    Ok(Who { registry: side.registry().to_string(), name, credential })
 }

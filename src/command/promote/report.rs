@@ -6,7 +6,7 @@ use crate::command::promote::copy;
 use crate::command::promote::look::Seen;
 use crate::command::promote::record::Keeper;
 use crate::command::request::Promote;
-use crate::command::session::Session;
+use crate::command::session::{Session, Sides};
 use crate::error::Error;
 use crate::command::report::Report;
 use crate::pure::image::digest::Digest;
@@ -103,6 +103,7 @@ fn copies(seen: &Seen, done: &copy::Copied) -> (Tally, Referrers) {
 /// `internal` if they cannot be written.
 pub fn report(
     session: &Session,
+    sides: &Sides,
     request: &Promote,
     seen: &Seen,
     done: &copy::Copied,
@@ -116,7 +117,7 @@ pub fn report(
     let rollback = undone.filter_map(|outcome| act::undo(session.target(), seen, &outcome.step)).collect();
     let told = Told { tags: outcomes.iter().map(one).collect(), rollback, copies: copies(seen, done) };
     let mut answer = Answer::of(keeper.done(told), request.dry_run, summary(request, seen, done, outcomes));
-    answer.attached = attach(session, request, seen, &answer.record);
+    answer.attached = attach(&sides.target, request, seen, &answer.record);
     Report::new(&answer, answer.summary.clone())
 }
 

@@ -3,18 +3,15 @@
 //! Signatures, attestations and SBOMs are found by the referrers API, by its fall-back tag, and by the tags of
 //! cosign's older scheme; what points at those belongs to the image too.
 
-use crate::command::session::Session;
 use crate::threads::{self, both};
 use crate::error::{Code, Error};
-use crate::registry::referrers;
-use crate::registry::distribution::{self as registry, Fetched};
-use crate::pure::auth::scope::Action;
+use crate::registry::distribution::Fetched;
+use crate::registry::referrers::ReferrerList;
+use crate::registry::remote::Remote;
 use crate::pure::image::content::Content;
-use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers::{cosign_tags, fallback_tag};
-use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy;
 use std::collections::{HashMap, HashSet};
@@ -48,9 +45,9 @@ impl Tree {
     ///
     /// # Errors
     /// `blob-missing` where the source lacks one that an index names, and those of reading.
-    pub fn read(session: &Session, here: &Repository, root: &Fetched) -> Result<Self, Error> {
+    pub fn read(here: &Remote, root: &Fetched) -> Result<Self, Error> {
         let mut tree = Self { manifests: HashMap::new(), referrers: Vec::new(), whole: true };
-        tree.add(session, here, vec![root.clone()])?;
+        tree.add(here, vec![root.clone()])?;
         Ok(tree)
     }
 
@@ -59,7 +56,7 @@ impl Tree {
         self.manifests.iter().map(|(digest, fetched)| (digest.clone(), &fetched.content)).collect()
     }
 
-    fn add(&mut self, session: &Session, here: &Repository, mut level: Vec<Fetched>) -> Result<(), Error> {
+    fn add(&mut self, here: &Remote, mut level: Vec<Fetched>) -> Result<(), Error> {
         while !level.is_empty() {
             let mut below: Vec<Digest> = Vec::new();
             for fetched in &level {
@@ -74,10 +71,10 @@ impl Tree {
             if self.manifests.len() + below.len() > MOST {
                 return Err(Error::new(
                     Code::SizeExceeded,
-                    format!("more than {MOST} manifests belong to the image in `{here}`, which is not copied"),
+                    format!("more than {MOST} manifests belong to the image in `{}`, which is not copied", here.repository()),
                 ));
             }
-            level = threads::map(&below, |digest| child(session, here, digest))?;
+            level = threads::map(&below, |digest| child(here, digest))?;
         }
         Ok(())
     }
@@ -91,30 +88,29 @@ impl Tree {
     /// Those of reading; that a registry does not tell what points at an image only sets [`Tree::whole`].
     pub fn find_referrers(
         &mut self,
-        session: &Session,
-        here: &Repository,
+        here: &Remote,
         names: impl FnOnce() -> Option<HashSet<String>> + Send,
     ) -> Result<(), Error> {
         let mut asked: HashSet<Digest> = HashSet::new();
-        let api = |subject: &Digest| by_api(session, here, subject);
+        let api = |subject: &Digest| here.api_referrers(subject);
         let mut open: Vec<Digest> = self.manifests.keys().cloned().collect();
         let (names, mut listed) = both(names, || threads::map(&open, api));
         loop {
             let mut fresh: Vec<Digest> = Vec::new();
             let mut level: Vec<Fetched> = Vec::new();
-            let questions: Vec<(Digest, Pointing)> = open.into_iter().zip(listed?).collect();
+            let questions: Vec<(Digest, ReferrerList)> = open.into_iter().zip(listed?).collect();
             let found = threads::map(&questions, |(subject, answer)| {
                 let by_tag = match answer {
-                    Pointing::NoApi if has(names.as_ref(), &fallback_tag(subject)) => {
-                        referrers::by_tag(&session.client, here, subject, Action::Pull)?
+                    ReferrerList::NoApi if has(names.as_ref(), &fallback_tag(subject)) => {
+                        here.tagged_referrers(subject)?
                     }
                     _ => Vec::new(),
                 };
-                Ok((by_tag, tagged(session, here, subject, names.as_ref())?))
+                Ok((by_tag, tagged(here, subject, names.as_ref())?))
             })?;
             for ((subject, answer), (by_tag, tagged)) in questions.into_iter().zip(found) {
-                self.whole &= !matches!(answer, Pointing::Unknown);
-                let by_api = if let Pointing::Known(list) = answer { list } else { Vec::new() };
+                self.whole &= !matches!(answer, ReferrerList::Unknown);
+                let by_api = if let ReferrerList::Listed(list) = answer { list } else { Vec::new() };
                 for descriptor in by_api.into_iter().chain(by_tag) {
                     fresh.push(descriptor.digest.clone());
                     self.referrers.push(Referrer { subject: subject.clone(), digest: descriptor.digest, tag: None });
@@ -129,8 +125,8 @@ impl Tree {
             fresh.retain(|digest| !self.manifests.contains_key(digest));
             fresh.sort();
             fresh.dedup();
-            level.extend(threads::map(&fresh, |digest| child(session, here, digest))?);
-            self.add(session, here, level)?;
+            level.extend(threads::map(&fresh, |digest| child(here, digest))?);
+            self.add(here, level)?;
             open = self.manifests.keys().filter(|digest| !asked.contains(*digest)).cloned().collect();
             if open.is_empty() {
                 // What points at a referrer comes after that referrer, whatever order the sets gave.
@@ -140,28 +136,6 @@ impl Tree {
             }
             listed = threads::map(&open, api);
         }
-    }
-}
-
-/// What the referrers API says about a manifest.
-enum Pointing {
-    Known(Vec<Descriptor>),
-    /// That there is no such API, so a tag may tell.
-    NoApi,
-    /// Nothing, because the right to ask is missing.
-    Unknown,
-}
-
-fn by_api(session: &Session, here: &Repository, subject: &Digest) -> Result<Pointing, Error> {
-    // Docker Hub has no referrers API.
-    if here.registry().is_docker_hub() {
-        return Ok(Pointing::NoApi);
-    }
-    // For ECR the registry API takes rights that its own API does without.
-    let native = session.client.native(here.registry())?.is_some();
-    match referrers::by_api(&session.client, here, subject, Action::Pull) {
-        Err(error) if native && matches!(error.code(), Code::Denied | Code::CredentialMissing) => Ok(Pointing::Unknown),
-        outcome => Ok(outcome?.map_or(Pointing::NoApi, Pointing::Known)),
     }
 }
 
@@ -178,12 +152,12 @@ fn depth(referrer: &Referrer, all: &[Referrer]) -> usize {
     depth
 }
 
-fn child(session: &Session, here: &Repository, digest: &Digest) -> Result<Fetched, Error> {
+fn child(here: &Remote, digest: &Digest) -> Result<Fetched, Error> {
     let identifier = Identifier::Digest(digest.clone());
-    registry::get_manifest(&session.client, here, &identifier, Action::Pull).map_err(|error| match error.code() {
+    here.manifest(&identifier).map_err(|error| match error.code() {
         Code::TagUnknown => error
             .with_code(Code::BlobMissing)
-            .retold(format!("`{here}` lacks the manifest `{digest}`, which belongs to the image"))
+            .retold(format!("`{}` lacks the manifest `{digest}`, which belongs to the image", here.repository()))
             .hint("build and push the image again; a registry that cleans up may have removed a part of it"),
         _ => error,
     })
@@ -191,8 +165,7 @@ fn child(session: &Session, here: &Repository, digest: &Digest) -> Result<Fetche
 
 /// The manifests under the tags that cosign makes from a digest.
 fn tagged(
-    session: &Session,
-    here: &Repository,
+    here: &Remote,
     subject: &Digest,
     names: Option<&HashSet<String>>,
 ) -> Result<Vec<(Tag, Fetched)>, Error> {
@@ -200,7 +173,7 @@ fn tagged(
     let there: Vec<&Tag> = tags.iter().filter(|tag| names.is_none_or(|names| names.contains(tag.as_str()))).collect();
     let read = |tag: &&Tag| {
         let identifier = Identifier::Tag((*tag).clone());
-        match registry::get_manifest(&session.client, here, &identifier, Action::Pull) {
+        match here.manifest(&identifier) {
             Ok(fetched) => Ok(Some(((*tag).clone(), fetched))),
             Err(error) if error.code() == Code::TagUnknown => Ok(None),
             Err(error) => Err(error),

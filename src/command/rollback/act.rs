@@ -7,11 +7,10 @@ use crate::command::promote::act::is_lost;
 use crate::command::promote::read_back::PATIENCE;
 use crate::command::session::Session;
 use crate::error::{Code, Error, Progress};
-use crate::registry::distribution::{self as registry, Fetched};
-use crate::pure::auth::scope::Action as Right;
+use crate::registry::distribution::Fetched;
+use crate::registry::remote::Remote;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
-use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::plan::Action;
 use crate::pure::promote::rollback_plan::Step;
@@ -22,7 +21,7 @@ pub struct Run<'r, 'w> {
     /// The clients.
     pub session: &'r Session<'w>,
     /// The repository.
-    pub repository: &'r Repository,
+    pub target: &'r Remote<'r, 'w>,
     /// The steps.
     pub steps: Vec<Step>,
     /// The manifests that tags go back to.
@@ -55,7 +54,7 @@ impl Run<'_, '_> {
         let manifest = self.manifests.iter().find(|manifest| Some(&manifest.digest) == to.as_ref());
         let manifest = manifest.ok_or_else(|| Error::new(Code::Internal, "a rollback lost its manifest"))?;
         let identifier = Identifier::Tag(tag.clone());
-        match registry::put_manifest(&self.session.client, self.repository, &identifier, manifest) {
+        match self.target.put_manifest(&identifier, manifest) {
             Ok(_) => {}
             // After a lost answer it is not known whether the write took place; the tag knows.
             Err(error) if is_lost(error.code()) => match self.heads(&[i]) {
@@ -74,12 +73,12 @@ impl Run<'_, '_> {
 
     fn heads(&self, steps: &[usize]) -> Result<Vec<Option<Digest>>, Error> {
         let tags: Vec<Tag> = steps.iter().map(|&i| self.steps[i].tag.clone()).collect();
-        self.session.remote(self.repository, Right::Push).heads(&tags)
+        self.target.heads(&tags)
     }
 
     fn read_back(&mut self) -> Result<Vec<bool>, Error> {
-        let exchange = &self.session.client.exchange;
-        let (begun, mut pause) = (exchange.world.instant(), Duration::from_millis(100));
+        let world = self.target.world();
+        let (begun, mut pause) = (world.instant(), Duration::from_millis(100));
         let mut open: Vec<usize> = self.written.iter().map(|(i, _)| *i).collect();
         let mut verified = vec![true; self.steps.len()];
         loop {
@@ -95,24 +94,24 @@ impl Run<'_, '_> {
                     _ => stale.push(i),
                 }
             }
-            let waited = exchange.world.instant().saturating_duration_since(begun);
+            let waited = world.instant().saturating_duration_since(begun);
             if stale.is_empty() || waited + pause > PATIENCE.min(self.session.patience()) {
                 for i in stale {
                     verified[i] = false;
-                    let name = format!("{}:{}", self.repository, self.steps[i].tag);
+                    let name = format!("{}:{}", self.target.repository(), self.steps[i].tag);
                     let sentence =
                         format!("`{name}` was written and still read as before after {} s", waited.as_secs());
-                    exchange.warn("unverified", sentence);
+                    self.target.warn("unverified", sentence);
                 }
                 return Ok(verified);
             }
-            exchange.world.sleep(pause);
+            world.sleep(pause);
             (pause, open) = (pause * 2, stale);
         }
     }
 
     fn raced(&self, step: &Step, other: &Digest) -> Error {
-        let (name, wrote) = (format!("{}:{}", self.repository, step.tag), step.to.as_ref().map(Digest::as_str));
+        let (name, wrote) = (format!("{}:{}", self.target.repository(), step.tag), step.to.as_ref().map(Digest::as_str));
         let message = format!(
             "somebody else wrote `{name}` at the same time: it is `{other}`, this run wrote `{}`",
             wrote.unwrap_or_default()
@@ -126,7 +125,7 @@ impl Run<'_, '_> {
 
     /// The command that undoes a step.
     pub fn undo(&self, step: &Step) -> Option<Vec<String>> {
-        let source = self.repository.at(step.now.as_ref().filter(|_| writes(step))?).to_string();
+        let source = self.target.repository().at(step.now.as_ref().filter(|_| writes(step))?).to_string();
         let words = ["tagwright", "promote", &source, "--move", step.tag.as_str()].map(str::to_owned);
         Some(words.into_iter().chain(self.session.connection.iter().cloned()).collect())
     }
@@ -136,7 +135,7 @@ impl Run<'_, '_> {
         let said = |(i, certain): &(usize, bool)| {
             let step = &self.steps[*i];
             let action = if *certain { step.action.as_str() } else { "not known whether it was written" };
-            format!("{}:{} ({action})", self.repository, step.tag)
+            format!("{}:{} ({action})", self.target.repository(), step.tag)
         };
         let rollback = self.written.iter().filter_map(|(i, _)| self.undo(&self.steps[*i])).collect();
         Progress { done: self.written.iter().map(said).collect(), rollback }

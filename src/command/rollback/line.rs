@@ -7,12 +7,12 @@ use crate::command::request::Rollback;
 use crate::command::session::Session;
 use crate::threads;
 use crate::error::{Code, Error};
-use crate::registry::distribution as registry;
+use crate::registry::remote::Remote;
 use crate::command::report::Report;
-use crate::pure::auth::scope::Action as Right;
+use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
-use crate::pure::promote::plan::Action;
+use crate::pure::promote::plan;
 use crate::pure::promote::record::{Record, Tagged};
 use crate::pure::promote::recorded::{Entry, Undo};
 use crate::pure::promote::rollback_plan::{self, Known, Step};
@@ -24,21 +24,20 @@ use crate::pure::promote::rollback_plan::{self, Known, Step};
 /// written; `tag-immutable`, `denied`, `raced` with what had been written.
 pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
     let undo = request.undo.as_ref().ok_or_else(|| Error::new(Code::Internal, "a rollback without a record"))?;
-    undo.warnings.iter().for_each(|sentence| session.client.exchange.warn("record-torn", sentence.clone()));
-    let right = if request.dry_run { Right::Pull } else { Right::Push };
-    let steps = look(session, request, undo, right)?;
+    let rights = if request.dry_run { Action::Pull } else { Action::Push };
+    let target = &session.remote(&undo.repository, rights);
+    undo.warnings.iter().for_each(|sentence| target.warn("record-torn", sentence.clone()));
+    let steps = look(target, request, undo)?;
     let wanted: Vec<&Digest> = steps.iter().filter(|step| writes(step)).filter_map(|step| step.to.as_ref()).collect();
     let manifests = threads::map(&distinct(wanted), |digest| {
-        let identifier = Identifier::Digest((*digest).clone());
-        registry::get_manifest(&session.client, &undo.repository, &identifier, right)
-            .map_err(|error| gone(error, &steps, digest))
+        target.manifest(&Identifier::Digest((*digest).clone())).map_err(|error| gone(error, &steps, digest))
     })?;
-    let mut run = Run { session, repository: &undo.repository, steps, manifests, written: Vec::new() };
+    let mut run = Run { session, target, steps, manifests, written: Vec::new() };
     let mut verified = None;
     if !request.dry_run {
         if run.steps.iter().any(writes) {
             // What has changed since the first look is decided anew, and nothing has been written yet.
-            let again = look(session, request, undo, right)?;
+            let again = look(target, request, undo)?;
             let known =
                 |step: &Step| !writes(step) || run.manifests.iter().any(|one| Some(&one.digest) == step.to.as_ref());
             if !again.iter().all(known) {
@@ -53,9 +52,9 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
 }
 
 /// What every tag points at now, and what is to become of it.
-fn look(session: &Session, request: &Rollback, undo: &Undo, right: Right) -> Result<Vec<Step>, Error> {
+fn look(target: &Remote, request: &Rollback, undo: &Undo) -> Result<Vec<Step>, Error> {
     let tags: Vec<_> = undo.tags.iter().map(|entry| entry.tag.clone()).collect();
-    let now = session.remote(&undo.repository, right).heads(&tags)?;
+    let now = target.heads(&tags)?;
     let known = |(entry, now): (&Entry, Option<Digest>)| Known {
         tag: entry.tag.clone(),
         before: entry.before.clone(),
@@ -65,7 +64,7 @@ fn look(session: &Session, request: &Rollback, undo: &Undo, right: Right) -> Res
     let known: Vec<Known> = undo.tags.iter().zip(now).map(known).collect();
     let repository = undo.repository.to_string();
     let (steps, warnings) = rollback_plan::plan(&repository, &undo.source.digest, &known, request.force)?;
-    warnings.into_iter().for_each(|sentence| session.client.exchange.warn("moved-since", sentence));
+    warnings.into_iter().for_each(|sentence| target.warn("moved-since", sentence));
     Ok(steps)
 }
 
@@ -103,11 +102,11 @@ fn report(run: &Run, request: &Rollback, undo: &Undo, verified: Option<&[bool]>)
         version: undo.version.clone(),
         tags: run.steps.iter().enumerate().map(tag).collect(),
         rollback: run.steps.iter().filter_map(|step| run.undo(step)).collect(),
-        ..frame(run.session, (&undo.repository, &None), (&undo.repository, &None), undo.source.clone())?
+        ..frame((run.target, &None), (run.target, &None), undo.source.clone())?
     };
     let one = |(step, entry): (&Step, &Entry)| match (step.action, &step.to, &entry.before_version) {
-        (Action::Moved, _, Some(version)) => format!("{} (back at {version})", step.tag),
-        (Action::Moved, Some(to), None) => format!("{} (back at {})", step.tag, to.short()),
+        (plan::Action::Moved, _, Some(version)) => format!("{} (back at {version})", step.tag),
+        (plan::Action::Moved, Some(to), None) => format!("{} (back at {})", step.tag, to.short()),
         (action, ..) => format!("{} ({})", step.tag, action.as_str()),
     };
     // The steps are in the order of the record.
