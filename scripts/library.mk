@@ -2,13 +2,10 @@
 
 MUSL_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 
-.PHONY: static handshakes library release release-check pipeline
+.PHONY: static library release release-check pipeline
 
 static: ## the release program for this machine, static and within its size
 	@scripts/build-static
-
-handshakes: ## TLS with ring compiled as it is for the release, see scripts/ring-small.h
-	CFLAGS="-include $(CURDIR)/scripts/ring-small.h" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/handshakes" $(CARGO) test --locked --lib tls
 
 library: ## the installable library tree with both programs in target/library/
 	@STRICT=1 scripts/build-static $(MUSL_TARGETS)
@@ -17,7 +14,7 @@ library: ## the installable library tree with both programs in target/library/
 release-check: ## version, changelog heading and sums of target/library agree
 	@scripts/check-release
 
-release: handshakes library ## the release commit and its tags, from a clean tree; pushes nothing
+release: library ## the release commit and its tags, from a clean tree; pushes nothing
 	@scripts/make-release
 
 pipeline: tools ## every step and the example on the real interpreter, against a real registry

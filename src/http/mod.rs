@@ -11,7 +11,6 @@ mod body;
 mod client;
 mod connect;
 pub mod exchange;
-mod crypto;
 mod stream;
 mod tls;
 mod transport;

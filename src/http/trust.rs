@@ -4,12 +4,10 @@
 //! name where they are not in the usual place. Making sense of the system's bundle costs more than a
 //! request, so that is put off until a server's certificate needs it.
 
-use crate::http::crypto;
-use crate::http::stream::plain;
-use crate::http::tls::explain;
 use crate::error::{Code, Error};
-use crate::world::{World, read_file};
+use crate::http::stream::plain;
 use crate::pure::http::fault::{Fault, Trouble};
+use crate::world::{World, read_file};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -77,7 +75,7 @@ impl Trust {
                 return Err(bad(format!("names `{path}`, which holds no certificate in PEM form")));
             }
         }
-        let provider = Arc::new(crypto::provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let built_in = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let none = || Fault::Tls { trouble: Trouble::Other, why: "there are no roots".to_owned() };
         let verifier = Verifier {
@@ -90,7 +88,7 @@ impl Trust {
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| explain(&error))?
+            .expect("ring has suites for TLS 1.2 and 1.3")
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
