@@ -2,13 +2,14 @@
 //!
 //! Specification: IAM User Guide, "Create a signed AWS API request", steps 4 and 5.
 
+use crate::pure::aws::answer::AwsCredential;
 use crate::pure::aws::sigv4::canonical_request::canonical_request;
 use crate::pure::aws::sigv4::string_to_sign::{Scope, string_to_sign};
-use crate::pure::aws::answer::AwsCredential;
 use crate::pure::http::message::Request;
 use crate::pure::text::hex;
 use crate::secret::Secret;
-use ring::hmac::{HMAC_SHA256, Key, sign as mac};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 
 /// The signature of a string to sign, in hexadecimal.
 pub fn signature(secret: &Secret, scope: &Scope, string_to_sign: &str) -> String {
@@ -48,7 +49,8 @@ pub fn sign(mut request: Request, credential: &AwsCredential, scope: &Scope) -> 
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
-    mac(&Key::new(HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of HMAC may have any length");
+    mac.chain_update(text).finalize().into_bytes().to_vec()
 }
 
 #[cfg(test)]

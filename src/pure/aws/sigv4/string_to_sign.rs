@@ -2,7 +2,8 @@
 //!
 //! Specification: IAM User Guide, "Create a signed AWS API request", steps 2 and 3.
 
-use time::OffsetDateTime;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 /// Where and when a signature counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,16 +19,9 @@ pub struct Scope {
 impl Scope {
     /// The scope of a request that is sent at `now`.
     pub fn new(now: OffsetDateTime, region: &str, service: &str) -> Self {
-        let now = now.to_offset(time::UtcOffset::UTC);
-        let timestamp = format!(
-            "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
-            now.year(),
-            u8::from(now.month()),
-            now.day(),
-            now.hour(),
-            now.minute(),
-            now.second()
-        );
+        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+        let timestamp = now.to_offset(UtcOffset::UTC).format(&format);
+        let timestamp = timestamp.expect("every moment has a date and a time of day");
         Self { timestamp, region: region.to_owned(), service: service.to_owned() }
     }
 
