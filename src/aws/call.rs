@@ -11,7 +11,7 @@ use crate::error::{Code, Error};
 use crate::pure::aws::answer::AwsCredential;
 use crate::pure::aws::fault::{self, AwsFault};
 use crate::pure::aws::sigv4::signature::sign;
-use crate::pure::aws::sigv4::string_to_sign::Scope;
+use crate::pure::aws::sigv4::string_to_sign::SignatureScope;
 use crate::pure::http::fault::Fault;
 use crate::pure::http::message::{Request, Response};
 use std::sync::Mutex;
@@ -77,7 +77,7 @@ impl Caller<'_> {
             let at = now + self.clock.ahead().unwrap_or_default();
             let ready = match signer {
                 Some(Signer { credential, region, service }) => {
-                    sign(request.clone(), credential, &Scope::new(at, region, service))
+                    sign(request.clone(), credential, &SignatureScope::new(at, region, service))
                 }
                 None => request.clone(),
             };

@@ -12,9 +12,9 @@ use crate::world::World;
 use crate::error::{Code, Error};
 use crate::pure::aws::answer::AwsCredential;
 use crate::pure::aws::host::{self, Variant};
-use crate::pure::aws::profile::{Kind, Profiles};
-use crate::pure::aws::profile_plan::{self, Base, Plan};
-use crate::pure::aws::sts::{self, Identity, Role};
+use crate::pure::aws::profile::{SharedFile, Profiles};
+use crate::pure::aws::profile_plan::{self, Base, ProfilePlan};
+use crate::pure::aws::sts::{self, CallerIdentity, Role};
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::url::Url;
 use serde_json::json;
@@ -107,7 +107,7 @@ impl<'a> Chain<'a> {
     ///
     /// # Errors
     /// Those of the call.
-    pub fn identity(&self, credential: &AwsCredential) -> Result<Identity, Error> {
+    pub fn identity(&self, credential: &AwsCredential) -> Result<CallerIdentity, Error> {
         let wanted = "ask AWS who the caller is";
         let (request, region) = self.sts(sts::get_caller_identity().into_bytes())?;
         let signer = Signer { credential, region: &region, service: "sts" };
@@ -255,7 +255,7 @@ impl<'a> Chain<'a> {
         Ok(Answer::from(said, "metadata service"))
     }
 
-    fn follow(&self, name: &str, plan: &Plan) -> Result<Found, Error> {
+    fn follow(&self, name: &str, plan: &ProfilePlan) -> Result<Found, Error> {
         let last = plan.through.last().map_or(name, String::as_str);
         let answer = match &plan.base {
             Base::Keys(credential) => Answer::Found(Found { credential: credential.clone(), source: String::new() }),
@@ -403,8 +403,8 @@ impl<'a> Chain<'a> {
         let read = || {
             let mut profiles = Profiles::default();
             for (variable, name, kind) in [
-                ("AWS_CONFIG_FILE", "config", Kind::Config),
-                ("AWS_SHARED_CREDENTIALS_FILE", "credentials", Kind::Credentials),
+                ("AWS_CONFIG_FILE", "config", SharedFile::Config),
+                ("AWS_SHARED_CREDENTIALS_FILE", "credentials", SharedFile::Credentials),
             ] {
                 let Some(path) = file(self.caller.world, variable, name) else { continue };
                 let shown = path.display().to_string();

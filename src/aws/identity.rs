@@ -9,9 +9,9 @@ use crate::registry::ecr::{self, Ecr};
 use crate::http::exchange::{Exchange, lock};
 use crate::error::{Code, Error};
 use crate::pure::aws::answer::AwsCredential;
-use crate::pure::aws::ecr::Login;
+use crate::pure::aws::ecr::EcrLogin;
 use crate::pure::aws::host::{self, EcrHost};
-use crate::pure::aws::sts::Identity;
+use crate::pure::aws::sts::CallerIdentity;
 use crate::pure::http::url::Url;
 use crate::pure::image::registry::Registry;
 use std::collections::HashMap;
@@ -165,7 +165,7 @@ impl Aws {
         exchange: &Exchange,
         registry: &Registry,
         standing: &Arc<Standing>,
-    ) -> Result<Option<Login>, Error> {
+    ) -> Result<Option<EcrLogin>, Error> {
         if standing.search.found.is_none() {
             return if self.settings.only { Err(missing(registry, &standing.search.tried)) } else { Ok(None) };
         }
@@ -183,7 +183,7 @@ impl Aws {
         exchange: &Exchange,
         standing: &Standing,
         patience: Option<Duration>,
-    ) -> Result<Option<Identity>, Error> {
+    ) -> Result<Option<CallerIdentity>, Error> {
         let Some(found) = &standing.search.found else { return Ok(None) };
         let mut caller = self.caller(exchange);
         if let Some(patience) = patience {

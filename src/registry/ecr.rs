@@ -12,7 +12,7 @@ use crate::http::exchange::Exchange;
 use crate::http::Body;
 use crate::registry::distribution::{CONFIG_LIMIT, Fetched};
 use crate::error::{Code, Error};
-use crate::pure::aws::ecr::{self, Login, Operation, Page, Tagged};
+use crate::pure::aws::ecr::{self, EcrLogin, EcrPage, EcrTag, Operation};
 use crate::pure::aws::fault::{self, AwsFault};
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::message::{Method, Request, Response};
@@ -298,7 +298,7 @@ impl Ecr<'_> {
     ///
     /// # Errors
     /// `repository-unknown`, `reply-malformed`, and those of the call.
-    pub fn list_tags(&self, repository: &Repository, times: bool) -> Result<Vec<Tagged>, Error> {
+    pub fn list_tags(&self, repository: &Repository, times: bool) -> Result<Vec<EcrTag>, Error> {
         let wanted = format!("list the tags of `{repository}`");
         let operation = if times { Operation::DescribeImages } else { Operation::ListImages };
         let (mut tags, mut seen, mut next) = (Vec::new(), HashSet::new(), None::<String>);
@@ -306,7 +306,7 @@ impl Ecr<'_> {
             let body = self.place(repository).page(next.as_deref());
             let response = self.answer(repository, operation, &body, &wanted, PAGE_LIMIT)?;
             let read = if times { ecr::described } else { ecr::listed };
-            let Page { tags: page, next: token } =
+            let EcrPage { tags: page, next: token } =
                 read(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
             tags.extend(page);
             match token {
@@ -335,7 +335,7 @@ impl Ecr<'_> {
     ///
     /// # Errors
     /// Those of the call.
-    pub fn get_authorization_token(&self, registry: &str) -> Result<Login, Error> {
+    pub fn get_authorization_token(&self, registry: &str) -> Result<EcrLogin, Error> {
         let wanted = format!("get a password for `{registry}`");
         let response = match self.call(Operation::GetAuthorizationToken, &json!({}), &wanted, SMALL_LIMIT)? {
             Ok(response) => response,
@@ -344,8 +344,8 @@ impl Ecr<'_> {
         ecr::login(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))
     }
 
-    fn place<'p>(&'p self, repository: &'p Repository) -> ecr::Place<'p> {
-        ecr::Place { account: self.standing.host.account().unwrap_or_default(), path: repository.path() }
+    fn place<'p>(&'p self, repository: &'p Repository) -> ecr::EcrRepository<'p> {
+        ecr::EcrRepository { account: self.standing.host.account().unwrap_or_default(), path: repository.path() }
     }
 
     fn call(

@@ -2,7 +2,7 @@
 //! API for Amazon ECR, else the registry's own list.
 
 use crate::error::{Code, Error};
-use crate::pure::aws::ecr::Tagged;
+use crate::pure::aws::ecr::EcrTag;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::listing::{Detail, Listed, Listing, Via};
 use crate::pure::text::instant;
@@ -81,7 +81,7 @@ fn described(ecr: &Ecr, repository: &crate::pure::image::repository::Repository,
         Err(error) if error.code() == Code::Denied => ecr.list_tags(repository, !times).map_err(|_| error)?,
         outcome => outcome?,
     };
-    let listed = |tagged: Tagged| Listed {
+    let listed = |tagged: EcrTag| Listed {
         name: tagged.tag,
         digest: Digest::parse(&tagged.digest).ok(),
         updated: tagged.pushed_at.map(instant::rfc3339),

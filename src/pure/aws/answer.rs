@@ -43,23 +43,22 @@ pub enum Form {
     Process,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Wire {
-    version: Option<Value>,
-    code: Option<String>,
-    access_key_id: Option<String>,
-    secret_access_key: Option<String>,
-    token: Option<String>,
-    session_token: Option<String>,
-    expiration: Option<Value>,
-}
-
 /// Reads an answer that should hold a credential.
 ///
 /// # Errors
 /// `reply-malformed` where it holds none.
 pub fn parse(body: &[u8], form: Form) -> Result<AwsCredential, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Wire {
+        version: Option<Value>,
+        code: Option<String>,
+        access_key_id: Option<String>,
+        secret_access_key: Option<String>,
+        token: Option<String>,
+        session_token: Option<String>,
+        expiration: Option<Value>,
+    }
     let bad = |why: &str| Error::new(Code::ReplyMalformed, why);
     let wire: Wire = serde_json::from_slice(body).map_err(|_| bad(not_json(body)))?;
     match (form, &wire.version, wire.code.as_deref()) {

@@ -75,14 +75,14 @@ pub fn call(api: &Url, host: &EcrHost, operation: Operation, body: &Value) -> Re
 
 /// A repository as calls name it.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct EcrRepository<'a> {
     /// The account that owns the registry.
     pub account: &'a str,
     /// The path of the repository.
     pub path: &'a str,
 }
 
-impl Place<'_> {
+impl EcrRepository<'_> {
     fn with(self, more: &Value) -> Value {
         let mut body = json!({"registryId": self.account, "repositoryName": self.path});
         if let (Some(all), Some(more)) = (body.as_object_mut(), more.as_object()) {
@@ -139,7 +139,7 @@ impl Place<'_> {
 
 /// One manifest, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
+pub struct EcrImage {
     /// The tag that it was asked for by.
     pub tag: Option<String>,
     /// The digest that the service says it has.
@@ -151,11 +151,11 @@ pub struct Image {
 }
 
 /// What could not be read: the tag it was asked for by, and why.
-pub type Failure = (Option<String>, AwsFault);
+pub type EcrFailure = (Option<String>, AwsFault);
 
 /// A tag as the lists have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tagged {
+pub struct EcrTag {
     /// The tag.
     pub tag: String,
     /// The digest it points at.
@@ -166,16 +166,16 @@ pub struct Tagged {
 
 /// A page of tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct EcrPage {
     /// The tags.
-    pub tags: Vec<Tagged>,
+    pub tags: Vec<EcrTag>,
     /// What to ask for the next page with.
     pub next: Option<String>,
 }
 
 /// A password for the registry API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login {
+pub struct EcrLogin {
     /// The user, `AWS`.
     pub username: String,
     /// The password.
@@ -213,7 +213,7 @@ struct WireFailure {
 ///
 /// # Errors
 /// `reply-malformed`.
-pub fn images(body: &[u8]) -> Result<(Vec<Image>, Vec<Failure>), Error> {
+pub fn images(body: &[u8]) -> Result<(Vec<EcrImage>, Vec<EcrFailure>), Error> {
     #[derive(Deserialize)]
     struct Wire {
         #[serde(default)]
@@ -229,7 +229,7 @@ pub fn images(body: &[u8]) -> Result<(Vec<Image>, Vec<Failure>), Error> {
             let (digest, tag) = image.image_id.map(|id| (id.image_digest, id.image_tag)).unwrap_or_default();
             match (digest, image.image_manifest) {
                 (Some(digest), Some(manifest)) => {
-                    Ok(Image { tag, digest, manifest, media_type: image.image_manifest_media_type })
+                    Ok(EcrImage { tag, digest, manifest, media_type: image.image_manifest_media_type })
                 }
                 _ => Err(bad("an image of the answer has no digest or no manifest")),
             }
@@ -308,7 +308,7 @@ pub fn download_url(body: &[u8]) -> Result<Url, Error> {
 ///
 /// # Errors
 /// `reply-malformed`.
-pub fn listed(body: &[u8]) -> Result<Page, Error> {
+pub fn listed(body: &[u8]) -> Result<EcrPage, Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Wire {
@@ -316,15 +316,15 @@ pub fn listed(body: &[u8]) -> Result<Page, Error> {
         next_token: Option<String>,
     }
     let wire: Wire = read(body)?;
-    let tagged = |id: WireId| Some(Tagged { tag: id.image_tag?, digest: id.image_digest?, pushed_at: None });
-    Ok(Page { tags: wire.image_ids.into_iter().filter_map(tagged).collect(), next: filled(wire.next_token) })
+    let tagged = |id: WireId| Some(EcrTag { tag: id.image_tag?, digest: id.image_digest?, pushed_at: None });
+    Ok(EcrPage { tags: wire.image_ids.into_iter().filter_map(tagged).collect(), next: filled(wire.next_token) })
 }
 
 /// Reads a page of `DescribeImages`.
 ///
 /// # Errors
 /// `reply-malformed`.
-pub fn described(body: &[u8]) -> Result<Page, Error> {
+pub fn described(body: &[u8]) -> Result<EcrPage, Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct WireDetail {
@@ -344,17 +344,17 @@ pub fn described(body: &[u8]) -> Result<Page, Error> {
     for detail in wire.image_details {
         let Some(digest) = detail.image_digest else { continue };
         let pushed_at = detail.image_pushed_at.as_ref().and_then(moment);
-        let tagged = |tag| Tagged { tag, digest: digest.clone(), pushed_at };
+        let tagged = |tag| EcrTag { tag, digest: digest.clone(), pushed_at };
         tags.extend(detail.image_tags.unwrap_or_default().into_iter().map(tagged));
     }
-    Ok(Page { tags, next: filled(wire.next_token) })
+    Ok(EcrPage { tags, next: filled(wire.next_token) })
 }
 
 /// Reads the answer to `GetAuthorizationToken`, of either service.
 ///
 /// # Errors
 /// `reply-malformed`, without any part of the token.
-pub fn login(body: &[u8]) -> Result<Login, Error> {
+pub fn login(body: &[u8]) -> Result<EcrLogin, Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct WireToken {
@@ -385,7 +385,7 @@ pub fn login(body: &[u8]) -> Result<Login, Error> {
         .as_deref()
         .and_then(|text| text.split_once(':'))
         .ok_or_else(|| bad("the token of the answer is not user and password in Base64"))?;
-    Ok(Login {
+    Ok(EcrLogin {
         username: username.to_owned(),
         password: Secret::new(password),
         expires_at: token.expires_at.as_ref().and_then(moment),
@@ -427,7 +427,7 @@ mod tests {
     }
     use time::macros::datetime;
 
-    const PLACE: Place<'static> = Place { account: "123456789012", path: "team/app" };
+    const PLACE: EcrRepository<'static> = EcrRepository { account: "123456789012", path: "team/app" };
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
@@ -489,13 +489,13 @@ mod tests {
         assert_eq!(
             found,
             [
-                Image {
+                EcrImage {
                     tag: Some("a".into()),
                     digest: DIGEST.into(),
                     manifest: "{}\n".into(),
                     media_type: Some("t".into())
                 },
-                Image { tag: None, digest: "d".into(), manifest: "x".into(), media_type: None },
+                EcrImage { tag: None, digest: "d".into(), manifest: "x".into(), media_type: None },
             ]
         );
         assert_eq!((failures[0].0.as_deref(), failures[0].1.code()), (Some("b"), Code::TagUnknown));
@@ -508,12 +508,12 @@ mod tests {
     fn lists_give_tags_with_digests_and_times() {
         let body = json!({"imageIds": [{"imageDigest": "d", "imageTag": "a"}, {"imageDigest": "e"}], "nextToken": "n"});
         let page = listed(body.to_string().as_bytes()).unwrap();
-        let tagged = |tag: &str, pushed_at| Tagged { tag: tag.into(), digest: "d".into(), pushed_at };
-        assert_eq!(page, Page { tags: vec![tagged("a", None)], next: Some("n".into()) });
+        let tagged = |tag: &str, pushed_at| EcrTag { tag: tag.into(), digest: "d".into(), pushed_at };
+        assert_eq!(page, EcrPage { tags: vec![tagged("a", None)], next: Some("n".into()) });
         let text = r#"{"imageDetails":[{"imageDigest":"d","imageTags":["a","b"],"imagePushedAt":1.7E9},{"imageDigest":"e"}],"nextToken":""}"#;
         let at = Some(datetime!(2023-11-14 22:13:20 UTC));
         let page = described(text.as_bytes()).unwrap();
-        assert_eq!(page, Page { tags: vec![tagged("a", at), tagged("b", at)], next: None });
+        assert_eq!(page, EcrPage { tags: vec![tagged("a", at), tagged("b", at)], next: None });
     }
 
     #[test]

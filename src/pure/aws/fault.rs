@@ -25,7 +25,7 @@ pub struct AwsFault {
 }
 
 /// One name of a refusal, its code, and what to do.
-pub struct Known {
+pub struct AwsRefusal {
     /// The name.
     pub name: &'static str,
     /// The code it gets here.
@@ -34,8 +34,8 @@ pub struct Known {
     pub hint: &'static str,
 }
 
-const fn known(name: &'static str, code: Code, hint: &'static str) -> Known {
-    Known { name, code, hint }
+const fn known(name: &'static str, code: Code, hint: &'static str) -> AwsRefusal {
+    AwsRefusal { name, code, hint }
 }
 
 const RIGHT: &str = "allow the action that the service names, in the role's policy or, across accounts, in the policy of the repository or role";
@@ -47,7 +47,7 @@ const UPSTREAM: &str =
 const LATER: &str = "try again later";
 
 /// Every refusal with a known meaning.
-pub static KNOWN: &[Known] = &[
+pub static KNOWN: &[AwsRefusal] = &[
     known("AccessDenied", Code::Denied, RIGHT),
     known("AccessDeniedException", Code::Denied, RIGHT),
     known("ExpiredToken", Code::TokenExpired, EXPIRED),

@@ -11,7 +11,7 @@ use std::fmt;
 
 /// Which of the two files a text is; they name their sections differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SharedFile {
     /// Sections are `[name]`.
     Credentials,
     /// Sections are `[default]`, `[profile name]`, `[sso-session name]`, `[services name]`.
@@ -60,7 +60,7 @@ impl Profiles {
     ///
     /// # Errors
     /// `config-malformed` with file and line.
-    pub fn add(&mut self, text: &str, file: &str, kind: Kind) -> Result<(), Error> {
+    pub fn add(&mut self, text: &str, file: &str, kind: SharedFile) -> Result<(), Error> {
         self.files.push(file.to_owned());
         let mut bare_default = true;
         for (name, section) in sections(text, file)? {
@@ -114,17 +114,17 @@ impl Profiles {
 }
 
 // Credentials are read after the configuration or before it: either way theirs count.
-fn merge(map: &mut BTreeMap<String, Section>, name: String, section: Section, kind: Kind) {
+fn merge(map: &mut BTreeMap<String, Section>, name: String, section: Section, kind: SharedFile) {
     let known = map.entry(name).or_insert_with(|| Section { origin: section.origin.clone(), ..Section::default() });
     for (key, value) in section.values {
         let marker = format!("\0{key}");
         match kind {
-            Kind::Credentials => {
+            SharedFile::Credentials => {
                 known.values.insert(marker, String::new());
                 known.values.insert(key, value);
             }
-            Kind::Config if known.values.contains_key(&marker) => {}
-            Kind::Config => {
+            SharedFile::Config if known.values.contains_key(&marker) => {}
+            SharedFile::Config => {
                 known.values.insert(key, value);
             }
         }
@@ -140,20 +140,20 @@ enum Group {
 }
 
 // Where a section belongs; `None` for one that the tools ignore too.
-fn placed(header: &str, kind: Kind) -> Option<(Group, String)> {
+fn placed(header: &str, kind: SharedFile) -> Option<(Group, String)> {
     let (word, rest) = match header.split_once([' ', '\t']) {
         Some((word, rest)) => (word, Some(unquoted(rest.trim()))),
         None => (header, None),
     };
     match (kind, word, rest) {
-        (Kind::Credentials, _, None) => Some((Group::Profile, unquoted(header).to_owned())),
-        (Kind::Credentials, "profile", Some(_)) => None,
-        (Kind::Credentials, _, Some(_)) => Some((Group::Profile, unquoted(header).to_owned())),
-        (Kind::Config, "default", None) => Some((Group::BareDefault, "default".to_owned())),
-        (Kind::Config, "profile", Some("default")) => Some((Group::PrefixedDefault, "default".to_owned())),
-        (Kind::Config, "profile", Some(name)) => Some((Group::Profile, name.to_owned())),
-        (Kind::Config, "services", Some(name)) => Some((Group::Services, name.to_owned())),
-        (Kind::Config, "sso-session", Some(name)) => Some((Group::SsoSession, name.to_owned())),
+        (SharedFile::Credentials, _, None) => Some((Group::Profile, unquoted(header).to_owned())),
+        (SharedFile::Credentials, "profile", Some(_)) => None,
+        (SharedFile::Credentials, _, Some(_)) => Some((Group::Profile, unquoted(header).to_owned())),
+        (SharedFile::Config, "default", None) => Some((Group::BareDefault, "default".to_owned())),
+        (SharedFile::Config, "profile", Some("default")) => Some((Group::PrefixedDefault, "default".to_owned())),
+        (SharedFile::Config, "profile", Some(name)) => Some((Group::Profile, name.to_owned())),
+        (SharedFile::Config, "services", Some(name)) => Some((Group::Services, name.to_owned())),
+        (SharedFile::Config, "sso-session", Some(name)) => Some((Group::SsoSession, name.to_owned())),
         _ => None,
     }
 }
@@ -227,8 +227,8 @@ mod tests {
 
     fn read(credentials: &str, config: &str) -> Profiles {
         let mut profiles = Profiles::default();
-        profiles.add(config, "config", Kind::Config).unwrap();
-        profiles.add(credentials, "credentials", Kind::Credentials).unwrap();
+        profiles.add(config, "config", SharedFile::Config).unwrap();
+        profiles.add(credentials, "credentials", SharedFile::Credentials).unwrap();
         profiles
     }
 
@@ -305,8 +305,8 @@ mod tests {
         let config = "[profile p]\nk = config\nregion = r\n[default]\nd = bare\n[profile default]\nd = prefixed\n[default]\nd = bare\n";
         let first = read(credentials, config);
         let mut second = Profiles::default();
-        second.add(credentials, "credentials", Kind::Credentials).unwrap();
-        second.add(config, "config", Kind::Config).unwrap();
+        second.add(credentials, "credentials", SharedFile::Credentials).unwrap();
+        second.add(config, "config", SharedFile::Config).unwrap();
         for found in [first, second] {
             let section = found.get("p").unwrap();
             assert_eq!((section.get("k"), section.get("region")), (Some("credentials"), Some("r")));
@@ -328,7 +328,7 @@ mod tests {
             ("[a]\n= sekret", "`f:2` cannot be read: the line has no key before `=`"),
             ("<html>sekret", "`f:1` cannot be read: a line stands before the first section"),
         ] {
-            let error = Profiles::default().add(text, "f", Kind::Credentials).unwrap_err();
+            let error = Profiles::default().add(text, "f", SharedFile::Credentials).unwrap_err();
             assert_eq!((error.code(), error.message()), (Code::ConfigMalformed, expected));
         }
     }

@@ -36,7 +36,7 @@ pub enum Base {
 
 /// How to get the credential of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct ProfilePlan {
     /// Where it starts.
     pub base: Base,
     /// The roles to assume with it, in order.
@@ -49,7 +49,7 @@ pub struct Plan {
 ///
 /// # Errors
 /// `config-malformed` where the profile, or one that it leads to, cannot work.
-pub fn plan(profiles: &Profiles, name: &str) -> Result<Option<Plan>, Error> {
+pub fn plan(profiles: &Profiles, name: &str) -> Result<Option<ProfilePlan>, Error> {
     let Some(first) = profiles.get(name) else { return Err(unknown(profiles, name, None)) };
     if !asks_for_any(first) {
         return Ok(None);
@@ -81,14 +81,14 @@ pub fn plan(profiles: &Profiles, name: &str) -> Result<Option<Plan>, Error> {
                 roles.extend(role);
             }
             roles.reverse();
-            return Ok(Some(Plan { base, roles, through }));
+            return Ok(Some(ProfilePlan { base, roles, through }));
         };
         roles.extend(role);
         // A profile may name itself to assume its role with its own keys.
         if next == here && keys(section, &here)?.is_some() {
             let base = base(profiles, section, &here, true)?;
             roles.reverse();
-            return Ok(Some(Plan { base, roles, through }));
+            return Ok(Some(ProfilePlan { base, roles, through }));
         }
         if through.iter().any(|seen| seen == next) {
             let circle = through.iter().map(String::as_str).chain([next]).collect::<Vec<_>>().join("` → `");
@@ -227,11 +227,11 @@ fn unknown(profiles: &Profiles, name: &str, from: Option<&str>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pure::aws::profile::Kind;
+    use crate::pure::aws::profile::SharedFile;
 
-    fn decide(config: &str, name: &str) -> Result<Option<Plan>, Error> {
+    fn decide(config: &str, name: &str) -> Result<Option<ProfilePlan>, Error> {
         let mut profiles = Profiles::default();
-        profiles.add(config, "config", Kind::Config).unwrap();
+        profiles.add(config, "config", SharedFile::Config).unwrap();
         plan(&profiles, name)
     }
 
@@ -311,7 +311,7 @@ mod tests {
         ] {
             let found = decide(&config, "default").unwrap().unwrap();
             let through = through.into_iter().map(str::to_owned).collect();
-            assert_eq!(found, Plan { base, roles, through }, "{config}");
+            assert_eq!(found, ProfilePlan { base, roles, through }, "{config}");
         }
     }
 

@@ -81,7 +81,7 @@ pub fn session_name(job: Option<&str>, build: Option<&str>) -> String {
 
 /// Who the service says the caller is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct CallerIdentity {
     /// The ARN.
     pub arn: String,
     /// The account.
@@ -93,7 +93,7 @@ pub struct Identity {
 /// # Errors
 /// `reply-malformed` where it holds none.
 pub fn credential(body: &[u8]) -> Result<AwsCredential, Error> {
-    let result = Answer::read(body)?;
+    let result = StsReply::read(body)?;
     Ok(AwsCredential {
         key_id: Secret::new(result.needed("AccessKeyId")?),
         secret: Secret::new(result.needed("SecretAccessKey")?),
@@ -106,18 +106,18 @@ pub fn credential(body: &[u8]) -> Result<AwsCredential, Error> {
 ///
 /// # Errors
 /// `reply-malformed` where it names nobody.
-pub fn identity(body: &[u8]) -> Result<Identity, Error> {
-    let result = Answer::read(body)?;
-    Ok(Identity { arn: result.needed("Arn")?, account: result.needed("Account")? })
+pub fn identity(body: &[u8]) -> Result<CallerIdentity, Error> {
+    let result = StsReply::read(body)?;
+    Ok(CallerIdentity { arn: result.needed("Arn")?, account: result.needed("Account")? })
 }
 
 /// A successful answer, of which only the leaves are of interest.
-enum Answer {
+enum StsReply {
     Json(Value),
     Xml(String),
 }
 
-impl Answer {
+impl StsReply {
     fn read(body: &[u8]) -> Result<Self, Error> {
         if let Ok(value @ Value::Object(_)) = serde_json::from_slice(body) {
             return Ok(Self::Json(value));
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_caller_is_read_from_json_and_from_xml() {
-        let expected = Identity { arn: "arn:aws:sts::1:assumed-role/a&b/c".into(), account: "1".into() };
+        let expected = CallerIdentity { arn: "arn:aws:sts::1:assumed-role/a&b/c".into(), account: "1".into() };
         for body in [
             r#"{"GetCallerIdentityResponse":{"GetCallerIdentityResult":{"Account":"1","Arn":"arn:aws:sts::1:assumed-role/a&b/c","UserId":"u"}}}"#,
             "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::1:assumed-role/a&amp;b/c</Arn><UserId>u</UserId><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>",

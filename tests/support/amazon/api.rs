@@ -8,7 +8,7 @@ use crate::support::text::{base64, digest, form};
 use serde_json::{Value, json};
 use tagwright::pure::aws::sigv4::canonical_request::canonical_request;
 use tagwright::pure::aws::sigv4::signature::signature;
-use tagwright::pure::aws::sigv4::string_to_sign::{Scope, string_to_sign};
+use tagwright::pure::aws::sigv4::string_to_sign::{SignatureScope, string_to_sign};
 use tagwright::secret::Secret;
 
 /// The key id, where the signature is the one that its secret makes.
@@ -32,7 +32,7 @@ fn signer(state: &State, expected: &str, asked: &Asked) -> Result<String, Reply>
     let canonical = canonical_request(&asked.method, &asked.path, query, &headers, &asked.body);
     let timestamp = asked.header("X-Amz-Date").unwrap_or_default().to_owned();
     assert!(timestamp.starts_with(date), "the scope is of another day than the request");
-    let scope = Scope { timestamp, region: region.to_owned(), service: service.to_owned() };
+    let scope = SignatureScope { timestamp, region: region.to_owned(), service: service.to_owned() };
     let computed = signature(&Secret::new(secret.clone()), &scope, &string_to_sign(&scope, &canonical.hash()));
     if computed == given { Ok(id.to_owned()) } else { bad("InvalidSignatureException") }
 }

@@ -4,7 +4,7 @@
 
 use crate::pure::aws::answer::AwsCredential;
 use crate::pure::aws::sigv4::canonical_request::canonical_request;
-use crate::pure::aws::sigv4::string_to_sign::{Scope, string_to_sign};
+use crate::pure::aws::sigv4::string_to_sign::{SignatureScope, string_to_sign};
 use crate::pure::http::message::Request;
 use crate::pure::text::hex;
 use crate::secret::Secret;
@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 /// The signature of a string to sign, in hexadecimal.
-pub fn signature(secret: &Secret, scope: &Scope, string_to_sign: &str) -> String {
+pub fn signature(secret: &Secret, scope: &SignatureScope, string_to_sign: &str) -> String {
     let key = hmac(format!("AWS4{}", secret.reveal()).as_bytes(), scope.date());
     let key = hmac(&key, &scope.region);
     let key = hmac(&key, &scope.service);
@@ -24,7 +24,7 @@ pub fn signature(secret: &Secret, scope: &Scope, string_to_sign: &str) -> String
 ///
 /// What an earlier signature left on the request is replaced.
 #[must_use]
-pub fn sign(mut request: Request, credential: &AwsCredential, scope: &Scope) -> Request {
+pub fn sign(mut request: Request, credential: &AwsCredential, scope: &SignatureScope) -> Request {
     for name in ["authorization", "x-amz-date", "x-amz-security-token"] {
         request.headers.remove(name);
     }
@@ -91,7 +91,7 @@ mod tests {
     fn the_published_suite_holds_at_each_step() {
         let cases: Vec<Case> = serde_json::from_str(include_str!("../../../../tests/fixtures/aws/sigv4.json")).unwrap();
         assert_eq!(cases.len(), 24);
-        let scope = Scope::new(datetime!(2015-08-30 12:36:00 UTC), "us-east-1", "service");
+        let scope = SignatureScope::new(datetime!(2015-08-30 12:36:00 UTC), "us-east-1", "service");
         for case in cases {
             let mut headers: Vec<(&str, &str)> = case.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
             headers.push(("X-Amz-Date", &scope.timestamp));
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_call_is_signed_with_all_its_headers() {
-        let scope = Scope::new(datetime!(2026-08-01 12:00:00 UTC), "eu-west-1", "ecr");
+        let scope = SignatureScope::new(datetime!(2026-08-01 12:00:00 UTC), "eu-west-1", "ecr");
         for (token, names, expected) in [
             (
                 None,
@@ -155,8 +155,8 @@ mod tests {
 
     #[test]
     fn signing_again_replaces_the_first_signature() {
-        let early = Scope::new(datetime!(2026-08-01 11:00:00 UTC), "eu-west-1", "ecr");
-        let late = Scope::new(datetime!(2026-08-01 12:00:00 UTC), "eu-west-1", "ecr");
+        let early = SignatureScope::new(datetime!(2026-08-01 11:00:00 UTC), "eu-west-1", "ecr");
+        let late = SignatureScope::new(datetime!(2026-08-01 12:00:00 UTC), "eu-west-1", "ecr");
         let once = sign(call(), &credential(Some("t")), &late);
         let twice = sign(sign(call(), &credential(Some("old")), &early), &credential(Some("t")), &late);
         assert_eq!(once.headers, twice.headers);
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_port_that_goes_without_saying_is_not_signed() {
-        let scope = Scope::new(datetime!(2026-08-01 12:00:00 UTC), "eu-west-1", "ecr");
+        let scope = SignatureScope::new(datetime!(2026-08-01 12:00:00 UTC), "eu-west-1", "ecr");
         let bare = sign(call(), &credential(None), &scope);
         let mut with_port = call();
         with_port.url = Url::parse("https://api.ecr.eu-west-1.amazonaws.com:443/").unwrap();

@@ -7,7 +7,7 @@ use time::{OffsetDateTime, UtcOffset};
 
 /// Where and when a signature counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
+pub struct SignatureScope {
     /// The moment, as `YYYYMMDDTHHMMSSZ`.
     pub timestamp: String,
     /// The region, such as `eu-west-1`.
@@ -16,7 +16,7 @@ pub struct Scope {
     pub service: String,
 }
 
-impl Scope {
+impl SignatureScope {
     /// The scope of a request that is sent at `now`.
     pub fn new(now: OffsetDateTime, region: &str, service: &str) -> Self {
         let format = format_description!("[year][month][day]T[hour][minute][second]Z");
@@ -37,7 +37,7 @@ impl Scope {
 }
 
 /// What is signed, from the hash of the canonical request.
-pub fn string_to_sign(scope: &Scope, canonical_hash: &str) -> String {
+pub fn string_to_sign(scope: &SignatureScope, canonical_hash: &str) -> String {
     format!("AWS4-HMAC-SHA256\n{}\n{}\n{canonical_hash}", scope.timestamp, scope.text())
 }
 
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_scope_is_in_utc_whatever_the_offset() {
-        let scope = Scope::new(datetime!(2026-01-01 01:30:05.9 +02:00), "eu-west-1", "ecr");
+        let scope = SignatureScope::new(datetime!(2026-01-01 01:30:05.9 +02:00), "eu-west-1", "ecr");
         assert_eq!(scope.timestamp, "20251231T233005Z");
         assert_eq!(scope.text(), "20251231/eu-west-1/ecr/aws4_request");
         assert_eq!(
