@@ -19,7 +19,7 @@ inside! { aws cli command error http output program pure registry secret threads
 pub use output::envelope::Ending;
 pub use world::{Log, World};
 
-use cli::parse::{self, Parsed};
+use cli::parse::{self, CommandLine};
 use command::report::Report;
 use command::request::{Common, Invocation, Request};
 use command::session::Session;
@@ -34,10 +34,10 @@ const REQUEST_LIMIT: u64 = 16 << 20;
 pub fn run(words: &[OsString], world: &World, terminal: bool) -> Ending {
     let style = Style { indent: terminal, ..Style::default() };
     match parse::parse(words) {
-        Ok(Parsed::Help(text)) => Ending { stdout: text, stderr: String::new(), exit: 0 },
-        Ok(Parsed::Version) => Ending { stdout: format!("{}\n", program::version()), stderr: String::new(), exit: 0 },
-        Ok(Parsed::Run(invocation)) => carry_out(world, *invocation, style),
-        Ok(Parsed::Call { stdin }) => call(world, stdin, terminal),
+        Ok(CommandLine::Help(text)) => Ending { stdout: text, stderr: String::new(), exit: 0 },
+        Ok(CommandLine::Version) => Ending { stdout: format!("{}\n", program::version()), stderr: String::new(), exit: 0 },
+        Ok(CommandLine::Run(invocation)) => carry_out(world, *invocation, style),
+        Ok(CommandLine::Call { stdin }) => call(world, stdin, terminal),
         Err(misuse) => {
             let style = Style { print: misuse.print.then_some(""), ..style };
             envelope::ending(misuse.command, Err(misuse.error), &[], &[], style)

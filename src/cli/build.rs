@@ -3,8 +3,8 @@
 //! Every rule about values and their combinations stands here or in [`crate::cli::common`]; what a reference, a tag or
 //! a version is, their own parsers know.
 
-use crate::cli::common::{choice, common, number};
-use crate::cli::given::{Dialect, Given, UNSET, in_quotes, shown};
+use crate::cli::common::{choice, chosen, common, exclusive, number};
+use crate::cli::given::{Arguments, Dialect, KEEP_ONE, UNSET, in_quotes, invalid, missing, shown};
 use crate::command::request::{
     Auth, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, RecordSource, Request, Rollback, Sort,
     Source, Tags,
@@ -24,95 +24,67 @@ use crate::pure::text::shell;
 use crate::pure::version::calver::{self, Build, OnConflict};
 use crate::pure::version::scheme::TagFormat;
 
-type R<T> = Result<T, Error>;
-
 /// The request with the flags that every command takes.
 ///
 /// # Errors
 /// The first rule that is broken.
-pub fn invocation(given: &Given) -> R<Invocation> {
-    for needed in given.command.needs {
-        if !given.has(needed) {
-            let message = format!("`{}` needs {}", given.command.name, given.name(needed));
-            return Err(Error::new(Code::MissingValue, message).hint(format!("add {}", given.example(needed))));
-        }
+pub fn invocation(given: &Arguments) -> Result<Invocation, Error> {
+    let command = given.command;
+    if let Some(needed) = command.needs.iter().find(|needed| !given.has(needed)) {
+        let message = format!("`{}` needs {}", command.name, given.name(needed));
+        return Err(missing(message, format!("add {}", given.example(needed))));
     }
-    Ok(Invocation { request: (given.command.build)(given)?, common: common(given)? })
+    let request = match command.name {
+        "labels" => labels(given),
+        "inspect" => Ok(Request::Inspect(Inspect { reference: reference(given)?.or_latest() })),
+        "find-tag" => find_tag(given),
+        "tags" => tags(given),
+        "next-version" => next_version(given),
+        "promote" => promote(given),
+        "rollback" => rollback(given),
+        "history" => history(given),
+        "auth" => auth(given),
+        name => Err(Error::new(Code::Internal, format!("nothing reads the arguments of `{name}`"))),
+    };
+    Ok(Invocation { request: request?, common: common(given)? })
 }
 
-/// Reads the arguments of `labels`.
-///
-/// # Errors
-/// The first rule that is broken; the same holds for every function here.
-pub fn labels(given: &Given) -> R<Request> {
+fn labels(given: &Arguments) -> Result<Request, Error> {
     let reference = reference(given)?.or_latest();
-    if given.has("platform") && given.has("all-platforms") {
-        let message = format!("{} and {} exclude each other", given.name("platform"), given.name("all-platforms"));
-        return Err(given.clash(message).hint("leave one of them out"));
-    }
+    exclusive(given, "platform", "all-platforms")?;
     let keys = distinct(given.all("label")).map(str::to_owned).collect::<Vec<_>>();
     let default = given.one("default").map(str::to_owned);
     if default.is_some() && keys.is_empty() {
         let message = format!("{} answers for a label, and none is asked for", given.name("default"));
-        return Err(given.clash(message).hint(format!("name the label with {}", given.example("label"))));
+        return Err(invalid(message, format!("name the label with {}", given.example("label"))));
     }
     let platform = value(given, "platform", Platform::parse)?;
     Ok(Request::Labels(Labels { reference, keys, platform, all_platforms: given.has("all-platforms"), default }))
 }
 
-/// Reads the arguments of `inspect`.
-///
-/// # Errors
-/// As [`labels`].
-pub fn inspect(given: &Given) -> R<Request> {
-    Ok(Request::Inspect(Inspect { reference: reference(given)?.or_latest() }))
+fn find_tag(given: &Arguments) -> Result<Request, Error> {
+    let repository = Repository::parse(object(given)?)?;
+    let (build, newest) = (build_number(given)?, given.has("newest"));
+    Ok(Request::FindTag(FindTag { repository, build, newest, format: format(given)? }))
 }
 
-/// Reads the arguments of `find-tag`.
-///
-/// # Errors
-/// As [`labels`].
-pub fn find_tag(given: &Given) -> R<Request> {
+fn tags(given: &Arguments) -> Result<Request, Error> {
     let repository = Repository::parse(object(given)?)?;
-    let build = build_number(given, given.one("build").unwrap_or_default())?;
-    Ok(Request::FindTag(FindTag { repository, build, newest: given.has("newest"), format: format(given)? }))
-}
-
-/// Reads the arguments of `tags`.
-///
-/// # Errors
-/// As [`labels`].
-pub fn tags(given: &Given) -> R<Request> {
-    let repository = Repository::parse(object(given)?)?;
-    let sort = match given.one("sort") {
-        Some(text) => match choice(given, "sort", text)? {
-            "name" => Sort::Name,
-            "updated" => Sort::Updated,
-            _ => Sort::Version,
-        },
-        None => Sort::default(),
-    };
+    let sort = choice(given, "sort", &[Sort::Version, Sort::Name, Sort::Updated])?.unwrap_or_default();
     let matching = value(given, "match", Glob::parse)?;
     Ok(Request::Tags(Tags { repository, matching, sort, limit: limit(given)?, format: format(given)? }))
 }
 
-fn limit(given: &Given) -> R<Option<usize>> {
-    let Some(text) = given.one("limit") else { return Ok(None) };
-    match number(given, "limit", text)? {
-        0 => Err(given.wrong("limit", text).hint("write a number above 0, or leave it out for all")),
-        limit => Ok(Some(usize::try_from(limit).unwrap_or(usize::MAX))),
-    }
+fn limit(given: &Arguments) -> Result<Option<usize>, Error> {
+    let limit = number(given, "limit", 1..=u64::MAX, "write a number above 0, or leave it out for all")?;
+    Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)))
 }
 
-/// Reads the arguments of `next-version`.
-///
-/// # Errors
-/// As [`labels`].
-pub fn next_version(given: &Given) -> R<Request> {
+fn next_version(given: &Arguments) -> Result<Request, Error> {
     let repository = given.object.as_deref().map(Repository::parse).transpose()?;
-    let build = match given.one("build").unwrap_or_default() {
-        "auto" => Build::Auto,
-        text => Build::Number(build_number(given, text)?),
+    let build = match given.one("build") {
+        Some("auto") => Build::Auto,
+        _ => Build::Number(build_number(given)?),
     };
     if repository.is_none() {
         let needless = match build {
@@ -121,32 +93,24 @@ pub fn next_version(given: &Given) -> R<Request> {
         };
         if let Some(flag) = needless {
             let message = format!("{flag} needs a repository whose versions are compared");
-            return Err(Error::new(Code::MissingValue, message).hint(example_object(given)));
+            return Err(missing(message, example_object(given)));
         }
     }
-    let on_conflict = match given.one("on-conflict") {
-        Some(text) if choice(given, "on-conflict", text)? == "bump" => OnConflict::Bump,
-        _ => OnConflict::Fail,
-    };
+    let on_conflict = choice(given, "on-conflict", &[OnConflict::Fail, OnConflict::Bump])?.unwrap_or_default();
     let at = value(given, "at", calver::parse_time)?;
     Ok(Request::NextVersion(NextVersion { repository, build, at, on_conflict, format: format(given)? }))
 }
 
-/// Reads the arguments of `promote`.
-///
-/// # Errors
-/// As [`labels`].
-pub fn promote(given: &Given) -> R<Request> {
+fn promote(given: &Arguments) -> Result<Request, Error> {
     let source = source(given)?;
     let both = given.all("to").find(|to| given.all("move").any(|moved| moved == *to));
     if let Some(tag) = both {
-        let message = format!("the tag {} stands in both {} and {}", shown(tag), given.name("to"), given.name("move"));
-        let hint = format!("keep it in {} if it may move, in {} if it must not", given.name("move"), given.name("to"));
-        return Err(given.clash(message).hint(hint));
+        let (to, moves) = (given.name("to"), given.name("move"));
+        let message = format!("the tag {} stands in both {to} and {moves}", shown(tag));
+        return Err(invalid(message, format!("keep it in {moves} if it may move, in {to} if it must not")));
     }
     let into = into(given, source.repository())?;
-    let mut to = templates(given, "to")?;
-    let mut moves = templates(given, "move")?;
+    let (mut to, mut moves) = (values(given, "to", Template::parse)?, values(given, "move", Template::parse)?);
     if to.is_empty() && moves.is_empty() {
         if into.is_some() {
             to.push(Template::parse("{tag}")?);
@@ -154,6 +118,7 @@ pub fn promote(given: &Given) -> R<Request> {
         to.push(Template::parse("{version}-rc")?);
         moves.push(Template::parse("latest")?);
     }
+    let jobs = number(given, "jobs", 1..=16, "write a number from 1 to 16")?;
     Ok(Request::Promote(Box::new(Promote {
         source,
         to,
@@ -164,85 +129,63 @@ pub fn promote(given: &Given) -> R<Request> {
         dry_run: given.has("dry-run"),
         into,
         referrers: !given.has("no-referrers"),
-        jobs: jobs(given)?,
+        jobs: jobs.and_then(|jobs| usize::try_from(jobs).ok()).unwrap_or(USUAL_JOBS),
         record: record(given)?,
         attach_record: given.has("attach-record"),
         format: format(given)?,
     })))
 }
 
+/// How many blobs are under way at once where nothing else is said.
+const USUAL_JOBS: usize = 4;
+
 /// The file of a record; standard input is nothing that a line can be added to.
-fn record(given: &Given) -> R<Option<String>> {
-    match given.one("record") {
-        Some("-") => Err(given
-            .wrong("record", "-")
-            .hint("name a file; the record stands in the result too, and `--print record` prints it alone")),
-        Some(file) if !record::is_name(file) => {
-            Err(given.wrong("record", file).hint("the placeholders are `{repository}` and `{digest}`"))
-        }
-        file => Ok(file.map(str::to_owned)),
-    }
+fn record(given: &Arguments) -> Result<Option<String>, Error> {
+    let hint = match given.one("record") {
+        Some("-") => "name a file; the record stands in the result too, and `--print record` prints it alone",
+        Some(file) if !record::is_name(file) => "the placeholders are `{repository}` and `{digest}`",
+        file => return Ok(file.map(str::to_owned)),
+    };
+    Err(given.wrong("record", given.one("record").unwrap_or_default(), hint))
 }
 
-/// Reads the arguments of `rollback`.
-///
-/// # Errors
-/// As [`labels`].
-pub fn rollback(given: &Given) -> R<Request> {
+fn rollback(given: &Arguments) -> Result<Request, Error> {
     let record = match (&given.document, given.one("record").unwrap_or_default()) {
         (Some(document), _) => RecordSource::Given(document.clone()),
         (None, "-") => RecordSource::Stdin,
         (None, file) => RecordSource::File(file.to_owned()),
     };
-    let tag = |text| Tag::parse(text).map_err(|why| given.refused("tag", text, why));
-    let tags = distinct(given.all("tag")).map(tag).collect::<R<_>>()?;
+    let tags = values(given, "tag", Tag::parse)?;
     let (dry_run, force) = (given.has("dry-run"), given.has("force"));
     Ok(Request::Rollback(Box::new(Rollback { record, tags, dry_run, force, undo: None })))
 }
 
-/// Reads the arguments of `history`.
-///
-/// # Errors
-/// As [`labels`].
-pub fn history(given: &Given) -> R<Request> {
+fn history(given: &Arguments) -> Result<Request, Error> {
     let reference = reference(given)?;
     if reference.digest().is_some() {
         let message = format!("{} names a digest, and a history is of a repository or a tag", shown(object(given)?));
-        return Err(given.clash(message).hint("leave out the `@` and what follows it"));
+        return Err(invalid(message, "leave out the `@` and what follows it"));
     }
     let (repository, tag) = (reference.repository().clone(), reference.tag().cloned());
     Ok(Request::History(History { repository, tag, limit: limit(given)? }))
 }
 
 /// Where a promotion leads, if that is another repository; flags about copies make no sense without one.
-fn into(given: &Given, source: &Repository) -> R<Option<Repository>> {
+fn into(given: &Arguments, source: &Repository) -> Result<Option<Repository>, Error> {
     let Some(into) = value(given, "into", Repository::parse)? else {
         let copies = ["no-referrers", "jobs", "into-aws-role", "into-aws-external-id", "into-aws-profile"];
         let Some(flag) = copies.into_iter().find(|flag| given.has(flag)) else { return Ok(None) };
         let message = format!("{} is about another repository, and none is given", given.name(flag));
-        return Err(given.clash(message).hint(format!("add {}, or leave it out", given.example("into"))));
+        return Err(invalid(message, format!("add {}, or leave it out", given.example("into"))));
     };
     if into == *source {
         let message = format!("{} names the repository of the source", given.with("into", &into.to_string()));
-        return Err(given.clash(message).hint(format!("leave {} out: the image is there already", given.name("into"))));
+        return Err(invalid(message, format!("leave {} out: the image is there already", given.name("into"))));
     }
     Ok(Some(into))
 }
 
-fn jobs(given: &Given) -> R<usize> {
-    const USUAL: usize = 4;
-    let Some(text) = given.one("jobs") else { return Ok(USUAL) };
-    match number(given, "jobs", text)? {
-        jobs @ 1..=16 => Ok(usize::try_from(jobs).unwrap_or(USUAL)),
-        _ => Err(given.wrong("jobs", text).hint("write a number from 1 to 16")),
-    }
-}
-
-/// Reads the arguments of `auth`.
-///
-/// # Errors
-/// As [`labels`].
-pub fn auth(given: &Given) -> R<Request> {
+fn auth(given: &Arguments) -> Result<Request, Error> {
     let text = object(given)?;
     let (registry, repository) = if is_registry(text) {
         (Registry::parse(text.trim_end_matches('/'))?, None)
@@ -250,23 +193,12 @@ pub fn auth(given: &Given) -> R<Request> {
         let repository = Repository::parse(text)?;
         (repository.registry().clone(), Some(repository))
     };
-    let mut actions = Vec::new();
-    for text in distinct(given.all("action")) {
-        actions.push(if choice(given, "action", text)? == "push" { Action::Push } else { Action::Pull });
-    }
+    let action = |text| chosen(given, "action", text, &[Action::Pull, Action::Push]);
+    let mut actions = distinct(given.all("action")).map(action).collect::<Result<Vec<_>, _>>()?;
     if actions.is_empty() {
         actions.push(Action::Pull);
     }
     Ok(Request::Auth(Auth { registry, repository, actions }))
-}
-
-/// Refuses `call`, whose arguments are a whole request of their own.
-///
-/// # Errors
-/// Always.
-pub fn nested_call(_: &Given) -> R<Request> {
-    let hint = "write the command that is meant under `command`";
-    Err(Error::new(Code::UnknownCommand, "a request cannot hold another `call`").hint(hint))
 }
 
 /// The key of an image with its value, as it is to be written.
@@ -275,107 +207,94 @@ fn image(text: &str) -> String {
 }
 
 /// The positional argument.
-fn object(given: &Given) -> R<&str> {
+fn object(given: &Arguments) -> Result<&str, Error> {
     given.object.as_deref().ok_or_else(|| {
         let what = given.command.object.value.to_ascii_lowercase().replace('|', " or a ");
-        let message = format!("`{}` needs a {what}", given.command.name);
-        Error::new(Code::MissingValue, message).hint(example_object(given))
+        missing(format!("`{}` needs a {what}", given.command.name), example_object(given))
     })
 }
 
-fn example_object(given: &Given) -> String {
-    let object = &given.command.object;
+fn example_object(given: &Arguments) -> String {
     // A promotion takes a repository beside a build, and an image otherwise.
     let build = given.command.flag("build").and_then(|_| given.one("build"));
-    let image = object.value.starts_with("REFERENCE") && build.is_none();
-    let text = if image { "acme/app:1.2.3" } else { "acme/app" };
+    let image = given.command.object.value.starts_with("REFERENCE") && build.is_none();
+    let (key, text) = if image { ("image", "acme/app:1.2.3") } else { ("repository", "acme/app") };
     if given.dialect == Dialect::Json {
-        let key = if image { "image" } else { "repository" };
         return format!("add `{key}: '{text}'`, with a name of yours");
     }
     let build = build.map(|build| format!(" --build {}", shell::quote(build))).unwrap_or_default();
     format!("write {}, with a name of yours", shown(&format!("tagwright {} {text}{build}", given.command.name)))
 }
 
-fn reference(given: &Given) -> R<Reference> {
+fn reference(given: &Arguments) -> Result<Reference, Error> {
     Reference::parse(object(given)?)
 }
 
 /// What a promotion starts from: a tag or digest that is named, or a build to be found, never both.
-fn source(given: &Given) -> R<Source> {
+fn source(given: &Arguments) -> Result<Source, Error> {
     let text = object(given)?;
     let Some(build) = given.one("build") else {
         if given.has("newest") {
             let message = format!("{} chooses among the versions of a build, and none is given", given.name("newest"));
-            return Err(given.clash(message).hint(format!("add {}", given.example("build"))));
+            return Err(invalid(message, format!("add {}", given.example("build"))));
         }
         let reference = Reference::parse(text)?;
         if reference.identifier().is_none() {
             let message = format!("{} names no tag and no digest, and no build is given", shown(text));
             let tagged = format!("{}:TAG", text.trim_end_matches('/'));
-            let hint = match given.dialect {
-                Dialect::Words => format!("write {}, or add {}", shown(&tagged), given.example("build")),
-                Dialect::Json => format!("write {}, or add {}", image(&tagged), given.example("build")),
-            };
-            return Err(Error::new(Code::MissingValue, message).hint(hint));
+            let tagged = if given.dialect == Dialect::Json { image(&tagged) } else { shown(&tagged) };
+            return Err(missing(message, format!("write {tagged}, or add {}", given.example("build"))));
         }
         if given.object_key == "repository" {
             let message = format!("{} is given as `repository` and names a tag or digest", shown(text));
-            return Err(given.clash(message).hint(format!("write {}", image(text))));
+            return Err(invalid(message, format!("write {}", image(text))));
         }
         return Ok(Source::Reference(reference));
     };
-    let number = build_number(given, build)?;
+    let number = build_number(given)?;
     if Reference::parse(text).is_ok_and(|reference| reference.identifier().is_some()) {
         let message = format!("{} names an image already, and {} another", shown(text), given.with("build", build));
-        let bare = without_identifier(text);
-        let hint =
-            format!("write {} to promote what the build made, or leave out {}", shown(bare), given.name("build"));
-        return Err(given.clash(message).hint(hint));
+        let (bare, flag) = (shown(without_identifier(text)), given.name("build"));
+        return Err(invalid(message, format!("write {bare} to promote what the build made, or leave out {flag}")));
     }
     let repository = Repository::parse(text)?;
     if given.dialect == Dialect::Json && given.object_key != "repository" {
         let message = format!("`{}` is a tag or digest, and {} is given too", given.object_key, given.name("build"));
-        return Err(given.clash(message).hint(format!("write {}", shown(&format!("repository: {}", in_quotes(text))))));
+        return Err(invalid(message, format!("write {}", shown(&format!("repository: {}", in_quotes(text))))));
     }
     Ok(Source::Build { repository, build: number, newest: given.has("newest") })
 }
 
-fn build_number(given: &Given, text: &str) -> R<u64> {
-    if text == "auto" {
+/// The build that is given; a command that can do without has looked whether one is.
+fn build_number(given: &Arguments) -> Result<u64, Error> {
+    if given.one("build") == Some("auto") {
         let message = format!("{} cannot be `auto` for `{}`", given.name("build"), given.command.name);
-        let hint = "write the number of the build; only `next-version` counts on its own";
-        return Err(given.clash(message).hint(hint));
+        return Err(invalid(message, "write the number of the build; only `next-version` counts on its own"));
     }
-    number(given, "build", text)
+    Ok(number(given, "build", 0..=u64::MAX, "")?.unwrap_or_default())
 }
 
-fn format(given: &Given) -> R<TagFormat> {
+fn format(given: &Arguments) -> Result<TagFormat, Error> {
     Ok(value(given, "tag-format", TagFormat::parse)?.unwrap_or_default())
 }
 
-fn templates(given: &Given, long: &str) -> R<Vec<Template>> {
-    distinct(given.all(long)).map(|text| Template::parse(text).map_err(|why| given.refused(long, text, why))).collect()
-}
-
-fn required_labels(given: &Given) -> R<Vec<(String, String)>> {
+fn required_labels(given: &Arguments) -> Result<Vec<(String, String)>, Error> {
+    let flag = given.name("require-label");
     let mut labels: Vec<(String, String)> = Vec::new();
     for text in given.all("require-label") {
         let Some((key, wanted)) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()) else {
             let hint = format!("write a label and its value, as in {}", given.example("require-label"));
-            return Err(given.wrong("require-label", text).hint(hint));
+            return Err(given.wrong("require-label", text, hint));
         };
+        let label = shown(key);
         if wanted.trim().is_empty() {
-            let message = format!("{} gives no value for the label {}", given.name("require-label"), shown(key));
-            let hint = format!("give the label its value; {UNSET}");
-            return Err(Error::new(Code::MissingValue, message).hint(hint));
+            let message = format!("{flag} gives no value for the label {label}");
+            return Err(missing(message, format!("give the label its value; {UNSET}")));
         }
         match labels.iter().find(|(known, _)| known == key) {
             Some((_, first)) if first != wanted => {
-                let flag = given.name("require-label");
-                let message =
-                    format!("{flag} wants two values of {}: {} and {}", shown(key), shown(first), shown(wanted));
-                return Err(given.clash(message).hint("keep the one that is meant"));
+                let message = format!("{flag} wants two values of {label}: {} and {}", shown(first), shown(wanted));
+                return Err(invalid(message, KEEP_ONE));
             }
             Some(_) => {}
             None => labels.push((key.to_owned(), wanted.to_owned())),
@@ -385,8 +304,13 @@ fn required_labels(given: &Given) -> R<Vec<(String, String)>> {
 }
 
 /// The value of a flag through the parser of its type, whose refusal then names the flag.
-fn value<T>(given: &Given, long: &str, parse: impl Fn(&str) -> R<T>) -> R<Option<T>> {
-    given.one(long).map(|text| parse(text).map_err(|why| given.refused(long, text, why))).transpose()
+fn value<T>(given: &Arguments, long: &str, parse: fn(&str) -> Result<T, Error>) -> Result<Option<T>, Error> {
+    Ok(values(given, long, parse)?.pop())
+}
+
+/// Every value of a flag through the parser of its type, each once, in the order given.
+fn values<T>(given: &Arguments, long: &str, parse: fn(&str) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    distinct(given.all(long)).map(|text| parse(text).map_err(|why| given.refused(long, text, why))).collect()
 }
 
 /// Each text once, in the order given.

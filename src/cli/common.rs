@@ -1,6 +1,6 @@
-//! The flags that every command takes, turned into [`Common`].
+//! The flags that every command takes, turned into [`Common`], and the kinds of values that several flags have.
 
-use crate::cli::given::{Given, shown};
+use crate::cli::given::{Arguments, invalid, shown};
 use crate::cli::suggest;
 use crate::command::request::{AwsIdentity, Common, CredentialSource, Resolve};
 use crate::error::{Code, Error};
@@ -9,135 +9,140 @@ use crate::pure::http::url::{Place, Scheme, Url, place, split_host_port};
 use crate::pure::image::listing::Via;
 use crate::pure::image::registry::Registry;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
-
-type R<T> = Result<T, Error>;
 
 /// The longest time limit: a week.
 const LONGEST_TIMEOUT: f64 = 604_800.0;
-/// The most repetitions of one request.
-const MOST_RETRIES: u64 = 100;
+/// How often a request is repeated where nothing else is said.
+const USUAL_RETRIES: u32 = 3;
 
 /// Reads every flag that is not a command's own.
 ///
 /// # Errors
 /// `request-invalid`, `missing-value` or `plain-http-refused`, naming the flag and its value.
-pub fn common(given: &Given) -> R<Common> {
-    let plain = Common::default();
-    if given.has("verbose") && given.has("quiet") {
-        let message = format!("{} and {} exclude each other", given.name("verbose"), given.name("quiet"));
-        return Err(given.clash(message).hint("leave one of them out"));
-    }
-    let plain_http = given.all("plain-http").map(|text| host(given, text)).collect::<R<Vec<_>>>()?;
+pub fn common(given: &Arguments) -> Result<Common, Error> {
+    exclusive(given, "verbose", "quiet")?;
+    let plain_http = given.all("plain-http").map(|text| host(given, text)).collect::<Result<Vec<_>, _>>()?;
     let loopback = |text: &&String| split_host_port(text).is_some_and(|(host, _)| place(&host) == Place::Loopback);
     if let Some(host) = plain_http.iter().find(loopback).filter(|_| given.has("https")) {
-        let (https, plain_http) = (given.switch("https"), given.with("plain-http", host));
-        return Err(given.clash(format!("{https} and {plain_http} exclude each other")).hint("leave one of them out"));
+        return Err(exclude_each_other(&given.example("https"), &given.with("plain-http", host)));
     }
-    let via = match given.one("via") {
-        Some(text) => Some(match choice(given, "via", text)? {
-            "hub-api" => Via::HubApi,
-            "ecr-api" => Via::EcrApi,
-            _ => Via::Registry,
-        }),
-        None => None,
-    };
-    let credentials_from = match given.one("credentials-from") {
-        Some(text) => Some(match choice(given, "credentials-from", text)? {
-            "env" => CredentialSource::Env,
-            "aws" => CredentialSource::Aws,
-            "docker-config" => CredentialSource::DockerConfig,
-            _ => CredentialSource::Anonymous,
-        }),
-        None => None,
-    };
+    let places =
+        [CredentialSource::Env, CredentialSource::Aws, CredentialSource::DockerConfig, CredentialSource::Anonymous];
+    let credentials_from = choice(given, "credentials-from", &places)?;
+    let retries = number(given, "retries", 0..=100, "write a number from 0 to 100")?;
+    // Only some commands have a second side.
+    let into = given.command.flag("into").map(|_| aws_identity(given, "into-", credentials_from)).transpose()?;
     Ok(Common {
         timeout: given.one("timeout").map(|text| timeout(given, text)).transpose()?,
-        retries: given.one("retries").map_or(Ok(plain.retries), |text| retries(given, text))?,
+        retries: retries.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(USUAL_RETRIES),
         ca_file: given.one("ca-file").map(str::to_owned),
         https: given.has("https"),
-        resolve: given.all("resolve").map(|text| resolve(given, text)).collect::<R<Vec<_>>>()?,
+        resolve: given.all("resolve").map(|text| resolve(given, text)).collect::<Result<_, _>>()?,
         hub_api: given.one("hub-api").map(|text| hub_api(given, text, &plain_http)).transpose()?,
         plain_http,
-        via,
+        via: choice(given, "via", &[Via::HubApi, Via::Registry, Via::EcrApi])?,
         credentials_from,
-        aws: aws_identity(given, ["aws-role", "aws-external-id", "aws-profile"], credentials_from)?,
-        into_aws: into_aws_identity(given, credentials_from)?,
-        ecr: given.all("ecr").map(|text| ecr(given, text)).collect::<R<Vec<_>>>()?,
+        aws: aws_identity(given, "", credentials_from)?,
+        into_aws: into.unwrap_or_default(),
+        ecr: given.all("ecr").map(|text| ecr(given, text)).collect::<Result<_, _>>()?,
         verbose: given.has("verbose"),
         quiet: given.has("quiet"),
         print: given.one("print").map(str::to_owned),
     })
 }
 
-/// The choice that was made, one of those that the table lists.
+/// Refuses two flags that do not go together.
+///
+/// # Errors
+/// `request-invalid` where both are given.
+pub fn exclusive(given: &Arguments, one: &str, other: &str) -> Result<(), Error> {
+    let both = given.has(one) && given.has(other);
+    if both { Err(exclude_each_other(&given.name(one), &given.name(other))) } else { Ok(()) }
+}
+
+fn exclude_each_other(one: &str, other: &str) -> Error {
+    invalid(format!("{one} and {other} exclude each other"), "leave one of them out")
+}
+
+/// The choice that was made, where one was; the values are in the order of the words in the table.
+///
+/// # Errors
+/// As [`chosen`].
+pub fn choice<T: Copy>(given: &Arguments, long: &str, values: &[T]) -> Result<Option<T>, Error> {
+    given.one(long).map(|text| chosen(given, long, text, values)).transpose()
+}
+
+/// The value that a word stands for.
 ///
 /// # Errors
 /// `request-invalid` with all choices, and the nearest where one is near.
-pub fn choice(given: &Given, long: &str, text: &str) -> R<&'static str> {
-    let choices = given.command.flag(long).map_or(&[][..], |flag| flag.choices);
-    if let Some(known) = choices.iter().find(|known| **known == text) {
-        return Ok(known);
+pub fn chosen<T: Copy>(given: &Arguments, long: &str, text: &str, values: &[T]) -> Result<T, Error> {
+    let words = given.command.flag(long).map_or(&[][..], |flag| flag.choices);
+    debug_assert_eq!(words.len(), values.len(), "`--{long}` has as many words as values");
+    if let Some((_, value)) = words.iter().zip(values).find(|(word, _)| **word == text) {
+        return Ok(*value);
     }
-    let all = choices.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>();
-    let (last, others) = all.split_last().map(|(last, others)| (last.clone(), others.join(", "))).unwrap_or_default();
-    let all = if others.is_empty() { last } else { format!("{others} or {last}") };
-    Err(given.wrong(long, text).hint(match suggest::nearest(text, choices.iter().copied()) {
-        Some(near) => format!("write {}; it is {all}", given.with(long, near)),
-        None => format!("it is {all}"),
-    }))
+    let all = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>();
+    let all = all.split_last().map(|(last, others)| match others {
+        [] => last.clone(),
+        others => format!("{} or {last}", others.join(", ")),
+    });
+    let all = format!("it is {}", all.unwrap_or_default());
+    Err(given.wrong(
+        long,
+        text,
+        match suggest::nearest(text, words.iter().copied()) {
+            Some(near) => format!("write {}; {all}", given.with(long, near)),
+            None => all,
+        },
+    ))
 }
 
-/// A whole number, digits only.
+/// A whole number within bounds, digits only.
 ///
 /// # Errors
 /// `request-invalid`, with the digits alone where the text holds only one number.
-pub fn number(given: &Given, long: &str, text: &str) -> R<u64> {
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        if let Ok(number) = text.parse() {
-            return Ok(number);
-        }
-        return Err(given.wrong(long, text).hint(format!("the largest number is {}", u64::MAX)));
-    }
+pub fn number(given: &Arguments, long: &str, bounds: RangeInclusive<u64>, hint: &str) -> Result<Option<u64>, Error> {
+    let Some(text) = given.one(long) else { return Ok(None) };
     let runs: Vec<&str> = text.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty()).collect();
-    // A sign or a fraction is not something to be dropped in silence.
-    let guess = runs.first().filter(|_| runs.len() == 1 && !text.starts_with('-'));
-    Err(given.wrong(long, text).hint(match guess {
-        Some(run) => format!("write {}", given.with(long, run)),
-        None => "write a whole number in digits".to_owned(),
-    }))
+    Err(given.wrong(
+        long,
+        text,
+        match (text.parse(), runs.as_slice()) {
+            (Ok(number), [run]) if *run == text && bounds.contains(&number) => return Ok(Some(number)),
+            (Ok(_), [run]) if *run == text => hint.to_owned(),
+            (Err(_), [run]) if *run == text => format!("the largest number is {}", u64::MAX),
+            // A sign or a fraction is not something to be dropped in silence.
+            (_, [run]) if !text.starts_with('-') => format!("write {}", given.with(long, run)),
+            _ => "write a whole number in digits".to_owned(),
+        },
+    ))
 }
 
-/// The identity of the `--into` side, for the commands that have one.
-fn into_aws_identity(given: &Given, from: Option<CredentialSource>) -> R<AwsIdentity> {
-    if given.command.flag("into").is_none() {
-        return Ok(AwsIdentity::default());
-    }
-    aws_identity(given, ["into-aws-role", "into-aws-external-id", "into-aws-profile"], from)
-}
-
-fn aws_identity(given: &Given, flags: [&'static str; 3], from: Option<CredentialSource>) -> R<AwsIdentity> {
-    let [role_flag, id_flag, profile_flag] = flags;
+/// The identity of one side, whose flags begin with its prefix.
+fn aws_identity(given: &Arguments, side: &str, from: Option<CredentialSource>) -> Result<AwsIdentity, Error> {
+    let [role_flag, id_flag, profile_flag] = ["role", "external-id", "profile"].map(|part| format!("{side}aws-{part}"));
     let text = |long| given.one(long).map(str::to_owned);
-    let wanted = AwsIdentity { profile: text(profile_flag), role: text(role_flag), external_id: text(id_flag) };
+    let wanted = AwsIdentity { profile: text(&profile_flag), role: text(&role_flag), external_id: text(&id_flag) };
     if let Some(id) = wanted.external_id.as_deref().filter(|_| wanted.role.is_none()) {
-        let message = format!("{} is for a role, and none is named", given.with(id_flag, id));
-        return Err(given.clash(message).hint(format!("name the role with {}", given.example(role_flag))));
+        let message = format!("{} is for a role, and none is named", given.with(&id_flag, id));
+        return Err(invalid(message, format!("name the role with {}", given.example(&role_flag))));
     }
     if let Some(role) = wanted.role.as_deref().filter(|role| !(role.starts_with("arn:") && role.contains(":role/"))) {
-        let example = given.with(role_flag, "arn:aws:iam::123456789012:role/reader");
-        return Err(given.wrong(role_flag, role).hint(format!("write the role's ARN, such as {example}")));
+        let example = given.with(&role_flag, "arn:aws:iam::123456789012:role/reader");
+        return Err(given.wrong(&role_flag, role, format!("write the role's ARN, such as {example}")));
     }
     let named = if wanted.role.is_some() { role_flag } else { profile_flag };
-    if given.has(named) && from.is_some_and(|from| from != CredentialSource::Aws) {
-        let message = format!("{} and {} exclude each other", given.name(named), given.name("credentials-from"));
-        return Err(given.clash(message).hint("leave one of them out"));
+    if from.is_some_and(|from| from != CredentialSource::Aws) {
+        exclusive(given, &named, "credentials-from")?;
     }
     Ok(wanted)
 }
 
 /// One `HOST=ECRHOST`.
-fn ecr(given: &Given, text: &str) -> R<(String, EcrHost)> {
+fn ecr(given: &Arguments, text: &str) -> Result<(String, EcrHost), Error> {
     let parsed = || {
         let (name, target) = text.split_once('=')?;
         let name = Registry::parse(name).ok()?.authority();
@@ -145,33 +150,22 @@ fn ecr(given: &Given, text: &str) -> R<(String, EcrHost)> {
     };
     parsed().ok_or_else(|| {
         let example = given.with("ecr", "images.internal=123456789012.dkr.ecr.eu-west-1.amazonaws.com");
-        given.wrong("ecr", text).hint(format!("write the host and what it stands for, such as {example}"))
+        given.wrong("ecr", text, format!("write the host and what it stands for, such as {example}"))
     })
 }
 
-fn timeout(given: &Given, text: &str) -> R<Duration> {
+fn timeout(given: &Arguments, text: &str) -> Result<Duration, Error> {
     let digits = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let seconds = text.parse::<f64>().ok().filter(|seconds| digits && *seconds <= LONGEST_TIMEOUT);
-    match seconds.map(Duration::from_secs_f64).filter(|limit| !limit.is_zero()) {
-        Some(limit) => Ok(limit),
-        None => {
-            let hint =
-                format!("write seconds above 0 and at most {LONGEST_TIMEOUT}, such as {}", given.with("timeout", "60"));
-            Err(given.wrong("timeout", text).hint(hint))
-        }
-    }
-}
-
-fn retries(given: &Given, text: &str) -> R<u32> {
-    let retries = number(given, "retries", text)?;
-    match u32::try_from(retries) {
-        Ok(few) if retries <= MOST_RETRIES => Ok(few),
-        _ => Err(given.wrong("retries", text).hint(format!("write a number from 0 to {MOST_RETRIES}"))),
-    }
+    seconds.map(Duration::from_secs_f64).filter(|limit| !limit.is_zero()).ok_or_else(|| {
+        let example = given.with("timeout", "60");
+        let hint = format!("write seconds above 0 and at most {LONGEST_TIMEOUT}, such as {example}");
+        given.wrong("timeout", text, hint)
+    })
 }
 
 /// A host, or host and port, as it stands in an address: lower case, IPv6 in brackets.
-fn host(given: &Given, text: &str) -> R<String> {
+fn host(given: &Arguments, text: &str) -> Result<String, Error> {
     if let Ok(address @ IpAddr::V6(_)) = text.parse::<IpAddr>() {
         return Ok(format!("[{address}]"));
     }
@@ -180,16 +174,18 @@ fn host(given: &Given, text: &str) -> R<String> {
         return Ok(port.map_or(host.clone(), |port| format!("{host}:{port}")));
     }
     let bare = text.split_once("://").map_or(text, |(_, rest)| rest).split('/').next().unwrap_or_default();
-    Err(given.wrong("plain-http", text).hint(match split_host_port(bare) {
-        Some(_) => format!("write {}", given.with("plain-http", bare)),
-        None => format!(
-            "write a host, or a host and its port, such as {}",
-            given.with("plain-http", "registry.internal:5000")
-        ),
-    }))
+    let example = given.with("plain-http", "registry.internal:5000");
+    Err(given.wrong(
+        "plain-http",
+        text,
+        match split_host_port(bare) {
+            Some(_) => format!("write {}", given.with("plain-http", bare)),
+            None => format!("write a host, or a host and its port, such as {example}"),
+        },
+    ))
 }
 
-fn resolve(given: &Given, text: &str) -> R<Resolve> {
+fn resolve(given: &Arguments, text: &str) -> Result<Resolve, Error> {
     let parsed = || {
         // The host may be an IPv6 address in brackets; what follows the second colon is the address.
         let end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':')? };
@@ -204,20 +200,19 @@ fn resolve(given: &Given, text: &str) -> R<Resolve> {
     };
     parsed().ok_or_else(|| {
         let example = given.with("resolve", "registry.internal:443:10.0.0.7");
-        given.wrong("resolve", text).hint(format!("write host, port and IP address, such as {example}"))
+        given.wrong("resolve", text, format!("write host, port and IP address, such as {example}"))
     })
 }
 
-fn hub_api(given: &Given, text: &str, plain_http: &[String]) -> R<Url> {
+fn hub_api(given: &Arguments, text: &str, plain_http: &[String]) -> Result<Url, Error> {
+    let flag = given.name("hub-api");
     // An address may carry a password, so only one that was understood is repeated.
     let url = Url::parse(text).map_err(|why| {
-        let message = format!("{} is {}", given.name("hub-api"), why.message());
-        let hint = format!("write an address such as {}", given.with("hub-api", "https://hub.docker.com"));
-        Error::new(Code::RequestInvalid, message).hint(hint)
+        let example = given.with("hub-api", "https://hub.docker.com");
+        invalid(format!("{flag} is {}", why.message()), format!("write an address such as {example}"))
     })?;
     if url.query().is_some() {
-        let message = format!("{} cannot hold a query", given.name("hub-api"));
-        return Err(given.clash(message).hint("leave out `?` and what follows it"));
+        return Err(invalid(format!("{flag} cannot hold a query"), "leave out `?` and what follows it"));
     }
     let authority = url.authority();
     let bare = if url.host().contains(':') { format!("[{}]", url.host()) } else { url.host().to_owned() };
@@ -225,7 +220,7 @@ fn hub_api(given: &Given, text: &str, plain_http: &[String]) -> R<Url> {
     let allowed = place(url.host()) == Place::Loopback
         || plain_http.iter().any(|host| [&authority, &bare, &with_port].contains(&host));
     if url.scheme() == Scheme::Http && !allowed {
-        let message = format!("{} names {}, which is plain HTTP", given.name("hub-api"), shown(text));
+        let message = format!("{flag} names {}, which is plain HTTP", shown(text));
         let hint = format!("write `https://`, or allow it with {}", given.with("plain-http", &authority));
         return Err(Error::new(Code::PlainHttpRefused, message).hint(hint));
     }

@@ -3,11 +3,6 @@
 //! A new command is a row here and a function in [`crate::cli::build`]; a new flag is a row here and the line that
 //! reads it. What a value means is not known here.
 
-use crate::cli::build;
-use crate::cli::given::Given;
-use crate::command::request::Request;
-use crate::error::Error;
-
 /// What a JSON request holds under the key of a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Json {
@@ -56,21 +51,23 @@ pub struct Flag {
     pub more: &'static str,
 }
 
+/// A flag without a value.
+const fn switch(long: &'static str) -> Flag {
+    let (json, on, choices) = (Json::Switch, &[], &[]);
+    Flag { long, short: None, value: None, repeats: false, blank: false, on, json, choices, help: "", more: "" }
+}
+
+/// A flag with one value.
+const fn one(long: &'static str, value: &'static str) -> Flag {
+    Flag { value: Some(value), json: Json::Text, ..switch(long) }
+}
+
+/// A flag that may be repeated, each with a value of its own.
+const fn many(long: &'static str, value: &'static str) -> Flag {
+    Flag { repeats: true, json: Json::Texts, ..one(long, value) }
+}
+
 impl Flag {
-    const fn switch(long: &'static str, help: &'static str, more: &'static str) -> Self {
-        let (on, choices): (&[&str], &[&str]) = (&[], &[]);
-        let json = Json::Switch;
-        Self { long, short: None, value: None, repeats: false, blank: false, on, json, choices, help, more }
-    }
-
-    const fn one(long: &'static str, value: &'static str, help: &'static str, more: &'static str) -> Self {
-        Self { value: Some(value), json: Json::Text, ..Self::switch(long, help, more) }
-    }
-
-    const fn many(long: &'static str, value: &'static str, help: &'static str, more: &'static str) -> Self {
-        Self { repeats: true, json: Json::Texts, ..Self::one(long, value, help, more) }
-    }
-
     const fn on(self, on: &'static [&'static str]) -> Self {
         Self { on, ..self }
     }
@@ -89,6 +86,10 @@ impl Flag {
 
     const fn may_be_blank(self) -> Self {
         Self { blank: true, ..self }
+    }
+
+    const fn help(self, help: &'static str, more: &'static str) -> Self {
+        Self { help, more, ..self }
     }
 
     /// Whether every command but `call` takes it.
@@ -150,8 +151,6 @@ pub struct Command {
     pub second: &'static str,
     /// What each example does, and its words.
     pub examples: &'static [(&'static str, &'static str)],
-    /// Turns what was given into the request.
-    pub build: fn(&Given) -> Result<Request, Error>,
 }
 
 impl Command {
@@ -187,563 +186,302 @@ pub fn command(name: &str) -> Option<&'static Command> {
 /// The command whose arguments come as JSON.
 pub const CALL: &str = "call";
 
-const REFERENCE: &[&str] = &["reference", "image"];
-const REPOSITORY: &[&str] = &["repository"];
-const HISTORY: &[&str] = &["repository", "reference", "image"];
+/// An argument that the command cannot do without.
+const fn needed(value: &'static str, keys: &'static [&'static str], more: &'static str) -> Object {
+    Object { value, optional: false, keys, more }
+}
+
+/// An argument that the command can do without.
+const fn optional(value: &'static str, keys: &'static [&'static str], more: &'static str) -> Object {
+    Object { value, optional: true, keys, more }
+}
+
+const NOTHING: Object = optional("", &[], "");
+const IMAGE: Object =
+    needed("REFERENCE", &["reference", "image"], "The image. `latest` is read where it names neither tag nor digest.");
 
 /// Every command, in the order of the help.
+// A table, one text a line, which the formatter would take apart.
+#[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     Command {
-        name: "labels",
-        help: "read the labels of an image without pulling it",
+        name: "labels", help: "read the labels of an image without pulling it",
         more: &[
             "Reads the labels of an image from its config blob. No layer is fetched, and the digests of the manifest and of the config blob are checked.",
             "Where the reference names several platforms, all of them must agree on the labels that are asked for, or `--platform` must choose one.",
         ],
-        object: Object {
-            value: "REFERENCE",
-            optional: false,
-            keys: REFERENCE,
-            more: "The image. `latest` is read where it names neither tag nor digest.",
-        },
-        needs: &[],
-        second: "one image is read at a time; a label is asked for with `--label KEY`",
+        object: IMAGE,
+        needs: &[], second: "one image is read at a time; a label is asked for with `--label KEY`",
         examples: &[
             ("All labels of an image, as JSON", "labels acme/app:2026.34.103"),
-            (
-                "One label as plain text",
-                "labels acme/app:2026.34.103 \\\n--label org.opencontainers.image.revision --print value",
-            ),
+            ("One label as plain text", "labels acme/app:2026.34.103 \\\n--label org.opencontainers.image.revision --print value"),
         ],
-        build: build::labels,
     },
     Command {
-        name: "inspect",
-        help: "tell what a reference is: digest, version, other tags, platforms",
-        more: &[
-            "Tells what a tag points at now: its digest and media type, the version it is, the version tags that have the same digest, its platforms, when it was made, and its size.",
-        ],
-        object: Object {
-            value: "REFERENCE",
-            optional: false,
-            keys: REFERENCE,
-            more: "The image. `latest` is read where it names neither tag nor digest.",
-        },
-        needs: &[],
-        second: "one reference is read at a time",
+        name: "inspect", help: "tell what a reference is: digest, version, other tags, platforms",
+        more: &["Tells what a tag points at now: its digest and media type, the version it is, the version tags that have the same digest, its platforms, when it was made, and its size."],
+        object: IMAGE,
+        needs: &[], second: "one reference is read at a time",
         examples: &[
             ("What is `latest` right now", "inspect acme/app"),
             ("Its digest as plain text", "inspect acme/app:latest --print digest"),
         ],
-        build: build::inspect,
     },
     Command {
-        name: "find-tag",
-        help: "find the one tag whose version has a given build number",
+        name: "find-tag", help: "find the one tag whose version has a given build number",
         more: &[
             "Reads all tags of a repository and finds the one whose version ends with the build number: build 103 finds `2026.34.103`, never `2026.34.1103`.",
             "A version and its `-rc` tag are one version: the plain tag is the answer where both are there with one digest. Several versions of one build are refused as `build-ambiguous` and listed, unless `--newest` is given.",
         ],
-        object: Object {
-            value: "REPOSITORY",
-            optional: false,
-            keys: REPOSITORY,
-            more: "The repository to look in, without a tag.",
-        },
-        needs: &["build"],
-        second: "the build number is given with `--build N`",
+        object: needed("REPOSITORY", &["repository"], "The repository to look in, without a tag."),
+        needs: &["build"], second: "the build number is given with `--build N`",
         examples: &[
             ("The tag of build 103 as plain text", "find-tag acme/app --build 103 --print tag"),
-            (
-                "On a branch that counts its own builds",
-                "find-tag acme/app --build 7 --tag-format 'feature-x-{version}'",
-            ),
+            ("On a branch that counts its own builds", "find-tag acme/app --build 7 --tag-format 'feature-x-{version}'"),
         ],
-        build: build::find_tag,
     },
     Command {
-        name: "tags",
-        help: "list the tags of a repository, versions newest first",
-        more: &[
-            "Lists every tag, however many pages the registry makes of them: versions first, newest first and compared as integers, then the rest by name. Tags that are derived from a digest, such as those of signatures, are left out.",
-        ],
-        object: Object {
-            value: "REPOSITORY",
-            optional: false,
-            keys: REPOSITORY,
-            more: "The repository to list, without a tag.",
-        },
-        needs: &[],
-        second: "one repository is listed at a time; names are chosen with `--match GLOB`",
+        name: "tags", help: "list the tags of a repository, versions newest first",
+        more: &["Lists every tag, however many pages the registry makes of them: versions first, newest first and compared as integers, then the rest by name. Tags that are derived from a digest, such as those of signatures, are left out."],
+        object: needed("REPOSITORY", &["repository"], "The repository to list, without a tag."),
+        needs: &[], second: "one repository is listed at a time; names are chosen with `--match GLOB`",
         examples: &[
             ("The five newest versions of week 34", "tags acme/app --match '2026.34.*' --limit 5"),
             ("What was pushed last", "tags acme/app --sort updated --limit 1"),
         ],
-        build: build::tags,
     },
     Command {
-        name: "next-version",
-        help: "make the next version: ISO year, ISO week, build number",
+        name: "next-version", help: "make the next version: ISO year, ISO week, build number",
         more: &[
             "Makes `<ISO week-year>.<ISO week>.<build>` in UTC, for example `2026.34.103`. The year is the one that the week belongs to: 2027-01-01 lies in week 53 of 2026.",
             "With a repository the version must not exist there and must be higher than every version that does, or the command ends with `version-not-increasing`.",
         ],
-        object: Object {
-            value: "REPOSITORY",
-            optional: true,
-            keys: REPOSITORY,
-            more: "The repository whose versions are compared. Nothing is asked of a registry without it.",
-        },
-        needs: &["build"],
-        second: "the build number is given with `--build N`",
+        object: optional("REPOSITORY", &["repository"], "The repository whose versions are compared. Nothing is asked of a registry without it."),
+        needs: &["build"], second: "the build number is given with `--build N`",
         examples: &[
             ("The next version, from the build number alone", "next-version --build 103 --print version"),
             ("One more than the highest in the repository", "next-version acme/app --build auto"),
         ],
-        build: build::next_version,
     },
     Command {
-        name: "promote",
-        help: "give an existing image more tags, here or in another repository",
+        name: "promote", help: "give an existing image more tags, here or in another repository",
         more: &[
             "Gives the digest behind a reference more tags by sending the registry the very bytes it holds, so nothing is pulled and the digest stays the same. Every tag is looked at before anything is written, and read back afterwards.",
             "`--to` creates tags that must not move: one that has another digest already is `tag-conflict`. `--move` points tags that may move, but never from a newer version back to an older one; promotions at the same time see each other by their `--to` tags, and the warning `overlapped` says what to promote again. Without either, `--to {version}-rc --move latest` is meant. With `--into` the image is copied first, with everything that belongs to it. Running the same promotion again changes nothing.",
         ],
-        object: Object {
-            value: "REFERENCE|REPOSITORY",
-            optional: false,
-            keys: &["reference", "image", "repository"],
-            more: "The image to promote, with its tag or digest; with `--build` the repository alone. No tag is implied.",
-        },
-        needs: &[],
-        second: "further tags are given with `--to TAG` or `--move TAG`",
+        object: needed("REFERENCE|REPOSITORY", &["reference", "image", "repository"], "The image to promote, with its tag or digest; with `--build` the repository alone. No tag is implied."),
+        needs: &[], second: "further tags are given with `--to TAG` or `--move TAG`",
         examples: &[
             ("The usual two tags for build 103", "promote acme/app --build 103"),
-            (
-                "Other tags, without writing them yet",
-                "promote acme/app:2026.34.103 --to 2026.34.103-rc --move stable --dry-run",
-            ),
-            (
-                "Into another registry, with what is missing there",
-                "promote staging.example/app --build 103 --into prod.example/app",
-            ),
-            (
-                "Only what was built from this commit",
-                "promote acme/app --build 103 \\\n--require-label org.opencontainers.image.revision=\"$GIT_COMMIT\"",
-            ),
+            ("Other tags, without writing them yet", "promote acme/app:2026.34.103 --to 2026.34.103-rc --move stable --dry-run"),
+            ("Into another registry, with what is missing there", "promote staging.example/app --build 103 --into prod.example/app"),
+            ("Only what was built from this commit", "promote acme/app --build 103 \\\n--require-label org.opencontainers.image.revision=\"$GIT_COMMIT\""),
         ],
-        build: build::promote,
     },
     Command {
-        name: "rollback",
-        help: "put the tags that a promotion moved back to what they held",
+        name: "rollback", help: "put the tags that a promotion moved back to what they held",
         more: &[
             "Reads the record of a promotion and puts every tag that it moved back to what the tag pointed at before, in the repository that the record names. Of several promotions in one file the image that was promoted last is taken back, to what the tags held before the first of its promotions. A record that only tells what was planned is enough.",
             "The images that the tags go back to must still be there, or nothing is written. A tag that the promotion created is left, for nothing is deleted, and so is one that it never wrote. A tag that somebody moved since is refused as `tag-conflict`, unless `--force` is given.",
         ],
-        object: Object { value: "", optional: true, keys: &[], more: "" },
-        needs: &["record"],
-        second: "the repository stands in the record, which is given with `--record FILE`",
+        object: NOTHING,
+        needs: &["record"], second: "the repository stands in the record, which is given with `--record FILE`",
         examples: &[
             ("Everything that a promotion moved", "rollback --record promotion.jsonl"),
             ("One tag of it, without writing yet", "rollback --record promotion.jsonl --tag latest --dry-run"),
         ],
-        build: build::rollback,
     },
     Command {
-        name: "history",
-        help: "list the promotions that the registry itself has records of",
+        name: "history", help: "list the promotions that the registry itself has records of",
         more: &[
             "Reads the records that `promote --attach-record` keeps in the registry beside the images: who promoted what and when, which tags it got and what they held before. The records of images that have lost their tags are found through those that came after.",
             "On stderr they are a table, newest first; the result holds every record whole.",
         ],
-        object: Object {
-            value: "REPOSITORY[:TAG]",
-            optional: false,
-            keys: HISTORY,
-            more: "The repository to look in; with a tag, only promotions of that tag.",
-        },
-        needs: &[],
-        second: "one repository is read at a time",
+        object: needed("REPOSITORY[:TAG]", &["repository", "reference", "image"], "The repository to look in; with a tag, only promotions of that tag."),
+        needs: &[], second: "one repository is read at a time",
         examples: &[
             ("Every promotion there is a record of", "history acme/app"),
             ("Who moved `latest` last", "history acme/app:latest --limit 1"),
         ],
-        build: build::history,
     },
     Command {
-        name: "auth",
-        help: "tell which credential answers, from where, and what it may do",
-        more: &[
-            "Asks the registry for a token and reports which place the credential came from, what each place said, and which actions were granted. The credential and the token are never printed.",
-        ],
-        object: Object {
-            value: "REPOSITORY|REGISTRY",
-            optional: false,
-            keys: REPOSITORY,
-            more: "A repository, such as `acme/app`, or a registry alone, such as `docker.io` or `localhost:5000`.",
-        },
-        needs: &[],
-        second: "one repository or registry is asked at a time; a right is named with `--action`",
+        name: "auth", help: "tell which credential answers, from where, and what it may do",
+        more: &["Asks the registry for a token and reports which place the credential came from, what each place said, and which actions were granted. The credential and the token are never printed."],
+        object: needed("REPOSITORY|REGISTRY", &["repository"], "A repository, such as `acme/app`, or a registry alone, such as `docker.io` or `localhost:5000`."),
+        needs: &[], second: "one repository or registry is asked at a time; a right is named with `--action`",
         examples: &[("Whether this agent may push", "auth acme/app --action pull --action push")],
-        build: build::auth,
     },
     Command {
-        name: CALL,
-        help: "run a request that is written as JSON",
+        name: CALL, help: "run a request that is written as JSON",
         more: &[
             "Runs `{\"command\": \"...\", \"args\": {...}}` and prints that command's result in ASCII. The request is taken from the environment variable `TAGWRIGHT_REQUEST`, or from the file that it names as `@PATH`, or with `-` from standard input.",
             "Each key is a flag in camelCase: `dryRun` is `--dry-run`. The positional argument is `reference` (`image` means the same) or `repository`. A list repeats the flag, `true` is the bare flag, `false` leaves it away, a number is its digits. `null`, a blank text and an empty list are refused, so that a variable that is not set never switches anything off.",
         ],
-        object: Object { value: "-", optional: true, keys: &[], more: "Reads the request from standard input." },
-        needs: &[],
-        second: "the whole request is one JSON document",
+        object: optional("-", &[], "Reads the request from standard input."),
+        needs: &[], second: "the whole request is one JSON document",
         examples: &[("A request that stands in a file", "call - < request.json")],
-        build: build::nested_call,
     },
 ];
 
-const PROMOTE: &[&str] = &["promote"];
-const ROLLBACK: &[&str] = &["rollback"];
 const VERSIONED: &[&str] = &["find-tag", "tags", "next-version", "promote"];
 
+// As above.
 /// Every flag: those of single commands first, then those that every command takes.
+#[rustfmt::skip]
 pub static FLAGS: &[Flag] = &[
-    Flag::many(
-        "label",
-        "KEY",
+    many("label", "KEY").on(&["labels"]).help(
         "report this label and no other",
-        "Reports this label and no other; may be repeated. With exactly one the result holds its text as `value`. A label that is not there is `label-missing`, with the list of those that are.",
-    )
-    .on(&["labels"]),
-    Flag::one(
-        "platform",
-        "PLATFORM",
+        "Reports this label and no other; may be repeated. With exactly one the result holds its text as `value`. A label that is not there is `label-missing`, with the list of those that are."),
+    one("platform", "PLATFORM").on(&["labels"]).help(
         "read this platform, as in linux/arm64",
-        "Reads this platform of an image that has several, written as os/architecture or os/architecture/variant, for example `linux/amd64` or `linux/arm/v7`.",
-    )
-    .on(&["labels"]),
-    Flag::switch(
-        "all-platforms",
+        "Reads this platform of an image that has several, written as os/architecture or os/architecture/variant, for example `linux/amd64` or `linux/arm/v7`."),
+    switch("all-platforms").on(&["labels"]).help(
         "report every platform on its own",
-        "Reports the labels of every platform on its own, and whether they are `consistent`, instead of refusing when they differ.",
-    )
-    .on(&["labels"]),
-    Flag::one(
-        "default",
-        "VALUE",
+        "Reports the labels of every platform on its own, and whether they are `consistent`, instead of refusing when they differ."),
+    one("default", "VALUE").on(&["labels"]).may_be_blank().help(
         "answer this for a label that is not there",
-        "Answers this value for a label that is not there, instead of ending with `label-missing`. It may be blank.",
-    )
-    .on(&["labels"])
-    .may_be_blank(),
-    Flag::one(
-        "build",
-        "N",
+        "Answers this value for a label that is not there, instead of ending with `label-missing`. It may be blank."),
+    one("build", "N").on(&["find-tag"]).json(Json::Integer).help(
         "the build number to look for",
-        "The number of the build whose tag is wanted. It is compared as an integer with the last of exactly three parts of a version.",
-    )
-    .on(&["find-tag"])
-    .json(Json::Integer),
-    Flag::one(
-        "build",
-        "N|auto",
+        "The number of the build whose tag is wanted. It is compared as an integer with the last of exactly three parts of a version."),
+    one("build", "N|auto").on(&["next-version"]).json(Json::IntegerOrWord).choices(&["auto"]).help(
         "the build number, or one more than the highest",
-        "The number that becomes the last part of the version. `auto` takes one more than the build of the highest version in the repository, or 1 where there is none.",
-    )
-    .on(&["next-version"])
-    .json(Json::IntegerOrWord)
-    .choices(&["auto"]),
-    Flag::one(
-        "build",
-        "N",
+        "The number that becomes the last part of the version. `auto` takes one more than the build of the highest version in the repository, or 1 where there is none."),
+    one("build", "N").on(&["promote"]).json(Json::Integer).help(
         "promote the image of this build",
-        "Finds the tag of this build in the repository, as `find-tag` does, and promotes it.",
-    )
-    .on(&["promote"])
-    .json(Json::Integer),
-    Flag::switch(
-        "newest",
+        "Finds the tag of this build in the repository, as `find-tag` does, and promotes it."),
+    switch("newest").on(&["find-tag", "promote"]).help(
         "take the newest of several versions of one build",
-        "Takes the newest where several versions have that build number, instead of refusing with `build-ambiguous`.",
-    )
-    .on(&["find-tag", "promote"]),
-    Flag::one(
-        "match",
-        "GLOB",
+        "Takes the newest where several versions have that build number, instead of refusing with `build-ambiguous`."),
+    one("match", "GLOB").on(&["tags"]).help(
         "list only names that match; *, ? and [a-z] work",
-        "Lists only tags whose whole name matches. `*` stands for any text, `?` for one character, `[a-z]` for one of several.",
-    )
-    .on(&["tags"]),
-    Flag::one(
-        "sort",
-        "ORDER",
+        "Lists only tags whose whole name matches. `*` stands for any text, `?` for one character, `[a-z]` for one of several."),
+    one("sort", "ORDER").on(&["tags"]).choices(&["version", "name", "updated"]).help(
         "version (the default), name, or updated",
-        "The order of the list: `version` puts versions first, newest first, then the rest by name; `name` is alphabetic; `updated` puts the latest push first, where the service tells it.",
-    )
-    .on(&["tags"])
-    .choices(&["version", "name", "updated"]),
-    Flag::one(
-        "limit",
-        "N",
+        "The order of the list: `version` puts versions first, newest first, then the rest by name; `name` is alphabetic; `updated` puts the latest push first, where the service tells it."),
+    one("limit", "N").on(&["tags"]).json(Json::Integer).help(
         "list at most this many tags",
-        "Lists at most this many tags. All of them are read all the same, so that the order is right.",
-    )
-    .on(&["tags"])
-    .json(Json::Integer),
-    Flag::one("limit", "N", "list at most this many promotions", "Lists at most this many promotions, the newest.")
-        .on(&["history"])
-        .json(Json::Integer),
-    Flag::one(
-        "at",
-        "TIME",
+        "Lists at most this many tags. All of them are read all the same, so that the order is right."),
+    one("limit", "N").on(&["history"]).json(Json::Integer).help(
+        "list at most this many promotions",
+        "Lists at most this many promotions, the newest."),
+    one("at", "TIME").on(&["next-version"]).help(
         "the moment that decides the week, instead of now",
-        "The moment that decides year and week, instead of now: RFC 3339 (`2026-08-21T09:30:00Z`), a date (`2026-08-21`), or seconds since 1970 (`@1787304600`).",
-    )
-    .on(&["next-version"]),
-    Flag::one(
-        "on-conflict",
-        "ACTION",
+        "The moment that decides year and week, instead of now: RFC 3339 (`2026-08-21T09:30:00Z`), a date (`2026-08-21`), or seconds since 1970 (`@1787304600`)."),
+    one("on-conflict", "ACTION").on(&["next-version"]).choices(&["fail", "bump"]).help(
         "fail (the default) or bump when it is not the highest",
-        "What to do when the version exists or would not be the highest: `fail` ends with `version-not-increasing`; `bump` keeps the week, or the week of the highest version if that is later, and takes the next free build number.",
-    )
-    .on(&["next-version"])
-    .choices(&["fail", "bump"]),
-    Flag::many(
-        "to",
-        "TAG",
+        "What to do when the version exists or would not be the highest: `fail` ends with `version-not-increasing`; `bump` keeps the week, or the week of the highest version if that is later, and takes the next free build number."),
+    many("to", "TAG").on(&["promote"]).help(
         "create this tag, which must not move",
-        "Creates this tag, which must not move: if it has the same digest already it is left alone, with another it is `tag-conflict`. `{version}` stands for the version of the image, `{tag}` for the tag it was found by. May be repeated.",
-    )
-    .on(&["promote"]),
-    Flag::many(
-        "move",
-        "TAG",
+        "Creates this tag, which must not move: if it has the same digest already it is left alone, with another it is `tag-conflict`. `{version}` stands for the version of the image, `{tag}` for the tag it was found by. May be repeated."),
+    many("move", "TAG").on(&["promote"]).help(
         "create this tag, or move it here",
-        "Creates this tag or points it at the image, unless it belongs to a newer version now. Takes `{version}` and `{tag}` as `--to` does. May be repeated.",
-    )
-    .on(&["promote"]),
-    Flag::one(
-        "into",
-        "REPOSITORY",
+        "Creates this tag or points it at the image, unless it belongs to a newer version now. Takes `{version}` and `{tag}` as `--to` does. May be repeated."),
+    one("into", "REPOSITORY").on(&["promote"]).help(
         "copy into this repository and tag there",
-        "Copies the image into this repository, of the same registry or another one, and gives it its tags there; guards, conflicts and undoing are about that repository then. What is there already is not sent again, and the tags come last. Without `--to` and `--move`, `--to {tag} --to {version}-rc --move latest` is meant. Its credential is looked for as the other one's, in `INTO_REGISTRY_USERNAME`, `INTO_REGISTRY_PASSWORD` and `INTO_REGISTRY_HOST` first.",
-    )
-    .on(PROMOTE),
-    Flag::switch(
-        "no-referrers",
+        "Copies the image into this repository, of the same registry or another one, and gives it its tags there; guards, conflicts and undoing are about that repository then. What is there already is not sent again, and the tags come last. Without `--to` and `--move`, `--to {tag} --to {version}-rc --move latest` is meant. Its credential is looked for as the other one's, in `INTO_REGISTRY_USERNAME`, `INTO_REGISTRY_PASSWORD` and `INTO_REGISTRY_HOST` first."),
+    switch("no-referrers").on(&["promote"]).help(
         "leave signatures and other referrers behind",
-        "Leaves behind what points at the image: signatures, attestations, SBOMs. The result tells how many there are.",
-    )
-    .on(PROMOTE),
-    Flag::one(
-        "jobs",
-        "N",
+        "Leaves behind what points at the image: signatures, attestations, SBOMs. The result tells how many there are."),
+    one("jobs", "N").on(&["promote"]).json(Json::Integer).help(
         "copy so many blobs at once, 4 if not given",
-        "How many blobs are copied at once, from 1 to 16; 4 if not given. Each takes about half a megabyte of memory.",
-    )
-    .on(PROMOTE)
-    .json(Json::Integer),
-    Flag::one(
-        "into-aws-role",
-        "ARN",
+        "How many blobs are copied at once, from 1 to 16; 4 if not given. Each takes about half a megabyte of memory."),
+    one("into-aws-role", "ARN").on(&["promote"]).help(
         "assume this role for the registry of --into",
-        "Assumes this role for the registry of `--into`, as `--aws-role` does for the other one.",
-    )
-    .on(PROMOTE),
-    Flag::one(
-        "into-aws-external-id",
-        "ID",
+        "Assumes this role for the registry of `--into`, as `--aws-role` does for the other one."),
+    one("into-aws-external-id", "ID").on(&["promote"]).help(
         "the external id that this role asks for",
-        "The external id that the owner of the role in `--into-aws-role` asks for.",
-    )
-    .on(PROMOTE),
-    Flag::one(
-        "into-aws-profile",
-        "NAME",
+        "The external id that the owner of the role in `--into-aws-role` asks for."),
+    one("into-aws-profile", "NAME").on(&["promote"]).help(
         "take this profile for the registry of --into",
-        "Takes the AWS credential of this profile for the registry of `--into`.",
-    )
-    .on(PROMOTE),
-    Flag::one(
-        "expect-digest",
-        "DIGEST",
+        "Takes the AWS credential of this profile for the registry of `--into`."),
+    one("expect-digest", "DIGEST").on(&["promote"]).help(
         "promote only if the image has this digest",
-        "Refuses with `digest-unexpected` unless the reference has this digest, so that a tag that moved since is noticed.",
-    )
-    .on(&["promote"]),
-    Flag::many(
-        "require-label",
-        "KEY=VALUE",
+        "Refuses with `digest-unexpected` unless the reference has this digest, so that a tag that moved since is noticed."),
+    many("require-label", "KEY=VALUE").on(&["promote"]).json(Json::Pairs).help(
         "promote only if the image has this label",
-        "Refuses with `label-mismatch` unless every platform of the image has this label with this value. May be repeated. In JSON it is a map.",
-    )
-    .on(&["promote"])
-    .json(Json::Pairs),
-    Flag::switch(
-        "allow-downgrade",
+        "Refuses with `label-mismatch` unless every platform of the image has this label with this value. May be repeated. In JSON it is a map."),
+    switch("allow-downgrade").on(&["promote"]).help(
         "let --move go from a newer version to an older one",
-        "Lets a tag of `--move` go from a newer version to an older one, which is `downgrade-refused` otherwise.",
-    )
-    .on(&["promote"]),
-    Flag::switch(
-        "dry-run",
+        "Lets a tag of `--move` go from a newer version to an older one, which is `downgrade-refused` otherwise."),
+    switch("dry-run").on(&["promote", "rollback"]).help(
         "look and decide, write nothing",
-        "Looks, decides and reports as the real run would, with the same exit status, and writes nothing, no record either. Rights to read are enough.",
-    )
-    .on(&["promote", "rollback"]),
-    Flag::one(
-        "record",
-        "FILE",
+        "Looks, decides and reports as the real run would, with the same exit status, and writes nothing, no record either. Rights to read are enough."),
+    one("record", "FILE").on(&["promote"]).help(
         "add a record of the promotion to this file",
-        "Adds lines of JSON to this file: one with what is planned and what the tags hold now, on the disk before anything is written, and one with what was done. `rollback --record FILE` puts the tags back from it. `{repository}` and `{digest}` stand for the repository of the tags and for twelve digits of what is promoted; folders for such a name are made. A file that cannot be written to ends the promotion before it begins.",
-    )
-    .on(PROMOTE),
-    Flag::switch(
-        "attach-record",
+        "Adds lines of JSON to this file: one with what is planned and what the tags hold now, on the disk before anything is written, and one with what was done. `rollback --record FILE` puts the tags back from it. `{repository}` and `{digest}` stand for the repository of the tags and for twelve digits of what is promoted; folders for such a name are made. A file that cannot be written to ends the promotion before it begins."),
+    switch("attach-record").on(&["promote"]).help(
         "keep a record in the registry, beside the image",
-        "Keeps the record of the promotion in the registry, as an artifact that points at the image, for `history` to read. That it cannot be kept there is the warning `record-unattached`, for the tags are where they belong by then.",
-    )
-    .on(PROMOTE),
-    Flag::one(
-        "record",
-        "FILE|-",
+        "Keeps the record of the promotion in the registry, as an artifact that points at the image, for `history` to read. That it cannot be kept there is the warning `record-unattached`, for the tags are where they belong by then."),
+    one("record", "FILE|-").on(&["rollback"]).json(Json::Document).help(
         "the record to go by, or - for standard input",
-        "The record of the promotion: the file that `promote --record` wrote, or `-` to read standard input. In JSON it may be the record itself, a map.",
-    )
-    .on(ROLLBACK)
-    .json(Json::Document),
-    Flag::many(
-        "tag",
-        "TAG",
+        "The record of the promotion: the file that `promote --record` wrote, or `-` to read standard input. In JSON it may be the record itself, a map."),
+    many("tag", "TAG").on(&["rollback"]).help(
         "put back this tag and no other",
-        "Puts back this tag and no other of the record. May be repeated.",
-    )
-    .on(ROLLBACK),
-    Flag::switch(
-        "force",
+        "Puts back this tag and no other of the record. May be repeated."),
+    switch("force").on(&["rollback"]).help(
         "put back tags too that somebody moved since",
-        "Puts a tag back that somebody moved or deleted since the promotion, which is `tag-conflict` otherwise.",
-    )
-    .on(ROLLBACK),
-    Flag::one(
-        "tag-format",
-        "FORMAT",
+        "Puts a tag back that somebody moved or deleted since the promotion, which is `tag-conflict` otherwise."),
+    one("tag-format", "FORMAT").on(VERSIONED).help(
         "count only tags of this form, such as x-{version}",
-        "Counts only tags of this form as versions, for example `feature-x-{version}`, so that branches with counters of their own do not mix.",
-    )
-    .on(VERSIONED),
-    Flag::many(
-        "action",
-        "ACTION",
+        "Counts only tags of this form as versions, for example `feature-x-{version}`, so that branches with counters of their own do not mix."),
+    many("action", "ACTION").on(&["auth"]).choices(&["pull", "push"]).help(
         "pull (the default) or push",
-        "The right that is asked for: `pull` or `push`. May be repeated.",
-    )
-    .on(&["auth"])
-    .choices(&["pull", "push"]),
-    Flag::one(
-        "timeout",
-        "SECONDS",
+        "The right that is asked for: `pull` or `push`. May be repeated."),
+    one("timeout", "SECONDS").json(Json::Number).help(
         "end the whole command after this time; default 60",
-        "Ends the whole command after this many seconds, waiting and repeating included; 60 if not given. Fractions are fine.",
-    )
-    .json(Json::Number),
-    Flag::one(
-        "retries",
-        "N",
+        "Ends the whole command after this many seconds, waiting and repeating included; 60 if not given. Fractions are fine."),
+    one("retries", "N").json(Json::Integer).help(
         "repeat a failed request so often; default 3",
-        "How often a request is repeated after a failure that may pass: no connection, a broken one, a service that is busy or asks to wait; 3 if not given, 0 for never.",
-    )
-    .json(Json::Integer),
-    Flag::one(
-        "ca-file",
-        "PEM",
+        "How often a request is repeated after a failure that may pass: no connection, a broken one, a service that is busy or asks to wait; 3 if not given, 0 for never."),
+    one("ca-file", "PEM").help(
         "trust the certificates in this file too",
-        "Trusts the certificates in this PEM file too, beside the built-in roots, those of the system and those of `SSL_CERT_FILE`.",
-    ),
-    Flag::switch(
-        "https",
+        "Trusts the certificates in this PEM file too, beside the built-in roots, those of the system and those of `SSL_CERT_FILE`."),
+    switch("https").help(
         "speak HTTPS to registries on loopback too",
-        "Speaks HTTPS to registries on `localhost` and other loopback addresses, which are spoken to in plain HTTP otherwise.",
-    ),
-    Flag::many(
-        "plain-http",
-        "HOST",
+        "Speaks HTTPS to registries on `localhost` and other loopback addresses, which are spoken to in plain HTTP otherwise."),
+    many("plain-http", "HOST").help(
         "speak plain HTTP to this host",
-        "Speaks plain HTTP to this host, or to this host and port, for example `registry.internal:5000`. A credential sent there can be read on the way. May be repeated.",
-    ),
-    Flag::many(
-        "resolve",
-        "HOST:PORT:ADDR",
+        "Speaks plain HTTP to this host, or to this host and port, for example `registry.internal:5000`. A credential sent there can be read on the way. May be repeated."),
+    many("resolve", "HOST:PORT:ADDR").help(
         "connect to this address for that host",
-        "Connects to this IP address where that host and port are meant, instead of asking the name service; certificates are still checked against the host. IPv6 addresses stand in brackets. May be repeated.",
-    ),
-    Flag::one(
-        "hub-api",
-        "URL",
+        "Connects to this IP address where that host and port are meant, instead of asking the name service; certificates are still checked against the host. IPv6 addresses stand in brackets. May be repeated."),
+    one("hub-api", "URL").help(
         "another address of Docker Hub's web API",
-        "The address of Docker Hub's web API, where it is reached under another than the public one, for example through a mirror. It is https, or http on a loopback address or a host of `--plain-http`.",
-    ),
-    Flag::one(
-        "via",
-        "SOURCE",
+        "The address of Docker Hub's web API, where it is reached under another than the public one, for example through a mirror. It is https, or http on a loopback address or a host of `--plain-http`."),
+    one("via", "SOURCE").choices(&["hub-api", "registry", "ecr-api"]).help(
         "ask hub-api, registry or ecr-api only",
-        "Which API is asked. `hub-api` is Docker Hub's web API, for lists of tags. `ecr-api` is the API of Amazon ECR, for everything that is read and written there. `registry` is the registry's own API. If not given, Docker Hub is asked for lists through its web API first and through its registry where that fails, and Amazon ECR through its API where an AWS credential is found.",
-    )
-    .choices(&["hub-api", "registry", "ecr-api"]),
-    Flag::one(
-        "credentials-from",
-        "SOURCE",
+        "Which API is asked. `hub-api` is Docker Hub's web API, for lists of tags. `ecr-api` is the API of Amazon ECR, for everything that is read and written there. `registry` is the registry's own API. If not given, Docker Hub is asked for lists through its web API first and through its registry where that fails, and Amazon ECR through its API where an AWS credential is found."),
+    one("credentials-from", "SOURCE").choices(&["env", "aws", "docker-config", "anonymous"]).help(
         "only env, aws, docker-config or anonymous",
-        "The one place a credential may come from: `env` is `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, `aws` everything that AWS tools look at, `docker-config` the files of Docker and podman with their helpers, `anonymous` none at all. If not given, they are asked in this order, and AWS for registries of Amazon ECR alone.",
-    )
-    .choices(&["env", "aws", "docker-config", "anonymous"]),
-    Flag::one(
-        "aws-role",
-        "ARN",
+        "The one place a credential may come from: `env` is `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, `aws` everything that AWS tools look at, `docker-config` the files of Docker and podman with their helpers, `anonymous` none at all. If not given, they are asked in this order, and AWS for registries of Amazon ECR alone."),
+    one("aws-role", "ARN").help(
         "assume this role for Amazon ECR",
-        "Assumes this role with the AWS credential that is found, for example one of the account that owns the registry.",
-    ),
-    Flag::one(
-        "aws-external-id",
-        "ID",
+        "Assumes this role with the AWS credential that is found, for example one of the account that owns the registry."),
+    one("aws-external-id", "ID").help(
         "the external id that the role asks for",
-        "The external id that the owner of the role in `--aws-role` asks for.",
-    ),
-    Flag::one(
-        "aws-profile",
-        "NAME",
+        "The external id that the owner of the role in `--aws-role` asks for."),
+    one("aws-profile", "NAME").help(
         "take the AWS credential of this profile",
-        "Takes the AWS credential of this profile of `~/.aws/config` and `~/.aws/credentials`, and of nothing else.",
-    ),
-    Flag::many(
-        "ecr",
-        "HOST=ECRHOST",
+        "Takes the AWS credential of this profile of `~/.aws/config` and `~/.aws/credentials`, and of nothing else."),
+    many("ecr", "HOST=ECRHOST").help(
         "this host is Amazon ECR under another name",
-        "Says that a registry is one of Amazon ECR under another name, such as that of a proxy or of a private zone, for example `images.internal=123456789012.dkr.ecr.eu-west-1.amazonaws.com`. May be repeated.",
-    ),
-    Flag::switch(
-        "verbose",
+        "Says that a registry is one of Amazon ECR under another name, such as that of a proxy or of a private zone, for example `images.internal=123456789012.dkr.ecr.eu-west-1.amazonaws.com`. May be repeated."),
+    switch("verbose").short('v').help(
         "one line per exchange on stderr",
-        "Writes one line per exchange on stderr: method, address, status, time, attempt. Secrets are left out.",
-    )
-    .short('v'),
-    Flag::switch(
-        "quiet",
+        "Writes one line per exchange on stderr: method, address, status, time, attempt. Secrets are left out."),
+    switch("quiet").help(
         "nothing but errors on stderr",
-        "Writes nothing but errors on stderr: no warnings and no closing sentence.",
-    ),
-    Flag::one(
-        "print",
-        "PATH",
+        "Writes nothing but errors on stderr: no warnings and no closing sentence."),
+    one("print", "PATH").json(Json::Never).help(
         "print one value of the result, as in tags.0.tag",
-        "Prints one value of the result instead of the whole document; dots lead deeper, as in `source.digest`. A text is printed as it is, anything else as JSON. A value that is null ends with status 3. On failure stdout stays empty.",
-    )
-    .json(Json::Never),
-    Flag::switch("help", "this help; -h for the short one", "Prints the long help, `-h` the short one.")
-        .short('h')
-        .json(Json::Never),
-    Flag::switch("version", "the version", "Prints the version.").short('V').json(Json::Never),
+        "Prints one value of the result instead of the whole document; dots lead deeper, as in `source.digest`. A text is printed as it is, anything else as JSON. A value that is null ends with status 3. On failure stdout stays empty."),
+    switch("help").short('h').json(Json::Never).help(
+        "this help; -h for the short one",
+        "Prints the long help, `-h` the short one."),
+    switch("version").short('V').json(Json::Never).help(
+        "the version",
+        "Prints the version."),
 ];
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub const UNSET: &str = "a variable that is not set leaves it blank";
 
 /// A command with its arguments as texts.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct Arguments {
     /// The command.
     pub command: &'static Command,
     /// How the arguments were written.
@@ -37,7 +37,10 @@ pub struct Given {
     pub document: Option<String>,
 }
 
-impl Given {
+/// What to do about a value that stands twice.
+pub const KEEP_ONE: &str = "keep the one that is meant";
+
+impl Arguments {
     /// Nothing given yet.
     pub fn new(command: &'static Command, dialect: Dialect) -> Self {
         let object_key = command.object.keys.first().copied().unwrap_or_default();
@@ -52,15 +55,14 @@ impl Given {
         let name = self.name(flag.long);
         if let Some(text) = &value {
             if text.trim().is_empty() && !flag.blank {
-                let hint = match self.dialect {
-                    Dialect::Words => format!("give it a value, as in {}; {UNSET}", self.example(flag.long)),
-                    Dialect::Json => format!("give it a value, or leave the key out; {UNSET}"),
+                let way_out = match self.dialect {
+                    Dialect::Words => format!("as in {}", self.example(flag.long)),
+                    Dialect::Json => "or leave the key out".to_owned(),
                 };
-                return Err(Error::new(Code::MissingValue, format!("{name} is blank")).hint(hint));
+                return Err(missing(format!("{name} is blank"), format!("give it a value, {way_out}; {UNSET}")));
             }
             if let Some(first) = self.one(flag.long).filter(|_| !flag.repeats) {
-                let message = format!("{name} stands twice: {} and {}", shown(first), shown(text));
-                return Err(Error::new(Code::RequestInvalid, message).hint("keep the one that is meant"));
+                return Err(invalid(format!("{name} stands twice: {} and {}", shown(first), shown(text)), KEEP_ONE));
             }
         }
         self.flags.push((flag, value));
@@ -77,9 +79,7 @@ impl Given {
             Dialect::Json => format!("`{}`", self.object_key),
         };
         if text.trim().is_empty() {
-            return Err(
-                Error::new(Code::MissingValue, format!("{what} is blank")).hint(format!("give it a value; {UNSET}"))
-            );
+            return Err(missing(format!("{what} is blank"), format!("give it a value; {UNSET}")));
         }
         if let Some((bare, _)) = without_user_info(&text) {
             let message = format!("{what} holds user info before `@`");
@@ -123,27 +123,20 @@ impl Given {
         })
     }
 
-    /// A flag with the name of its value, as it is to be written: `` `--build N` `` or `` `build: 'N'` ``.
+    /// A flag as it is to be written, with the name of its value: `` `--build N` ``, `` `build: 'N'` ``, `` `newest: true` ``.
     pub fn example(&self, long: &str) -> String {
-        let value = self.command.flag(long).and_then(|flag| flag.value).unwrap_or_default();
-        let value = value.split('|').next().unwrap_or_default();
-        match self.dialect {
-            Dialect::Json if long == "require-label" => "`requireLabel: [KEY: 'VALUE']`".to_owned(),
-            _ => self.with(long, value),
+        let flag = self.command.flag(long);
+        match (flag.and_then(|flag| flag.value), self.dialect, flag) {
+            (Some(_), Dialect::Json, _) if long == "require-label" => "`requireLabel: [KEY: 'VALUE']`".to_owned(),
+            (Some(value), ..) => self.with(long, value.split('|').next().unwrap_or_default()),
+            (None, Dialect::Json, Some(flag)) => format!("`{}: true`", flag.key()),
+            (None, ..) => self.name(long),
         }
     }
 
-    /// A switch as it is to be written: `` `--newest` `` or `` `newest: true` ``.
-    pub fn switch(&self, long: &str) -> String {
-        match (self.dialect, self.command.flag(long)) {
-            (Dialect::Json, Some(flag)) => format!("`{}: true`", flag.key()),
-            _ => format!("`--{long}`"),
-        }
-    }
-
-    /// A value that a flag cannot have; the caller adds the way out.
-    pub fn wrong(&self, long: &str, value: &str) -> Error {
-        Error::new(Code::RequestInvalid, self.cannot_be(long, value))
+    /// A value that a flag cannot have, with the way out.
+    pub fn wrong(&self, long: &str, value: &str, hint: impl Into<String>) -> Error {
+        invalid(self.cannot_be(long, value), hint)
     }
 
     /// The same about a value that its own parser refused; the parser's words become the cause.
@@ -151,14 +144,19 @@ impl Given {
         why.restate(self.cannot_be(long, value))
     }
 
-    /// Two flags, or a flag and something else, that do not go together.
-    pub fn clash(&self, message: impl Into<String>) -> Error {
-        Error::new(Code::RequestInvalid, message)
-    }
-
     fn cannot_be(&self, long: &str, value: &str) -> String {
         format!("{} cannot be {}", self.name(long), shown(value))
     }
+}
+
+/// A value or a combination that cannot be, with the way out.
+pub fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Error {
+    Error::new(Code::RequestInvalid, message).hint(hint)
+}
+
+/// Something that has to be given and is not, with the way out.
+pub fn missing(message: impl Into<String>, hint: impl Into<String>) -> Error {
+    Error::new(Code::MissingValue, message).hint(hint)
 }
 
 /// A text between single quotes, as Groovy reads it.

@@ -5,7 +5,7 @@
 
 use crate::cli::build;
 use crate::cli::defs::{CALL, Command, Flag, Json, command};
-use crate::cli::given::{Dialect, Given, shown};
+use crate::cli::given::{Arguments, Dialect, KEEP_ONE, invalid, missing, shown};
 use crate::cli::parse::{Misuse, unknown_command};
 use crate::cli::suggest;
 use crate::command::request::Invocation;
@@ -14,8 +14,6 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::fmt;
-
-type R<T> = Result<T, Error>;
 
 /// Keys that somebody may give for the positional argument.
 const OBJECTS: &[&str] = &["reference", "image", "repository", "registry"];
@@ -29,29 +27,27 @@ pub fn invocation(text: &str) -> Result<(Invocation, Vec<String>), Misuse> {
     read(text, &mut named).map_err(|error| Misuse { command: named.map(|c| c.name), print: false, error })
 }
 
-fn read(text: &str, named: &mut Option<&'static Command>) -> R<(Invocation, Vec<String>)> {
+fn read(text: &str, named: &mut Option<&'static Command>) -> Result<(Invocation, Vec<String>), Error> {
     let shape = r#"write `{"command": "labels", "args": {"image": "acme/app:1.2.3"}}`"#;
-    let invalid = |message: String| Error::new(Code::RequestInvalid, message).hint(shape);
     if text.trim().is_empty() {
-        return Err(Error::new(Code::MissingValue, "the request is blank").hint(shape));
+        return Err(missing("the request is blank", shape));
     }
-    let whole: &RawValue = serde_json::from_str(text)
-        .map_err(|why| invalid("the request is not JSON".to_owned()).cause(why.to_string()))?;
+    let whole: &RawValue =
+        serde_json::from_str(text).map_err(|why| invalid("the request is not JSON", shape).cause(why.to_string()))?;
     let Node::Map(parts) = node(whole, "the request")? else {
-        return Err(invalid("the request is not a JSON object".to_owned()));
+        return Err(invalid("the request is not a JSON object", shape));
     };
     let mut args = Vec::new();
     for (key, value) in parts {
-        let found = node(value, &shown(&key))?;
-        match (key.as_str(), found) {
+        match (key.as_str(), node(value, &shown(&key))?) {
             ("command", Node::Text(name)) if !name.trim().is_empty() => {
                 *named = Some(command(&name).ok_or_else(|| unknown_command(&name))?);
             }
-            ("command" | "args", Node::Null) => return Err(missing(&format!("`{key}` is null"))),
-            ("command", Node::Text(_)) => return Err(missing("`command` is blank")),
-            ("command", _) => return Err(invalid("`command` is not a text".to_owned())),
+            ("command" | "args", Node::Null) => return Err(unset(&format!("`{key}` is null"))),
+            ("command", Node::Text(_)) => return Err(unset("`command` is blank")),
+            ("command", _) => return Err(invalid("`command` is not a text", shape)),
             ("args", Node::Map(pairs)) => args = pairs,
-            ("args", _) => return Err(invalid("`args` is not a JSON object".to_owned())),
+            ("args", _) => return Err(invalid("`args` is not a JSON object", shape)),
             (key, _) => {
                 let message = format!("a request has no key {}", shown(key));
                 let hint = "a request has the keys `command` and `args`; what belongs to the command stands in `args`";
@@ -59,13 +55,12 @@ fn read(text: &str, named: &mut Option<&'static Command>) -> R<(Invocation, Vec<
             }
         }
     }
-    let command = named.ok_or_else(|| Error::new(Code::MissingValue, "the request names no `command`").hint(shape))?;
+    let command = named.ok_or_else(|| missing("the request names no `command`", shape))?;
     if command.name == CALL {
-        return Err(build::nested_call(&Given::new(command, Dialect::Json))
-            .err()
-            .unwrap_or_else(|| missing("no command")));
+        let hint = "write the command that is meant under `command`";
+        return Err(Error::new(Code::UnknownCommand, "a request cannot hold another `call`").hint(hint));
     }
-    let mut given = Given::new(command, Dialect::Json);
+    let mut given = Arguments::new(command, Dialect::Json);
     // A misspelt key explains why the right one is missing, so names are judged before values.
     for (key, _) in args.iter().filter(|(key, _)| !command.object.keys.contains(&key.as_str())) {
         flag(command, key)?;
@@ -77,51 +72,51 @@ fn read(text: &str, named: &mut Option<&'static Command>) -> R<(Invocation, Vec<
 }
 
 /// One key of `args`.
-fn argument(given: &mut Given, key: &str, raw: &RawValue) -> R<()> {
+fn argument(given: &mut Arguments, key: &str, raw: &RawValue) -> Result<(), Error> {
     let command = given.command;
     let value = node(raw, &shown(key))?;
     if let Some(known) = command.object.keys.iter().find(|known| **known == key) {
         let text = scalar(key, value, "a text")?;
         if let Some(first) = &given.object {
-            let message =
-                format!("`{}` and `{key}` are both given: {} and {}", given.object_key, shown(first), shown(&text));
-            return Err(Error::new(Code::RequestInvalid, message).hint("keep the one that is meant"));
+            let (first, second) = (shown(first), shown(&text));
+            let message = format!("`{}` and `{key}` are both given: {first} and {second}", given.object_key);
+            return Err(invalid(message, KEEP_ONE));
         }
         given.object_key = known;
         return given.take_object(text);
     }
     let flag = flag(command, key)?;
     match (flag.json, value) {
-        (Json::Document, Node::Map(pairs)) => {
-            if pairs.is_empty() {
-                return Err(missing(&format!("`{key}` is an empty map")));
-            }
+        (Json::Document, Node::Map(pairs)) if !pairs.is_empty() => {
             given.document = Some(raw.get().to_owned());
             given.add(flag, Some("-".to_owned()))
         }
+        (Json::Document | Json::Pairs, Node::Map(pairs)) if pairs.is_empty() => {
+            Err(unset(&format!("`{key}` is an empty map")))
+        }
+        (Json::Texts | Json::Pairs, Node::List(items)) if items.is_empty() => {
+            Err(unset(&format!("`{key}` is an empty list")))
+        }
         (Json::Switch, Node::Bool(true)) => given.add(flag, None),
         (Json::Switch, Node::Bool(false)) => Ok(()),
-        (Json::Switch, Node::Null) => Err(missing(&format!("`{key}` is null"))),
+        (Json::Switch, Node::Null) => Err(unset(&format!("`{key}` is null"))),
         (Json::Switch, other) => {
             let message = format!("`{key}` is {}, and takes true or false", other.kind());
-            let hint = format!("write `{key}: true` without quotes, or leave it out");
-            Err(Error::new(Code::RequestInvalid, message).hint(hint))
+            Err(invalid(message, format!("write `{key}: true` without quotes, or leave it out")))
         }
-        (Json::Pairs, Node::Map(pairs)) => mapped(given, flag, key, pairs),
-        (Json::Texts | Json::Pairs, Node::List(items)) => {
-            if items.is_empty() {
-                return Err(missing(&format!("`{key}` is an empty list")));
+        // A map becomes `KEY=VALUE`, once for each.
+        (Json::Pairs, Node::Map(pairs)) => pairs.into_iter().try_for_each(|(label, value)| {
+            let text = filled(&format!("{key}.{label}"), value)?;
+            if label.trim().is_empty() || label.contains('=') {
+                let message = format!("`{key}` cannot hold the key {}", shown(&label));
+                return Err(invalid(message, "write the name of a label, without `=`"));
             }
-            for (n, item) in items.into_iter().enumerate() {
-                let place = format!("{key}[{n}]");
-                let text = scalar(&place, node(item, &format!("`{place}`"))?, "a text")?;
-                if text.trim().is_empty() {
-                    return Err(missing(&format!("`{place}` is blank")));
-                }
-                given.add(flag, Some(text))?;
-            }
-            Ok(())
-        }
+            given.add(flag, Some(format!("{label}={text}")))
+        }),
+        (Json::Texts | Json::Pairs, Node::List(items)) => items
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(n, item)| given.add(flag, Some(filled(&format!("{key}[{n}]"), item)?))),
         (kind, value) => {
             let wanted = match kind {
                 Json::Integer | Json::IntegerOrWord | Json::Number => "a number",
@@ -135,53 +130,37 @@ fn argument(given: &mut Given, key: &str, raw: &RawValue) -> R<()> {
     }
 }
 
-fn flag(command: &'static Command, key: &str) -> R<&'static Flag> {
+fn flag(command: &'static Command, key: &str) -> Result<&'static Flag, Error> {
     let found = command.flags().find(|flag| flag.json != Json::Never && flag.key() == key);
     found.ok_or_else(|| unknown_key(command, key))
 }
 
-/// A map becomes `KEY=VALUE`, once for each.
-fn mapped(given: &mut Given, flag: &'static Flag, key: &str, pairs: Vec<(String, &RawValue)>) -> R<()> {
-    if pairs.is_empty() {
-        return Err(missing(&format!("`{key}` is an empty map")));
-    }
-    for (label, value) in pairs {
-        let place = format!("{key}.{label}");
-        let text = scalar(&place, node(value, &shown(&place))?, "a text")?;
-        if text.trim().is_empty() {
-            return Err(missing(&format!("{} is blank", shown(&place))));
-        }
-        if label.trim().is_empty() || label.contains('=') {
-            let message = format!("`{key}` cannot hold the key {}", shown(&label));
-            return Err(Error::new(Code::RequestInvalid, message).hint("write the name of a label, without `=`"));
-        }
-        given.add(flag, Some(format!("{label}={text}")))?;
-    }
-    Ok(())
+/// The text of a value inside of another, which cannot be blank.
+fn filled(place: &str, raw: &RawValue) -> Result<String, Error> {
+    let text = scalar(place, node(raw, &shown(place))?, "a text")?;
+    if text.trim().is_empty() { Err(unset(&format!("{} is blank", shown(place)))) } else { Ok(text) }
 }
 
 /// The text of a value: itself, or the digits of a number.
-fn scalar(key: &str, value: Node<'_>, wanted: &str) -> R<String> {
+fn scalar(key: &str, value: Node<'_>, wanted: &str) -> Result<String, Error> {
     match value {
         Node::Text(text) => Ok(text),
         Node::Number(digits) => Ok(digits.to_owned()),
-        Node::Null => Err(missing(&format!("{} is null", shown(key)))),
+        Node::Null => Err(unset(&format!("{} is null", shown(key)))),
         other => {
-            let message = format!("{} is {}, and takes {wanted}", shown(key), other.kind());
             let hint = match other {
                 Node::Bool(_) if wanted == "a number" => "write the number, or leave the key out",
                 Node::Bool(_) => "write the text in quotes, or leave the key out",
                 Node::Map(_) => "write one value; only `requireLabel` and `record` take a map",
                 _ => "write one value; only keys whose flag may be repeated take a list",
             };
-            Err(Error::new(Code::RequestInvalid, message).hint(hint))
+            Err(invalid(format!("{} is {}, and takes {wanted}", shown(key), other.kind()), hint))
         }
     }
 }
 
-fn missing(message: &str) -> Error {
-    let hint = "give it a value, or leave the key out; a variable that is not set becomes null or blank";
-    Error::new(Code::MissingValue, message).hint(hint)
+fn unset(message: &str) -> Error {
+    missing(message, "give it a value, or leave the key out; a variable that is not set becomes null or blank")
 }
 
 /// The keys that a pipeline step takes out of its arguments before it asks the program. They arrive here misspelt only.
@@ -189,30 +168,26 @@ const STEP_KEYS: [&str; 7] =
     ["credentialsId", "intoCredentialsId", "aws", "intoAws", "registry", "helper", "returnError"];
 
 fn unknown_key(command: &Command, key: &str) -> Error {
-    let name = command.name;
-    let unknown = |message: String| Error::new(Code::UnknownKey, message);
-    if let Some(flag) = command.flags().find(|flag| flag.json == Json::Never && flag.key() == key) {
-        let message = format!("{} is for the command line alone", shown(&flag.key()));
-        return unknown(message).hint("leave the key out; the whole result comes as JSON");
+    let unknown = |message: String, hint: String| Error::new(Code::UnknownKey, message).hint(hint);
+    if command.flags().any(|flag| flag.json == Json::Never && flag.key() == key) {
+        let hint = "leave the key out; the whole result comes as JSON".to_owned();
+        return unknown(format!("{} is for the command line alone", shown(key)), hint);
     }
     let keys = command.flags().filter(|flag| flag.json != Json::Never).map(Flag::key).collect::<Vec<_>>();
-    let known = command.object.keys.iter().copied().chain(keys.iter().map(String::as_str));
-    if let Some(right) = command.object.keys.first().filter(|_| OBJECTS.contains(&key)) {
-        return unknown(format!("`{name}` has no key {}", shown(key))).hint(format!("write `{right}`"));
-    }
-    let every = format!("`tagwright {name} --help` lists every flag, and a key is a flag in camelCase");
-    unknown(format!("`{name}` has no key {}", shown(key))).hint(
-        match suggest::nearest(key, known.chain(STEP_KEYS)).filter(|near| *near != key) {
-            Some(near) if STEP_KEYS.contains(&near) => format!("write `{near}`, a key of the pipeline step itself"),
-            Some(near) => format!("write `{near}`; {every}"),
-            None if suggest::is_about_secrets(key) => suggest::SECRETS.to_owned(),
-            None => every,
-        },
-    )
+    let known = command.object.keys.iter().copied().chain(keys.iter().map(String::as_str)).chain(STEP_KEYS);
+    let every = format!("`tagwright {} --help` lists every flag, and a key is a flag in camelCase", command.name);
+    let hint = match (command.object.keys.first(), suggest::nearest(key, known).filter(|near| *near != key)) {
+        (Some(right), _) if OBJECTS.contains(&key) => format!("write `{right}`"),
+        (_, Some(near)) if STEP_KEYS.contains(&near) => format!("write `{near}`, a key of the pipeline step itself"),
+        (_, Some(near)) => format!("write `{near}`; {every}"),
+        _ if suggest::is_about_secrets(key) => suggest::SECRETS.to_owned(),
+        _ => every,
+    };
+    unknown(format!("`{}` has no key {}", command.name, shown(key)), hint)
 }
 
 /// What would be typed for the same; values are joined with `=`, so that none is taken for a flag.
-fn words(given: &Given) -> Vec<String> {
+fn words(given: &Arguments) -> Vec<String> {
     let mut words = vec![given.command.name.to_owned()];
     let (last, first): (Vec<_>, Vec<_>) = given.object.iter().cloned().partition(|object| object.starts_with('-'));
     words.extend(first);
@@ -250,23 +225,19 @@ impl Node<'_> {
     }
 }
 
-fn node<'a>(raw: &'a RawValue, place: &str) -> R<Node<'a>> {
+fn node<'a>(raw: &'a RawValue, place: &str) -> Result<Node<'a>, Error> {
     let text = raw.get();
-    let bad = |why: serde_json::Error| {
-        let message = format!("{place} cannot be read: {why}");
-        Error::new(Code::RequestInvalid, message).hint("write it as valid JSON")
-    };
+    let bad = |why: serde_json::Error| invalid(format!("{place} cannot be read: {why}"), "write it as valid JSON");
     Ok(match text.as_bytes().first() {
         Some(b'"') => Node::Text(serde_json::from_str(text).map_err(bad)?),
         Some(b'[') => Node::List(serde_json::from_str(text).map_err(bad)?),
         Some(b'{') => {
-            let Pairs(pairs) = serde_json::from_str(text).map_err(bad)?;
+            let Members(members) = serde_json::from_str(text).map_err(bad)?;
             let mut seen = HashSet::new();
-            if let Some((key, _)) = pairs.iter().find(|(key, _)| !seen.insert(key.as_str())) {
-                let message = format!("{place} holds the key {} twice", shown(key));
-                return Err(Error::new(Code::RequestInvalid, message).hint("keep the one that is meant"));
+            if let Some((key, _)) = members.iter().find(|(key, _)| !seen.insert(key.as_str())) {
+                return Err(invalid(format!("{place} holds the key {} twice", shown(key)), KEEP_ONE));
             }
-            Node::Map(pairs)
+            Node::Map(members)
         }
         Some(b't') => Node::Bool(true),
         Some(b'f') => Node::Bool(false),
@@ -275,25 +246,21 @@ fn node<'a>(raw: &'a RawValue, place: &str) -> R<Node<'a>> {
     })
 }
 
-/// An object with its keys in the order written.
-struct Pairs<'a>(Vec<(String, &'a RawValue)>);
+/// The members of an object in the order written.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Pairs<'de> {
+impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Collect;
         impl<'de> Visitor<'de> for Collect {
-            type Value = Pairs<'de>;
+            type Value = Members<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
-                let mut pairs: Vec<(String, &'de RawValue)> = Vec::new();
-                while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    pairs.push((key, value));
-                }
-                Ok(Pairs(pairs))
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                Ok(Members(std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>()?))
             }
         }
         deserializer.deserialize_map(Collect)
@@ -303,7 +270,7 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::parse::{Parsed, parse};
+    use crate::cli::parse::{CommandLine, parse};
 
     fn refusal(text: &str) -> (Code, String) {
         let misuse = invocation(text).expect_err(text);
@@ -369,7 +336,7 @@ mod tests {
             let (invocation, words) = invocation(&format!(r#"{{"command":"{args}}}"#)).expect(&args);
             assert_eq!(words.join(" "), expected);
             let words = words.iter().map(Into::into).collect::<Vec<_>>();
-            let Parsed::Run(typed) = parse(&words).expect(&expected) else { panic!("{expected} does not run") };
+            let CommandLine::Run(typed) = parse(&words).expect(&expected) else { panic!("{expected} does not run") };
             assert_eq!(format!("{invocation:?}"), format!("{typed:?}"));
         }
     }

@@ -1,7 +1,7 @@
 //! Words typed by a person, or a JSON request, become a [`Request`](crate::command::request::Request); nothing is touched.
 //!
 //! [`defs`] is the one table of commands and flags. [`parse`] and [`json`] turn words and JSON into the same
-//! [`given::Given`], [`build`] and [`common`] check that once, and help, documents and schemas are written from the table.
+//! [`given::Arguments`], [`build`] and [`common`] check that once, and help, documents and schemas are written from the table.
 
 pub mod build;
 pub mod common;

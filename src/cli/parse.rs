@@ -5,14 +5,14 @@
 
 use super::{build, help, suggest};
 use crate::cli::defs::{CALL, COMMANDS, Command, FLAGS, Flag, Json, command, common_flags};
-use crate::cli::given::{Dialect, Given, shown};
+use crate::cli::given::{Arguments, Dialect, invalid, missing, shown};
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
 use std::ffi::{OsStr, OsString};
 
 /// What the words ask for.
 #[derive(Debug)]
-pub enum Parsed {
+pub enum CommandLine {
     /// Run a command.
     Run(Box<Invocation>),
     /// Run the request that stands somewhere else.
@@ -41,7 +41,7 @@ pub struct Misuse {
 ///
 /// # Errors
 /// The first usage error, with the command it belongs to.
-pub fn parse(words: &[OsString]) -> Result<Parsed, Misuse> {
+pub fn parse(words: &[OsString]) -> Result<CommandLine, Misuse> {
     if let Some(answer) = asked_for_help(words) {
         return Ok(answer);
     }
@@ -49,16 +49,16 @@ pub fn parse(words: &[OsString]) -> Result<Parsed, Misuse> {
     read(words, &mut named).map_err(|error| Misuse { command: named.map(|c| c.name), print: prints(words), error })
 }
 
-fn read(words: &[OsString], named: &mut Option<&'static Command>) -> Result<Parsed, Error> {
+fn read(words: &[OsString], named: &mut Option<&'static Command>) -> Result<CommandLine, Error> {
     *named = command_among(words);
     if let Some((n, word)) = words.iter().enumerate().find(|(_, word)| word.to_str().is_none()) {
         let message = format!("word {} is not UTF-8: {}", n + 1, shown(&word.to_string_lossy()));
-        return Err(Error::new(Code::RequestInvalid, message).hint("write it in UTF-8, or in plain ASCII"));
+        return Err(invalid(message, "write it in UTF-8, or in plain ASCII"));
     }
     *named = None;
     let mut parser = lexopt::Parser::from_args(words);
     let mut before: Vec<(&'static Flag, Option<String>)> = Vec::new();
-    let mut given: Option<Given> = None;
+    let mut given: Option<Arguments> = None;
     let mut word = "";
     loop {
         if let Some(rest) = parser.try_raw_args() {
@@ -76,16 +76,17 @@ fn read(words: &[OsString], named: &mut Option<&'static Command>) -> Result<Pars
                     None => {
                         let command = command(&text).ok_or_else(|| unknown_command(&text))?;
                         *named = Some(command);
-                        given = Some(Given::new(command, Dialect::Words));
+                        given = Some(Arguments::new(command, Dialect::Words));
                     }
                 }
                 continue;
             }
         };
-        let flag = match &next {
-            Ok(long) => known(*named, |flag| flag.long == long),
-            Err(letter) => known(*named, |flag| flag.short == Some(*letter)),
+        let is = |flag: &&Flag| match &next {
+            Ok(long) => flag.long == long,
+            Err(letter) => flag.short == Some(*letter),
         };
+        let flag = named.map_or_else(|| common_flags().find(is), |command| command.flags().find(is));
         let flag = flag.ok_or_else(|| unknown_flag(*named, next.as_deref().unwrap_or(word), word))?;
         let value = value_of(&mut parser, flag)?;
         match &mut given {
@@ -95,7 +96,7 @@ fn read(words: &[OsString], named: &mut Option<&'static Command>) -> Result<Pars
     }
     let Some(mut given) = given else {
         let hint = format!("{}; `tagwright -h` says what each does", all_commands());
-        return Err(Error::new(Code::MissingValue, "no command is given").hint(hint));
+        return Err(missing("no command is given", hint));
     };
     for (flag, value) in before {
         if given.command.flag(flag.long).is_none() {
@@ -104,50 +105,35 @@ fn read(words: &[OsString], named: &mut Option<&'static Command>) -> Result<Pars
         given.add(flag, value)?;
     }
     if given.command.name == CALL {
-        return Ok(Parsed::Call { stdin: given.object.is_some() });
+        return Ok(CommandLine::Call { stdin: given.object.is_some() });
     }
-    Ok(Parsed::Run(Box::new(build::invocation(&given)?)))
-}
-
-fn known(command: Option<&'static Command>, is: impl Fn(&&'static Flag) -> bool) -> Option<&'static Flag> {
-    match command {
-        Some(command) => command.flags().find(|flag| is(flag)),
-        None => common_flags().find(|flag| is(flag)),
-    }
+    Ok(CommandLine::Run(Box::new(build::invocation(&given)?)))
 }
 
 /// The value that stands behind `=` or in the next word.
 fn value_of(parser: &mut lexopt::Parser, flag: &'static Flag) -> Result<Option<String>, Error> {
     let attached = parser.optional_value().map(|text| text.to_string_lossy().into_owned());
     let name = format!("--{}", flag.long);
-    let Some(value) = flag.value else {
-        return match attached {
-            None => Ok(None),
-            Some(text) => {
-                let message = format!("`{name}` takes no value, and {} is given", shown(&text));
-                Err(Error::new(Code::RequestInvalid, message).hint(format!("write `{name}`, or leave it out")))
-            }
-        };
-    };
-    if attached.is_some() {
-        return Ok(attached);
-    }
-    let rest = parser.try_raw_args();
-    let next = rest.as_ref().and_then(|rest| rest.as_slice().first()).map(|word| word.to_string_lossy().into_owned());
-    let missing = |message: String| Error::new(Code::MissingValue, message).hint(format!("write `{name} {value}`"));
-    match next {
-        None => Err(missing(format!("`{name}` needs a value"))),
-        Some(word) if is_flag(&word) => {
-            let hint = format!(
-                "write `{name} {value}`; a value that starts with `-` is written {}",
-                shown(&format!("{name}={word}"))
-            );
-            Err(missing(format!("`{name}` needs a value, and {} is a flag", shown(&word))).hint(hint))
+    match (flag.value, &attached) {
+        (None, Some(text)) => {
+            let message = format!("`{name}` takes no value, and {} is given", shown(text));
+            Err(invalid(message, format!("write `{name}`, or leave it out")))
         }
-        Some(_) => {
-            let text = parser.value().map_err(|why| missing(why.to_string()))?;
+        (Some(value), None) => {
+            let write = format!("write `{name} {value}`");
+            let next = parser.try_raw_args().and_then(|rest| rest.as_slice().first().cloned());
+            let Some(next) = next.map(|word| word.to_string_lossy().into_owned()) else {
+                return Err(missing(format!("`{name}` needs a value"), write));
+            };
+            if is_flag(&next) {
+                let joined = shown(&format!("{name}={next}"));
+                let hint = format!("{write}; a value that starts with `-` is written {joined}");
+                return Err(missing(format!("`{name}` needs a value, and {} is a flag", shown(&next)), hint));
+            }
+            let text = parser.value().map_err(|why| missing(why.to_string(), write))?;
             Ok(Some(text.to_string_lossy().into_owned()))
         }
+        _ => Ok(attached),
     }
 }
 
@@ -157,20 +143,18 @@ fn is_flag(word: &str) -> bool {
     word.starts_with("--") || word.strip_prefix('-').is_some_and(|rest| !rest.is_empty() && rest.chars().all(letter))
 }
 
-fn positional(given: &mut Given, text: String) -> Result<(), Error> {
-    let command = given.command;
+fn positional(given: &mut Arguments, text: String) -> Result<(), Error> {
+    let (command, word) = (given.command, shown(&text));
     if command.name == CALL && text != "-" {
-        let message = format!("`call` takes `-` or nothing, not {}", shown(&text));
         let hint = "put the request, or `@PATH`, into the environment variable `TAGWRIGHT_REQUEST`, or pipe it into `tagwright call -`";
-        return Err(Error::new(Code::RequestInvalid, message).hint(hint));
+        return Err(invalid(format!("`call` takes `-` or nothing, not {word}"), hint));
     }
     if command.object.value.is_empty() {
-        let message = format!("`{}` takes flags alone, not {}", command.name, shown(&text));
-        return Err(Error::new(Code::RequestInvalid, message).hint(command.second));
+        return Err(invalid(format!("`{}` takes flags alone, not {word}", command.name), command.second));
     }
     if let Some(first) = &given.object {
-        let message = format!("`{}` takes one argument, and {} follows {}", command.name, shown(&text), shown(first));
-        return Err(Error::new(Code::RequestInvalid, message).hint(command.second));
+        let message = format!("`{}` takes one argument, and {word} follows {}", command.name, shown(first));
+        return Err(invalid(message, command.second));
     }
     given.take_object(text)
 }
@@ -195,66 +179,54 @@ fn all_commands() -> String {
 fn unknown_flag(command: Option<&'static Command>, typed: &str, word: &str) -> Error {
     let shape = if word.starts_with("--") || word.is_empty() { format!("--{typed}") } else { word.to_owned() };
     let bare = typed.trim_start_matches('-');
-    let unknown = |message: String, hint: String| Error::new(Code::UnknownFlag, message).hint(hint);
+    let unknown = |message: String, hint: &str| Error::new(Code::UnknownFlag, message).hint(hint);
     let elsewhere = FLAGS.iter().find(|flag| flag.long == bare);
     let Some(command) = command else {
         if elsewhere.is_some() || word.starts_with("--") {
-            let message = format!("{} stands before the command", shown(&shape));
-            return unknown(
-                message,
-                "write the command first, then its flags; `tagwright -h` lists the commands".to_owned(),
-            );
+            let hint = "write the command first, then its flags; `tagwright -h` lists the commands";
+            return unknown(format!("{} stands before the command", shown(&shape)), hint);
         }
-        return unknown(
-            format!("there is no flag {}", shown(&shape)),
-            "`tagwright --help` lists every flag".to_owned(),
-        );
+        return unknown(format!("there is no flag {}", shown(&shape)), "`tagwright --help` lists every flag");
     };
     let name = command.name;
     let near = suggest::nearest(bare, command.flags().map(|flag| flag.long));
     // What follows an unknown letter may be a password, as with other programs.
     let lone = near.is_none() && elsewhere.is_none() && !shape.starts_with("--");
     let shape = if lone { shape.chars().take(2).collect() } else { shape };
-    let message = format!("`{name}` has no flag {}", shown(&shape));
-    if name == CALL {
-        let key = elsewhere.filter(|flag| flag.json != Json::Never).map(Flag::key);
-        return unknown(
-            message,
-            match key {
-                Some(key) => format!("write it into the request, as the key `{key}` of `args`"),
-                None => "`call` takes its flags from the request; `tagwright call --help` tells how".to_owned(),
-            },
-        );
-    }
     let every = format!("`tagwright {name} --help` lists every flag");
-    if let Some(flag) = elsewhere.filter(|flag| command.flag(flag.long).is_none()) {
-        let owners = COMMANDS.iter().filter(|c| c.flag(flag.long).is_some()).map(|c| format!("`{}`", c.name));
-        return unknown(message, format!("`--{bare}` belongs to {}; {every}", owners.collect::<Vec<_>>().join(", ")));
-    }
-    let hint = match near {
-        Some(near) => format!("write `--{near}`; {every}"),
-        None if suggest::is_about_secrets(bare) => suggest::SECRETS.to_owned(),
-        None if word.chars().count() == 2 => format!("the only letters are `-h`, `-v` and `-V`; {every}"),
-        None if lone => format!("{every}; a name that starts with `-` cannot be a reference"),
-        None => every,
+    let hint = match (elsewhere, near) {
+        (Some(flag), _) if name == CALL && flag.json != Json::Never => {
+            format!("write it into the request, as the key `{}` of `args`", flag.key())
+        }
+        _ if name == CALL => "`call` takes its flags from the request; `tagwright call --help` tells how".to_owned(),
+        (Some(flag), _) if command.flag(flag.long).is_none() => {
+            let owners = COMMANDS.iter().filter(|command| command.flag(bare).is_some());
+            let owners = owners.map(|command| format!("`{}`", command.name)).collect::<Vec<_>>();
+            format!("`--{bare}` belongs to {}; {every}", owners.join(", "))
+        }
+        (_, Some(near)) => format!("write `--{near}`; {every}"),
+        _ if suggest::is_about_secrets(bare) => suggest::SECRETS.to_owned(),
+        _ if word.chars().count() == 2 => format!("the only letters are `-h`, `-v` and `-V`; {every}"),
+        _ if lone => format!("{every}; a name that starts with `-` cannot be a reference"),
+        _ => every,
     };
-    unknown(message, hint)
+    unknown(format!("`{name}` has no flag {}", shown(&shape)), &hint)
 }
 
 /// Help or version, where any word before `--` asks for one of them.
-fn asked_for_help(words: &[OsString]) -> Option<Parsed> {
+fn asked_for_help(words: &[OsString]) -> Option<CommandLine> {
     let about = command_among(words);
     for word in words.iter().map(|word| word.to_string_lossy()) {
         match word.as_ref() {
             "--" => return None,
-            "--help" => return Some(Parsed::Help(help::help(about, true))),
-            "--version" => return Some(Parsed::Version),
+            "--help" => return Some(CommandLine::Help(help::help(about, true))),
+            "--version" => return Some(CommandLine::Version),
             word if is_flag(word) && !word.starts_with("--") => {
                 if word.contains('h') {
-                    return Some(Parsed::Help(help::help(about, false)));
+                    return Some(CommandLine::Help(help::help(about, false)));
                 }
                 if word.contains('V') {
-                    return Some(Parsed::Version);
+                    return Some(CommandLine::Version);
                 }
             }
             _ => {}
@@ -296,7 +268,7 @@ mod tests {
 
     fn run(line: &str) -> Invocation {
         match parse(&words(line)) {
-            Ok(Parsed::Run(invocation)) => *invocation,
+            Ok(CommandLine::Run(invocation)) => *invocation,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -320,12 +292,12 @@ mod tests {
             ("call --help", help::help(command("call"), true)),
         ] {
             match parse(&words(line)) {
-                Ok(Parsed::Help(text)) => assert_eq!(text, expected, "{line}"),
+                Ok(CommandLine::Help(text)) => assert_eq!(text, expected, "{line}"),
                 other => panic!("{line}: {other:?}"),
             }
         }
         for line in ["-V", "--version", "promote --to -V", "labels --frobnicate --version"] {
-            assert!(matches!(parse(&words(line)), Ok(Parsed::Version)), "{line}");
+            assert!(matches!(parse(&words(line)), Ok(CommandLine::Version)), "{line}");
         }
         assert!(parse(&words("labels -- --help")).is_err());
     }
@@ -333,7 +305,7 @@ mod tests {
     #[test]
     fn call_says_where_its_request_comes_from() {
         for (line, expected) in [("call", false), ("call -", true), ("call -- -", true)] {
-            assert!(matches!(parse(&words(line)), Ok(Parsed::Call { stdin }) if stdin == expected), "{line}");
+            assert!(matches!(parse(&words(line)), Ok(CommandLine::Call { stdin }) if stdin == expected), "{line}");
         }
     }
 

@@ -351,25 +351,3 @@ pub struct Common {
     /// The one value of the result to print, as a dotted path.
     pub print: Option<String>,
 }
-
-impl Default for Common {
-    fn default() -> Self {
-        Self {
-            timeout: None,
-            retries: 3,
-            ca_file: None,
-            https: false,
-            plain_http: Vec::new(),
-            resolve: Vec::new(),
-            hub_api: None,
-            via: None,
-            credentials_from: None,
-            aws: AwsIdentity::default(),
-            into_aws: AwsIdentity::default(),
-            ecr: Vec::new(),
-            verbose: false,
-            quiet: false,
-            print: None,
-        }
-    }
-}

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::process::{Command, Output};
-use tagwright::cli::parse::{Misuse, Parsed, parse};
+use tagwright::cli::parse::{CommandLine, Misuse, parse};
 use tagwright::cli::{defs, json};
 
 fn words(line: &[&str]) -> Vec<OsString> {
@@ -35,7 +35,7 @@ fn run(line: &[&str]) -> Output {
 #[test]
 fn help_of_the_program() {
     for (name, flag) in [("short", "-h"), ("long", "--help")] {
-        let Ok(Parsed::Help(text)) = parse(&words(&[flag])) else { panic!("{flag} is no help") };
+        let Ok(CommandLine::Help(text)) = parse(&words(&[flag])) else { panic!("{flag} is no help") };
         insta::assert_snapshot!(format!("help_{name}"), text);
     }
 }
@@ -44,7 +44,7 @@ fn help_of_the_program() {
 fn help_of_every_command() {
     for command in defs::COMMANDS {
         for (name, flag) in [("short", "-h"), ("long", "--help")] {
-            let Ok(Parsed::Help(text)) = parse(&words(&[command.name, flag])) else { panic!("{flag} is no help") };
+            let Ok(CommandLine::Help(text)) = parse(&words(&[command.name, flag])) else { panic!("{flag} is no help") };
             insta::assert_snapshot!(format!("help_{}_{name}", command.name.replace('-', "_")), text);
         }
     }
