@@ -4,7 +4,8 @@
 use crate::command::session::Session;
 use crate::threads;
 use crate::error::{Code, Error};
-use crate::registry::distribution::{self as registry, CONFIG_LIMIT, Fetched};
+use crate::registry::distribution::{self as registry, CONFIG_LIMIT};
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::config::Config;
 use crate::pure::image::content::Content;
@@ -71,7 +72,7 @@ pub fn of(
     session: &Session,
     name: &str,
     repository: &Repository,
-    top: Fetched,
+    top: RawManifest,
     platform: Option<&Platform>,
 ) -> Result<Found, Error> {
     let (digest, media_type) = (top.digest.clone(), top.media_type.clone());
@@ -101,14 +102,14 @@ pub fn missing(name: &str, wanted: &Platform, known: BTreeSet<String>) -> Error 
 
 struct Leaf {
     platform: Option<Platform>,
-    fetched: Fetched,
+    fetched: RawManifest,
 }
 
 fn leaves(
     session: &Session,
     name: &str,
     repository: &Repository,
-    top: Fetched,
+    top: RawManifest,
     platform: Option<&Platform>,
 ) -> Result<Vec<Leaf>, Error> {
     if let Content::Image(manifest) = &top.content {

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::Listed;
+use crate::pure::image::listing::TagEntry;
 use crate::pure::version::pick;
 use serde::Serialize;
 
@@ -33,9 +33,9 @@ struct Shown {
 /// Those of the tag list.
 pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
     let listing = session.remote(&request.repository, Action::Pull).tags(Detail::Times)?;
-    let fits = |listed: &&Listed| request.matching.as_ref().is_none_or(|glob| glob.matches(&listed.name));
-    let chosen: Vec<Listed> = listing.tags.iter().filter(fits).cloned().collect();
-    let mut ordered: Vec<&Listed> = pick::order(&chosen, &request.format);
+    let fits = |listed: &&TagEntry| request.matching.as_ref().is_none_or(|glob| glob.matches(&listed.name));
+    let chosen: Vec<TagEntry> = listing.tags.iter().filter(fits).cloned().collect();
+    let mut ordered: Vec<&TagEntry> = pick::order(&chosen, &request.format);
     match request.sort {
         Sort::Version => {}
         Sort::Name => ordered.sort_by(|a, b| a.name.cmp(&b.name)),
@@ -48,7 +48,7 @@ pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
     }
     let count = ordered.len();
     ordered.truncate(request.limit.unwrap_or(usize::MAX));
-    let shown = |listed: &Listed| Shown {
+    let shown = |listed: &TagEntry| Shown {
         tag: listed.name.clone(),
         version: request.format.read(&listed.name).map(|tag| tag.text),
         digest: listed.digest.clone(),

@@ -10,7 +10,7 @@ use crate::pure::auth::scope::Action;
 use crate::pure::http::link;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
-use crate::pure::image::content::Content;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::{ACCEPT, MediaType};
@@ -32,19 +32,6 @@ const TAGS_PAGE: usize = 1000;
 /// The largest answer to a write, to a `HEAD`, or to anything that is only looked at for its status.
 const SMALL_LIMIT: u64 = 1 << 20;
 
-/// A manifest as it was served: the bytes, and what they say.
-#[derive(Clone, Debug)]
-pub struct Fetched {
-    /// The hash of the bytes.
-    pub digest: Digest,
-    /// The media type it was served with, without parameters.
-    pub media_type: String,
-    /// The bytes as received.
-    pub body: Vec<u8>,
-    /// What they say.
-    pub content: Content,
-}
-
 /// Reads a manifest or index. `action` says which rights the token is asked for: a run that is going
 /// to write asks once for both.
 ///
@@ -56,7 +43,7 @@ pub fn get_manifest(
     repository: &Repository,
     identifier: &Identifier,
     action: Action,
-) -> Result<Fetched, Error> {
+) -> Result<RawManifest, Error> {
     if let Some(ecr) = client.native(repository.registry())? {
         return ecr.get_manifest(repository, identifier);
     }
@@ -71,9 +58,8 @@ pub fn get_manifest(
         return Err(refusal::error(Subject::Manifest, &wanted, &request, &response));
     }
     let digest = checked(&name, identifier, &response)?;
-    let content = Content::parse(&response.body, response.headers.get("content-type"))
-        .map_err(|error| error.about(&name).hint_if_none(not_a_registry(&request)))?;
-    Ok(Fetched { digest, media_type: content.media_type().as_str().to_owned(), body: response.body, content })
+    RawManifest::parse(digest, response.body, response.headers.get("content-type"))
+        .map_err(|error| error.about(&name).hint_if_none(not_a_registry(&request)))
 }
 
 /// What a tag points at now; `None` where the registry says that there is no such tag.
@@ -193,11 +179,11 @@ pub fn has_manifest(client: &Client, repository: &Repository, digest: &Digest, a
     head(client, repository, &identifier, action).map(|found| found.is_some())
 }
 
-/// What a registry said to a manifest that it took.
+/// What a registry takes on with a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Whether it lists the manifest among the referrers of its subject by itself.
-    pub subject: bool,
+pub struct Acceptance {
+    /// Whether it says that it lists the manifest among the referrers of its subject by itself.
+    pub lists_subject: bool,
 }
 
 /// Puts a manifest under a tag or its digest, exactly the bytes that were read.
@@ -208,11 +194,11 @@ pub fn put_manifest(
     client: &Client,
     repository: &Repository,
     identifier: &Identifier,
-    manifest: &Fetched,
-) -> Result<Stored, Error> {
+    manifest: &RawManifest,
+) -> Result<Acceptance, Error> {
     if let Some(ecr) = client.native(repository.registry())? {
         // ECR lists referrers by itself.
-        return ecr.put_manifest(repository, identifier, manifest).map(|()| Stored { subject: true });
+        return ecr.put_manifest(repository, identifier, manifest).map(|()| Acceptance { lists_subject: true });
     }
     let name = named(repository, identifier);
     let wanted = format!("push to `{name}`");
@@ -229,7 +215,7 @@ pub fn put_manifest(
             format!("`{name}` was pushed as `{}` and the registry stored `{stored}`", manifest.digest),
         )
         .hint(format!("look at it with `tagwright inspect {name}`, and tell whoever runs the registry"))),
-        _ => Ok(Stored { subject: response.headers.get("oci-subject").is_some() }),
+        _ => Ok(Acceptance { lists_subject: response.headers.get("oci-subject").is_some() }),
     }
 }
 

@@ -10,7 +10,8 @@ use crate::aws::call::{Caller, Signer};
 use crate::aws::chain::{Chain, Found};
 use crate::http::exchange::Exchange;
 use crate::http::Body;
-use crate::registry::distribution::{CONFIG_LIMIT, Fetched};
+use crate::registry::distribution::CONFIG_LIMIT;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::error::{Code, Error};
 use crate::pure::aws::ecr::{self, EcrLogin, EcrPage, EcrTag, Operation};
 use crate::pure::aws::fault::{self, AwsFault};
@@ -18,7 +19,6 @@ use crate::pure::aws::host::EcrHost;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::url::{Place, Scheme, Url, place};
-use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
@@ -72,7 +72,7 @@ impl Ecr<'_> {
     ///
     /// # Errors
     /// `tag-unknown`, `repository-unknown`, `digest-mismatch`, `reply-malformed`, and those of the call.
-    pub fn get_manifest(&self, repository: &Repository, identifier: &Identifier) -> Result<Fetched, Error> {
+    pub fn get_manifest(&self, repository: &Repository, identifier: &Identifier) -> Result<RawManifest, Error> {
         let name = named(repository, identifier);
         let wanted = format!("read `{name}`");
         let found = self.batch_get_image(repository, identifier, &wanted)?;
@@ -136,7 +136,7 @@ impl Ecr<'_> {
         repository: &Repository,
         identifier: &Identifier,
         wanted: &str,
-    ) -> Result<Result<Fetched, AwsFault>, Error> {
+    ) -> Result<Result<RawManifest, AwsFault>, Error> {
         let body = self.place(repository).batch_get_image(std::slice::from_ref(identifier));
         let response = match self.call(Operation::BatchGetImage, &body, wanted, IMAGE_LIMIT)? {
             Ok(response) => response,
@@ -159,9 +159,8 @@ impl Ecr<'_> {
         if !expected.matches(&body) {
             return Err(mismatch(&format!("`{name}`"), expected, &body));
         }
-        let content = Content::parse(&body, image.media_type.as_deref()).map_err(|error| error.about(&name))?;
-        let media_type = content.media_type().to_string();
-        Ok(Ok(Fetched { digest: expected.clone(), media_type, body, content }))
+        let manifest = RawManifest::parse(expected.clone(), body, image.media_type.as_deref());
+        manifest.map(Ok).map_err(|error| error.about(&name))
     }
 
     /// Reads a blob that fits in memory and checks size and digest.
@@ -260,7 +259,7 @@ impl Ecr<'_> {
         &self,
         repository: &Repository,
         identifier: &Identifier,
-        manifest: &Fetched,
+        manifest: &RawManifest,
     ) -> Result<(), Error> {
         let tag = match identifier {
             Identifier::Tag(tag) => Some(tag),

@@ -12,7 +12,7 @@ use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::url::Url;
 use crate::pure::hub::{login, page};
 use crate::pure::image::repository::Repository;
-use crate::pure::image::listing::Listed;
+use crate::pure::image::listing::TagEntry;
 use crate::secret::Secret;
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug)]
 pub struct Tags {
     /// The tags, in the order of the pages.
-    pub listed: Vec<Listed>,
+    pub listed: Vec<TagEntry>,
     /// How many tags were looked at.
     pub scanned: usize,
 }
@@ -61,7 +61,7 @@ impl Hub {
         let mut request = page::first(&self.api, repository, filter);
         let mut seen: HashSet<Url> = HashSet::new();
         let mut names: HashSet<String> = HashSet::new();
-        let mut listed: Vec<Listed> = Vec::new();
+        let mut listed: Vec<TagEntry> = Vec::new();
         let (mut most, mut scanned) = (usize::MAX, 0usize);
         loop {
             if !seen.insert(request.url.clone()) {

@@ -4,7 +4,7 @@
 use crate::error::{Code, Error};
 use crate::pure::aws::ecr::EcrTag;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, Listed, Listing, Via};
+use crate::pure::image::listing::{Detail, TagEntry, Listing, Via};
 use crate::pure::text::instant;
 use crate::pure::version::scheme::TagFormat;
 use crate::registry::distribution;
@@ -38,8 +38,8 @@ pub(super) fn fresh(remote: &Remote) -> Result<Listing, Error> {
 /// As [`all`].
 pub(super) fn of_build(remote: &Remote, build: u64, format: &TagFormat, detail: Detail) -> Result<Listing, Error> {
     let listing = list(remote, detail, Some(&format!(".{build}")))?;
-    let is_of_build = |listed: &Listed| format.read(&listed.name).and_then(|tag| tag.version.build()) == Some(build);
-    if listing.via == Via::HubApi && !listing.tags.iter().any(is_of_build) {
+    let is_of_build = |listed: &TagEntry| format.read(&listed.name).and_then(|tag| tag.version.build()) == Some(build);
+    if !listing.is_whole && !listing.tags.iter().any(is_of_build) {
         return all(remote, detail);
     }
     Ok(listing)
@@ -52,7 +52,10 @@ fn list(remote: &Remote, detail: Detail, filter: Option<&str>) -> Result<Listing
     let wanted = remote.via.unwrap_or(if remote.registry().is_docker_hub() { Via::HubApi } else { Via::Registry });
     if wanted == Via::HubApi {
         match remote.hub.tags(remote.client, remote.repository(), filter) {
-            Ok(tags) => return Ok(Listing { tags: tags.listed, scanned: tags.scanned, via: Via::HubApi }),
+            Ok(tags) => {
+                let is_whole = filter.is_none();
+                return Ok(Listing { tags: tags.listed, scanned: tags.scanned, via: Via::HubApi, is_whole });
+            }
             Err(error) if remote.via == Some(Via::HubApi) || !gives_way(&error) => return Err(error),
             Err(error) => remote.warn(
                 "hub-api-unavailable",
@@ -70,8 +73,8 @@ fn list(remote: &Remote, detail: Detail, filter: Option<&str>) -> Result<Listing
 fn named(remote: &Remote) -> Result<Listing, Error> {
     let tags = distribution::list_tags(remote.client, remote.repository(), remote.rights)?;
     let scanned = tags.len();
-    let tags = tags.into_iter().map(Listed::named).collect();
-    Ok(Listing { tags, scanned, via: Via::Registry })
+    let tags = tags.into_iter().map(TagEntry::named).collect();
+    Ok(Listing { tags, scanned, via: Via::Registry, is_whole: true })
 }
 
 /// The list of ECR's own API: the kind that fits, or the other kind where only that is allowed.
@@ -81,13 +84,13 @@ fn described(ecr: &Ecr, repository: &crate::pure::image::repository::Repository,
         Err(error) if error.code() == Code::Denied => ecr.list_tags(repository, !times).map_err(|_| error)?,
         outcome => outcome?,
     };
-    let listed = |tagged: EcrTag| Listed {
+    let listed = |tagged: EcrTag| TagEntry {
         name: tagged.tag,
         digest: Digest::parse(&tagged.digest).ok(),
         updated: tagged.pushed_at.map(instant::rfc3339),
     };
-    let tags: Vec<Listed> = tags.into_iter().map(listed).collect();
-    Ok(Listing { scanned: tags.len(), tags, via: Via::EcrApi })
+    let tags: Vec<TagEntry> = tags.into_iter().map(listed).collect();
+    Ok(Listing { scanned: tags.len(), tags, via: Via::EcrApi, is_whole: true })
 }
 
 /// Whether the registry's own list is worth asking after the web API failed in this way.

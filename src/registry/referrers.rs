@@ -6,7 +6,8 @@
 //! Specification: OCI distribution, "Listing Referrers" and "Pushing Manifests with Subject".
 
 use crate::registry::login::client::Client;
-use crate::registry::distribution::{self as registry, Fetched, MANIFEST_LIMIT};
+use crate::registry::distribution::{self as registry, MANIFEST_LIMIT};
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::http::link;
@@ -27,16 +28,6 @@ const READS: u32 = 8;
 const PATIENCE: u32 = 3;
 /// The first wait between two reads; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// What the referrers API says of a manifest.
-pub enum ReferrerList {
-    /// What points at it.
-    Listed(Vec<Descriptor>),
-    /// That there is no such API, so a tag may tell.
-    NoApi,
-    /// Nothing, because the right to ask is missing.
-    Unknown,
-}
 
 /// Everything that points at a manifest; `None` where that cannot be told without a right of its own, as on ECR.
 ///
@@ -85,7 +76,7 @@ pub fn by_tag(
     action: Action,
 ) -> Result<Vec<Descriptor>, Error> {
     match fallback(client, repository, digest, action)? {
-        Some(Fetched { content: Content::Index(index), .. }) => Ok(index.manifests),
+        Some(RawManifest { content: Content::Index(index), .. }) => Ok(index.manifests),
         // Whatever else stands under that tag is no list.
         _ => Ok(Vec::new()),
     }
@@ -139,7 +130,7 @@ fn fallback(
     repository: &Repository,
     digest: &Digest,
     action: Action,
-) -> Result<Option<Fetched>, Error> {
+) -> Result<Option<RawManifest>, Error> {
     let tag = referrers::fallback_tag(digest);
     match registry::head_manifest(client, repository, &tag, action)? {
         Some(now) => registry::get_manifest(client, repository, &Identifier::Digest(now), action).map(Some),
@@ -151,11 +142,11 @@ fn fallback(
 ///
 /// # Errors
 /// Those of [`registry::put_manifest`]; `raced` where the list under the fall-back tag lost entries again and again.
-pub fn put(client: &Client, repository: &Repository, manifests: &[Fetched], subject: &Digest) -> Result<(), Error> {
+pub fn put(client: &Client, repository: &Repository, manifests: &[RawManifest], subject: &Digest) -> Result<(), Error> {
     let mut unlisted = Vec::new();
     for manifest in manifests {
         let identifier = Identifier::Digest(manifest.digest.clone());
-        if !registry::put_manifest(client, repository, &identifier, manifest)?.subject {
+        if !registry::put_manifest(client, repository, &identifier, manifest)?.lists_subject {
             unlisted.push(referrers::entry(&manifest.digest, manifest.body.len(), &manifest.content));
         }
     }
@@ -182,9 +173,7 @@ pub fn put(client: &Client, repository: &Repository, manifests: &[Fetched], subj
         if stale % PATIENCE > 0 {
             continue;
         }
-        let (digest, media_type) = (Digest::of(&body), MediaType::OciIndex.as_str().to_owned());
-        let content = Content::parse(&body, Some(&media_type))?;
-        let index = Fetched { digest, media_type, body, content };
+        let index = RawManifest::of(body, MediaType::OciIndex.as_str())?;
         registry::put_manifest(client, repository, &identifier, &index)?;
         replaced = Some(now);
     }

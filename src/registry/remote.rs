@@ -16,10 +16,12 @@ use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
 use crate::pure::version::scheme::TagFormat;
 use crate::registry::blobs::{self, Mount, Upload};
-use crate::registry::distribution::{self, Fetched, Stored};
+use crate::registry::distribution::{self, Acceptance};
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::hub::Hub;
 use crate::registry::login::client::Client;
-use crate::registry::referrers::{self, ReferrerList};
+use crate::pure::image::referrers::ReferrerList;
+use crate::registry::referrers;
 use crate::registry::listing;
 use crate::threads;
 use crate::world::World;
@@ -81,7 +83,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     ///
     /// # Errors
     /// `tag-unknown`, `repository-unknown`, `digest-mismatch`, `reply-malformed`, `schema1-unsupported`.
-    pub fn manifest(&self, identifier: &Identifier) -> Result<Fetched, Error> {
+    pub fn manifest(&self, identifier: &Identifier) -> Result<RawManifest, Error> {
         distribution::get_manifest(self.client, &self.repository, identifier, self.rights)
     }
 
@@ -116,7 +118,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     ///
     /// # Errors
     /// `tag-immutable`, `denied`, `digest-mismatch`.
-    pub fn put_manifest(&self, identifier: &Identifier, manifest: &Fetched) -> Result<Stored, Error> {
+    pub fn put_manifest(&self, identifier: &Identifier, manifest: &RawManifest) -> Result<Acceptance, Error> {
         distribution::put_manifest(self.client, &self.repository, identifier, manifest)
     }
 
@@ -262,7 +264,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     ///
     /// # Errors
     /// Those of [`Remote::put_manifest`]; `raced`.
-    pub fn put_referrers(&self, manifests: &[Fetched], subject: &Digest) -> Result<(), Error> {
+    pub fn put_referrers(&self, manifests: &[RawManifest], subject: &Digest) -> Result<(), Error> {
         referrers::put(self.client, &self.repository, manifests, subject)
     }
 

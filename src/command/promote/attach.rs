@@ -6,9 +6,8 @@ use crate::command::promote::look::Seen;
 use crate::command::request::Promote;
 use crate::threads;
 use crate::error::Error;
-use crate::registry::distribution::Fetched;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
-use crate::pure::image::content::Content;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
 use crate::pure::promote::record::{self, EMPTY_BLOB, Record};
@@ -33,10 +32,8 @@ fn push(target: &Remote, record: &Record, subject_size: usize) -> Result<Digest,
     let blobs = [EMPTY_BLOB, line.as_bytes()];
     threads::map(&blobs, |bytes| target.put_blob(bytes))?;
     let body = record::artifact(&line, &record.source, subject_size, &record.at);
-    let media_type = MediaType::OciManifest.as_str().to_owned();
-    let content = Content::parse(&body, Some(&media_type))?;
-    let digest = Digest::of(&body);
-    let artifact = Fetched { digest: digest.clone(), media_type, body, content };
+    let artifact = RawManifest::of(body, MediaType::OciManifest.as_str())?;
+    let digest = artifact.digest.clone();
     target.put_referrers(&[artifact], &record.source.digest)?;
     Ok(digest)
 }

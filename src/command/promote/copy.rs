@@ -13,7 +13,7 @@ use crate::threads::{self, both};
 use crate::error::{Code, Error};
 use crate::registry::blobs::{Mount, Upload};
 use crate::command::progress::Progress;
-use crate::registry::distribution::Fetched;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
@@ -34,10 +34,10 @@ pub struct Copy {
     /// How many blobs are there.
     skipped: u64,
     /// Manifests that the target lacks, each after what it names; without the root and without referrers.
-    manifests: Vec<Fetched>,
+    manifests: Vec<RawManifest>,
     root_is_there: bool,
     /// Referrers that the target does not list, each after what it points at.
-    referrers: Vec<(Referrer, Fetched)>,
+    referrers: Vec<(Referrer, RawManifest)>,
     /// How many referrers the source has, where that could be told.
     pub found: Option<usize>,
     /// How many of them stay behind.
@@ -77,7 +77,7 @@ pub struct Found {
 ///
 /// # Errors
 /// Those of reading at either side.
-pub fn find(sides: &Sides, root: &Fetched, listing: Option<Listing>) -> Result<Found, Error> {
+pub fn find(sides: &Sides, root: &RawManifest, listing: Option<Listing>) -> Result<Found, Error> {
     let Sides { source: here, target } = sides;
     let names = || -> Option<HashSet<String>> {
         let listing = listing.or_else(|| here.tags(Detail::Names).ok())?;
@@ -102,7 +102,7 @@ pub fn find(sides: &Sides, root: &Fetched, listing: Option<Listing>) -> Result<F
 pub fn plan(
     sides: &Sides,
     request: &Promote,
-    root: &Fetched,
+    root: &RawManifest,
     found: Found,
     is_tagged: bool,
 ) -> Result<Copy, Error> {
@@ -265,7 +265,7 @@ impl Run<'_, '_> {
         self.blobs(&mut copied.tally)?;
 
         // Images name no other manifest, so they go side by side; an index comes after all that it names.
-        let (images, indexes): (Vec<&Fetched>, Vec<&Fetched>) =
+        let (images, indexes): (Vec<&RawManifest>, Vec<&RawManifest>) =
             copy.manifests.iter().partition(|fetched| matches!(fetched.content, Content::Image(_)));
         threads::map(&images, |fetched| self.put(fetched))?;
         for fetched in indexes {
@@ -290,7 +290,7 @@ impl Run<'_, '_> {
         Ok(copied)
     }
 
-    fn put(&self, fetched: &Fetched) -> Result<(), Error> {
+    fn put(&self, fetched: &RawManifest) -> Result<(), Error> {
         self.sides.target.put_manifest(&Identifier::Digest(fetched.digest.clone()), fetched)?;
         self.manifests.fetch_add(1, Ordering::Relaxed);
         Ok(())

@@ -7,11 +7,10 @@ use crate::command::find_tag;
 use crate::pure::image::listing::{Detail, Listing};
 use crate::command::platforms::{self, Found};
 use crate::command::request::{Promote, Source};
-use crate::pure::image::listing::Via;
 use crate::command::session::{Session, Sides};
 use crate::threads::both;
 use crate::error::{Code, Error};
-use crate::registry::distribution::Fetched;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
@@ -31,7 +30,7 @@ pub struct Seen {
     /// The source as a reference.
     pub source: Reference,
     /// The source's manifest, the very bytes.
-    pub manifest: Fetched,
+    pub manifest: RawManifest,
     /// The source's version as its tag has it.
     pub version: Option<VersionTag>,
     /// What the plan is made of.
@@ -60,7 +59,7 @@ pub fn look(session: &Session, sides: &Sides, request: &Promote) -> Result<Seen,
     // The source's list says nothing about the target's tags.
     let (listing, elsewhere) = if request.into.is_some() { (None, listing) } else { (listing, None) };
     // A list that was filtered by name lacks the tags that belong to the image.
-    let elsewhere = elsewhere.filter(|listing| listing.via != Via::HubApi);
+    let elsewhere = elsewhere.filter(|listing| listing.is_whole);
     let version = source.tag().filter(|_| source.digest().is_none()).and_then(|tag| request.format.read(tag.as_str()));
     let wanted = expand(request, &source, version.as_ref())?;
 
@@ -134,7 +133,7 @@ pub fn look(session: &Session, sides: &Sides, request: &Promote) -> Result<Seen,
     }
     seen.listing = match listing {
         Some(Err(error)) if error.code() == Code::RepositoryUnknown => {
-            Some(Listing { tags: Vec::new(), scanned: 0, via: Via::Registry })
+            Some(Listing::empty())
         }
         listing => listing.and_then(Result::ok),
     };
@@ -215,7 +214,7 @@ fn require_labels(
     session: &Session,
     request: &Promote,
     source: &Reference,
-    manifest: &Fetched,
+    manifest: &RawManifest,
 ) -> Result<Option<Found>, Error> {
     if request.require_labels.is_empty() {
         return Ok(None);

@@ -9,7 +9,7 @@ use crate::command::platforms::{self, Found};
 use crate::command::request::Promote;
 use crate::command::session::{Session, Sides};
 use crate::error::{Code, Error};
-use crate::registry::distribution::Fetched;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 use crate::pure::http::redact;
 use crate::pure::image::digest::Digest;
@@ -62,7 +62,7 @@ pub fn note(
     sides: &Sides,
     request: &Promote,
     source: &Reference,
-    top: &Fetched,
+    top: &RawManifest,
     found: Option<&Found>,
 ) -> Noted {
     let labels =

@@ -5,13 +5,12 @@
 
 use crate::threads::{self, both};
 use crate::error::{Code, Error};
-use crate::registry::distribution::Fetched;
-use crate::registry::referrers::ReferrerList;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 use crate::pure::image::content::Content;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers::{cosign_tags, fallback_tag};
+use crate::pure::image::referrers::{ReferrerList, cosign_tags, fallback_tag};
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy;
 use std::collections::{HashMap, HashSet};
@@ -33,7 +32,7 @@ pub struct Referrer {
 /// An image with all that belongs to it, as the source has it.
 pub struct Tree {
     /// Every manifest by its digest.
-    pub manifests: HashMap<Digest, Fetched>,
+    pub manifests: HashMap<Digest, RawManifest>,
     /// What points at one of them, each after what it points at.
     pub referrers: Vec<Referrer>,
     /// Whether all of these were to be found out.
@@ -45,7 +44,7 @@ impl Tree {
     ///
     /// # Errors
     /// `blob-missing` where the source lacks one that an index names, and those of reading.
-    pub fn read(here: &Remote, root: &Fetched) -> Result<Self, Error> {
+    pub fn read(here: &Remote, root: &RawManifest) -> Result<Self, Error> {
         let mut tree = Self { manifests: HashMap::new(), referrers: Vec::new(), whole: true };
         tree.add(here, vec![root.clone()])?;
         Ok(tree)
@@ -56,7 +55,7 @@ impl Tree {
         self.manifests.iter().map(|(digest, fetched)| (digest.clone(), &fetched.content)).collect()
     }
 
-    fn add(&mut self, here: &Remote, mut level: Vec<Fetched>) -> Result<(), Error> {
+    fn add(&mut self, here: &Remote, mut level: Vec<RawManifest>) -> Result<(), Error> {
         while !level.is_empty() {
             let mut below: Vec<Digest> = Vec::new();
             for fetched in &level {
@@ -97,7 +96,7 @@ impl Tree {
         let (names, mut listed) = both(names, || threads::map(&open, api));
         loop {
             let mut fresh: Vec<Digest> = Vec::new();
-            let mut level: Vec<Fetched> = Vec::new();
+            let mut level: Vec<RawManifest> = Vec::new();
             let questions: Vec<(Digest, ReferrerList)> = open.into_iter().zip(listed?).collect();
             let found = threads::map(&questions, |(subject, answer)| {
                 let by_tag = match answer {
@@ -152,7 +151,7 @@ fn depth(referrer: &Referrer, all: &[Referrer]) -> usize {
     depth
 }
 
-fn child(here: &Remote, digest: &Digest) -> Result<Fetched, Error> {
+fn child(here: &Remote, digest: &Digest) -> Result<RawManifest, Error> {
     let identifier = Identifier::Digest(digest.clone());
     here.manifest(&identifier).map_err(|error| match error.code() {
         Code::TagUnknown => error
@@ -168,7 +167,7 @@ fn tagged(
     here: &Remote,
     subject: &Digest,
     names: Option<&HashSet<String>>,
-) -> Result<Vec<(Tag, Fetched)>, Error> {
+) -> Result<Vec<(Tag, RawManifest)>, Error> {
     let tags = cosign_tags(subject);
     let there: Vec<&Tag> = tags.iter().filter(|tag| names.is_none_or(|names| names.contains(tag.as_str()))).collect();
     let read = |tag: &&Tag| {

@@ -7,7 +7,7 @@ use crate::command::promote::act::is_lost;
 use crate::command::promote::read_back::PATIENCE;
 use crate::command::session::Session;
 use crate::error::{Code, Error, Progress};
-use crate::registry::distribution::Fetched;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
@@ -25,7 +25,7 @@ pub struct Run<'r, 'w> {
     /// The steps.
     pub steps: Vec<Step>,
     /// The manifests that tags go back to.
-    pub manifests: Vec<Fetched>,
+    pub manifests: Vec<RawManifest>,
     /// What was written, by the number of its step, and whether that is certain.
     pub written: Vec<(usize, bool)>,
 }

@@ -16,14 +16,14 @@ const SAID_LIMIT: usize = 500;
 
 /// A refusal in the service's own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct ErrorDocument {
     /// Its error codes, in order.
     pub codes: Vec<String>,
     /// Its text, on one line, cut short.
     pub text: Option<String>,
 }
 
-impl Said {
+impl ErrorDocument {
     /// Reads a reply's body.
     pub fn read(response: &Response) -> Self {
         let body = String::from_utf8_lossy(&response.body);
@@ -86,11 +86,11 @@ pub enum Subject {
 /// Turns a reply that is not a success into an error. `wanted` says what was attempted, with the
 /// object in backticks: "read `docker.io/acme/app:1`".
 pub fn error(subject: Subject, wanted: &str, request: &Request, response: &Response) -> Error {
-    of(subject, wanted, request, response, &Said::read(response))
+    of(subject, wanted, request, response, &ErrorDocument::read(response))
 }
 
 /// As [`error`], with the service's words read already.
-pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response, said: &Said) -> Error {
+pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response, said: &ErrorDocument) -> Error {
     let host = request.url.authority();
     let code = if is_page(response) && response.status == 404 {
         Code::ReplyMalformed
@@ -155,7 +155,7 @@ fn with_limits(error: Error, response: &Response) -> Error {
 }
 
 /// The line `PUT https://…: 403; the registry said: "…"`.
-pub fn cause(request: &Request, response: &Response, said: &Said) -> String {
+pub fn cause(request: &Request, response: &Response, said: &ErrorDocument) -> String {
     let mut line = format!("{} {}: {}", request.method.as_str(), redact::url(&request.url), response.status);
     if let Some(text) = &said.text {
         line.push_str(&format!("; the registry said: \"{text}\""));
@@ -166,7 +166,7 @@ pub fn cause(request: &Request, response: &Response, said: &Said) -> String {
 }
 
 /// The machine-readable part of the same.
-pub fn refusal(request: &Request, response: &Response, said: &Said) -> Refusal {
+pub fn refusal(request: &Request, response: &Response, said: &ErrorDocument) -> Refusal {
     let id = ["x-request-id", "x-amzn-requestid", "docker-request-id", "x-ms-correlation-request-id"];
     Refusal {
         method: request.method.as_str().to_owned(),
@@ -188,7 +188,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.chars().all(plain)
 }
 
-fn code(subject: Subject, status: u16, said: &Said) -> Code {
+fn code(subject: Subject, status: u16, said: &ErrorDocument) -> Code {
     if status == 429 || said.has(&["TOOMANYREQUESTS"]) {
         return Code::RateLimited;
     }
@@ -280,7 +280,7 @@ mod tests {
             ("{}", vec![], None),
             ("Too Many Requests", vec![], Some("Too Many Requests")),
         ] {
-            let said = Said::read(&reply(400, body));
+            let said = ErrorDocument::read(&reply(400, body));
             assert_eq!(said.codes, codes, "{body}");
             assert_eq!(said.text.as_deref(), text, "{body}");
         }

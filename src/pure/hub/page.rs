@@ -11,7 +11,7 @@ use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
 use crate::pure::text::percent;
-use crate::pure::image::listing::Listed;
+use crate::pure::image::listing::TagEntry;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub struct Page {
     /// The address of the next page, as it came; [`next_url`] checks it.
     pub next: Option<String>,
     /// The tags.
-    pub tags: Vec<Listed>,
+    pub tags: Vec<TagEntry>,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +71,7 @@ pub fn parse(body: &[u8]) -> Result<Page, Error> {
     let page: WirePage = serde_json::from_slice(body).map_err(|error| bad(format!("cannot be read: {error}")))?;
     let Some(results) = page.results else { return Err(bad("has no `results`".to_owned())) };
     let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
-    let tags = results.into_iter().map(|tag| Listed {
+    let tags = results.into_iter().map(|tag| TagEntry {
         digest: text(tag.digest).and_then(|digest| Digest::parse(&digest).ok()),
         updated: text(tag.last_updated).or_else(|| text(tag.tag_last_pushed)),
         name: tag.name,
@@ -140,7 +140,7 @@ mod tests {
                 {{"name":"old","last_updated":null,"tag_last_pushed":"2016-01-01T00:00:00Z","images":{{"architecture":"amd64"}}}},
                 {{"name":"odd","digest":"sha256:short","last_updated":7}}]}}"#
         );
-        let listed = |name: &str, digest: Option<&str>, updated: Option<&str>| Listed {
+        let listed = |name: &str, digest: Option<&str>, updated: Option<&str>| TagEntry {
             name: name.to_owned(),
             digest: digest.map(|digest| Digest::parse(digest).unwrap()),
             updated: updated.map(str::to_owned),

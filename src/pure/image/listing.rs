@@ -4,7 +4,7 @@ use crate::pure::image::digest::Digest;
 
 /// A tag as a registry lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct TagEntry {
     /// The name, not checked.
     pub name: String,
     /// The digest, where the list has it.
@@ -13,7 +13,7 @@ pub struct Listed {
     pub updated: Option<String>,
 }
 
-impl Listed {
+impl TagEntry {
     /// A name alone.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), digest: None, updated: None }
@@ -46,11 +46,20 @@ impl Via {
 #[derive(Clone, Debug)]
 pub struct Listing {
     /// The tags in the order they came.
-    pub tags: Vec<Listed>,
+    pub tags: Vec<TagEntry>,
     /// How many were looked at.
     pub scanned: usize,
     /// The place.
     pub via: Via,
+    /// Whether it holds every tag; a list that was asked for the tags of one build may lack others.
+    pub is_whole: bool,
+}
+
+impl Listing {
+    /// The list of a repository that is not there yet.
+    pub fn empty() -> Self {
+        Self { tags: Vec::new(), scanned: 0, via: Via::Registry, is_whole: true }
+    }
 }
 
 /// What a list is read for; where a registry has two kinds of list, each takes a right of its own.

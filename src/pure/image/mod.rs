@@ -11,6 +11,7 @@ pub mod media_type;
 pub mod platform;
 pub mod reference;
 pub mod referrers;
+pub mod raw_manifest;
 pub mod registry;
 pub mod repository;
 pub mod tag;

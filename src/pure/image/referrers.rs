@@ -11,6 +11,17 @@ use crate::pure::image::tag::Tag;
 use crate::error::{Code, Error};
 use serde_json::{Value, json};
 
+/// What the referrers API says of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReferrerList {
+    /// What points at it.
+    Listed(Vec<Descriptor>),
+    /// That there is no such API, so that a tag may tell.
+    NoApi,
+    /// Nothing, because the right to ask is missing.
+    Unknown,
+}
+
 /// The tag that holds the referrers of a digest where the registry does not list them itself.
 pub fn fallback_tag(digest: &Digest) -> Tag {
     derived(digest, "")

@@ -4,7 +4,7 @@
 
 use crate::pure::http::fault::Fault;
 use crate::pure::http::message::{Headers, Response};
-use crate::pure::http::refusal::Said;
+use crate::pure::http::refusal::ErrorDocument;
 use crate::pure::http::retry;
 
 /// What was sent.
@@ -51,13 +51,13 @@ pub fn next(step: Step, outcome: Result<&Response, &Fault>) -> Next {
         200..=299 => Next::Done,
         401 => Next::Renew,
         // Thus ECR refuses a password that has run out.
-        403 if Said::read(response).has_expired() => Next::Renew,
+        403 if ErrorDocument::read(response).has_expired() => Next::Renew,
         413 if step == Step::Whole => Next::Chunks,
         416 => broken,
-        404 if Said::read(response).has(&["NAME_UNKNOWN"]) => Next::Refused,
+        404 if ErrorDocument::read(response).has(&["NAME_UNKNOWN"]) => Next::Refused,
         404 => Next::Again,
         // What was sent has the right size and digest, so something was lost on the way.
-        400 if Said::read(response).has(&lost) => Next::Again,
+        400 if ErrorDocument::read(response).has(&lost) => Next::Again,
         // The store is full; a repeat would only read the source again.
         507 => Next::Refused,
         status if retry::is_passing(status) => broken,

@@ -4,7 +4,7 @@
 
 use crate::pure::version::scheme::{TagFormat, Version, VersionTag};
 use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::Listed;
+use crate::pure::image::listing::TagEntry;
 use crate::pure::image::tag::is_digest_derived;
 use std::cmp::Reverse;
 
@@ -45,8 +45,8 @@ pub enum Picked {
 ///
 /// `newest` takes the newest of several versions. A tag that proves to be gone when its digest is
 /// looked up is to be left out of the list before picking again.
-pub fn pick(tags: &[Listed], build: u64, newest: bool, format: &TagFormat) -> Picked {
-    let mut top: Option<(Version, &Listed)> = None;
+pub fn pick(tags: &[TagEntry], build: u64, newest: bool, format: &TagFormat) -> Picked {
+    let mut top: Option<(Version, &TagEntry)> = None;
     let mut found: Vec<Candidate> = Vec::new();
     for listed in tags {
         let Some(spelled) = format.spelled(&listed.name) else { continue };
@@ -99,9 +99,9 @@ fn rank(tag: &VersionTag) -> (Reverse<Version>, bool, usize, &str) {
 }
 
 /// The versions newest first, then the rest by name; tags made from digests are left out.
-pub fn order<'a>(tags: &'a [Listed], format: &TagFormat) -> Vec<&'a Listed> {
-    let mut versions: Vec<(u128, &Listed)> = Vec::new();
-    let mut rest: Vec<&Listed> = Vec::new();
+pub fn order<'a>(tags: &'a [TagEntry], format: &TagFormat) -> Vec<&'a TagEntry> {
+    let mut versions: Vec<(u128, &TagEntry)> = Vec::new();
+    let mut rest: Vec<&TagEntry> = Vec::new();
     for listed in tags {
         match format.spelled(&listed.name) {
             Some(spelled) => versions.push((spelled.version.rough(), listed)),
@@ -114,7 +114,7 @@ pub fn order<'a>(tags: &'a [Listed], format: &TagFormat) -> Vec<&'a Listed> {
             return rough_b.cmp(rough_a);
         }
         let exact =
-            |each: &Listed| format.spelled(&each.name).map(|spelled| (Reverse(spelled.version), spelled.candidate));
+            |each: &TagEntry| format.spelled(&each.name).map(|spelled| (Reverse(spelled.version), spelled.candidate));
         exact(a).cmp(&exact(b)).then_with(|| a.name.cmp(&b.name))
     });
     rest.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -126,10 +126,10 @@ mod tests {
     use super::*;
 
     /// `name` or `name=content`, where the content stands for its digest.
-    fn listed(words: &[&str]) -> Vec<Listed> {
+    fn listed(words: &[&str]) -> Vec<TagEntry> {
         let one = |word: &&str| match word.split_once('=') {
-            Some((name, content)) => Listed { digest: Some(Digest::of(content.as_bytes())), ..Listed::named(name) },
-            None => Listed::named(*word),
+            Some((name, content)) => TagEntry { digest: Some(Digest::of(content.as_bytes())), ..TagEntry::named(name) },
+            None => TagEntry::named(*word),
         };
         words.iter().map(one).collect()
     }

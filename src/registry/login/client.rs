@@ -17,7 +17,7 @@ use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::{self, Token};
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::message::{Request, Response};
-use crate::pure::http::refusal::{self, Said, Subject};
+use crate::pure::http::refusal::{self, ErrorDocument, Subject};
 use crate::pure::http::url::{Origin, Url};
 use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
@@ -369,7 +369,7 @@ impl<'w> Client<'w> {
                 error.restate(format!("cannot {what}: the answer of `{realm}` holds none")).hint(hint)
             });
         }
-        let mut said = Said::read(&response);
+        let mut said = ErrorDocument::read(&response);
         // A server may repeat what it was sent.
         said.text = said.text.map(|text| wanted.without_secret(&text));
         if !matches!(response.status, 400 | 401 | 403) {
@@ -397,7 +397,7 @@ impl<'w> Client<'w> {
 
 /// Whether a refusal says that what was sent has run out; ECR does so with the status of a missing right.
 pub(crate) fn has_run_out(response: &Response) -> bool {
-    response.status == 403 && Said::read(response).has_expired()
+    response.status == 403 && ErrorDocument::read(response).has_expired()
 }
 
 /// The scopes of one repository for reading or for writing.

@@ -11,7 +11,7 @@ use crate::pure::auth::token::Token;
 use crate::pure::aws::fault::AwsFault;
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::message::{Method, Request, Response};
-use crate::pure::http::refusal::{self, Said, Subject};
+use crate::pure::http::refusal::{self, ErrorDocument, Subject};
 use crate::pure::image::registry::Registry;
 use std::sync::Mutex;
 
@@ -43,7 +43,7 @@ impl Client<'_> {
                 .hint(format!("{LOG_IN}; a repository that does not exist may look the same"))
                 .detail("tried", tried(found));
         }
-        let said = Said::read(response);
+        let said = ErrorDocument::read(response);
         let host = request.url.authority();
         let identity = found.identity.as_deref().unwrap_or("the holder of the token");
         let token = standing.tokens.values().next();
