@@ -10,10 +10,9 @@ use crate::cli::parse::{Misuse, unknown_command};
 use crate::cli::suggest;
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use crate::pure::text::json::Members;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
-use std::fmt;
 
 /// Keys that somebody may give for the positional argument.
 const OBJECTS: &[&str] = &["reference", "image", "repository", "registry"];
@@ -244,27 +243,6 @@ fn node<'a>(raw: &'a RawValue, place: &str) -> Result<Node<'a>, Error> {
         Some(b'n') | None => Node::Null,
         Some(_) => Node::Number(text),
     })
-}
-
-/// The members of an object in the order written.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                Ok(Members(std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>()?))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,14 @@
 use crate::command::report::Report;
 use crate::error::{Code, Error, Refusal};
 use crate::http::exchange::Warning;
+use crate::output::terminal::visible;
+use crate::pure::text::json::Document;
 use crate::pure::text::shell;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+use serde_json::value::RawValue;
+use std::io::{self, Write};
 
 /// The version of the envelope; it rises when a field is renamed, removed or means something else.
 pub const SCHEMA: u32 = 1;
@@ -46,36 +51,59 @@ pub fn ending(
     exchanges: &[String],
     style: Style,
 ) -> Ending {
-    let outcome = match (outcome, style.print) {
-        (Ok(report), Some(path)) => match printed(&report.result, path) {
-            Ok(text) => return success(format!("{text}\n"), &report, warnings, style),
-            Err(error) => Err(error),
-        },
-        (outcome, _) => outcome,
-    };
-    match outcome {
-        Ok(report) => {
-            let warned = serde_json::to_string(warnings).unwrap_or_else(|_| "[]".to_owned());
-            let name = serde_json::to_string(&command).unwrap_or_else(|_| "null".to_owned());
-            let text = format!(
-                r#"{{"schema":{SCHEMA},"ok":true,"command":{name},"result":{},"warnings":{warned}}}"#,
-                report.result
-            );
-            success(framed(&text, style), &report, warnings, style)
+    let success = outcome.and_then(|report| {
+        let stdout = match style.print {
+            Some(path) => format!("{}\n", printed(&report.result, path)?),
+            None => {
+                let result = Some(raw(&report.result)?);
+                framed(&Envelope { schema: SCHEMA, ok: true, command, result, error: None, warnings }, style)?
+            }
+        };
+        Ok((stdout, report.sentence))
+    });
+    match success {
+        Ok((stdout, sentence)) => {
+            let mut stderr = String::new();
+            if !style.quiet && !style.silent {
+                for warning in warnings {
+                    stderr.push_str(&format!("warning[{}]: {}\n", warning.code, warning.message));
+                }
+                stderr.push_str(&format!("{sentence}\n"));
+            }
+            Ending { stdout, stderr: visible(&stderr), exit: 0 }
         }
         Err(error) => failure(command, &error, warnings, exchanges, style),
     }
 }
 
-fn success(stdout: String, report: &Report, warnings: &[Warning], style: Style) -> Ending {
-    let mut stderr = String::new();
-    if !style.quiet && !style.silent {
-        for warning in warnings {
-            stderr.push_str(&format!("warning[{}]: {}\n", warning.code, warning.message));
-        }
-        stderr.push_str(&format!("{}\n", report.sentence));
-    }
-    Ending { stdout, stderr: visible(&stderr), exit: 0 }
+#[derive(Serialize)]
+struct Envelope<'a> {
+    schema: u32,
+    ok: bool,
+    command: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorDocument<'a>>,
+    warnings: &'a [Warning],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorDocument<'a> {
+    code: &'a str,
+    exit: u8,
+    message: &'a str,
+    hint: Option<&'a str>,
+    causes: &'a [String],
+    http: Option<&'a Refusal>,
+    details: &'a serde_json::Map<String, Value>,
+    changed: bool,
+    done: &'a [String],
+    rollback: &'a [Vec<String>],
+    record: Option<&'a Value>,
+    exchanges: &'a [String],
+    text: &'a str,
 }
 
 fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges: &[String], style: Style) -> Ending {
@@ -87,68 +115,25 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
         text.push('\n');
         text.push_str(&last_line(error));
     }
-    let stdout = if style.print.is_some() {
-        String::new()
-    } else {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Shown<'a> {
-            code: &'a str,
-            exit: u8,
-            message: &'a str,
-            hint: Option<&'a str>,
-            causes: &'a [String],
-            http: Option<&'a Refusal>,
-            details: &'a serde_json::Map<String, Value>,
-            changed: bool,
-            done: &'a [String],
-            rollback: &'a [Vec<String>],
-            record: Option<&'a Value>,
-            exchanges: &'a [String],
-            text: &'a str,
-        }
-        #[derive(Serialize)]
-        struct Envelope<'a> {
-            schema: u32,
-            ok: bool,
-            command: Option<&'a str>,
-            error: Shown<'a>,
-            warnings: &'a [Warning],
-        }
-        let envelope = Envelope {
-            schema: SCHEMA,
-            ok: false,
-            command,
-            error: Shown {
-                code: error.code().as_str(),
-                exit: error.code().exit(),
-                message: error.message(),
-                hint: error.hint_text(),
-                causes: error.causes(),
-                http: error.refusal(),
-                details: error.details(),
-                changed,
-                done: &progress.done,
-                rollback: &progress.rollback,
-                record: error.record_value(),
-                exchanges,
-                text: &text,
-            },
-            warnings,
-        };
-        framed(&serde_json::to_string(&envelope).unwrap_or_default(), style)
+    let document = ErrorDocument {
+        code: error.code().as_str(),
+        exit: error.code().exit(),
+        message: error.message(),
+        hint: error.hint_text(),
+        causes: error.causes(),
+        http: error.refusal(),
+        details: error.details(),
+        changed,
+        done: &progress.done,
+        rollback: &progress.rollback,
+        record: error.record_value(),
+        exchanges,
+        text: &text,
     };
+    let envelope = Envelope { schema: SCHEMA, ok: false, command, result: None, error: Some(document), warnings };
+    let stdout = if style.print.is_some() { String::new() } else { framed(&envelope, style).unwrap_or_default() };
     let stderr = if style.silent { String::new() } else { visible(&format!("{text}\n")) };
     Ending { stdout, stderr, exit: error.code().exit() }
-}
-
-/// The text with every control character spelt out but line breaks: words of others must not steer a terminal.
-fn visible(text: &str) -> String {
-    let steers = |c: char| c.is_control() && c != '\n';
-    if !text.contains(steers) {
-        return text.to_owned();
-    }
-    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 fn last_line(error: &Error) -> String {
@@ -161,77 +146,52 @@ fn last_line(error: &Error) -> String {
     format!("written: {}; undo: {undo}", progress.done.join(", "))
 }
 
-fn framed(text: &str, style: Style) -> String {
-    let text = if style.indent { indented(text) } else { text.to_owned() };
-    let text = if style.ascii { ascii(&text) } else { text };
-    format!("{text}\n")
+/// The envelope as it is printed.
+fn framed(envelope: &Envelope, style: Style) -> Result<String, Error> {
+    let mut text = written(envelope, CompactFormatter)?;
+    if style.indent {
+        text = written(&Document(raw(&text)?), PrettyFormatter::new())?;
+    }
+    if style.ascii {
+        text = written(raw(&text)?, Ascii)?;
+    }
+    Ok(text + "\n")
 }
 
-/// Lays a compact JSON text out over lines, its keys in their order.
-fn indented(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    let (mut depth, mut inside, mut escaped) = (0usize, false, false);
-    let line = |out: &mut String, depth: usize| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
-    };
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if inside {
-            out.push(c);
-            (inside, escaped) = (escaped || c != '"', !escaped && c == '\\');
-            continue;
-        }
-        match c {
-            '"' => {
-                inside = true;
-                out.push(c);
-            }
-            '{' | '[' if chars.peek().is_some_and(|next| matches!(next, '}' | ']')) => {
-                out.push(c);
-                out.extend(chars.next());
-            }
-            '{' | '[' => {
-                depth += 1;
-                out.push(c);
-                line(&mut out, depth);
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                line(&mut out, depth);
-                out.push(c);
-            }
-            ',' => {
-                out.push(c);
-                line(&mut out, depth);
-            }
-            ':' => out.push_str(": "),
-            c => out.push(c),
-        }
-    }
-    out
+fn written(value: &(impl Serialize + ?Sized), formatter: impl Formatter) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).map_err(unwritten)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn raw(text: &str) -> Result<&RawValue, Error> {
+    serde_json::from_str(text).map_err(unwritten)
+}
+
+fn unwritten(why: serde_json::Error) -> Error {
+    Error::new(Code::Internal, "a result could not be written").cause(why.to_string())
 }
 
 /// Escapes everything beyond ASCII as `\uXXXX`; outside of strings JSON has none of it.
-fn ascii(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut units = [0u16; 2];
-    for c in text.chars() {
-        if c.is_ascii() && c != '\u{7f}' {
-            out.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_raw_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut units = [0u16; 2];
+        for c in fragment.chars() {
+            if c.is_ascii() && c != '\u{7f}' {
+                writer.write_all(c.encode_utf8(&mut [0]).as_bytes())?;
+            } else {
+                c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
             }
         }
+        Ok(())
     }
-    out
 }
 
 /// One value of the result by its dotted path: strings as they are, the rest as compact JSON.
 fn printed(result: &str, path: &str) -> Result<String, Error> {
-    let result: Value = serde_json::from_str(result)
-        .map_err(|error| Error::new(Code::Internal, "a result could not be read back").cause(error.to_string()))?;
+    let result: Value = serde_json::from_str(result).map_err(unwritten)?;
     match find(&result, path) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(Value::Null) => Err(Error::new(Code::ValueNull, format!("`{path}` of the result is null"))),
@@ -287,13 +247,13 @@ mod tests {
 
     #[test]
     fn text_beyond_ascii_is_escaped_as_utf_16() {
-        assert_eq!(ascii("é\u{1F600}"), "\\u00e9\\ud83d\\ude00");
+        assert_eq!(written(raw("\"é\u{1F600}\u{7f}\"").unwrap(), Ascii).unwrap(), "\"\\u00e9\\ud83d\\ude00\\u007f\"");
     }
 
     #[test]
     fn laying_out_keeps_keys_in_order_and_strings_whole() {
         let text = r#"{"b":1,"a":[],"c":{"s":"x:{,\"}\\"},"d":[1,2]}"#;
-        let laid = indented(text);
+        let laid = written(&Document(raw(text).unwrap()), PrettyFormatter::new()).unwrap();
         assert_eq!(
             laid,
             "{\n  \"b\": 1,\n  \"a\": [],\n  \"c\": {\n    \"s\": \"x:{,\\\"}\\\\\"\n  },\n  \"d\": [\n    1,\n    2\n  ]\n}"

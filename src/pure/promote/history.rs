@@ -5,6 +5,7 @@
 use crate::pure::promote::recorded::{self, Recorded};
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
+use crate::pure::text::json::Document;
 use serde_json::Value;
 
 /// A record as it was found.
@@ -27,27 +28,14 @@ pub struct Kept {
 pub fn read(bytes: &[u8], artifact: &Digest, image: &Digest) -> Result<Kept, Error> {
     let invalid = |why: String| Error::new(Code::RecordInvalid, why);
     let text = std::str::from_utf8(bytes).map_err(|why| invalid(format!("it is not text: {why}")))?;
-    let value: Value = serde_json::from_str(text).map_err(|why| invalid(format!("it is not JSON: {why}")))?;
+    let not_json = |why: serde_json::Error| invalid(format!("it is not JSON: {why}"));
+    let value: Value = serde_json::from_str(text).map_err(not_json)?;
     let told = recorded::record(&value, "it")?;
+    let text = serde_json::from_str(text).and_then(|raw| serde_json::to_string(&Document(raw))).map_err(not_json)?;
     if told.source.digest != *image {
         return Err(invalid(format!("it is about `{}` and points at `{image}`", told.source.digest)));
     }
-    Ok(Kept { artifact: artifact.clone(), told, value, text: compact(text) })
-}
-
-/// JSON without the space between its parts, its keys in their order.
-fn compact(json: &str) -> String {
-    let (mut inside, mut escaped) = (false, false);
-    let keeps = |c: &char| {
-        let space = !inside && c.is_ascii_whitespace();
-        (inside, escaped) = match *c {
-            '"' if !escaped => (!inside, false),
-            '\\' if inside && !escaped => (true, true),
-            _ => (inside, false),
-        };
-        !space
-    };
-    json.chars().filter(keeps).collect()
+    Ok(Kept { artifact: artifact.clone(), told, value, text })
 }
 
 /// Puts the newest first.
@@ -133,12 +121,6 @@ mod tests {
         });
         record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         read(format!("{record:#}\n").as_bytes(), &Digest::of(at.as_bytes()), &image).unwrap()
-    }
-
-    #[test]
-    fn space_goes_and_texts_stay() {
-        let text = "{ \"a\" : [ 1,\n 2 ] , \"b \\\" \\\\\" :\t\" x \" }";
-        assert_eq!(compact(text), r#"{"a":[1,2],"b \" \\":" x "}"#);
     }
 
     #[test]

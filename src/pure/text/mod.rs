@@ -3,6 +3,7 @@
 pub mod glob;
 pub mod hex;
 pub mod instant;
+pub mod json;
 pub mod percent;
 pub mod shell;
 pub mod show;

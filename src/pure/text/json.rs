@@ -1,0 +1,69 @@
+//! JSON whose objects keep their members in the order written, which `serde_json::Value` does not.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Error, Serialize, Serializer};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// The members of an object in the order written, one that stands twice included.
+#[derive(Debug)]
+pub struct Members<'a>(pub Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                Ok(Members(std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>()?))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+/// A JSON text that is written anew, laid out as the one who writes it does; numbers stay as they are.
+#[derive(Debug)]
+pub struct Document<'a>(pub &'a RawValue);
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.0.get();
+        match text.as_bytes().first() {
+            Some(b'{') => {
+                let Members(members) = serde_json::from_str(text).map_err(S::Error::custom)?;
+                serializer.collect_map(members.iter().map(|(key, value)| (key, Document(value))))
+            }
+            Some(b'[') => {
+                let items: Vec<&RawValue> = serde_json::from_str(text).map_err(S::Error::custom)?;
+                serializer.collect_seq(items.into_iter().map(Document))
+            }
+            Some(b'"') => serializer.serialize_str(&serde_json::from_str::<String>(text).map_err(S::Error::custom)?),
+            _ => self.0.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_keeps_its_members_and_its_numbers_and_loses_its_blanks() {
+        for (text, expected) in [
+            (r#" { "b" : 1.50 , "a" : [ ] , "b" : {} } "#, r#"{"b":1.50,"a":[],"b":{}}"#),
+            (r#"[ true, null , "a \" b", 1e400 ]"#, r#"[true,null,"a \" b",1e400]"#),
+            ("{ \"a\" : [ 1,\n 2 ] , \"b \\\" \\\\\" :\t\" x \" }", r#"{"a":[1,2],"b \" \\":" x "}"#),
+            (r#""\u00e9""#, r#""é""#),
+            ("7 ", "7"),
+        ] {
+            let raw: &RawValue = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&Document(raw)).unwrap(), expected);
+        }
+    }
+}
