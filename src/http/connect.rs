@@ -8,7 +8,6 @@ use crate::http::tunnel;
 use crate::pure::http::fault::Fault;
 use crate::pure::http::proxy::{Proxies, Proxy};
 use crate::pure::http::url::{Scheme, Url};
-use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -22,6 +21,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 const ADDRESSES: usize = 4;
 
 /// Everything that decides how a server is reached.
+#[derive(Debug)]
 pub(super) struct Dial {
     /// Addresses that stand in for a name, by host and port.
     pub resolve: Vec<(String, u16, IpAddr)>,
@@ -156,12 +156,6 @@ impl Connector for Dial {
             .map_err(|error| broken(Fault::Malformed { why: error.message().to_owned() }))?;
         let limit = crate::http::transport::limit(details.timeout);
         self.dial(&url, Limit { idle: None, ..limit }).map(Some).map_err(broken)
-    }
-}
-
-impl fmt::Debug for Dial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Dial")
     }
 }
 

@@ -13,6 +13,7 @@ mod connect;
 pub mod exchange;
 mod stream;
 mod tls;
+mod tls_fault;
 mod transport;
 mod trust;
 mod tunnel;

@@ -3,8 +3,8 @@
 //! Whatever goes wrong comes out as an [`io::Error`] that carries the [`Fault`], so that it survives
 //! the layers above unchanged.
 
-use crate::world::instant;
 use crate::pure::http::fault::{Fault, Phase};
+use crate::world::instant;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -86,6 +86,7 @@ pub(super) fn plain(error: &io::Error) -> String {
 }
 
 /// A TCP connection.
+#[derive(Debug)]
 pub(super) struct Socket {
     tcp: TcpStream,
     limit: Limit,
@@ -159,11 +160,5 @@ impl Stream for Socket {
 
     fn set_nonblocking(&mut self, on: bool) -> io::Result<()> {
         self.tcp.set_nonblocking(on)
-    }
-}
-
-impl fmt::Debug for Socket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Socket").field(&self.tcp.peer_addr().ok()).finish()
     }
 }

@@ -132,12 +132,17 @@ impl Authority {
 
     /// The same, speaking one version of TLS only.
     pub fn server_speaking(&self, names: &[&str], version: &'static SupportedProtocolVersion) -> ServerConfig {
-        self.make_out(names, 2020, 2100, &[version])
+        self.make_out(names, 2020, 2100, &[version], false)
+    }
+
+    /// The same, with a certificate that says of itself that it is an authority's.
+    pub fn server_marked_as_authority(&self, names: &[&str]) -> ServerConfig {
+        self.make_out(names, 2020, 2100, rustls::ALL_VERSIONS, true)
     }
 
     /// The same, valid from the beginning of one year to that of another.
     pub fn server_valid(&self, names: &[&str], from: i32, to: i32) -> ServerConfig {
-        self.make_out(names, from, to, rustls::ALL_VERSIONS)
+        self.make_out(names, from, to, rustls::ALL_VERSIONS, false)
     }
 
     fn make_out(
@@ -146,9 +151,13 @@ impl Authority {
         from: i32,
         to: i32,
         versions: &[&'static SupportedProtocolVersion],
+        is_authority: bool,
     ) -> ServerConfig {
         let mut params =
             CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        if is_authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();

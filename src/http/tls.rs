@@ -1,49 +1,18 @@
-//! TLS on a stream: the handshake, the bytes, and what its failures mean.
+//! TLS on a stream: the handshake and the bytes.
 //!
-//! Whose certificates are trusted is decided in [`crate::http::trust`].
+//! Whose certificates are trusted is decided in [`crate::http::trust`], what a failure means in
+//! [`crate::http::tls_fault`].
 
 use crate::http::stream::{Limit, Stream, fault};
+use crate::http::tls_fault::explain;
 use crate::http::trust::Trust;
 use crate::pure::http::fault::{Fault, Trouble};
+use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError, ClientConnection};
-use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 
-/// What a failure of TLS means to a person.
-pub(super) fn explain(error: &rustls::Error) -> Fault {
-    use rustls::Error as E;
-    let (trouble, why) = match error {
-        E::InvalidCertificate(error) => match error {
-            CertificateError::UnknownIssuer => {
-                (Trouble::UnknownIssuer, "the server's certificate leads to no authority that is trusted".to_owned())
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                (Trouble::WrongName, format!("the server's certificate is for other names: {error}"))
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                (Trouble::Expired, "the server's certificate has expired".to_owned())
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                let why = "the server's certificate is not valid yet; the clock of this machine may be wrong";
-                (Trouble::Expired, why.to_owned())
-            }
-            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-                (Trouble::UnknownIssuer, "the server's certificate is signed by itself and not trusted".to_owned())
-            }
-            other => (Trouble::Other, format!("the server's certificate is not acceptable: {other}")),
-        },
-        E::InvalidMessage(_) => (Trouble::NotTls, "what answers does not speak TLS".to_owned()),
-        E::AlertReceived(AlertDescription::ProtocolVersion) => {
-            (Trouble::Other, "the server speaks no TLS as recent as 1.2".to_owned())
-        }
-        E::AlertReceived(alert) => (Trouble::Other, format!("the server broke off the handshake: {alert:?}")),
-        other => (Trouble::Other, other.to_string()),
-    };
-    Fault::Tls { trouble, why }
-}
-
 /// A TLS connection on a stream.
+#[derive(Debug)]
 pub(super) struct Tls {
     connection: ClientConnection,
     stream: Box<dyn Stream>,
@@ -145,18 +114,12 @@ impl Stream for Tls {
     }
 }
 
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tls").field(&self.stream).finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::http::testing::{Authority, ask, limits, options, read_request, server, tls_server, world};
     use super::super::{Http, Limits, Options};
     use super::*;
     use crate::error::Code;
+    use crate::http::testing::{Authority, ask, limits, options, read_request, server, tls_server, world};
     use crate::pure::http::fault::Phase;
     use crate::pure::http::message::{Method, Request, Response};
     use crate::pure::http::url::Url;
@@ -225,6 +188,27 @@ mod tests {
             let fault = run(&http(&[], None)).unwrap_err();
             assert!(fault.hint().contains("--ca-file"), "{fault:?}");
         }
+    }
+
+    #[test]
+    fn a_certificate_is_called_self_signed_only_where_it_is() {
+        let authority = Authority::new();
+        let file = authority.file();
+        let run = |config| {
+            let address = tls_server(config, |_, mut stream| drop(read_request(&mut stream)));
+            ask(&http(&[], file.path().to_str()), &get("127.0.0.1", address), &limits()).unwrap_err()
+        };
+        for is_authority in [true, false] {
+            let fault = run(Authority::alone(is_authority, "127.0.0.1").itself());
+            assert!(matches!(&fault, Fault::Tls { trouble: Trouble::UnknownIssuer, .. }), "{fault:?}");
+            assert!(fault.to_string().contains("signed by itself"), "{fault}");
+        }
+        let fault = run(Authority::new().server(&["127.0.0.1"]));
+        assert!(matches!(&fault, Fault::Tls { trouble: Trouble::UnknownIssuer, .. }), "{fault:?}");
+        assert!(fault.to_string().contains("another authority"), "{fault}");
+        let fault = run(authority.server_marked_as_authority(&["127.0.0.1"]));
+        assert!(matches!(&fault, Fault::Tls { trouble: Trouble::Authority, .. }), "{fault:?}");
+        assert!(fault.to_string().contains("`CA:TRUE`") && !fault.to_string().contains("itself"), "{fault}");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! header without end.
 
 use crate::http::stream::{Limit, Stream, fault};
-use crate::world::instant;
 use crate::pure::http::fault::{Fault, Phase};
+use crate::world::instant;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use ureq::Timeout;

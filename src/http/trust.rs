@@ -6,7 +6,8 @@
 
 use crate::error::{Code, Error};
 use crate::http::stream::plain;
-use crate::pure::http::fault::{Fault, Trouble};
+use crate::http::tls_fault::{is_about_the_signer, with_signer};
+use crate::pure::http::fault::Fault;
 use crate::world::{World, read_file};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -15,7 +16,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -35,6 +35,7 @@ const BUNDLES: [&str; 5] = [
 ];
 
 /// Whom to trust; the roots themselves are put together at the first handshake.
+#[derive(Debug)]
 pub(super) struct Trust {
     given: Vec<CertificateDer<'static>>,
     file: Option<String>,
@@ -77,11 +78,9 @@ impl Trust {
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let built_in = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let none = || Fault::Tls { trouble: Trouble::Other, why: "there are no roots".to_owned() };
         let verifier = Verifier {
-            first: Roots::new(built_in, self.given.clone(), &provider).ok_or_else(none)?,
-            bundle: OnceLock::new(),
-            singles: OnceLock::new(),
+            first: Roots::new(built_in, self.given.clone(), &provider).expect("some roots are built in"),
+            system: OnceLock::new(),
             file: self.file.clone(),
             folders: self.folders.clone(),
             provider: provider.clone(),
@@ -122,6 +121,7 @@ fn checked(path: &str, found: Vec<CertificateDer<'static>>) -> Result<Vec<Certif
 }
 
 /// Some roots, and the certificates that may also stand for a server themselves.
+#[derive(Debug)]
 struct Roots {
     verifier: Arc<WebPkiServerVerifier>,
     named: Vec<CertificateDer<'static>>,
@@ -149,9 +149,7 @@ impl Roots {
         match self.verifier.verify_server_cert(end_entity, intermediates, name, &[], now) {
             // A self-signed certificate is mostly marked as an authority, which is not accepted of a
             // server. If it was given for exactly this, its name has to be right and it has to be valid.
-            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
-                if self.named.iter().any(|named| named == end_entity) =>
-            {
+            Err(error) if is_about_the_signer(&error) && self.named.iter().any(|named| named == end_entity) => {
                 let certificate = ParsedCertificate::try_from(end_entity)?;
                 rustls::client::verify_server_name(&certificate, name).map(|()| ServerCertVerified::assertion())
             }
@@ -161,40 +159,31 @@ impl Roots {
 }
 
 /// Checks a server's certificate against the roots that are known, and asks the system only then: its
-/// bundle first, its folders of single files last.
+/// bundle and its folders of single files.
+#[derive(Debug)]
 struct Verifier {
     first: Roots,
-    bundle: OnceLock<Option<Roots>>,
-    singles: OnceLock<Option<Roots>>,
+    system: OnceLock<Option<Roots>>,
     file: Option<String>,
     folders: Option<String>,
     provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
-    fn bundle(&self) -> Option<&Roots> {
+    /// What cannot be read is passed over, as bundles hold the odd and the old.
+    fn system(&self) -> Option<&Roots> {
         let load = || {
             let paths = self.file.as_deref().map_or(BUNDLES.to_vec(), |file| vec![file]);
-            self.roots(paths.iter().find_map(|path| read_file(Path::new(path), BUNDLE_LIMIT).ok()).into_iter())
-        };
-        self.bundle.get_or_init(load).as_ref()
-    }
-
-    fn singles(&self) -> Option<&Roots> {
-        let load = || {
+            let bundle = paths.iter().find_map(|path| read_file(Path::new(path), BUNDLE_LIMIT).ok());
             let folders = self.folders.iter().flat_map(|folders| folders.split(':')).flat_map(files);
-            self.roots(folders.filter_map(|path| read_file(&path, BUNDLE_LIMIT).ok()))
+            let singles = folders.filter_map(|path| read_file(&path, BUNDLE_LIMIT).ok());
+            let mut found = Vec::new();
+            for bytes in bundle.into_iter().chain(singles) {
+                found.extend(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok));
+            }
+            Roots::new(RootCertStore::empty(), found, &self.provider)
         };
-        self.singles.get_or_init(load).as_ref()
-    }
-
-    /// What cannot be read is passed over, as bundles hold the odd and the old.
-    fn roots(&self, files: impl Iterator<Item = Vec<u8>>) -> Option<Roots> {
-        let mut found = Vec::new();
-        for bytes in files {
-            found.extend(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok));
-        }
-        Roots::new(RootCertStore::empty(), found, &self.provider)
+        self.system.get_or_init(load).as_ref()
     }
 }
 
@@ -212,15 +201,17 @@ impl ServerCertVerifier for Verifier {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        use rustls::Error::InvalidCertificate as Invalid;
         let mut outcome = self.first.verify(end_entity, intermediates, name, now);
-        for roots in [Self::bundle, Self::singles] {
-            let Err(Invalid(CertificateError::UnknownIssuer | CertificateError::Other(_))) = &outcome else { break };
-            if let Some(roots) = roots(self) {
-                outcome = roots.verify(end_entity, intermediates, name, now);
+        if outcome.as_ref().is_err_and(is_about_the_signer)
+            && let Some(system) = self.system()
+        {
+            let second = system.verify(end_entity, intermediates, name, now);
+            // Roots that do not know the signer have nothing to add.
+            if !matches!(second, Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))) {
+                outcome = second;
             }
         }
-        outcome
+        outcome.map_err(|error| with_signer(error, end_entity))
     }
 
     fn verify_tls12_signature(
@@ -243,11 +234,5 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.first.verifier.supported_verify_schemes()
-    }
-}
-
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Verifier")
     }
 }

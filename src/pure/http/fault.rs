@@ -23,6 +23,8 @@ pub enum Phase {
 pub enum Trouble {
     /// The certificate leads to no root that is trusted.
     UnknownIssuer,
+    /// The certificate is marked as an authority's, which a server's may not be unless it is given itself.
+    Authority,
     /// The certificate was made for other names.
     WrongName,
     /// The certificate has run out, or is not valid yet.
@@ -138,6 +140,9 @@ impl Fault {
         let hint = match self {
             Fault::Tls { trouble: Trouble::UnknownIssuer, .. } => {
                 "give the certificate of its authority with `--ca-file FILE`, or in `SSL_CERT_FILE`"
+            }
+            Fault::Tls { trouble: Trouble::Authority, .. } => {
+                "have a certificate made without `CA:TRUE`, or give this one itself with `--ca-file FILE`"
             }
             Fault::Tls { trouble: Trouble::NotTls, .. } => {
                 "check the port; a registry without TLS has to be named with `--plain-http HOST`"
