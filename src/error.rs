@@ -161,10 +161,10 @@ pub struct Progress {
 ///
 /// Boxed inside, so that `Result<T, Error>` stays as small as `T`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Error(Box<Parts>);
+pub struct Error(Box<ErrorParts>);
 
 #[derive(Clone, Debug, PartialEq)]
-struct Parts {
+struct ErrorParts {
     code: Code,
     message: String,
     hint: Option<String>,
@@ -178,7 +178,7 @@ struct Parts {
 impl Error {
     /// A failure with its code and one sentence: lower case, no full stop, the object in backticks.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts {
+        Self(Box::new(ErrorParts {
             code,
             message: message.into(),
             hint: None,

@@ -6,8 +6,8 @@
 use crate::cli::common::{choice, chosen, common, exclusive, number};
 use crate::cli::given::{Arguments, Dialect, KEEP_ONE, UNSET, in_quotes, invalid, missing, shown};
 use crate::command::request::{
-    Auth, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, RecordSource, Request, Rollback, Sort,
-    Source, Tags,
+    Auth, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, PromotionSource, RecordSource, Request,
+    Rollback, Sort, Tags,
 };
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
@@ -231,7 +231,7 @@ fn reference(given: &Arguments) -> Result<Reference, Error> {
 }
 
 /// What a promotion starts from: a tag or digest that is named, or a build to be found, never both.
-fn source(given: &Arguments) -> Result<Source, Error> {
+fn source(given: &Arguments) -> Result<PromotionSource, Error> {
     let text = object(given)?;
     let Some(build) = given.one("build") else {
         if given.has("newest") {
@@ -249,7 +249,7 @@ fn source(given: &Arguments) -> Result<Source, Error> {
             let message = format!("{} is given as `repository` and names a tag or digest", shown(text));
             return Err(invalid(message, format!("write {}", image(text))));
         }
-        return Ok(Source::Reference(reference));
+        return Ok(PromotionSource::Reference(reference));
     };
     let number = build_number(given)?;
     if Reference::parse(text).is_ok_and(|reference| reference.identifier().is_some()) {
@@ -262,7 +262,7 @@ fn source(given: &Arguments) -> Result<Source, Error> {
         let message = format!("`{}` is a tag or digest, and {} is given too", given.object_key, given.name("build"));
         return Err(invalid(message, format!("write {}", shown(&format!("repository: {}", in_quotes(text))))));
     }
-    Ok(Source::Build { repository, build: number, newest: given.has("newest") })
+    Ok(PromotionSource::Build { repository, build: number, newest: given.has("newest") })
 }
 
 /// The build that is given; a command that can do without has looked whether one is.

@@ -260,7 +260,7 @@ fn prints(words: &[OsString]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::request::{Request, Source};
+    use crate::command::request::{PromotionSource, Request};
 
     fn words(line: &str) -> Vec<OsString> {
         line.split_whitespace().map(|word| OsString::from(word.replace("''", ""))).collect()
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn what_is_not_given_is_what_the_contract_says() {
         let Request::Promote(promote) = run("promote acme/app --build 007").request else { panic!() };
-        assert!(matches!(&promote.source, Source::Build { build: 7, newest: false, .. }));
+        assert!(matches!(&promote.source, PromotionSource::Build { build: 7, newest: false, .. }));
         let template = |text| crate::pure::promote::template::Template::parse(text).unwrap();
         assert_eq!((promote.to, promote.moves), (vec![template("{version}-rc")], vec![template("latest")]));
         let Request::Promote(promote) = run("promote acme/app:1 --to x --to x").request else { panic!() };

@@ -10,7 +10,7 @@ use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
-use crate::pure::version::pick::{self, Candidate, Picked};
+use crate::pure::version::pick::{self, Candidate, Choice};
 use crate::pure::version::scheme::{TagFormat, VersionTag};
 use serde::Serialize;
 use serde_json::json;
@@ -91,13 +91,13 @@ pub fn pick(
     let mut tags = Cow::Borrowed(listing.tags.as_slice());
     loop {
         match pick::pick(&tags, build, newest, format) {
-            Picked::One { chosen, alternatives } => {
+            Choice::One { chosen, alternatives } => {
                 return Ok(Found { chosen: chosen.tag, digest: chosen.digest, alternatives });
             }
-            Picked::None { newest } => return Err(none(repository, listing, build, newest)),
-            Picked::Many(candidates) => return Err(many(repository, build, &candidates)),
-            Picked::Apart(candidates) => return Err(apart(repository, build, &candidates)),
-            Picked::NeedDigests(unknown) => {
+            Choice::None { newest } => return Err(none(repository, listing, build, newest)),
+            Choice::Many(candidates) => return Err(many(repository, build, &candidates)),
+            Choice::Apart(candidates) => return Err(apart(repository, build, &candidates)),
+            Choice::NeedDigests(unknown) => {
                 let look = |tag: &VersionTag| registry::head_manifest(&session.client, repository, &tag.tag, action);
                 for (tag, digest) in unknown.iter().zip(threads::map(&unknown, look)?) {
                     match digest {

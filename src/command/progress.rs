@@ -13,7 +13,7 @@ const DRAWN: Duration = Duration::from_millis(200);
 const LOGGED: Duration = Duration::from_secs(5);
 
 /// A transfer under way, told of by any number of threads.
-pub struct Progress<'w> {
+pub struct ProgressLine<'w> {
     world: &'w World,
     /// What is being done, as in `copying to reg.example/app`.
     what: String,
@@ -26,7 +26,7 @@ pub struct Progress<'w> {
     all_blobs: AtomicUsize,
 }
 
-impl<'w> Progress<'w> {
+impl<'w> ProgressLine<'w> {
     /// Nothing transferred yet; with `quiet` nothing is ever said.
     pub fn new(world: &'w World, what: String, quiet: bool) -> Self {
         let began = world.instant();
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_line_tells_amount_rate_and_time_left() {
         let (world, _) = world(false);
-        let progress = Progress::new(&world, "copying to r.example/app".into(), false);
+        let progress = ProgressLine::new(&world, "copying to r.example/app".into(), false);
         for size in [3 << 30, 1 << 20] {
             progress.expect(size);
         }
@@ -125,7 +125,7 @@ mod tests {
     fn a_terminal_is_drawn_over_and_quiet_says_nothing() {
         for (live, quiet, expected) in [(true, false, vec!["draw "]), (true, true, vec![]), (false, false, vec![])] {
             let (world, lines) = world(live);
-            let progress = Progress::new(&world, "copying".into(), quiet);
+            let progress = ProgressLine::new(&world, "copying".into(), quiet);
             progress.expect(10);
             progress.moved(10);
             progress.finish();

@@ -172,7 +172,7 @@ pub struct NextVersion {
 
 /// What `promote` starts from.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum PromotionSource {
     /// A tag or digest, named.
     Reference(Reference),
     /// The tag of a build, to be found.
@@ -186,12 +186,12 @@ pub enum Source {
     },
 }
 
-impl Source {
+impl PromotionSource {
     /// The repository either way.
     pub fn repository(&self) -> &Repository {
         match self {
-            Source::Reference(reference) => reference.repository(),
-            Source::Build { repository, .. } => repository,
+            PromotionSource::Reference(reference) => reference.repository(),
+            PromotionSource::Build { repository, .. } => repository,
         }
     }
 }
@@ -200,7 +200,7 @@ impl Source {
 #[derive(Clone, Debug)]
 pub struct Promote {
     /// What gets more tags.
-    pub source: Source,
+    pub source: PromotionSource,
     /// Tags that must not move once they are there; the defaults are filled in.
     pub to: Vec<Template>,
     /// Tags that may move; the defaults are filled in.

@@ -84,13 +84,13 @@ struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorDocument<'a>>,
+    error: Option<ErrorObject<'a>>,
     warnings: &'a [Warning],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ErrorDocument<'a> {
+struct ErrorObject<'a> {
     code: &'a str,
     exit: u8,
     message: &'a str,
@@ -115,7 +115,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
         text.push('\n');
         text.push_str(&last_line(error));
     }
-    let document = ErrorDocument {
+    let document = ErrorObject {
         code: error.code().as_str(),
         exit: error.code().exit(),
         message: error.message(),

@@ -12,7 +12,7 @@ use crate::command::session::Sides;
 use crate::threads::{self, both};
 use crate::error::{Code, Error};
 use crate::registry::blobs::{Mount, Upload};
-use crate::command::progress::Progress;
+use crate::command::progress::ProgressLine;
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 use crate::pure::image::content::Content;
@@ -300,7 +300,7 @@ impl Run<'_, '_> {
     fn blobs(&self, tally: &mut Tally) -> Result<(), Error> {
         let (copy, Sides { source, target }) = (self.copy, self.sides);
         let what = format!("copying to {}", target.repository());
-        let progress = Progress::new(target.world(), what, target.exchange().settings.quiet);
+        let progress = ProgressLine::new(target.world(), what, target.exchange().settings.quiet);
 
         let mounted = threads::map(&copy.mount, |blob| {
             let outcome = target.mount(source.repository(), &blob.digest)?;

@@ -6,7 +6,7 @@ use crate::command::promote::record::{self, Noted};
 use crate::command::find_tag;
 use crate::pure::image::listing::{Detail, Listing};
 use crate::command::platforms::{self, Found};
-use crate::command::request::{Promote, Source};
+use crate::command::request::{Promote, PromotionSource};
 use crate::command::session::{Session, Sides};
 use crate::threads::both;
 use crate::error::{Code, Error};
@@ -155,8 +155,8 @@ pub fn held(target: &Remote, seen: &Seen, before: &Digest) -> Result<Held, Error
 
 fn source(session: &Session, here: &Remote, request: &Promote) -> Result<(Reference, Option<Listing>), Error> {
     match &request.source {
-        Source::Reference(reference) => Ok((reference.clone(), None)),
-        Source::Build { repository, build, newest } => {
+        PromotionSource::Reference(reference) => Ok((reference.clone(), None)),
+        PromotionSource::Build { repository, build, newest } => {
             // A list that was filtered for one build would not tell what is newer.
             let copied = request.into.is_some();
             let listing = if request.moves.is_empty() || copied {

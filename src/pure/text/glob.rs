@@ -12,11 +12,11 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     text: String,
-    pieces: Vec<Piece>,
+    pieces: Vec<GlobPiece>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum GlobPiece {
     Many,
     Any,
     One(char),
@@ -37,15 +37,15 @@ impl Glob {
         let mut rest = text.chars();
         while let Some(character) = rest.next() {
             match character {
-                '*' if pieces.last() == Some(&Piece::Many) => {}
-                '*' => pieces.push(Piece::Many),
-                '?' => pieces.push(Piece::Any),
+                '*' if pieces.last() == Some(&GlobPiece::Many) => {}
+                '*' => pieces.push(GlobPiece::Many),
+                '?' => pieces.push(GlobPiece::Any),
                 '[' => {
                     let (inside, after) = set(rest.as_str()).ok_or_else(|| bad("a `[` has no `]`"))?;
                     pieces.push(piece(inside).map_err(|why| bad(&why))?);
                     rest = after.chars();
                 }
-                character => pieces.push(Piece::One(character)),
+                character => pieces.push(GlobPiece::One(character)),
             }
         }
         Ok(Self { text: text.to_owned(), pieces })
@@ -59,7 +59,7 @@ impl Glob {
         // for what an earlier one could take, the last one can take too.
         let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
         loop {
-            if let Some(Piece::Many) = pieces.get(at) {
+            if let Some(GlobPiece::Many) = pieces.get(at) {
                 at += 1;
                 if at == pieces.len() {
                     return true;
@@ -88,13 +88,13 @@ impl Glob {
     }
 }
 
-impl Piece {
+impl GlobPiece {
     fn takes(&self, character: char) -> bool {
         match self {
-            Piece::Many => false,
-            Piece::Any => true,
-            Piece::One(wanted) => *wanted == character,
-            Piece::Set { inverted, ranges } => {
+            GlobPiece::Many => false,
+            GlobPiece::Any => true,
+            GlobPiece::One(wanted) => *wanted == character,
+            GlobPiece::Set { inverted, ranges } => {
                 ranges.iter().any(|(low, high)| (*low..=*high).contains(&character)) != *inverted
             }
         }
@@ -116,7 +116,7 @@ fn set(rest: &str) -> Option<(&str, &str)> {
     Some((&rest[..end], &rest[end + 1..]))
 }
 
-fn piece(inside: &str) -> Result<Piece, String> {
+fn piece(inside: &str) -> Result<GlobPiece, String> {
     let members = inside.strip_prefix(['!', '^']).unwrap_or(inside);
     let characters: Vec<char> = members.chars().collect();
     let mut ranges = Vec::new();
@@ -134,7 +134,7 @@ fn piece(inside: &str) -> Result<Piece, String> {
             }
         }
     }
-    Ok(Piece::Set { inverted: members.len() != inside.len(), ranges })
+    Ok(GlobPiece::Set { inverted: members.len() != inside.len(), ranges })
 }
 
 #[cfg(test)]

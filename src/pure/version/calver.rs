@@ -5,9 +5,9 @@
 //!
 //! Weeks: ISO 8601, in UTC.
 
-use crate::pure::version::scheme::Version;
 use crate::error::{Code, Error};
 use crate::pure::text::show::quoted;
+use crate::pure::version::scheme::Version;
 use std::fmt;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime, UtcOffset};
@@ -64,7 +64,7 @@ impl fmt::Display for Reason {
 
 /// A version that may be given to a new image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Next {
+pub struct NewVersion {
     /// The version.
     pub version: Version,
     /// The highest version there is.
@@ -92,7 +92,7 @@ pub fn next(
     build: Build,
     existing: Option<&[Version]>,
     on_conflict: OnConflict,
-) -> Result<Next, Error> {
+) -> Result<NewVersion, Error> {
     let (year, week) = (u64::try_from(today.0).unwrap_or(0), u64::from(today.1));
     if year == 0 {
         return Err(Error::new(Code::RequestInvalid, format!("the year {} has no version", today.0)));
@@ -109,7 +109,7 @@ pub fn next(
         (Build::Auto, Some(highest)) => after(highest)?,
         (Build::Auto, None) => 1,
     };
-    let made = |year, week, build, reason| Next {
+    let made = |year, week, build, reason| NewVersion {
         version: Version::of(year, week, build),
         previous,
         reason,
@@ -138,7 +138,7 @@ pub fn next(
     Err(refused(&plain, previous, versions.contains(&plain.version)))
 }
 
-fn refused(plain: &Next, previous: Version, exists: bool) -> Error {
+fn refused(plain: &NewVersion, previous: Version, exists: bool) -> Error {
     let version = plain.version;
     let message = if exists && version == previous {
         format!("the version `{version}` exists, and is the highest there is")

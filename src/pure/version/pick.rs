@@ -2,10 +2,10 @@
 //!
 //! Both read names in place and copy only what they return: a list may hold 50,000 tags.
 
-use crate::pure::version::scheme::{TagFormat, Version, VersionTag};
 use crate::pure::image::digest::Digest;
 use crate::pure::image::listing::TagEntry;
 use crate::pure::image::tag::is_digest_derived;
+use crate::pure::version::scheme::{TagFormat, Version, VersionTag};
 use std::cmp::Reverse;
 
 /// A tag of the wanted build.
@@ -19,7 +19,7 @@ pub struct Candidate {
 
 /// What was found for a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Picked {
+pub enum Choice {
     /// No version has that build.
     None {
         /// The newest version of three parts there is.
@@ -45,7 +45,7 @@ pub enum Picked {
 ///
 /// `newest` takes the newest of several versions. A tag that proves to be gone when its digest is
 /// looked up is to be left out of the list before picking again.
-pub fn pick(tags: &[TagEntry], build: u64, newest: bool, format: &TagFormat) -> Picked {
+pub fn pick(tags: &[TagEntry], build: u64, newest: bool, format: &TagFormat) -> Choice {
     let mut top: Option<(Version, &TagEntry)> = None;
     let mut found: Vec<Candidate> = Vec::new();
     for listed in tags {
@@ -70,26 +70,26 @@ pub fn pick(tags: &[TagEntry], build: u64, newest: bool, format: &TagFormat) -> 
     });
 
     let Some(version) = found.first().map(|candidate| candidate.tag.version) else {
-        return Picked::None { newest: top.and_then(|(_, listed)| format.read(&listed.name)) };
+        return Choice::None { newest: top.and_then(|(_, listed)| format.read(&listed.name)) };
     };
     let spellings = found.partition_point(|candidate| candidate.tag.version == version);
     if spellings < found.len() && !newest {
         found.dedup_by(|later, first| later.tag.version == first.tag.version);
-        return Picked::Many(found);
+        return Choice::Many(found);
     }
     let same = &found[..spellings];
     if spellings > 1 {
         let unknown: Vec<VersionTag> =
             same.iter().filter(|each| each.digest.is_none()).map(|each| each.tag.clone()).collect();
         if !unknown.is_empty() {
-            return Picked::NeedDigests(unknown);
+            return Choice::NeedDigests(unknown);
         }
         if same.iter().any(|each| each.digest != same[0].digest) {
-            return Picked::Apart(same.to_vec());
+            return Choice::Apart(same.to_vec());
         }
     }
     let chosen = found.remove(0);
-    Picked::One { chosen, alternatives: found }
+    Choice::One { chosen, alternatives: found }
 }
 
 /// Newest version first, plain before `-rc`, then the shorter and the lower name.
@@ -138,17 +138,17 @@ mod tests {
         candidates.iter().map(|candidate| candidate.tag.tag.as_str()).collect::<Vec<_>>().join(" ")
     }
 
-    fn told(picked: Picked) -> String {
+    fn told(picked: Choice) -> String {
         match picked {
-            Picked::None { newest: None } => "none".to_owned(),
-            Picked::None { newest: Some(newest) } => format!("none, newest {}", newest.tag),
-            Picked::One { chosen, alternatives } => {
+            Choice::None { newest: None } => "none".to_owned(),
+            Choice::None { newest: Some(newest) } => format!("none, newest {}", newest.tag),
+            Choice::One { chosen, alternatives } => {
                 let chosen = names(&[chosen]);
                 if alternatives.is_empty() { chosen } else { format!("{chosen} | {}", names(&alternatives)) }
             }
-            Picked::Many(candidates) => format!("many: {}", names(&candidates)),
-            Picked::Apart(candidates) => format!("apart: {}", names(&candidates)),
-            Picked::NeedDigests(tags) => {
+            Choice::Many(candidates) => format!("many: {}", names(&candidates)),
+            Choice::Apart(candidates) => format!("apart: {}", names(&candidates)),
+            Choice::NeedDigests(tags) => {
                 let names: Vec<&str> = tags.iter().map(|tag| tag.tag.as_str()).collect();
                 format!("need: {}", names.join(" "))
             }

@@ -76,7 +76,7 @@ impl Serialize for Version {
 
 /// A version as it stands in a longer text, nothing copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spelled<'a> {
+pub struct Spelling<'a> {
     /// The version.
     pub version: Version,
     /// The integers as written, without `v` and `-rc`.
@@ -85,7 +85,7 @@ pub struct Spelled<'a> {
     pub candidate: bool,
 }
 
-impl<'a> Spelled<'a> {
+impl<'a> Spelling<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let text = text.strip_prefix('v').unwrap_or(text);
         let (text, candidate) = match text.strip_suffix("-rc") {
@@ -161,13 +161,13 @@ impl TagFormat {
     }
 
     /// Reads a tag name, if it has this format; nothing is copied.
-    pub fn spelled<'a>(&self, name: &'a str) -> Option<Spelled<'a>> {
-        Spelled::read(name.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?)
+    pub fn spelled<'a>(&self, name: &'a str) -> Option<Spelling<'a>> {
+        Spelling::read(name.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?)
     }
 
     /// Reads a tag name, if it has this format.
     pub fn read(&self, name: &str) -> Option<VersionTag> {
-        let Spelled { version, text, candidate } = self.spelled(name)?;
+        let Spelling { version, text, candidate } = self.spelled(name)?;
         Some(VersionTag { tag: Tag::parse(name).ok()?, version, text: text.to_owned(), candidate })
     }
 }
@@ -182,7 +182,7 @@ impl fmt::Display for TagFormat {
 impl Version {
     /// Reads a version as a tag has it: an optional `v`, two to four integers, an optional `-rc`.
     pub fn parse(text: &str) -> Option<Self> {
-        Spelled::read(text).map(|spelled| spelled.version)
+        Spelling::read(text).map(|spelled| spelled.version)
     }
 }
 
