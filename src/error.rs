@@ -173,6 +173,7 @@ struct ErrorParts {
     details: Map<String, Value>,
     progress: Progress,
     record: Option<Value>,
+    unsent: bool,
 }
 
 impl Error {
@@ -187,6 +188,7 @@ impl Error {
             details: Map::new(),
             progress: Progress::default(),
             record: None,
+            unsent: false,
         }))
     }
 
@@ -242,6 +244,13 @@ impl Error {
     #[must_use]
     pub fn record(mut self, record: Value) -> Self {
         self.0.record = Some(record);
+        self
+    }
+
+    /// Says that the request it is about has not been sent, so that nothing can have come of it.
+    #[must_use]
+    pub fn unsent(mut self) -> Self {
+        self.0.unsent = true;
         self
     }
 
@@ -321,6 +330,11 @@ impl Error {
     /// What the server answered, where one did.
     pub fn refusal(&self) -> Option<&Refusal> {
         self.0.http.as_ref()
+    }
+
+    /// Whether it is certain that nothing came of the request it is about; of any other failure that is not known.
+    pub fn is_unsent(&self) -> bool {
+        self.0.unsent
     }
 
     /// Values for programs to read.

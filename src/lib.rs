@@ -103,8 +103,8 @@ fn carry_out(world: &World, invocation: Invocation, style: Style) -> Ending {
             let outcome = dispatch(&session, &request);
             let exchange = &session.client.exchange;
             // The words of a failure are partly a server's, and a server may repeat what it was sent.
-            let outcome = outcome.map_err(|error| error.rewritten(&|text| exchange.without_secrets(text)));
-            envelope::ending(command, outcome, &exchange.warnings(), &exchange.exchanges(), style)
+            let outcome = outcome.map_err(|error| error.rewritten(&|text| exchange.journal.without_secrets(text)));
+            envelope::ending(command, outcome, &exchange.journal.warnings(), &exchange.journal.exchanges(), style)
         }
     }
 }

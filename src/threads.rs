@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many at once.
 pub const WIDTH: usize = 16;
@@ -32,7 +32,7 @@ pub fn map_at<T: Sync, R: Send>(
     let work = || {
         while let Some((i, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?))) {
             let answer = ask(item);
-            answers.lock().unwrap_or_else(PoisonError::into_inner)[i] = Some(answer);
+            lock(&answers)[i] = Some(answer);
         }
     };
     std::thread::scope(|scope| {
@@ -54,6 +54,11 @@ pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> 
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
+}
+
+/// A lock whose holder cannot have left a half-done change behind, poisoned or not.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

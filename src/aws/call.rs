@@ -1,11 +1,12 @@
 //! One call to an AWS service: signed, repeated where the service asks for that, with the clock put
 //! right once.
 //!
-//! AWS says "slow down" with status 400 and a name, and a wrong clock with a refused signature, so the
-//! repeats of ordinary requests do not fit. What a refusal means is decided in `pure::aws::fault`.
+//! AWS says "slow down" with status 400 and a name, and a wrong clock with a refused signature, and each try needs a
+//! signature of its own. What a refusal means is decided in `pure::aws::fault`.
 
-use crate::http::exchange::lock;
+use crate::threads::lock;
 use crate::http::Limits;
+use crate::http::repeat::repeat;
 use crate::world::World;
 use crate::error::{Code, Error};
 use crate::pure::aws::answer::AwsCredential;
@@ -13,12 +14,13 @@ use crate::pure::aws::fault::{self, AwsFault};
 use crate::pure::aws::sigv4::signature::sign;
 use crate::pure::aws::sigv4::string_to_sign::SignatureScope;
 use crate::pure::http::fault::Fault;
-use crate::pure::http::message::{Request, Response};
+use crate::pure::http::message::{Repeat, Request, Response};
+use crate::pure::http::retry::{self, Pace, Verdict};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Sends one request once and brings back what came.
-pub type Send<'a> = dyn Fn(&Request, &Limits) -> Result<Response, Fault> + Sync + 'a;
+/// Sends one request once, as try number so many, and brings back what came.
+pub type Sender<'a> = dyn Fn(&Request, &Limits, u32) -> Result<Response, Fault> + Sync + 'a;
 
 /// The first wait between two tries; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -36,9 +38,9 @@ pub struct Signer<'a> {
 
 /// How far the clock of AWS is ahead of ours, once a refusal has shown it.
 #[derive(Debug, Default)]
-pub struct Clock(Mutex<Option<time::Duration>>);
+pub struct ClockSkew(Mutex<Option<time::Duration>>);
 
-impl Clock {
+impl ClockSkew {
     /// The difference, if one has shown.
     pub fn ahead(&self) -> Option<time::Duration> {
         *lock(&self.0)
@@ -50,13 +52,13 @@ pub struct Caller<'a> {
     /// Time and environment.
     pub world: &'a World,
     /// The way out.
-    pub send: Box<Send<'a>>,
+    pub send: Box<Sender<'a>>,
     /// The moment the whole command must be done.
     pub until: Option<Instant>,
     /// How often a call may be repeated.
     pub retries: u32,
     /// What is known about the clocks.
-    pub clock: &'a Clock,
+    pub clock: &'a ClockSkew,
 }
 
 impl Caller<'_> {
@@ -71,8 +73,9 @@ impl Caller<'_> {
         signer: Option<Signer>,
         limit: u64,
     ) -> Result<Result<Response, AwsFault>, Error> {
-        let (mut tries, mut corrected) = (0, self.clock.ahead().is_some());
-        loop {
+        let limits = Limits { body: limit, ..Limits::default() }.over_at(self.until);
+        let (mut corrected, mut sent) = (self.clock.ahead().is_some(), false);
+        let outcome = repeat(self.world, Pace { retries: self.retries, first: PAUSE }, self.until, |number| {
             let now = self.world.now();
             let at = now + self.clock.ahead().unwrap_or_default();
             let ready = match signer {
@@ -81,39 +84,33 @@ impl Caller<'_> {
                 }
                 None => request.clone(),
             };
-            let limits = Limits {
-                connect: Duration::from_secs(5),
-                idle: Duration::from_secs(30),
-                until: self.until,
-                body: limit,
-            };
-            let outcome = (self.send)(&ready, &limits);
-            let again = match &outcome {
-                Ok(response) if response.is_success() => false,
+            let outcome = (self.send)(&ready, &limits, number);
+            sent |= outcome.as_ref().map_or_else(Fault::is_sent, |_| true);
+            let verdict = match &outcome {
+                Ok(response) if response.is_success() => Verdict::Keep,
                 Ok(response) => {
                     let refusal = AwsFault::read(response);
                     match fault::skew(&refusal, response, now).filter(|_| !corrected && signer.is_some()) {
                         Some(ahead) => {
                             *lock(&self.clock.0) = Some(ahead);
                             corrected = true;
-                            continue;
+                            Verdict::AtOnce
                         }
-                        None => refusal.is_repeatable(),
+                        None if refusal.is_repeatable() => {
+                            Verdict::Passing(retry::retry_after(&response.headers, now))
+                        }
+                        None => Verdict::Keep,
                     }
                 }
-                Err(fault) => fault.repeatable(),
+                Err(fault) => retry::verdict(Repeat::Freely, Err(fault), now),
             };
-            let pause = PAUSE * 2u32.saturating_pow(tries);
-            if again && tries < self.retries && self.fits(pause) {
-                tries += 1;
-                self.world.sleep(pause);
-                continue;
-            }
-            return match outcome {
-                Ok(response) if response.is_success() => Ok(Ok(response)),
-                Ok(response) => Ok(Err(AwsFault::read(&response))),
-                Err(fault) => Err(unanswered(wanted, request, &fault)),
-            };
+            (outcome, verdict)
+        });
+        match outcome {
+            Ok(response) if response.is_success() => Ok(Ok(response)),
+            Ok(response) => Ok(Err(AwsFault::read(&response))),
+            Err(fault) if sent => Err(unanswered(wanted, request, &fault)),
+            Err(fault) => Err(unanswered(wanted, request, &fault).unsent()),
         }
     }
 
@@ -146,10 +143,6 @@ impl Caller<'_> {
     /// How much time the command has left.
     pub fn left(&self) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(self.world.instant()))
-    }
-
-    fn fits(&self, pause: Duration) -> bool {
-        self.until.is_none_or(|until| self.world.instant() + pause < until)
     }
 }
 
@@ -185,17 +178,17 @@ mod tests {
     }
 
     fn reply(status: u16, body: &str) -> Response {
-        Response { status, headers: Headers::new(), body: body.as_bytes().to_vec() }
+        Response { from: Url::parse("https://api.example/").unwrap(), status, headers: Headers::new(), body: body.as_bytes().to_vec() }
     }
 
     /// Calls with prepared outcomes; returns what came and the timestamps that were signed.
     fn calls(
         outcomes: Vec<Result<Response, Fault>>,
         retries: u32,
-    ) -> (Result<Result<Response, AwsFault>, Error>, Vec<String>, Clock) {
-        let (world, clock) = (world(), Clock::default());
+    ) -> (Result<Result<Response, AwsFault>, Error>, Vec<String>, ClockSkew) {
+        let (world, clock) = (world(), ClockSkew::default());
         let (left, stamps) = (Mutex::new(outcomes), Mutex::new(Vec::new()));
-        let send = |request: &Request, _: &Limits| {
+        let send = |request: &Request, _: &Limits, _: u32| {
             lock(&stamps).push(request.headers.get("x-amz-date").unwrap_or("unsigned").to_owned());
             lock(&left).remove(0)
         };

@@ -7,7 +7,7 @@
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
 
 use crate::aws::call::{Caller, Signer};
-use crate::aws::sources::{self as aws_sources, Said};
+use crate::aws::sources::{self as aws_sources, SourceOutcome};
 use crate::world::World;
 use crate::error::{Code, Error};
 use crate::pure::aws::answer::AwsCredential;
@@ -15,7 +15,7 @@ use crate::pure::aws::host::{self, Variant};
 use crate::pure::aws::profile::{SharedFile, Profiles};
 use crate::pure::aws::profile_plan::{self, Base, ProfilePlan};
 use crate::pure::aws::sts::{self, CallerIdentity, Role};
-use crate::pure::http::message::{Method, Request};
+use crate::pure::http::message::{Method, Repeat, Request};
 use crate::pure::http::url::Url;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -349,7 +349,8 @@ impl<'a> Chain<'a> {
         let request = Request::new(Method::Post, url)
             .header("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
             .header("Accept", "application/json")
-            .body(form);
+            .body(form)
+            .repeated(Repeat::Freely);
         Ok((request, region))
     }
 
@@ -430,10 +431,10 @@ enum Answer {
 }
 
 impl Answer {
-    fn from(said: Said, source: &str) -> Self {
+    fn from(said: SourceOutcome, source: &str) -> Self {
         match said {
-            Said::Here(credential) => Self::Found(Found { credential, source: source.to_owned() }),
-            Said::Nothing(said) => Self::Nothing(said),
+            SourceOutcome::Here(credential) => Self::Found(Found { credential, source: source.to_owned() }),
+            SourceOutcome::Nothing(said) => Self::Nothing(said),
         }
     }
 }
@@ -463,8 +464,8 @@ fn is_true(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::aws::call::Clock;
-    use crate::http::exchange::lock;
+    use crate::aws::call::ClockSkew;
+    use crate::threads::lock;
     use crate::http::Limits;
     use crate::world::instant;
     use super::*;
@@ -540,7 +541,7 @@ mod tests {
         let world =
             World { environment, log, stdin, status: None, sleep: Box::new(std::thread::sleep), started: instant() };
         let requests: Mutex<Vec<Request>> = Mutex::default();
-        let send = |request: &Request, _: &Limits| {
+        let send = |request: &Request, _: &Limits, _: u32| {
             let mut requests = lock(&requests);
             let line = format!("{} {}", request.method.as_str(), request.url);
             let (expected, status, body) = case.answers.get(requests.len()).copied().unwrap_or(("nothing", 0, ""));
@@ -549,10 +550,10 @@ mod tests {
             match status {
                 0 => Err(Fault::Connect { addr: "x".into(), why: body.into() }),
                 1 => Err(Fault::Timeout { what: Phase::Idle, after: Duration::from_millis(400) }),
-                status => Ok(Response { status, headers: Headers::new(), body: body.as_bytes().to_vec() }),
+                status => Ok(Response { from: request.url.clone(), status, headers: Headers::new(), body: body.as_bytes().to_vec() }),
             }
         };
-        let clock = Clock::default();
+        let clock = ClockSkew::default();
         let caller = Caller { world: &world, send: Box::new(send), until: None, retries: 0, clock: &clock };
         let result = Chain::new(&caller, Wanted { region: Some("eu-west-1".into()), ..case.wanted.clone() }).search();
         drop(caller);

@@ -3,10 +3,11 @@
 //!
 //! Where credentials are looked for is in [`crate::aws::chain`], the calls are in [`crate::registry::ecr`].
 
-use crate::aws::call::{Caller, Clock};
+use crate::aws::call::{Caller, ClockSkew};
 use crate::aws::chain::{Chain, Search, Tried, Wanted, listed};
 use crate::registry::ecr::{self, Ecr};
-use crate::http::exchange::{Exchange, lock};
+use crate::http::exchange::Exchange;
+use crate::threads::lock;
 use crate::error::{Code, Error};
 use crate::pure::aws::answer::AwsCredential;
 use crate::pure::aws::ecr::EcrLogin;
@@ -68,7 +69,7 @@ type Slot = Arc<Mutex<Option<Arc<Standing>>>>;
 pub struct Aws {
     /// What the flags say.
     pub settings: Settings,
-    clock: Clock,
+    clock: ClockSkew,
     standings: Mutex<HashMap<EcrHost, Slot>>,
 }
 
@@ -131,7 +132,7 @@ impl Aws {
         if let Some(AwsCredential { key_id, secret, session_token, .. }) = search.found.as_ref().map(|f| &f.credential)
         {
             // A refusal may repeat what was signed.
-            [Some(key_id), Some(secret), session_token.as_ref()].into_iter().flatten().for_each(|s| exchange.guard(s));
+            [Some(key_id), Some(secret), session_token.as_ref()].into_iter().flatten().for_each(|s| exchange.journal.guard(s));
         }
         let standing = Arc::new(Standing { api: ecr::api(&chain, &host)?, host, search });
         *slot = Some(standing.clone());
@@ -196,7 +197,7 @@ impl Aws {
     fn caller<'a>(&'a self, exchange: &'a Exchange<'a>) -> Caller<'a> {
         Caller {
             world: exchange.world,
-            send: Box::new(|request, limits| exchange.once(request, limits)),
+            send: Box::new(|request, limits, number| exchange.attempt(request, None, limits, number)),
             until: exchange.settings.until,
             retries: exchange.settings.retries,
             clock: &self.clock,

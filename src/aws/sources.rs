@@ -5,15 +5,17 @@
 //!
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
 
-use crate::aws::call::Send;
+use crate::aws::call::{Sender, unanswered};
 use crate::http::Limits;
+use crate::http::repeat::repeat;
 use crate::world::World;
 use crate::error::{Code, Error};
 use crate::pure::aws::answer::{self, AwsCredential, Form};
 use crate::pure::aws::fault::AwsFault;
 use crate::pure::http::fault::{Fault, Phase};
-use crate::pure::http::message::{Method, Request, Response};
+use crate::pure::http::message::{Method, Repeat, Request, Response};
 use crate::pure::http::redact;
+use crate::pure::http::retry::{self, Pace, Verdict};
 use crate::pure::http::url::{Place, Scheme, Url, place};
 use crate::secret::Secret;
 use std::path::Path;
@@ -32,8 +34,8 @@ const METADATA_IDLE: [Duration; 2] = [Duration::from_millis(400), Duration::from
 /// The key of the `--into` side.
 const INTO_KEY: &str = "INTO_AWS_ACCESS_KEY_ID";
 
-/// What a source said.
-pub enum Said {
+/// What a source came to.
+pub enum SourceOutcome {
     /// A credential.
     Here(AwsCredential),
     /// That it has none, or is not there.
@@ -44,7 +46,7 @@ pub enum Said {
 ///
 /// # Errors
 /// `missing-value` where one half of the pair is not set, `config-malformed` for what cannot be a key.
-pub fn environment(world: &World, into: bool) -> Result<Said, Error> {
+pub fn environment(world: &World, into: bool) -> Result<SourceOutcome, Error> {
     let either = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, world.env(name)?)));
     // A key of the side's own comes with a secret and a session of its own.
     let own = into && world.env(INTO_KEY).is_some();
@@ -60,7 +62,7 @@ pub fn environment(world: &World, into: bool) -> Result<Said, Error> {
             .hint("set both, or neither to let the other sources answer")
     };
     match (id, secret) {
-        (None, None) => Ok(Said::Nothing("AWS_ACCESS_KEY_ID not set".to_owned())),
+        (None, None) => Ok(SourceOutcome::Nothing("AWS_ACCESS_KEY_ID not set".to_owned())),
         (Some((name, _)), None) => Err(half(name, secrets[0])),
         (None, Some((name, _))) => Err(half(name, keys[0])),
         (Some(id), Some(secret)) => {
@@ -71,7 +73,7 @@ pub fn environment(world: &World, into: bool) -> Result<Said, Error> {
                 session_token: token.map(clean).transpose()?,
                 expires_at: None,
             };
-            Ok(Said::Here(credential))
+            Ok(SourceOutcome::Here(credential))
         }
     }
 }
@@ -93,7 +95,7 @@ fn clean((name, value): (&str, &str)) -> Result<Secret, Error> {
 ///
 /// # Errors
 /// `plain-http-refused`, `config-malformed`, `denied`, and what [`answer::parse`] and the way there have.
-pub fn container(world: &World, send: &Send) -> Result<Said, Error> {
+pub fn container(world: &World, send: &Sender) -> Result<SourceOutcome, Error> {
     const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
     const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
     let (name, url) = match (world.env(RELATIVE), world.env(FULL)) {
@@ -102,7 +104,7 @@ pub fn container(world: &World, send: &Send) -> Result<Said, Error> {
             return Err(Error::new(Code::ConfigMalformed, format!("{RELATIVE} is not a path that starts with `/`")));
         }
         (None, Some(text)) => (FULL, Url::parse(text)),
-        (None, None) => return Ok(Said::Nothing(format!("neither {RELATIVE} nor {FULL} is set"))),
+        (None, None) => return Ok(SourceOutcome::Nothing(format!("neither {RELATIVE} nor {FULL} is set"))),
     };
     let url = url.map_err(|error| error.with_code(Code::ConfigMalformed).during(format!("reading {name}")))?;
     allowed_in_the_clear(name, &url)?;
@@ -114,7 +116,7 @@ pub fn container(world: &World, send: &Send) -> Result<Said, Error> {
     let response = patiently(world, send, wanted, &request)?;
     if response.is_success() {
         let found = answer::parse(&response.body, Form::Container);
-        return found.map(Said::Here).map_err(|error| unfit(wanted, &request, &error));
+        return found.map(SourceOutcome::Here).map_err(|error| unfit(wanted, &request, &error));
     }
     let refusal = AwsFault::read(&response);
     let hint = "check the role of the task, or of the pod's service account; the agent beside it decides";
@@ -169,9 +171,9 @@ pub fn token_file(world: &World, path: &str, name: &str) -> Result<Secret, Error
 ///
 /// # Errors
 /// When it has a role and no credential for it; that it is not there is no error.
-pub fn metadata(world: &World, send: &Send) -> Result<Said, Error> {
+pub fn metadata(world: &World, send: &Sender) -> Result<SourceOutcome, Error> {
     if world.env("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Ok(Said::Nothing("turned off by AWS_EC2_METADATA_DISABLED".to_owned()));
+        return Ok(SourceOutcome::Nothing("turned off by AWS_EC2_METADATA_DISABLED".to_owned()));
     }
     const OVERRIDE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
     let ipv6 =
@@ -188,27 +190,27 @@ pub fn metadata(world: &World, send: &Send) -> Result<Said, Error> {
         .header("x-aws-ec2-metadata-token-ttl-seconds", "21600")
         .body(Vec::new());
     let token = match quickly(world, send, &ask) {
-        Err(fault) => return Ok(Said::Nothing(silence(&fault))),
-        Ok(response) if !response.is_success() => return Ok(Said::Nothing(no_token(response.status))),
+        Err(fault) => return Ok(SourceOutcome::Nothing(silence(&fault))),
+        Ok(response) if !response.is_success() => return Ok(SourceOutcome::Nothing(no_token(response.status))),
         Ok(response) => match header_text(&response) {
             Some(token) => Secret::new(token),
-            None => return Ok(Said::Nothing("it answered with something that is no token".to_owned())),
+            None => return Ok(SourceOutcome::Nothing("it answered with something that is no token".to_owned())),
         },
     };
     let get = |tail: &str| Request::new(Method::Get, at(tail)).header("x-aws-ec2-metadata-token", token.reveal());
 
     const ROLES: &str = "meta-data/iam/security-credentials/";
     let role = match quickly(world, send, &get(ROLES)) {
-        Err(fault) => return Ok(Said::Nothing(silence(&fault))),
+        Err(fault) => return Ok(SourceOutcome::Nothing(silence(&fault))),
         Ok(response) if response.status == 404 => {
-            return Ok(Said::Nothing("the instance has no role".to_owned()));
+            return Ok(SourceOutcome::Nothing("the instance has no role".to_owned()));
         }
         Ok(response) if !response.is_success() => {
-            return Ok(Said::Nothing(format!("it answered {} when asked for the role", response.status)));
+            return Ok(SourceOutcome::Nothing(format!("it answered {} when asked for the role", response.status)));
         }
         Ok(response) => match header_text(&response) {
             Some(role) if !role.contains(['/', '?', '#', ' ']) => role,
-            _ => return Ok(Said::Nothing("it answered with something that is no role name".to_owned())),
+            _ => return Ok(SourceOutcome::Nothing("it answered with something that is no role name".to_owned())),
         },
     };
     let wanted = format!("get the credential of role `{role}` from the metadata service");
@@ -217,7 +219,7 @@ pub fn metadata(world: &World, send: &Send) -> Result<Said, Error> {
     if !response.is_success() {
         return Err(AwsFault::read(&response).error(&format!("cannot {wanted}"), "the metadata service", &request));
     }
-    answer::parse(&response.body, Form::Metadata).map(Said::Here).map_err(|error| {
+    answer::parse(&response.body, Form::Metadata).map(SourceOutcome::Here).map_err(|error| {
         unfit(&wanted, &request, &error)
             .hint("check the instance profile: its role may be gone, or not to be assumed by EC2")
     })
@@ -253,39 +255,40 @@ fn header_text(response: &Response) -> Option<String> {
 }
 
 /// Two short tries; a refused connection is final.
-fn quickly(world: &World, send: &Send, request: &Request) -> Result<Response, Fault> {
-    let mut last = None;
-    for idle in METADATA_IDLE {
-        let connect = Duration::from_millis(250);
-        let until = Some(world.instant() + connect + idle);
-        match send(request, &Limits { connect, idle, until, body: LIMIT }) {
-            Ok(response) if !matches!(response.status, 500 | 502..=504) => return Ok(response),
-            Ok(response) => last = Some(Ok(response)),
-            Err(fault @ (Fault::Connect { .. } | Fault::Resolve { .. })) => return Err(fault),
-            Err(fault @ Fault::Timeout { what: Phase::Connect, .. }) if last.is_some() => return Err(fault),
-            Err(fault) => last = Some(Err(fault)),
-        }
-    }
-    last.unwrap_or_else(|| Err(Fault::Malformed { why: "no try was made".to_owned() }))
+fn quickly(world: &World, send: &Sender, request: &Request) -> Result<Response, Fault> {
+    let limits = METADATA_IDLE.map(|idle| (Duration::from_millis(250), idle));
+    several(world, send, request, Duration::ZERO, &limits)
 }
 
 /// Three tries of a few seconds each.
-fn patiently(world: &World, send: &Send, wanted: &str, request: &Request) -> Result<Response, Error> {
-    let mut tries = 0;
-    loop {
-        let (connect, idle) = (Duration::from_secs(1), Duration::from_secs(3));
+fn patiently(world: &World, send: &Sender, wanted: &str, request: &Request) -> Result<Response, Error> {
+    let limits = [(Duration::from_secs(1), Duration::from_secs(3)); 3];
+    several(world, send, request, Duration::from_millis(100), &limits)
+        .map_err(|fault| unanswered(wanted, request, &fault))
+}
+
+/// As many tries as there are limits, for the connection and for the answer.
+fn several(
+    world: &World,
+    send: &Sender,
+    request: &Request,
+    first: Duration,
+    limits: &[(Duration, Duration)],
+) -> Result<Response, Fault> {
+    let retries = u32::try_from(limits.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    let mut limits = limits.iter().copied().cycle();
+    repeat(world, Pace { retries, first }, None, |number| {
+        let (connect, idle) = limits.next().unwrap_or_default();
         let until = Some(world.instant() + connect + idle);
-        let outcome = send(request, &Limits { connect, idle, until, body: LIMIT });
-        let again = match &outcome {
-            Ok(response) => matches!(response.status, 429 | 500 | 502..=504),
-            Err(fault) => fault.repeatable() || matches!(fault, Fault::Timeout { .. }),
+        let outcome = send(request, &Limits { connect, idle, until, body: LIMIT, ..Limits::default() }, number);
+        let verdict = match &outcome {
+            Err(Fault::Timeout { .. }) => Verdict::Passing(None),
+            // It is a hop away or not there.
+            Err(Fault::Connect { .. } | Fault::Resolve { .. }) if first.is_zero() => Verdict::Keep,
+            outcome => retry::verdict(Repeat::Freely, outcome.as_ref(), world.now()),
         };
-        tries += 1;
-        if !again || tries == 3 {
-            return outcome.map_err(|fault| crate::aws::call::unanswered(wanted, request, &fault));
-        }
-        world.sleep(Duration::from_millis(100 * tries));
-    }
+        (outcome, verdict)
+    })
 }
 
 fn unfit(wanted: &str, request: &Request, error: &Error) -> Error {

@@ -7,7 +7,7 @@ use crate::registry::remote::Remote;
 use crate::error::Error;
 use crate::aws::identity::{self as aws, Aws};
 use crate::registry::login::client::Client;
-use crate::http::exchange::{Exchange, Settings};
+use crate::http::exchange::{Exchange, ExchangeSettings};
 use crate::http::{Http, Options};
 use crate::registry::hub::{self, Hub};
 use crate::registry::login::keychain::{Keychain, Source};
@@ -51,7 +51,7 @@ impl<'w> Session<'w> {
     pub fn new(world: &'w World, common: &Common, request: &Request) -> Result<Self, Error> {
         let (registry, into) = (request.registry(), request.into());
         let timeout = common.timeout.or(into.is_none().then_some(USUAL_TIMEOUT));
-        let settings = Settings {
+        let settings = ExchangeSettings {
             until: timeout.map(|timeout| world.started + timeout),
             timeout,
             retries: common.retries,

@@ -1,15 +1,20 @@
 //! Bodies while they are on their way: of a reply coming in, of a request going out.
 
-use crate::http::client::{Clock, REFUSAL};
+use crate::http::limits::{REFUSAL, Stopwatch};
 use crate::http::transport::Broken;
-use crate::pure::http::fault::Fault;
+use crate::pure::http::fault::{Fault, Phase};
 use crate::pure::http::message::{Headers, Response};
+use crate::pure::http::url::Url;
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
+use std::time::Duration;
+use ureq::Timeout;
 
 /// A reply whose body has yet to be read.
 #[derive(Debug)]
 pub struct Incoming {
+    /// The address that gave it.
+    pub from: Url,
     /// The HTTP status, whatever it is.
     pub status: u16,
     /// The fields.
@@ -40,7 +45,7 @@ impl Incoming {
             Err((Fault::TooLarge { .. }, bytes)) if !success => bytes,
             Err((fault, _)) => return Err(fault),
         };
-        Ok(Response { status: self.status, headers: self.headers, body })
+        Ok(Response { from: self.from, status: self.status, headers: self.headers, body })
     }
 }
 
@@ -52,13 +57,14 @@ pub struct Body {
     expected: Option<u64>,
     got: u64,
     limit: u64,
-    clock: Clock,
+    watch: Stopwatch,
     failed: Option<Fault>,
 }
 
 impl Body {
-    pub(super) fn new(body: ureq::Body, limit: u64, clock: Clock) -> Self {
-        Self { expected: body.content_length(), reader: body.into_reader(), got: 0, limit, clock, failed: None }
+    pub(super) fn new(body: ureq::Body, watch: Stopwatch) -> Self {
+        let limit = watch.limits.body;
+        Self { expected: body.content_length(), reader: body.into_reader(), got: 0, limit, watch, failed: None }
     }
 
     /// How long it will be, where the server has said so.
@@ -82,7 +88,7 @@ impl Body {
     fn read_within(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
         let amount = match self.reader.read(buffer) {
             Ok(amount) => amount as u64,
-            Err(error) => return Err(self.clock.stamp(self.fault(ureq::Error::from(error)))),
+            Err(error) => return Err(self.watch.stamp(self.fault(ureq::Error::from(error)))),
         };
         self.got += amount;
         if self.got > self.limit {
@@ -131,13 +137,18 @@ impl fmt::Debug for Body {
 }
 
 /// A body on its way out, exactly as long as was announced.
-pub(super) struct Feed<'a> {
+///
+/// It goes out once: where something goes wrong after some of it was read, it cannot be sent from its beginning.
+/// When the reader fails the request ends without a reply, under a fault that says no more than that: the reason is
+/// for the reader to keep.
+pub struct Payload<'a> {
     body: &'a mut dyn Read,
     left: u64,
     begun: bool,
 }
 
-impl<'a> Feed<'a> {
+impl<'a> Payload<'a> {
+    /// The next so many bytes of a reader.
     pub fn new(body: &'a mut dyn Read, length: u64) -> Self {
         Self { body, left: length, begun: false }
     }
@@ -153,7 +164,7 @@ impl<'a> Feed<'a> {
     }
 }
 
-impl Read for Feed<'_> {
+impl Read for Payload<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // A connection that nothing can be sent on any more offers no room. What is left counts as sent
         // then, so that ureq turns to the reply; the body is not asked for bytes that nobody will see.
@@ -174,6 +185,22 @@ impl Read for Feed<'_> {
     }
 }
 
+impl fmt::Debug for Payload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+/// Which limit ureq has noticed itself.
+fn timed_out(timeout: Timeout) -> Fault {
+    let what = match timeout {
+        Timeout::Connect | Timeout::Resolve => Phase::Connect,
+        Timeout::PerRead | Timeout::PerWrite => Phase::Idle,
+        _ => Phase::Overall,
+    };
+    Fault::Timeout { what, after: Duration::ZERO }
+}
+
 /// What a failure of ureq means here.
 pub(super) fn broken(error: ureq::Error) -> Broken {
     use ureq::Error as E;
@@ -185,7 +212,7 @@ pub(super) fn broken(error: ureq::Error) -> Broken {
         E::Io(error) if error.kind() == ErrorKind::UnexpectedEof => Fault::Truncated { got: 0, expected: None },
         E::BodyStalled => Fault::Truncated { got: 0, expected: None },
         E::Io(error) => crate::http::stream::fault(error),
-        E::Timeout(timeout) => crate::http::client::timeout(timeout),
+        E::Timeout(timeout) => timed_out(timeout),
         E::Protocol(error) => {
             let text = error.to_string();
             let text = text.strip_prefix("http parse fail: ").unwrap_or(&text);

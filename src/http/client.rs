@@ -1,22 +1,22 @@
 //! Sends requests and keeps connections.
 
-use crate::http::body::{Body, Feed, Incoming, broken};
+use crate::http::body::{Body, Incoming, Payload, broken};
 use crate::http::connect::{Dial, NoResolver};
+use crate::http::limits::{Limits, Stopwatch};
 use crate::http::transport::{Broken, HEAD_LIMIT};
 use crate::http::trust::Trust;
 use crate::error::Error;
 use crate::world::{World, instant};
 use crate::pure::http::fault::{Fault, Phase};
-use crate::pure::http::message::{Headers, Method, Request, Response};
+use crate::pure::http::message::{Headers, Method, Repeat, Request};
 use crate::pure::http::proxy::{Proxies, Proxy};
-use crate::pure::http::retry;
 use crate::pure::http::url::Scheme;
 use std::fmt;
 use std::io::Read;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ureq::http::{self, HeaderName, HeaderValue, header};
-use ureq::{Agent, SendBody, Timeout};
+use ureq::{Agent, SendBody};
 
 /// Idle connections kept per server, as many as there are threads at most.
 const KEPT_PER_HOST: usize = 16;
@@ -31,9 +31,6 @@ const KEPT_FOR: Duration = Duration::from_secs(50);
 /// no server closes a connection that soon.
 const KEPT_FOR_UPLOAD: Duration = Duration::from_secs(2);
 
-/// The most of a refusal's body that is of interest.
-pub(super) const REFUSAL: u64 = 64 * 1024;
-
 /// What may be set about connections as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -43,26 +40,6 @@ pub struct Options {
     pub resolve: Vec<(String, u16, IpAddr)>,
     /// The value of `User-Agent`.
     pub user_agent: String,
-}
-
-/// What one request may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Time for a connection: name, address, tunnel and TLS together.
-    pub connect: Duration,
-    /// Time without a byte.
-    pub idle: Duration,
-    /// When the reply has to be complete.
-    pub until: Option<Instant>,
-    /// Bytes of the body.
-    pub body: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self { connect: seconds(5), idle: seconds(30), until: None, body: 4 * 1024 * 1024 }
-    }
 }
 
 /// Sends requests from any number of threads.
@@ -98,56 +75,36 @@ impl Http {
         Ok(Self { agent: Agent::with_parts(config, dial, NoResolver), proxies })
     }
 
-    /// Sends a request and reads the whole reply. Every status is a reply.
+    /// Sends a request and reads the reply's header; the body is read under the same limits. Every status is a reply.
     ///
-    /// Of a reply that is no success only the beginning is kept.
-    ///
-    /// # Errors
-    /// Why there is no complete reply.
-    pub fn send(&self, request: &Request, limits: &Limits) -> Result<Response, Fault> {
-        self.open(request, limits)?.whole()
-    }
-
-    /// Sends a request whose body is read from `body` while it is sent, and reads the whole reply.
-    ///
-    /// The body has to be `length` bytes long. It goes out once: where the connection breaks after some of
-    /// it was read, that is the fault that comes back. A server may reply before it has got all; the rest is
-    /// not read then. When `body` fails the request ends without a reply, under a fault that says no more
-    /// than that: the reason is for the reader to keep.
-    ///
-    /// # Errors
-    /// Why there is no complete reply.
-    pub fn upload(
-        &self,
-        request: &Request,
-        body: &mut dyn Read,
-        length: u64,
-        limits: &Limits,
-    ) -> Result<Response, Fault> {
-        let clock = Clock { began: instant(), limits: *limits };
-        let proxy = self.proxy(request)?;
-        let mut feed = Feed::new(body, length);
-        let mut outcome = self.run(request, proxy, &clock, Some(&mut feed), KEPT_FOR_UPLOAD);
-        if matches!(&outcome, Err(broken) if broken.stale) && !feed.is_begun() {
-            outcome = self.run(request, proxy, &clock, Some(&mut feed), Duration::ZERO);
-        }
-        read(outcome, proxy, clock)?.whole()
-    }
-
-    /// Sends a request and reads the reply's header; the body is read under the same limits.
+    /// A body that is read while it is sent comes as `payload`; a server may reply before it has got all of it, and the
+    /// rest is not read then.
     ///
     /// # Errors
     /// Why there is no reply.
-    pub fn open(&self, request: &Request, limits: &Limits) -> Result<Incoming, Fault> {
-        let clock = Clock { began: instant(), limits: *limits };
+    pub fn send(
+        &self,
+        request: &Request,
+        mut payload: Option<&mut Payload>,
+        limits: &Limits,
+    ) -> Result<Incoming, Fault> {
+        let mut watch = Stopwatch::start(*limits);
         let proxy = self.proxy(request)?;
-        let mut outcome = self.attempt(request, proxy, &clock, KEPT_FOR);
+        let kept_for = if payload.is_some() { KEPT_FOR_UPLOAD } else { KEPT_FOR };
+        let mut outcome = self.attempt(request, payload.as_deref_mut(), proxy, &watch, kept_for);
         // A server may close a kept connection at the very moment it is used again. That says nothing
         // about the request, which goes out once more on a new connection.
-        if matches!(&outcome, Err(broken) if broken.stale) && retry::repeatable(request) {
-            outcome = self.attempt(request, proxy, &clock, Duration::ZERO);
+        let again = match &payload {
+            Some(payload) => !payload.is_begun(),
+            None => request.repeat == Repeat::Freely,
+        };
+        if again && matches!(&outcome, Err(broken) if broken.stale) {
+            outcome = self.attempt(request, payload.as_deref_mut(), proxy, &watch, Duration::ZERO);
         }
-        read(outcome, proxy, clock)
+        if payload.is_some_and(|payload| payload.left() == 0) {
+            watch.limits.idle = commit(request, limits);
+        }
+        read(outcome, request, proxy, watch)
     }
 
     /// The proxy that reads the request itself; through a tunnel it sees nothing of it.
@@ -155,52 +112,47 @@ impl Http {
         Ok(self.proxies.pick(&request.url)?.filter(|_| request.url.scheme() == Scheme::Http))
     }
 
+    /// Sends once, on a connection that was idle for less than `kept_for` or on a new one.
     fn attempt(
         &self,
         request: &Request,
+        payload: Option<&mut Payload>,
         proxy: Option<&Proxy>,
-        clock: &Clock,
+        watch: &Stopwatch,
         kept_for: Duration,
     ) -> Result<http::Response<ureq::Body>, Broken> {
-        let mut bytes = request.body.as_deref().unwrap_or_default();
-        let length = bytes.len() as u64;
-        let mut feed = match request.method {
-            Method::Get | Method::Head | Method::Delete => None,
-            // Without a length, even of nothing, a server would not know where the next request begins.
-            Method::Put | Method::Post | Method::Patch => Some(Feed::new(&mut bytes, length)),
-        };
-        self.run(request, proxy, clock, feed.as_mut(), kept_for)
-    }
-
-    /// Sends once, on a connection that was idle for less than `kept_for` or on a new one.
-    fn run(
-        &self,
-        request: &Request,
-        proxy: Option<&Proxy>,
-        clock: &Clock,
-        feed: Option<&mut Feed>,
-        kept_for: Duration,
-    ) -> Result<http::Response<ureq::Body>, Broken> {
-        let limits = &clock.limits;
+        let limits = &watch.limits;
         let whole = match limits.until.map(|until| until.saturating_duration_since(instant())) {
-            Some(left) if left.is_zero() => return Err(timeout(Timeout::Global).into()),
+            Some(left) if left.is_zero() => {
+                return Err(Fault::Timeout { what: Phase::Unsent, after: Duration::ZERO }.into());
+            }
             left => left,
         };
+        let silence = if payload.is_some() { commit(request, limits) } else { limits.idle };
+        let mut bytes = request.body.as_deref().unwrap_or_default();
+        let length = bytes.len() as u64;
+        let mut own = Payload::new(&mut bytes, length);
+        let (length, body): (u64, Option<&mut dyn Read>) = match (payload, request.method) {
+            (Some(payload), _) => (payload.left(), Some(payload)),
+            (None, Method::Get | Method::Head | Method::Delete) => (0, None),
+            // Without a length, even of nothing, a server would not know where the next request begins.
+            (None, Method::Put | Method::Post | Method::Patch) => (length, Some(&mut own)),
+        };
         let mut built = build(request, proxy)?;
-        if let Some(feed) = &feed {
-            built.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(feed.left()));
+        if body.is_some() {
+            built.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         let config = self
             .agent
             .configure_request(built)
             .timeout_global(whole)
             .timeout_connect(Some(limits.connect))
-            .timeout_per_read(Some(limits.idle))
+            .timeout_per_read(Some(silence))
             .timeout_per_write(Some(limits.idle))
             .max_idle_age(kept_for);
         let ready = config.build();
-        let outcome = match feed {
-            Some(feed) => self.agent.run(ready.map(|()| SendBody::from_reader(feed))),
+        let outcome = match body {
+            Some(mut body) => self.agent.run(ready.map(|()| SendBody::from_reader(&mut body))),
             None => self.agent.run(ready),
         };
         outcome.map_err(broken)
@@ -213,13 +165,19 @@ impl fmt::Debug for Http {
     }
 }
 
+/// How long nothing may come once a payload has been sent: what ends an upload takes the longest.
+fn commit(request: &Request, limits: &Limits) -> Duration {
+    if request.method == Method::Put { limits.commit } else { limits.idle }
+}
+
 /// The header of a reply in our own terms.
 fn read(
     outcome: Result<http::Response<ureq::Body>, Broken>,
+    request: &Request,
     proxy: Option<&Proxy>,
-    clock: Clock,
+    watch: Stopwatch,
 ) -> Result<Incoming, Fault> {
-    let response = outcome.map_err(|broken| clock.stamp(broken.fault))?;
+    let response = outcome.map_err(|broken| watch.stamp(broken.fault))?;
     let (parts, body) = response.into_parts();
     let status = parts.status.as_u16();
     if let Some(proxy) = proxy.filter(|_| status == 407) {
@@ -230,7 +188,7 @@ fn read(
     for (name, value) in &parts.headers {
         headers.push(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
     }
-    Ok(Incoming { status, headers, body: Body::new(body, clock.limits.body, clock) })
+    Ok(Incoming { from: request.url.clone(), status, headers, body: Body::new(body, watch) })
 }
 
 /// The request in ureq's terms.
@@ -261,36 +219,6 @@ fn build(request: &Request, proxy: Option<&Proxy>) -> Result<http::Request<()>, 
     Ok(built)
 }
 
-/// Which limit ureq has noticed itself.
-pub(super) fn timeout(timeout: Timeout) -> Fault {
-    let what = match timeout {
-        Timeout::Connect | Timeout::Resolve => Phase::Connect,
-        Timeout::PerRead | Timeout::PerWrite => Phase::Idle,
-        _ => Phase::Overall,
-    };
-    Fault::Timeout { what, after: Duration::ZERO }
-}
-
-/// Knows how long a request was allowed to take, and took.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    began: Instant,
-    limits: Limits,
-}
-
-impl Clock {
-    /// Fills in how long was waited.
-    pub fn stamp(&self, fault: Fault) -> Fault {
-        let Fault::Timeout { what, .. } = fault else { return fault };
-        let after = match what {
-            Phase::Connect => self.limits.connect,
-            Phase::Idle => self.limits.idle,
-            Phase::Overall => self.began.elapsed(),
-        };
-        Fault::Timeout { what, after }
-    }
-}
-
 impl From<Fault> for Broken {
     fn from(fault: Fault) -> Self {
         Self { fault, stale: false }
@@ -301,6 +229,7 @@ impl From<Fault> for Broken {
 mod tests {
     use crate::http::testing::{ask, get, http, limits, read_request, server, shut, url};
     use super::*;
+    use crate::pure::http::message::Response;
     use crate::pure::http::url::Url;
     use std::io::{Read, Write};
     use std::net::TcpStream;
@@ -477,7 +406,7 @@ mod tests {
         let address = server(|_, _| panic!("nothing is to be sent"));
         let limits = Limits { until: Some(instant()), ..limits() };
         let fault = ask(&http(&[]), &get(address), &limits).unwrap_err();
-        assert!(matches!(fault, Fault::Timeout { what: Phase::Overall, .. }));
+        assert!(matches!(fault, Fault::Timeout { what: Phase::Unsent, .. }));
     }
 
     #[test]
@@ -742,7 +671,7 @@ mod tests {
             thread::sleep(1000 * MS);
         });
         let http = http(&[]);
-        let mut incoming = http.open(&get(address), &Limits { idle: 100 * MS, ..limits() }).unwrap();
+        let mut incoming = http.send(&get(address), None, &Limits { idle: 100 * MS, ..limits() }).unwrap();
         let mut buffer = [0; 100];
         assert_eq!((incoming.body.expected(), incoming.body.read(&mut buffer).unwrap()), (Some(10), 3));
         let error = incoming.body.read(&mut buffer).unwrap_err();
@@ -786,7 +715,8 @@ mod tests {
         limits: &Limits,
     ) -> Result<Response, Fault> {
         let length = if source.fails { LONG } else { source.left };
-        http.upload(&Request::new(Method::Patch, url(address)), source, length as u64, limits)
+        let mut payload = Payload::new(source, length as u64);
+        http.send(&Request::new(Method::Patch, url(address)), Some(&mut payload), limits)?.whole()
     }
 
     #[test]
@@ -895,7 +825,8 @@ mod tests {
         for fails in [true, false] {
             let mut source = Source { fails, ..Source::new(100_000) };
             let request = Request::new(Method::Put, url(address));
-            let fault = http(&[]).upload(&request, &mut source, LONG as u64, &limits()).unwrap_err();
+            let mut payload = Payload::new(&mut source, LONG as u64);
+            let fault = http(&[]).send(&request, Some(&mut payload), &limits()).unwrap_err();
             assert!(!matches!(fault, Fault::Timeout { .. }), "{fault}");
             assert!(heard.load(Ordering::SeqCst) < 200_000);
         }

@@ -5,7 +5,7 @@ use crate::http::tls::Tls;
 use crate::http::transport::{Broken, Channel};
 use crate::http::trust::Trust;
 use crate::http::tunnel;
-use crate::pure::http::fault::Fault;
+use crate::pure::http::fault::{Fault, Phase};
 use crate::pure::http::proxy::{Proxies, Proxy};
 use crate::pure::http::url::{Scheme, Url};
 use std::io::ErrorKind;
@@ -155,7 +155,8 @@ impl Connector for Dial {
         let url = Url::parse(&details.uri.to_string())
             .map_err(|error| broken(Fault::Malformed { why: error.message().to_owned() }))?;
         let limit = crate::http::transport::limit(details.timeout);
-        self.dial(&url, Limit { idle: None, ..limit }).map(Some).map_err(broken)
+        let what = if limit.what == Phase::Overall { Phase::Unsent } else { limit.what };
+        self.dial(&url, Limit { idle: None, what, ..limit }).map(Some).map_err(broken)
     }
 }
 

@@ -4,13 +4,18 @@
 //! ureq speaks HTTP/1.1 and keeps idle connections. Everything below it is here, because the limits,
 //! the roots, the proxies and the words for a failure have to be exact: `connect` makes a
 //! connection, through `tunnel` and `tls` where needed, `transport` hands bytes between it and
-//! ureq, `stream` keeps the time. Redirects, repeats and credentials are decided by others; a status is
-//! data here, whatever it is.
+//! ureq, `stream` keeps the time. A status is data here, whatever it is.
+//!
+//! Above that, `exchange` is the one way out for everybody else: it alone repeats (`repeat`), follows redirects, and
+//! keeps notes for errors and for `--verbose` (`journal`).
 
 mod body;
 mod client;
 mod connect;
 pub mod exchange;
+pub mod journal;
+mod limits;
+pub mod repeat;
 mod stream;
 mod tls;
 mod tls_fault;
@@ -21,5 +26,6 @@ mod tunnel;
 #[cfg(test)]
 mod testing;
 
-pub use body::{Body, Incoming};
-pub use client::{Http, Limits, Options};
+pub use body::{Body, Incoming, Payload};
+pub use client::{Http, Options};
+pub use limits::Limits;

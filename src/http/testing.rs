@@ -75,7 +75,8 @@ pub fn http(environment: &[(&str, &str)]) -> Http {
 /// Limits that no test is to run into unless it lowers them.
 pub fn limits() -> Limits {
     let seconds = Duration::from_secs;
-    Limits { connect: seconds(10), idle: seconds(10), until: Some(instant() + seconds(20)), body: 1 << 20 }
+    let until = Some(instant() + seconds(20));
+    Limits { connect: seconds(10), idle: seconds(10), commit: seconds(10), until, body: 1 << 20 }
 }
 
 pub fn url(address: SocketAddr) -> Url {
@@ -87,7 +88,7 @@ pub fn get(address: SocketAddr) -> Request {
 }
 
 pub fn ask(http: &Http, request: &Request, limits: &Limits) -> Result<Response, Fault> {
-    http.send(request, limits)
+    http.send(request, None, limits)?.whole()
 }
 
 /// Somebody who makes out certificates.

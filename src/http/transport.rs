@@ -42,12 +42,15 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-/// The limit that ureq has worked out for the next step.
-pub(super) fn limit(timeout: NextTimeout) -> Limit {
-    let exact = |duration| match duration {
+fn exact(duration: Duration) -> Option<std::time::Duration> {
+    match duration {
         Duration::Exact(duration) => Some(duration),
         Duration::NotHappening => None,
-    };
+    }
+}
+
+/// The limit that ureq has worked out for the next step.
+pub(super) fn limit(timeout: NextTimeout) -> Limit {
     let what = match timeout.reason {
         Timeout::Connect | Timeout::Resolve => Phase::Connect,
         _ => Phase::Overall,
@@ -163,7 +166,8 @@ impl Transport for Channel {
             self.unheard = 0;
         }
         if !self.buffers.shut {
-            self.stream.limit(limit(timeout));
+            let idle = timeout.per_write.and_then(exact);
+            self.stream.limit(Limit { idle, ..limit(timeout) });
             self.unheard += amount;
             self.buffers.fills = !self.begins && amount == self.buffers.output.len();
             self.buffers.shut = match self.send(amount).map_err(fault) {

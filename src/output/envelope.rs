@@ -4,7 +4,7 @@
 
 use crate::command::report::Report;
 use crate::error::{Code, Error, Refusal};
-use crate::http::exchange::Warning;
+use crate::http::journal::Warning;
 use crate::output::terminal::visible;
 use crate::pure::text::json::Document;
 use crate::pure::text::shell;

@@ -6,11 +6,13 @@
 use crate::registry::login::client::Client;
 use crate::registry::ecr::REFUSED_ADDRESS;
 use crate::http::Body;
+use crate::http::repeat::repeat;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::http::fault::Fault;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
+use crate::pure::http::retry::Verdict;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::{Digest, Hasher};
 use crate::pure::image::repository::Repository;
@@ -18,7 +20,7 @@ use crate::pure::promote::upload::content_range;
 use std::io::{self, Read};
 
 /// Content that an upload takes its bytes from, any part of it more than once if need be.
-pub(crate) trait Content: Read {
+pub(crate) trait BlobContent: Read {
     /// Makes the byte at this place the next one, and makes sure that it can be read.
     fn seek(&mut self, to: u64) -> Result<(), Error>;
 
@@ -33,7 +35,7 @@ pub(crate) trait Content: Read {
 }
 
 /// A blob of a registry.
-pub(crate) struct Remote<'a, 'w> {
+pub(crate) struct SourceBlob<'a, 'w> {
     from: &'a Client<'w>,
     repository: &'a Repository,
     descriptor: &'a Descriptor,
@@ -45,20 +47,18 @@ pub(crate) struct Remote<'a, 'w> {
     mark: (u64, Hasher),
     /// As far as anything was ever given out.
     high: u64,
-    /// How often it broke since the last byte came.
-    breaks: u32,
     failed: Option<Error>,
 }
 
 /// Why there is no next byte.
-enum Stop {
+enum Interruption {
     /// For the moment: the connection broke.
     Broke(Error),
     /// For good.
     Failed(Error),
 }
 
-impl<'a, 'w> Remote<'a, 'w> {
+impl<'a, 'w> SourceBlob<'a, 'w> {
     /// Asks nothing yet.
     pub fn new(
         from: &'a Client<'w>,
@@ -78,18 +78,17 @@ impl<'a, 'w> Remote<'a, 'w> {
             mark: (0, hasher.clone()),
             hasher,
             high: 0,
-            breaks: 0,
             failed: None,
         }
     }
 
     /// Opens the blob at the next byte.
-    fn open(&mut self) -> Result<(), Stop> {
+    fn open(&mut self) -> Result<(), Interruption> {
         let (digest, size) = (&self.descriptor.digest, self.descriptor.size);
         let range = (self.at > 0).then(|| format!("bytes={}-", self.at));
-        let (request, response, body) = self.ask(digest, range.as_deref()).map_err(Stop::Failed)?;
+        let (request, response, body) = self.ask(digest, range.as_deref()).map_err(Interruption::Failed)?;
         let Some(mut body) = body else {
-            return Err(Stop::Failed(match content_range(&response.headers) {
+            return Err(Interruption::Failed(match content_range(&response.headers) {
                 Some((_, Some(whole))) if response.status == 416 && whole < size => self.sized(whole),
                 // A registry's own refusal has become an error before.
                 _ if response.status == 403 => {
@@ -104,14 +103,14 @@ impl<'a, 'w> Remote<'a, 'w> {
             if range.is_none() || begins.is_none_or(|(first, _)| first != Some(self.at)) {
                 let error = refusal::error(Subject::Service, &self.wanted, &request, &response);
                 let message = format!("cannot {}: the registry answered with another part of it", self.wanted);
-                return Err(Stop::Failed(error.with_code(Code::ReplyMalformed).retold(message)));
+                return Err(Interruption::Failed(error.with_code(Code::ReplyMalformed).retold(message)));
             }
             skipped = 0;
         }
         // What is there already was told by its length, or counts only when it was proven.
         let whole = body.expected().map(|expected| expected.saturating_add(self.at - skipped));
         if let Some(whole) = whole.filter(|whole| *whole != size) {
-            return Err(Stop::Failed(self.sized(whole)));
+            return Err(Interruption::Failed(self.sized(whole)));
         }
         if skipped > 0 {
             // Ranges are not known here, so what was read already comes again.
@@ -119,7 +118,7 @@ impl<'a, 'w> Remote<'a, 'w> {
             while skipped > 0 {
                 let most = buffer.len().min(usize::try_from(skipped).unwrap_or(usize::MAX));
                 match body.next(&mut buffer[..most]) {
-                    Ok(0) => return Err(Stop::Broke(self.sized(self.at - skipped))),
+                    Ok(0) => return Err(Interruption::Broke(self.sized(self.at - skipped))),
                     Ok(amount) => skipped -= amount as u64,
                     Err(fault) => return Err(self.broke(&fault)),
                 }
@@ -139,12 +138,12 @@ impl<'a, 'w> Remote<'a, 'w> {
         if let Some(range) = range {
             request = request.header("Range", range);
         }
-        let (response, body) = self.from.open(self.repository, Action::Pull, &self.wanted, &request, u64::MAX)?;
+        let (response, body) = self.from.open(self.repository, Action::Pull, &self.wanted, &request)?;
         Ok((request, response, body))
     }
 
     /// Reads some bytes, and proves everything before it gives the last ones out.
-    fn some(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
+    fn some(&mut self, buffer: &mut [u8]) -> Result<usize, Interruption> {
         if self.body.is_none() {
             self.open()?;
         }
@@ -152,20 +151,19 @@ impl<'a, 'w> Remote<'a, 'w> {
         let most = usize::try_from(size - self.at).unwrap_or(usize::MAX).min(buffer.len());
         let body = self.body.as_mut();
         let amount = match body.map_or(Ok(0), |body| body.next(&mut buffer[..most])) {
-            Ok(0) => return Err(Stop::Broke(self.sized(self.at))),
+            Ok(0) => return Err(Interruption::Broke(self.sized(self.at))),
             Ok(amount) => amount,
             Err(fault) => return Err(self.broke(&fault)),
         };
         self.hasher.update(&buffer[..amount]);
         self.at += amount as u64;
-        self.breaks = 0;
         if self.at == size {
             // Reading the end makes the connection free for the next blob.
             let more = self.body.take().is_some_and(|mut body| matches!(body.next(&mut [0]), Ok(1..)));
             if more {
-                return Err(Stop::Failed(self.sized(size.saturating_add(1))));
+                return Err(Interruption::Failed(self.sized(size.saturating_add(1))));
             }
-            self.prove().map_err(Stop::Failed)?;
+            self.prove().map_err(Interruption::Failed)?;
         }
         Ok(amount)
     }
@@ -191,48 +189,36 @@ impl<'a, 'w> Remote<'a, 'w> {
             .hint("push the image again; if it stays, the registry or a proxy in between serves damaged content")
     }
 
-    fn broke(&self, fault: &Fault) -> Stop {
+    fn broke(&self, fault: &Fault) -> Interruption {
         let registry = self.repository.registry();
         let url = self.from.url(registry, &format!("{}/blobs/{}", self.repository.path(), self.descriptor.digest));
         let error = self.from.exchange.failed(&self.wanted, &Request::new(Method::Get, url), fault);
         let error = error.cause(format!("{} of {} bytes were read", self.at, self.descriptor.size));
-        if fault.repeatable() { Stop::Broke(error) } else { Stop::Failed(error) }
+        if fault.repeatable() { Interruption::Broke(error) } else { Interruption::Failed(error) }
     }
 
-    /// Makes of a broken connection a new try, as long as there are any.
-    fn outlive(&mut self, stop: Stop) -> Result<(), Error> {
-        self.body = None;
-        let error = match stop {
-            Stop::Failed(error) => error,
-            Stop::Broke(error) => {
-                self.breaks += 1;
-                let exchange = &self.from.exchange;
-                if self.breaks <= exchange.settings.retries && exchange.pause(self.breaks, None) {
-                    return Ok(());
-                }
-                error
+    /// Tries until it succeeds, as long as a broken connection is what keeps it from that and there are tries.
+    fn persist<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Result<T, Interruption>) -> Result<T, Error> {
+        let exchange = self.from.exchange.clone();
+        let outcome = repeat(exchange.world, exchange.pace(), exchange.settings.until, |_| match attempt(self) {
+            Ok(done) => (Ok(done), Verdict::Keep),
+            Err(Interruption::Failed(error)) => (Err(error), Verdict::Keep),
+            Err(Interruption::Broke(error)) => {
+                self.body = None;
+                (Err(error), Verdict::Passing(None))
             }
-        };
-        self.failed = Some(error.clone());
-        Err(error)
-    }
-
-    fn next(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        loop {
-            match self.some(buffer) {
-                Ok(amount) => return Ok(amount),
-                Err(stop) => self.outlive(stop)?,
-            }
-        }
+        });
+        self.failed = outcome.as_ref().err().cloned();
+        outcome
     }
 }
 
-impl Read for Remote<'_, '_> {
+impl Read for SourceBlob<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.descriptor.size || buffer.is_empty() {
             return Ok(0);
         }
-        let amount = self.next(buffer).map_err(|_| io::Error::other("the content cannot be read"))?;
+        let amount = self.persist(|blob| blob.some(buffer)).map_err(|_| io::Error::other("the content cannot be read"))?;
         if self.at > self.high {
             let wanted = (self.moved)(self.at - self.high);
             self.high = self.at;
@@ -245,7 +231,7 @@ impl Read for Remote<'_, '_> {
     }
 }
 
-impl Content for Remote<'_, '_> {
+impl BlobContent for SourceBlob<'_, '_> {
     fn seek(&mut self, to: u64) -> Result<(), Error> {
         if self.at != to {
             let beginning = || (0, Hasher::like(&self.descriptor.digest));
@@ -260,14 +246,9 @@ impl Content for Remote<'_, '_> {
         while self.at < to {
             buffer.resize(64 * 1024, 0);
             let most = buffer.len().min(usize::try_from(to - self.at).unwrap_or(usize::MAX));
-            self.next(&mut buffer[..most])?;
+            self.persist(|blob| blob.some(&mut buffer[..most]))?;
         }
-        while self.body.is_none() && self.at < self.descriptor.size {
-            if let Err(stop) = self.open() {
-                self.outlive(stop)?;
-            }
-        }
-        Ok(())
+        if self.body.is_none() && self.at < self.descriptor.size { self.persist(Self::open) } else { Ok(()) }
     }
 
     fn mark(&mut self) {
@@ -284,18 +265,18 @@ impl Content for Remote<'_, '_> {
 }
 
 /// Content in memory.
-pub(crate) struct Held<'a> {
+pub(crate) struct MemoryBlob<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Held<'a> {
+impl<'a> MemoryBlob<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 }
 
-impl Read for Held<'_> {
+impl Read for MemoryBlob<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let amount = (&self.bytes[self.at..]).read(buffer)?;
         self.at += amount;
@@ -303,7 +284,7 @@ impl Read for Held<'_> {
     }
 }
 
-impl Content for Held<'_> {
+impl BlobContent for MemoryBlob<'_> {
     fn seek(&mut self, to: u64) -> Result<(), Error> {
         self.at = usize::try_from(to).unwrap_or(usize::MAX).min(self.bytes.len());
         Ok(())

@@ -5,20 +5,25 @@
 //!
 //! Specification: OCI distribution, endpoints end-2, end-4 to end-6, end-11, end-13 and end-14.
 
-use crate::registry::blob_source::{Content, Held, Remote};
+use crate::registry::blob_source::{BlobContent, MemoryBlob, SourceBlob};
 use crate::registry::login::client::Client;
 use crate::registry::ecr;
 use crate::error::{Code, Error};
+use crate::http::Payload;
+use crate::http::repeat::repeat;
 use crate::pure::auth::scope::Action;
 use crate::pure::http::fault::Fault;
-use crate::pure::http::message::{Headers, Method, Request, Response};
+use crate::pure::http::message::{Method, Repeat, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
+use crate::pure::http::retry::{self, Verdict};
 use crate::pure::http::url::Url;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
 use crate::pure::promote::upload::{self, Next, Step};
 use crate::pure::text::percent;
+use std::io::Read;
+use std::time::Duration;
 
 /// How much a chunk holds where the registry does not ask for more.
 const CHUNK: u64 = 8 << 20;
@@ -65,7 +70,7 @@ pub fn has_blob(client: &Client, repository: &Repository, digest: &Digest, actio
         return Err(refused);
     }
     let request = Request::new(Method::Get, url).header("Range", "bytes=0-0");
-    let opened = client.open(repository, action, &wanted, &request, u64::MAX);
+    let opened = client.open(repository, action, &wanted, &request);
     let (response, _) = opened.map_err(|error| match error.hint_text() {
         // On ECR each of the two questions takes a right, and the first one is the lesser.
         Some(hint) if hint.contains("GetDownloadUrlForLayer") => {
@@ -118,7 +123,7 @@ pub fn copy_blob(
     started: Option<Upload>,
     moved: &(dyn Fn(u64) -> bool + Sync),
 ) -> Result<(), Error> {
-    let mut content = Remote::new(from, source, descriptor, moved);
+    let mut content = SourceBlob::new(from, source, descriptor, moved);
     Delivery::new(to, target, &descriptor.digest, descriptor.size).run(started, &mut content)
 }
 
@@ -135,14 +140,15 @@ pub fn give_up(client: &Client, repository: &Repository, upload: Upload) {
 pub fn put_blob(client: &Client, repository: &Repository, bytes: &[u8]) -> Result<Digest, Error> {
     let digest = Digest::of(bytes);
     if !has_blob(client, repository, &digest, Action::Push)? {
-        Delivery::new(client, repository, &digest, bytes.len() as u64).run(None, &mut Held::new(bytes))?;
+        Delivery::new(client, repository, &digest, bytes.len() as u64).run(None, &mut MemoryBlob::new(bytes))?;
     }
     Ok(digest)
 }
 
 fn start_request(to: &Client, target: &Repository, query: String) -> Request {
     let url = to.url(target.registry(), &format!("{}/blobs/uploads/", target.path()));
-    Request::new(Method::Post, if query.is_empty() { url } else { url.with_query(query) })
+    // Begun twice, one of two uploads is never gone on with, and registries forget those.
+    Request::new(Method::Post, if query.is_empty() { url } else { url.with_query(query) }).repeated(Repeat::Freely)
 }
 
 /// The upload that a 202 has begun.
@@ -167,17 +173,8 @@ fn located(wanted: &str, from: &Url, response: &Response) -> Result<Option<Url>,
     })
 }
 
-/// How one upload has ended.
-enum End {
-    /// The blob is there.
-    Done,
-    /// With this error, unless another one does better; what the answer said about when.
-    Broken(Error, Option<Headers>),
-    /// Because the token had run out; there is a new one.
-    Renewed,
-    /// The registry, or a proxy, takes no more at once.
-    TooLarge(Error),
-}
+/// How an upload has ended, and whether another one may end better.
+type UploadEnd = (Result<(), Error>, Verdict);
 
 /// One blob on its way to a repository.
 struct Delivery<'a, 'w> {
@@ -189,22 +186,30 @@ struct Delivery<'a, 'w> {
     /// Where the upload of now goes on, as long as there is one to give up.
     open: Option<Upload>,
     renewed: bool,
-    /// How often the target broke.
-    breaks: u32,
+    /// Whether it goes in chunks, because it was not taken whole.
+    chunks: bool,
 }
 
 impl<'a, 'w> Delivery<'a, 'w> {
     fn new(to: &'a Client<'w>, target: &'a Repository, digest: &'a Digest, size: u64) -> Self {
         let wanted = format!("push the blob `{}` to `{target}`", digest.short());
-        Self { to, target, digest, size, wanted, open: None, renewed: false, breaks: 0 }
+        Self { to, target, digest, size, wanted, open: None, renewed: false, chunks: false }
     }
 
-    fn run(mut self, started: Option<Upload>, content: &mut dyn Content) -> Result<(), Error> {
+    fn run(mut self, started: Option<Upload>, content: &mut dyn BlobContent) -> Result<(), Error> {
         self.open = started;
-        let outcome = self.attempts(content);
-        if outcome.is_err() {
-            self.give_up();
-        }
+        let exchange = self.to.exchange.clone();
+        let outcome = repeat(exchange.world, exchange.pace(), exchange.settings.until, |_| {
+            let (outcome, verdict) = self.attempt(content).unwrap_or_else(|error| (Err(error), Verdict::Keep));
+            if outcome.is_err() {
+                self.give_up();
+            }
+            // The answer that was lost may have been that all is well.
+            match verdict {
+                Verdict::Passing(_) if self.is_there() => (Ok(()), Verdict::Keep),
+                _ => (outcome, verdict),
+            }
+        });
         // A source that failed is the reason of whatever came after it.
         match (outcome, content.failed()) {
             (Err(_), Some(error)) => Err(error),
@@ -212,43 +217,15 @@ impl<'a, 'w> Delivery<'a, 'w> {
         }
     }
 
-    fn attempts(&mut self, content: &mut dyn Content) -> Result<(), Error> {
-        let mut chunks = false;
-        loop {
-            let end = match self.begin() {
-                Ok(()) => {
-                    content.seek(0)?;
-                    if chunks { self.send_chunks(content)? } else { self.send_whole(content)? }
-                }
-                Err(error) if is_passing(error.code()) => End::Broken(error, None),
-                Err(error) => return Err(error),
-            };
-            match end {
-                End::Done => return Ok(()),
-                End::TooLarge(error) if chunks => return Err(error),
-                End::TooLarge(_) => chunks = true,
-                End::Renewed => {}
-                End::Broken(error, headers) => {
-                    // The answer that was lost may have been that all is well.
-                    if has_blob(self.to, self.target, self.digest, Action::Push).unwrap_or(false) {
-                        return Ok(());
-                    }
-                    self.again(error, headers.as_ref())?;
-                }
-            }
-            self.give_up();
-        }
+    /// One upload, from its beginning to its end.
+    fn attempt(&mut self, content: &mut dyn BlobContent) -> Result<UploadEnd, Error> {
+        self.begin()?;
+        content.seek(0)?;
+        if self.chunks { self.send_chunks(content) } else { self.send_whole(content) }
     }
 
-    /// Waits for another try, as long as there are any.
-    fn again(&mut self, error: Error, headers: Option<&Headers>) -> Result<(), Error> {
-        self.breaks += 1;
-        let exchange = &self.to.exchange;
-        if self.breaks <= exchange.settings.retries && exchange.pause(self.breaks, headers) {
-            Ok(())
-        } else {
-            Err(error)
-        }
+    fn is_there(&self) -> bool {
+        has_blob(self.to, self.target, self.digest, Action::Push).unwrap_or(false)
     }
 
     /// Begins an upload, unless one was begun.
@@ -301,48 +278,90 @@ impl<'a, 'w> Delivery<'a, 'w> {
         Ok(request)
     }
 
-    fn send_whole(&mut self, content: &mut dyn Content) -> Result<End, Error> {
+    fn send_whole(&mut self, content: &mut dyn BlobContent) -> Result<UploadEnd, Error> {
         let request = self.last()?;
-        let outcome = self.to.upload(self.target, &self.wanted, &request, Some((content, self.size)))?;
+        let outcome = self.close(&request, content, self.size)?;
         self.end(Step::Whole, &request, outcome, content)
     }
 
-    fn send_chunks(&mut self, content: &mut dyn Content) -> Result<End, Error> {
+    fn send_chunks(&mut self, content: &mut dyn BlobContent) -> Result<UploadEnd, Error> {
         let length = self.open.as_ref().and_then(|upload| upload.least).unwrap_or(CHUNK).max(1);
+        let exchange = self.to.exchange.clone();
         let mut high = 0;
         while content.at() < self.size {
-            let (first, most) = (content.at(), (self.size - content.at()).min(length));
-            content.mark();
-            let range = format!("{first}-{}", first + most - 1);
-            let request = self.request(Method::Patch)?.header("Content-Range", range);
-            let outcome = self.to.upload(self.target, &self.wanted, &request, Some((content, most)))?;
-            let next = upload::next(Step::Chunk, outcome.as_ref());
-            match (next, outcome) {
-                (Next::GoOn, Ok(response)) => {
-                    self.moved_to(&request.url, &response)?;
-                    self.go_on(content, upload::held(&response.headers).unwrap_or(first + most))?;
-                    if content.at() <= high {
-                        return Ok(End::Broken(self.stuck(&request, &response), None));
-                    }
-                    (high, self.breaks) = (content.at(), 0);
-                }
-                (Next::Resume, outcome) if content.failed().is_none() => {
-                    let error = self.failure(&request, &outcome, content);
-                    let headers = outcome.ok().map(|response| response.headers);
-                    let Some(held) = self.ask_held()? else { return Ok(End::Broken(error, headers)) };
-                    self.again(error, headers.as_ref())?;
-                    self.go_on(content, held)?;
-                }
-                (_, outcome) => return self.end(Step::Chunk, &request, outcome, content),
+            let end = repeat(exchange.world, exchange.pace(), exchange.settings.until, |_| {
+                self.send_chunk(content, length, high).unwrap_or_else(|error| (Err(error), Verdict::Keep))
+            });
+            if let Some(end) = end? {
+                return Ok(end);
             }
+            high = content.at();
         }
         let request = self.last()?;
-        let outcome = self.to.upload(self.target, &self.wanted, &request, Some((&mut std::io::empty(), 0)))?;
+        let outcome = self.close(&request, &mut std::io::empty(), 0)?;
         self.end(Step::Close, &request, outcome, content)
     }
 
+    /// Sends the next chunk, and asks how far it got where that is not known. Nothing comes of it where the upload
+    /// goes on; where it does not, its end.
+    fn send_chunk(
+        &mut self,
+        content: &mut dyn BlobContent,
+        length: u64,
+        high: u64,
+    ) -> Result<(Result<Option<UploadEnd>, Error>, Verdict), Error> {
+        let (first, most) = (content.at(), (self.size - content.at()).min(length));
+        content.mark();
+        let range = format!("{first}-{}", first + most - 1);
+        let request = self.request(Method::Patch)?.header("Content-Range", range);
+        let mut payload = Payload::new(content, most);
+        let outcome = self.to.upload(self.target, &self.wanted, &request, Some(&mut payload))?;
+        let end = match (upload::next(Step::Chunk, outcome.as_ref()), outcome) {
+            (Next::GoOn, Ok(response)) => {
+                self.moved_to(&request.url, &response)?;
+                self.go_on(content, upload::held(&response.headers).unwrap_or(first + most))?;
+                (content.at() <= high).then(|| (Err(self.stuck(&request, &response)), Verdict::Passing(None)))
+            }
+            (Next::Resume, outcome) if content.failed().is_none() => {
+                let error = self.failure(&request, &outcome, content);
+                let asked = self.asked(&outcome);
+                match self.ask_held()? {
+                    Some(held) => {
+                        self.go_on(content, held)?;
+                        return Ok((Err(error), Verdict::Passing(asked)));
+                    }
+                    None => Some((Err(error), Verdict::Passing(asked))),
+                }
+            }
+            (_, outcome) => Some(self.end(Step::Chunk, &request, outcome, content)?),
+        };
+        Ok((Ok(end), Verdict::Keep))
+    }
+
+    /// Sends the request that ends the upload, with the next `length` bytes. One that the registry may still be at work
+    /// on is not given up.
+    fn close(
+        &mut self,
+        request: &Request,
+        content: &mut dyn Read,
+        length: u64,
+    ) -> Result<Result<Response, Fault>, Error> {
+        let mut payload = Payload::new(content, length);
+        let outcome = self.to.upload(self.target, &self.wanted, request, Some(&mut payload))?;
+        if payload.left() == 0 && upload::may_be_at_work(outcome.as_ref()) {
+            self.open = None;
+        }
+        Ok(outcome)
+    }
+
+    /// How long the registry asks to wait.
+    fn asked(&self, outcome: &Result<Response, Fault>) -> Option<Duration> {
+        let now = self.to.exchange.world.now();
+        outcome.as_ref().ok().and_then(|response| retry::retry_after(&response.headers, now))
+    }
+
     /// Goes on with the byte that the registry lacks.
-    fn go_on(&self, content: &mut dyn Content, held: u64) -> Result<(), Error> {
+    fn go_on(&self, content: &mut dyn BlobContent, held: u64) -> Result<(), Error> {
         content.seek(held.min(content.at()))
     }
 
@@ -378,31 +397,32 @@ impl<'a, 'w> Delivery<'a, 'w> {
         step: Step,
         request: &Request,
         outcome: Result<Response, Fault>,
-        content: &mut dyn Content,
-    ) -> Result<End, Error> {
+        content: &mut dyn BlobContent,
+    ) -> Result<UploadEnd, Error> {
         if let Some(error) = content.failed() {
             return Err(error);
         }
-        let error = self.failure(request, &outcome, content);
-        let next = upload::next(step, outcome.as_ref());
-        let headers = outcome.ok().map(|response| response.headers);
-        match next {
+        let verdict = match upload::next(step, outcome.as_ref()) {
             Next::Done => {
                 self.open = None;
-                let said = headers.as_ref().and_then(|headers| headers.get("docker-content-digest"));
-                match said.map(Digest::parse) {
-                    Some(Ok(stored)) if stored != *self.digest => Err(self.stored(&stored)),
-                    _ => Ok(End::Done),
-                }
+                let stored = outcome.ok().and_then(|answer| Digest::parse(answer.headers.get("docker-content-digest")?).ok());
+                return match stored.filter(|stored| stored != self.digest) {
+                    Some(stored) => Err(self.stored(&stored)),
+                    None => Ok((Ok(()), Verdict::Keep)),
+                };
             }
             Next::Renew if !self.renewed => {
                 self.renewed = true;
-                Ok(End::Renewed)
+                Verdict::AtOnce
             }
-            Next::Chunks => Ok(End::TooLarge(error)),
-            Next::Again | Next::Resume => Ok(End::Broken(error, headers)),
-            _ => Err(error),
-        }
+            Next::Chunks if !self.chunks => {
+                self.chunks = true;
+                Verdict::AtOnce
+            }
+            Next::Again | Next::Resume => Verdict::Passing(self.asked(&outcome)),
+            _ => Verdict::Keep,
+        };
+        Ok((Err(self.failure(request, &outcome, content)), verdict))
     }
 
     fn stored(&self, stored: &Digest) -> Error {
@@ -411,7 +431,7 @@ impl<'a, 'w> Delivery<'a, 'w> {
     }
 
     /// The error that an outcome is, should nothing better come.
-    fn failure(&self, request: &Request, outcome: &Result<Response, Fault>, content: &dyn Content) -> Error {
+    fn failure(&self, request: &Request, outcome: &Result<Response, Fault>, content: &dyn BlobContent) -> Error {
         let error = match outcome {
             Err(fault) => self.to.exchange.failed(&self.wanted, request, fault),
             Ok(response) if response.status == 413 => {
@@ -426,9 +446,4 @@ impl<'a, 'w> Delivery<'a, 'w> {
         };
         error.cause(format!("{} of {} bytes were sent", content.at(), self.size))
     }
-}
-
-/// Whether a failure to begin an upload may pass.
-fn is_passing(code: Code) -> bool {
-    matches!(code, Code::RegistryUnavailable | Code::RateLimited | Code::Unreachable | Code::Timeout)
 }

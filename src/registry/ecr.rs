@@ -212,7 +212,7 @@ impl Ecr<'_> {
             if let Some(range) = range {
                 request = request.header("Range", range);
             }
-            let (response, body) = self.exchange.open(wanted, &request, u64::MAX).map_err(unreached)?;
+            let (response, body) = self.exchange.open(wanted, &request).map_err(unreached)?;
             if response.status != 403 || !first {
                 return Ok((request, response, body));
             }

@@ -5,7 +5,7 @@
 //! Documentation: Docker Hub API, operations `AuthCreateAccessToken` and `ListRepositoryTags`.
 
 use crate::registry::login::client::Client;
-use crate::http::exchange::lock;
+use crate::threads::lock;
 use crate::error::{Code, Error};
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
@@ -99,7 +99,7 @@ impl Hub {
             Some(token) => request.clone().header("Authorization", format!("Bearer {}", token.reveal())),
             None => request.clone(),
         };
-        client.exchange.send_within(wanted, &request, PAGE_LIMIT, Some(PATIENCE))
+        client.exchange.send(wanted, &request.within(PATIENCE), PAGE_LIMIT)
     }
 
     /// The login, once a run; without a credential the API is read as anybody.
@@ -117,10 +117,10 @@ impl Hub {
         let Some(request) = login::request(&self.api, &found.credential) else {
             return Ok(None);
         };
-        let response = client.exchange.send_within(wanted, &request, LOGIN_LIMIT, Some(PATIENCE))?;
+        let response = client.exchange.send(wanted, &request.clone().within(PATIENCE), LOGIN_LIMIT)?;
         if response.is_success() {
             let token = login::parse(&response.body).map_err(|error| foreign(wanted, error))?;
-            client.exchange.guard(&token);
+            client.exchange.journal.guard(&token);
             return Ok(Some(token));
         }
         Err(refusal::error(Subject::Service, wanted, &request, &response))

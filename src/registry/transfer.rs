@@ -1,10 +1,10 @@
-//! Speaks to registries about content that does not fit in memory: opens what is read, sends what is written.
+//! Speaks to registries about content that does not fit in memory: sends what is written.
 //!
 //! How a blob is copied with it is in [`crate::registry::blobs`]; who one is to a registry, in [`crate::registry::login::client`].
 
 use crate::registry::login::client::{Client, Place, authorized, has_run_out};
-use crate::http::{Body, Limits};
 use crate::error::{Code, Error};
+use crate::http::Payload;
 use crate::pure::auth::challenge;
 use crate::pure::auth::scope::Action;
 use crate::pure::http::fault::Fault;
@@ -13,37 +13,25 @@ use crate::pure::http::redirect;
 use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::url::Scheme;
 use crate::pure::image::repository::Repository;
-use std::io::Read;
+
+/// The most of the answer to an upload that is read.
+const ANSWER_LIMIT: u64 = 1 << 20;
 
 impl Client<'_> {
-    /// As [`Client::ask`], with the body of a success left to be read in pieces.
-    ///
-    /// # Errors
-    /// As [`Client::ask`].
-    pub fn open(
-        &self,
-        repository: &Repository,
-        action: Action,
-        wanted: &str,
-        request: &Request,
-        limit: u64,
-    ) -> Result<(Response, Option<Body>), Error> {
-        self.speak(repository, action, wanted, request, limit, true)
-    }
-
     /// Sends a request of an upload to the address that the registry has named for it, once.
     ///
     /// A body is read while it is sent; where it fails, the fault says no more than that. The credential
-    /// goes to the registry alone. A 401 comes back as an answer, and the next request has a new token.
+    /// goes to the registry alone. Its 401 comes back as an answer, and the next request has a new token.
     ///
     /// # Errors
-    /// `redirect-refused` for an address that nothing is sent to, and those of the credential.
+    /// `redirect-refused` for an address that nothing is sent to, the refusal of a server that is not the registry, and
+    /// those of the credential.
     pub fn upload(
         &self,
         repository: &Repository,
         wanted: &str,
         request: &Request,
-        body: Option<(&mut dyn Read, u64)>,
+        payload: Option<&mut Payload>,
     ) -> Result<Result<Response, Fault>, Error> {
         let home = self.url(repository.registry(), "");
         if let Some(why) = redirect::unsafe_way(&home, &home, &request.url) {
@@ -65,15 +53,13 @@ impl Client<'_> {
         let own = request.url.origin() == home.origin();
         let sent = if own { self.authorization(&place, &standing, &scopes)? } else { None };
         let ready = authorized(request, sent.as_ref());
-        let outcome = match body {
-            Some((body, length)) => self.exchange.upload(&ready, body, length),
-            None => self.exchange.once(&ready, &Limits::default()),
-        };
-        if let Ok(response) = &outcome
-            && own
-        {
+        let outcome = self.exchange.attempt(&ready, payload, &self.exchange.limits(ANSWER_LIMIT), 1);
+        if let Ok(response) = &outcome {
+            if !own && matches!(response.status, 401 | 403) {
+                return Err(refusal::elsewhere(&home, wanted, request, response));
+            }
             let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-            if response.status == 401 && !values.is_empty() || sent.is_some() && has_run_out(response) {
+            if own && (response.status == 401 && !values.is_empty() || sent.is_some() && has_run_out(response)) {
                 self.answer(&place, &standing, &challenge::parse(&values), &scopes, sent.as_ref())?;
             }
         }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tagwright::aws::identity::{self as aws, Aws};
 use tagwright::error::{Code, Error};
-use tagwright::http::exchange::{Exchange, Settings};
+use tagwright::http::exchange::{Exchange, ExchangeSettings};
 use tagwright::http::{Http, Options as HttpOptions};
 use tagwright::pure::auth::scope::Action;
 use tagwright::pure::image::descriptor::Descriptor;
@@ -35,6 +35,7 @@ struct Case {
     bytes: Vec<u8>,
     password: bool,
     idle: Duration,
+    commit: Duration,
     retries: u32,
     ca_file: Option<String>,
 }
@@ -57,7 +58,7 @@ impl Case {
             state.repositories.entry("from/app".into()).or_default().blobs.insert(digest(&bytes), bytes.clone())
         });
         let idle = Duration::from_secs(10);
-        Self { source, target, bytes, password: false, idle, retries: 2, ca_file: None }
+        Self { source, target, bytes, password: false, idle, commit: idle, retries: 2, ca_file: None }
     }
 
     fn descriptor(&self) -> Descriptor {
@@ -79,7 +80,7 @@ impl Case {
     }
 
     fn client<'w>(&self, world: &'w World) -> Client<'w> {
-        let settings = Settings {
+        let settings = ExchangeSettings {
             until: Some(world.started + Duration::from_secs(60)),
             timeout: None,
             retries: self.retries,
@@ -93,7 +94,7 @@ impl Case {
             user_agent: "tagwright/test".into(),
             ..HttpOptions::default()
         };
-        let exchange = Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_idle(self.idle);
+        let exchange = Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_silence(self.idle, self.commit);
         Client::new(Arc::new(exchange), Keychain::new(world, None), Aws::new(aws::Settings::default()))
     }
 

@@ -168,7 +168,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
         let progress = error.progress();
         let failure = Failure {
             code: error.code().as_str(),
-            message: self.target.exchange().without_secrets(error.message()),
+            message: self.target.exchange().journal.without_secrets(error.message()),
             done: progress.done.clone(),
         };
         let mut tags = self.record.tags.clone();

@@ -10,7 +10,7 @@ use crate::pure::auth::challenge::{Challenge, Scheme};
 use crate::pure::auth::credential::{Credential, pair};
 use crate::pure::auth::scope::{Scope, ScopeSet};
 use crate::error::{Code, Error};
-use crate::pure::http::message::{Method, Request, Response};
+use crate::pure::http::message::{Method, Repeat, Request, Response};
 use crate::pure::http::url::{Place, Scheme as UrlScheme, Url, place};
 use crate::pure::image::registry::Registry;
 use crate::pure::text::percent;
@@ -247,6 +247,7 @@ impl TokenRequest {
             pairs.push(("scope", &scope));
         }
         Request::new(Method::Post, self.realm.clone())
+            .repeated(Repeat::Freely)
             .header("Accept", "application/json")
             .header("Content-Type", "application/x-www-form-urlencoded")
             .body(form(&pairs).into_bytes())
@@ -299,7 +300,8 @@ mod tests {
     }
 
     fn status(status: u16, body: &str) -> Response {
-        Response { status, headers: Headers::new(), body: body.as_bytes().to_vec() }
+        let from = Url::parse("https://r.example/v2/").unwrap();
+        Response { from, status, headers: Headers::new(), body: body.as_bytes().to_vec() }
     }
 
     const BEARER: &str =

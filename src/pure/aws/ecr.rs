@@ -9,7 +9,7 @@ use crate::pure::aws::answer::{moment, not_json};
 use crate::pure::aws::fault::AwsFault;
 use crate::pure::aws::host::EcrHost;
 use crate::error::{Code, Error};
-use crate::pure::http::message::{Method, Request};
+use crate::pure::http::message::{Method, Repeat, Request};
 use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type;
@@ -68,6 +68,7 @@ pub fn call(api: &Url, host: &EcrHost, operation: Operation, body: &Value) -> Re
         EcrHost::Public => "SpencerFrontendService",
     };
     Request::new(Method::Post, api.clone())
+        .repeated(Repeat::Freely)
         .header("Content-Type", "application/x-amz-json-1.1")
         .header("X-Amz-Target", format!("{service}.{}", operation.as_str()))
         .body(body.to_string().into_bytes())

@@ -8,6 +8,7 @@
 use crate::pure::aws::sts::element;
 use crate::error::{Code, Error, Refusal};
 use crate::pure::http::message::{Request, Response};
+use crate::pure::http::retry::http_date;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
@@ -271,7 +272,7 @@ impl AwsFault {
 ///
 /// A signature counts for five minutes; a difference of less than four has another reason.
 pub fn skew(fault: &AwsFault, response: &Response, now: OffsetDateTime) -> Option<Duration> {
-    let theirs = http_date(response.headers.get("date")?)?;
+    let theirs = http_date(response.headers.get("date")?, now)?;
     let ahead = theirs - now;
     (fault.is_about_time() && ahead.abs() >= Duration::minutes(4)).then_some(ahead)
 }
@@ -285,13 +286,6 @@ pub fn skew_text(ahead: Duration) -> String {
         minutes => format!("{} days", minutes / 1440),
     };
     format!("the clock of this machine is {amount} {direction} the clock of AWS")
-}
-
-fn http_date(text: &str) -> Option<OffsetDateTime> {
-    let format = time::macros::format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    Some(time::PrimitiveDateTime::parse(text.trim(), format).ok()?.assume_utc())
 }
 
 // `com.amazonaws.ecr#Name`, `Name:http://…`.
@@ -322,7 +316,7 @@ mod tests {
 
     fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
         let headers = headers.iter().fold(Headers::new(), |all, (name, value)| all.with(name, *value));
-        Response { status, headers, body: body.as_bytes().to_vec() }
+        Response { from: Url::parse("https://api.example/").unwrap(), status, headers, body: body.as_bytes().to_vec() }
     }
 
     #[test]

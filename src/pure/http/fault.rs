@@ -1,6 +1,6 @@
 //! Why no complete reply came back: the failures of the way, as opposed to a status, which is data.
 //!
-//! Whether a repeat may help and under which code a failure is reported is decided here; `io::http`
+//! Whether a repeat may help and under which code a failure is reported is decided here; `crate::http`
 //! only says what happened.
 
 use crate::error::Code;
@@ -16,6 +16,8 @@ pub enum Phase {
     Idle,
     /// The time for everything was used up.
     Overall,
+    /// The time for everything was used up before the request was sent.
+    Unsent,
 }
 
 /// What is wrong with the TLS of a server, as far as it can be told.
@@ -109,12 +111,22 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether the server may have got the request, or a part of it.
+    pub fn is_sent(&self) -> bool {
+        match self {
+            Fault::Reset { .. } | Fault::Truncated { .. } | Fault::TooLarge { .. } | Fault::Malformed { .. } => true,
+            Fault::Timeout { what, .. } => matches!(what, Phase::Idle | Phase::Overall),
+            Fault::Resolve { .. } | Fault::Connect { .. } | Fault::Tls { .. } => false,
+            Fault::Proxy { .. } | Fault::Config { .. } => false,
+        }
+    }
+
     /// Whether the same request may get a reply when it is sent again.
     pub fn repeatable(&self) -> bool {
         match self {
             Fault::Resolve { temporary, .. } => *temporary,
             Fault::Connect { .. } | Fault::Reset { .. } | Fault::Truncated { .. } => true,
-            Fault::Timeout { what, .. } => *what != Phase::Overall,
+            Fault::Timeout { what, .. } => matches!(what, Phase::Connect | Phase::Idle),
             Fault::Proxy { status, .. } => status.is_none_or(|status| matches!(status, 429 | 502..=504)),
             Fault::Tls { .. } | Fault::TooLarge { .. } | Fault::Malformed { .. } | Fault::Config { .. } => false,
         }
@@ -161,7 +173,7 @@ impl Fault {
             Fault::Reset { .. } | Fault::Truncated { .. } | Fault::Timeout { what: Phase::Idle, .. } => {
                 "run it again; if it stays, look at the registry and at any proxy in between"
             }
-            Fault::Timeout { what: Phase::Overall, .. } => {
+            Fault::Timeout { what: Phase::Overall | Phase::Unsent, .. } => {
                 "give it more time with `--timeout SECONDS`, or look at the registry and at any proxy in between"
             }
             Fault::TooLarge { .. } => "check what answers there; nothing that was asked for is that large",
@@ -201,7 +213,9 @@ impl fmt::Display for Fault {
                 match what {
                     Phase::Connect => write!(f, "no connection within {seconds}.{tenths} s"),
                     Phase::Idle => write!(f, "nothing was received for {seconds}.{tenths} s"),
-                    Phase::Overall => write!(f, "the time limit was reached, {seconds}.{tenths} s into the request"),
+                    Phase::Overall | Phase::Unsent => {
+                        write!(f, "the time limit was reached, {seconds}.{tenths} s into the request")
+                    }
                 }
             }
             Fault::Proxy { proxy, status: Some(status), why } => {
@@ -222,18 +236,20 @@ mod tests {
     #[test]
     fn a_repeat_is_for_failures_that_pass() {
         let second = Duration::from_secs(1);
-        for (fault, repeatable, code) in [
-            (Fault::Connect { addr: "a:1".into(), why: "refused".into() }, true, Code::Unreachable),
-            (Fault::Truncated { got: 1, expected: Some(2) }, true, Code::ReplyMalformed),
-            (Fault::Timeout { what: Phase::Idle, after: second }, true, Code::Timeout),
-            (Fault::Timeout { what: Phase::Overall, after: second }, false, Code::Timeout),
-            (Fault::TooLarge { limit: 1 }, false, Code::SizeExceeded),
-            (Fault::Malformed { why: "x".into() }, false, Code::ReplyMalformed),
-            (Fault::Proxy { proxy: "p:1".into(), status: Some(407), why: "x".into() }, false, Code::Unreachable),
-            (Fault::Proxy { proxy: "p:1".into(), status: None, why: "x".into() }, true, Code::Unreachable),
-            (Fault::Resolve { host: "h".into(), why: "x".into(), temporary: false }, false, Code::Unreachable),
+        for (fault, repeatable, sent, code) in [
+            (Fault::Connect { addr: "a:1".into(), why: "refused".into() }, true, false, Code::Unreachable),
+            (Fault::Truncated { got: 1, expected: Some(2) }, true, true, Code::ReplyMalformed),
+            (Fault::Timeout { what: Phase::Connect, after: second }, true, false, Code::Timeout),
+            (Fault::Timeout { what: Phase::Idle, after: second }, true, true, Code::Timeout),
+            (Fault::Timeout { what: Phase::Overall, after: second }, false, true, Code::Timeout),
+            (Fault::Timeout { what: Phase::Unsent, after: second }, false, false, Code::Timeout),
+            (Fault::TooLarge { limit: 1 }, false, true, Code::SizeExceeded),
+            (Fault::Malformed { why: "x".into() }, false, true, Code::ReplyMalformed),
+            (Fault::Proxy { proxy: "p:1".into(), status: Some(407), why: "x".into() }, false, false, Code::Unreachable),
+            (Fault::Proxy { proxy: "p:1".into(), status: None, why: "x".into() }, true, false, Code::Unreachable),
+            (Fault::Resolve { host: "h".into(), why: "x".into(), temporary: false }, false, false, Code::Unreachable),
         ] {
-            assert_eq!((fault.repeatable(), fault.code()), (repeatable, code), "{fault}");
+            assert_eq!((fault.repeatable(), fault.is_sent(), fault.code()), (repeatable, sent, code), "{fault}");
         }
     }
 

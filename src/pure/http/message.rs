@@ -1,11 +1,12 @@
 //! A request and a response as values: what was asked, and what came back.
 //!
-//! How they travel is the business of `io::http`; which request comes next is decided elsewhere.
+//! How they travel is the business of `crate::http`; which request comes next is decided elsewhere.
 //!
 //! Terms: RFC 9110.
 
 use crate::pure::http::url::Url;
 use std::fmt;
+use std::time::Duration;
 
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,15 @@ impl fmt::Debug for Headers {
     }
 }
 
+/// Whether a request may be sent again while its outcome is lost, or passing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Sent twice, it does what it does when it is sent once, or nothing worse than an upload that nobody goes on with.
+    Freely,
+    /// Sent twice, it may do something twice, or its body cannot be sent again.
+    Never,
+}
+
 /// One request, complete with its credential if it carries one.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -99,12 +109,32 @@ pub struct Request {
     pub headers: Headers,
     /// The body, for methods that have one.
     pub body: Option<Vec<u8>>,
+    /// Whether it may be sent again.
+    pub repeat: Repeat,
+    /// How long whoever made it waits for an answer, repeats included; `None` is as long as the command may take.
+    pub patience: Option<Duration>,
 }
 
 impl Request {
-    /// A request without body.
+    /// A request without body. It may be repeated where its method is idempotent; else its maker has to say so.
     pub fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: Headers::new(), body: None }
+        let repeat = match method {
+            Method::Get | Method::Head | Method::Put | Method::Delete => Repeat::Freely,
+            Method::Post | Method::Patch => Repeat::Never,
+        };
+        Self { method, url, headers: Headers::new(), body: None, repeat, patience: None }
+    }
+
+    /// Says whether it may be sent again.
+    #[must_use]
+    pub fn repeated(self, repeat: Repeat) -> Self {
+        Self { repeat, ..self }
+    }
+
+    /// Sets how long an answer is waited for.
+    #[must_use]
+    pub fn within(self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     /// Adds a field.
@@ -125,6 +155,8 @@ impl Request {
 /// One reply, its body read to the end.
 #[derive(Clone, Debug)]
 pub struct Response {
+    /// The address that gave it, where redirects have led.
+    pub from: Url,
     /// The HTTP status; every status is data here, none is an error.
     pub status: u16,
     /// The fields.

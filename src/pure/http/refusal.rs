@@ -8,6 +8,7 @@
 
 use crate::pure::http::message::{Request, Response};
 use crate::pure::http::redact;
+use crate::pure::http::url::Url;
 use crate::error::{Code, Error, Refusal};
 use serde_json::Value;
 
@@ -91,7 +92,7 @@ pub fn error(subject: Subject, wanted: &str, request: &Request, response: &Respo
 
 /// As [`error`], with the service's words read already.
 pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response, said: &ErrorDocument) -> Error {
-    let host = request.url.authority();
+    let host = response.from.authority();
     let code = if is_page(response) && response.status == 404 {
         Code::ReplyMalformed
     } else {
@@ -136,6 +137,18 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
     }
 }
 
+/// The refusal of a server that is not the one that was asked: a redirect led there, or an upload was sent there.
+///
+/// No credential goes to it, so what is wrong is between the two.
+pub fn elsewhere(home: &Url, wanted: &str, request: &Request, response: &Response) -> Error {
+    let (host, home) = (response.from.authority(), home.authority());
+    let said = ErrorDocument::read(response);
+    Error::new(Code::Denied, format!("`{host}`, to which `{home}` leads, refused to {wanted}"))
+        .cause(cause(request, response, &said))
+        .http(refusal(request, response, &said))
+        .hint(format!("ask whoever runs `{home}` what `{host}` wants; it gets no credential from here"))
+}
+
 /// What the service says about its limits, under its own names.
 fn with_limits(error: Error, response: &Response) -> Error {
     let names = [
@@ -156,7 +169,7 @@ fn with_limits(error: Error, response: &Response) -> Error {
 
 /// The line `PUT https://…: 403; the registry said: "…"`.
 pub fn cause(request: &Request, response: &Response, said: &ErrorDocument) -> String {
-    let mut line = format!("{} {}: {}", request.method.as_str(), redact::url(&request.url), response.status);
+    let mut line = format!("{} {}: {}", request.method.as_str(), redact::url(&response.from), response.status);
     if let Some(text) = &said.text {
         line.push_str(&format!("; the registry said: \"{text}\""));
     } else if let Some(code) = said.codes.first().filter(|code| is_name(code)) {
@@ -170,7 +183,7 @@ pub fn refusal(request: &Request, response: &Response, said: &ErrorDocument) -> 
     let id = ["x-request-id", "x-amzn-requestid", "docker-request-id", "x-ms-correlation-request-id"];
     Refusal {
         method: request.method.as_str().to_owned(),
-        url: redact::url(&request.url),
+        url: redact::url(&response.from),
         status: response.status,
         code: said.codes.first().filter(|code| is_name(code)).cloned(),
         request_id: id.iter().find_map(|name| response.headers.get(name)).filter(|id| is_name(id)).map(str::to_owned),
@@ -254,11 +267,11 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::pure::http::message::{Headers, Method};
-    use crate::pure::http::url::Url;
     use super::*;
 
     fn reply(status: u16, body: &str) -> Response {
-        Response { status, headers: Headers::new(), body: body.as_bytes().to_vec() }
+        let from = Url::parse("https://r.example/v2/").unwrap();
+        Response { from, status, headers: Headers::new(), body: body.as_bytes().to_vec() }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use crate::pure::hub::page;
 use crate::error::{Code, Error};
 use crate::pure::auth::credential::Credential;
-use crate::pure::http::message::{Method, Request};
+use crate::pure::http::message::{Method, Repeat, Request};
 use crate::pure::http::url::Url;
 use crate::secret::Secret;
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ pub fn request(api: &Url, credential: &Credential) -> Option<Request> {
     let url = page::route(api, "/v2/auth/token");
     Some(
         Request::new(Method::Post, url)
+            .repeated(Repeat::Freely)
             .header("Accept", "application/json")
             .header("Content-Type", "application/json")
             .body(body.into_bytes()),

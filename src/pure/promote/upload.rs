@@ -65,6 +65,15 @@ pub fn next(step: Step, outcome: Result<&Response, &Fault>) -> Next {
     }
 }
 
+/// Whether the registry may still be at work on an upload whose last byte was sent, whatever has come since: a proxy
+/// that loses patience does not stop it.
+pub fn may_be_at_work(outcome: Result<&Response, &Fault>) -> bool {
+    match outcome {
+        Ok(response) => matches!(response.status, 408 | 499 | 500..=599),
+        Err(fault) => fault.is_sent(),
+    }
+}
+
 /// How many bytes an upload holds, by the `Range` of an answer: `0-99` is a hundred.
 ///
 /// Nothing at all and a single byte are written alike; it is taken as nothing.
@@ -101,7 +110,8 @@ mod tests {
 
     fn reply(status: u16, code: &str) -> Response {
         let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#).into_bytes();
-        Response { status, headers: Headers::new(), body }
+        let from = crate::pure::http::url::Url::parse("https://r.example/").unwrap();
+        Response { from, status, headers: Headers::new(), body }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use crate::aws::identity::Aws;
 use crate::registry::ecr::Ecr;
-use crate::http::exchange::{Exchange, lock};
+use crate::http::exchange::Exchange;
+use crate::threads::lock;
 use crate::http::Body;
 use crate::registry::login::keychain::{Found, Keychain, Tried};
 use crate::registry::login::refused::{credential_missing, origin};
@@ -134,28 +135,50 @@ impl<'w> Client<'w> {
         request: Request,
         limit: u64,
     ) -> Result<Response, Error> {
-        self.speak(repository, action, wanted, &request, limit, false).map(|(response, _)| response)
+        self.speak(repository, action, wanted, &request, Some(limit)).map(|(response, _)| response)
     }
 
-    /// As [`Client::ask`]; with `open`, the body of a success is left to be read in pieces.
-    pub(crate) fn speak(
+    /// As [`Client::ask`], with the body of a success left to be read in pieces.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn open(
         &self,
         repository: &Repository,
         action: Action,
         wanted: &str,
         request: &Request,
-        limit: u64,
-        open: bool,
+    ) -> Result<(Response, Option<Body>), Error> {
+        self.speak(repository, action, wanted, request, None)
+    }
+
+    /// Without a limit, the body of a success is left to be read in pieces.
+    ///
+    /// Only the registry is answered: a refusal of a server that it led to is that server's, and what that one asks for
+    /// is not even read.
+    fn speak(
+        &self,
+        repository: &Repository,
+        action: Action,
+        wanted: &str,
+        request: &Request,
+        limit: Option<u64>,
     ) -> Result<(Response, Option<Body>), Error> {
         let place = Place::of(repository);
         let scopes = self.scopes(repository, action);
         let standing = self.standing(&place);
-        let mut sent = self.authorization(&place, &standing, &scopes)?;
+        let mut sent = self.authorization(&place, &standing, &scopes).map_err(Error::unsent)?;
         let mut answered = false;
         loop {
             let ready = authorized(request, sent.as_ref());
-            let (response, body) = self.exchange.follow(wanted, &ready, limit, self.exchange.settings.until, open)?;
+            let (response, body) = match limit {
+                Some(limit) => (self.exchange.send(wanted, &ready, limit)?, None),
+                None => self.exchange.open(wanted, &ready)?,
+            };
             match response.status {
+                401 | 403 if response.from.origin() != request.url.origin() => {
+                    return Err(refusal::elsewhere(&request.url, wanted, request, &response));
+                }
                 401 if !answered => {
                     let values: Vec<&str> = response.headers.all("www-authenticate").collect();
                     let challenges = challenge::parse(&values);
@@ -163,7 +186,8 @@ impl<'w> Client<'w> {
                         return Err(refusal::error(Subject::Service, wanted, request, &response)
                             .cause("the answer names no way to authenticate (no `WWW-Authenticate` header)"));
                     }
-                    sent = self.answer(&place, &standing, &challenges, &scopes, sent.as_ref())?;
+                    let answer = self.answer(&place, &standing, &challenges, &scopes, sent.as_ref());
+                    sent = answer.map_err(Error::unsent)?;
                     answered = true;
                 }
                 403 if !answered && sent.is_some() && has_run_out(&response) => {
@@ -212,7 +236,7 @@ impl<'w> Client<'w> {
             self.exchange.warn("credential-helper", warning.clone());
         }
         for secret in found.credential.secrets() {
-            self.exchange.guard(&secret);
+            self.exchange.journal.guard(&secret);
         }
         standing.found = Some(found.clone());
         Ok(found)
@@ -345,7 +369,7 @@ impl<'w> Client<'w> {
             }
             Answer::Token(request) => {
                 let token = self.fetch_token(&place.registry, &request, &found)?;
-                self.exchange.guard(&token.value);
+                self.exchange.journal.guard(&token.value);
                 let header = token.header();
                 standing.tokens.insert(key(scopes), token);
                 Ok(Some(header))

@@ -2,7 +2,7 @@
 
 use crate::aws::identity as aws;
 use crate::registry::login::client::{Client, Place, TOKEN_LIMIT, authorized, key};
-use crate::http::exchange::lock;
+use crate::threads::lock;
 use crate::registry::login::keychain::{Found, Tried};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge;
@@ -54,6 +54,9 @@ impl Client<'_> {
         let place = repository.map_or_else(|| Place { registry: registry.clone(), path: None }, Place::of);
         let standing = self.standing(&place);
         let response = self.exchange.send(&wanted, &request, TOKEN_LIMIT)?;
+        if matches!(response.status, 401 | 403) && response.from.origin() != request.url.origin() {
+            return Err(refusal::elsewhere(&request.url, &wanted, &request, &response));
+        }
         if response.status != 401 {
             return if response.is_success() {
                 let (identity, source, token, expires_at) = (None, None, None, None);

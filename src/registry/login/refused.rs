@@ -3,7 +3,7 @@
 
 use crate::aws::identity as aws;
 use crate::registry::login::client::{Client, Place, Standing};
-use crate::http::exchange::lock;
+use crate::threads::lock;
 use crate::registry::login::keychain::Found;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::{Action, ScopeSet};

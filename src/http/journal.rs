@@ -1,0 +1,92 @@
+//! What a run has to tell beside its result: the last exchanges, warnings, and which texts must not be shown.
+
+use crate::pure::http::redact;
+use crate::pure::http::message::Request;
+use crate::pure::text::percent;
+use crate::secret::Secret;
+use crate::threads::lock;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+/// How many exchanges an error shows.
+const REMEMBERED: usize = 20;
+
+/// Shorter texts are not guarded: they turn up by chance in words that have to stay readable.
+const GUARDED: usize = 4;
+
+/// A sentence for people about something that did not stop the command.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Warning {
+    /// Stable, kebab-case.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+/// The notes of one run, taken by any number of threads.
+#[derive(Default)]
+pub struct Journal {
+    lines: Mutex<VecDeque<String>>,
+    warnings: Mutex<Vec<Warning>>,
+    secrets: Mutex<Vec<Secret>>,
+}
+
+impl Journal {
+    /// Takes note of a text that must not be shown, should a server repeat it.
+    pub fn guard(&self, secret: &Secret) {
+        let mut secrets = lock(&self.secrets);
+        if secret.reveal().len() >= GUARDED && !secrets.contains(secret) {
+            secrets.push(secret.clone());
+        }
+    }
+
+    /// The text with every guarded secret blotted out, also where JSON or an address spells it differently.
+    pub fn without_secrets(&self, text: &str) -> String {
+        lock(&self.secrets).iter().fold(text.to_owned(), |text, secret| {
+            let plain = secret.reveal();
+            let quoted = serde_json::to_string(plain).unwrap_or_default();
+            let spellings = [plain, quoted.trim_matches('"'), &percent::encode(plain)].map(str::to_owned);
+            spellings
+                .iter()
+                .filter(|s| !s.is_empty())
+                .fold(text, |text, s| if text.contains(s) { text.replace(s, "…") } else { text })
+        })
+    }
+
+    /// Notes a warning, once.
+    pub fn warn(&self, code: &'static str, message: impl Into<String>) {
+        let warning = Warning { code, message: self.without_secrets(&message.into()) };
+        let mut warnings = lock(&self.warnings);
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
+    /// The warnings so far, without the secrets that a server may have repeated.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let warnings = lock(&self.warnings).clone();
+        let shown = |warning: Warning| Warning { message: self.without_secrets(&warning.message), ..warning };
+        warnings.into_iter().map(shown).collect()
+    }
+
+    /// The last exchanges, redacted, oldest first.
+    pub fn exchanges(&self) -> Vec<String> {
+        lock(&self.lines).iter().cloned().collect()
+    }
+
+    /// Notes how an exchange ended, and hands out the line that tells it.
+    pub(super) fn exchange(&self, request: &Request, end: &str, milliseconds: u128, number: u32) -> String {
+        let again = if number == 1 { String::new() } else { format!(", attempt {number}") };
+        let (method, url) = (request.method.as_str(), redact::url(&request.url));
+        // The address of a call to AWS is always the same.
+        let target = request.headers.get("x-amz-target").and_then(|target| target.rsplit('.').next());
+        let operation = target.map(|name| format!(" {name}")).unwrap_or_default();
+        let line = self.without_secrets(&format!("{method} {url}{operation}: {end}, {milliseconds} ms{again}"));
+        let mut lines = lock(&self.lines);
+        if lines.len() == REMEMBERED {
+            lines.pop_front();
+        }
+        lines.push_back(line.clone());
+        line
+    }
+}

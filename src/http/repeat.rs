@@ -1,0 +1,50 @@
+//! The one loop that repeats: whatever is tried more than once is tried by it.
+//!
+//! What an outcome means is told by whoever tries; how long to wait is decided in `pure::http::retry`.
+
+use crate::pure::http::retry::{Pace, Verdict};
+use crate::world::World;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+
+/// The longest wait that a service may ask for where the command itself has no limit.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// Tries until what came counts, until there is no other try, or until the next one would come too late.
+///
+/// `attempt` is given the number of the try, the first being 1, and says what came and what that means.
+pub fn repeat<T>(
+    world: &World,
+    pace: Pace,
+    until: Option<Instant>,
+    mut attempt: impl FnMut(u32) -> (T, Verdict),
+) -> T {
+    let (mut number, mut failures) = (0, 0);
+    loop {
+        number += 1;
+        let (outcome, verdict) = attempt(number);
+        let asked = match verdict {
+            Verdict::Keep => return outcome,
+            Verdict::AtOnce => continue,
+            Verdict::Passing(asked) => asked,
+        };
+        failures += 1;
+        match pace.wait(failures, asked, jitter(world.now())) {
+            Some(wait) if fits(world, wait, until) => world.sleep(wait),
+            _ => return outcome,
+        }
+    }
+}
+
+/// Whether there is time to wait this long.
+pub(super) fn fits(world: &World, wait: Duration, until: Option<Instant>) -> bool {
+    match until {
+        Some(until) => world.instant() + wait < until,
+        None => wait < LONGEST_WAIT,
+    }
+}
+
+/// Enough chance to keep two runs from coming back at the same moment.
+fn jitter(now: OffsetDateTime) -> u64 {
+    u64::from(now.nanosecond()).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
