@@ -124,12 +124,17 @@ impl Case {
 
     /// The copy succeeds, tells every byte once and leaves no upload open.
     fn succeeds(&self, what: &str) {
+        self.succeeds_leaving(what, 0);
+    }
+
+    /// The copy succeeds, tells every byte once and leaves so many uploads open.
+    fn succeeds_leaving(&self, what: &str, open: usize) {
         let (outcome, moved) = self.run();
         let lines = (self.source.log().lines(), self.target.log().lines());
         assert_eq!(outcome, Ok(()), "{what}: {lines:#?}");
         assert!(self.arrived(), "{what}: {lines:#?}");
         assert_eq!(moved, self.bytes.len() as u64, "{what}: {lines:#?}");
-        assert_eq!(self.target.state(|state| state.uploads.open()), 0, "{what}: {lines:#?}");
+        assert_eq!(self.target.state(|state| state.uploads.open()), open, "{what}: {lines:#?}");
     }
 
     /// The copy fails, with nothing stored and no upload left open.
@@ -310,7 +315,8 @@ fn an_upload_that_breaks_is_begun_anew() {
     side_by_side(cases, |(what, reply)| {
         let case = Case::new(2_000_000);
         case.target.cut(1, "PUT", "/blobs/uploads/", 700_000, false, reply);
-        case.succeeds(what);
+        // Whether a registry that has not answered is still at work is not known.
+        case.succeeds_leaving(what, usize::from(matches!(what, "closed" | "reset")));
         assert_eq!(case.asked(&case.target, "POST").len(), 2, "{what}");
         assert_eq!(case.asked(&case.target, "HEAD").len(), 1, "{what}: the answer that was lost may have been good");
     });
@@ -343,7 +349,7 @@ fn a_blob_that_is_there_although_the_answer_was_bad_is_there() {
 fn a_target_that_hangs_ends_at_the_idle_limit_and_is_tried_again() {
     let case = Case { idle: Duration::from_millis(400), ..Case::new(20_000_000) };
     case.target.fail(1, "PUT", "/blobs/uploads/", Reply::broken(Fault::Hang));
-    case.succeeds("hung");
+    case.succeeds_leaving("hung", 1);
 }
 
 #[test]

@@ -65,11 +65,11 @@ pub fn next(step: Step, outcome: Result<&Response, &Fault>) -> Next {
     }
 }
 
-/// Whether the registry may still be at work on an upload whose last byte was sent, whatever has come since: a proxy
-/// that loses patience does not stop it.
+/// Whether the registry may still be at work on an upload whose last byte was sent: nothing has come from it, or a
+/// proxy has lost patience, which does not stop it.
 pub fn may_be_at_work(outcome: Result<&Response, &Fault>) -> bool {
     match outcome {
-        Ok(response) => matches!(response.status, 408 | 499 | 500..=599),
+        Ok(response) => matches!(response.status, 408 | 499 | 502 | 504 | 522 | 524),
         Err(fault) => fault.is_sent(),
     }
 }
