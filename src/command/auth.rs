@@ -14,7 +14,7 @@ use serde::Serialize;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct AuthResult {
     registry: String,
     identity: Option<String>,
     source: Option<String>,
@@ -69,7 +69,7 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
         ),
         None => format!("`{registry}` asks for no credential"),
     };
-    let answer = Answer {
+    let answer = AuthResult {
         registry,
         identity: granted.identity,
         source: granted.source,

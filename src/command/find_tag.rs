@@ -5,7 +5,7 @@ use crate::command::request::FindTag;
 use crate::command::session::Session;
 use crate::threads;
 use crate::error::{Code, Error};
-use crate::registry::distribution as registry;
+use crate::registry::remote::Remote;
 use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
@@ -17,7 +17,7 @@ use serde_json::json;
 use std::borrow::Cow;
 
 #[derive(Serialize)]
-struct Answer {
+struct FindTagResult {
     repository: String,
     tag: String,
     version: String,
@@ -35,7 +35,7 @@ struct Alternative {
 }
 
 /// The tag of a build, and what else would have been one.
-pub struct Found {
+pub struct BuildTag {
     /// The tag.
     pub chosen: VersionTag,
     /// Its digest, where it is known.
@@ -50,11 +50,12 @@ pub struct Found {
 /// `no-tag-for-build`, `build-ambiguous`, and those of the tag list.
 pub fn run(session: &Session, request: &FindTag) -> Result<Report, Error> {
     let FindTag { repository, build, newest, format } = request;
-    let listing = session.remote(repository, Action::Pull).tags_of_build(*build, format, Detail::Names)?;
-    let found = pick(session, repository, &listing, *build, *newest, format, Action::Pull)?;
+    let remote = session.remote(repository, Action::Pull);
+    let listing = remote.tags_of_build(*build, format, Detail::Names)?;
+    let found = pick(&remote, &listing, *build, *newest, format)?;
     let digest = match found.digest {
         Some(digest) => Some(digest),
-        None => registry::head_manifest(&session.client, repository, &found.chosen.tag, Action::Pull)?,
+        None => remote.head(&found.chosen.tag)?,
     };
     let sentence = format!("build {build} of `{repository}` is `{}`", found.chosen.tag);
     let alternative = |candidate: Candidate| Alternative {
@@ -62,7 +63,7 @@ pub fn run(session: &Session, request: &FindTag) -> Result<Report, Error> {
         version: candidate.tag.text,
         digest: candidate.digest,
     };
-    let answer = Answer {
+    let answer = FindTagResult {
         repository: repository.to_string(),
         tag: found.chosen.tag.to_string(),
         version: found.chosen.text,
@@ -79,27 +80,25 @@ pub fn run(session: &Session, request: &FindTag) -> Result<Report, Error> {
 /// # Errors
 /// `no-tag-for-build`, `build-ambiguous`, and those of looking at a tag.
 pub fn pick(
-    session: &Session,
-    repository: &Repository,
+    remote: &Remote,
     listing: &Listing,
     build: u64,
     newest: bool,
     format: &TagFormat,
-    action: Action,
-) -> Result<Found, Error> {
+) -> Result<BuildTag, Error> {
+    let repository = remote.repository();
     // A list may hold 50,000 tags, and it is copied only where digests have to be filled in.
     let mut tags = Cow::Borrowed(listing.tags.as_slice());
     loop {
         match pick::pick(&tags, build, newest, format) {
             Choice::One { chosen, alternatives } => {
-                return Ok(Found { chosen: chosen.tag, digest: chosen.digest, alternatives });
+                return Ok(BuildTag { chosen: chosen.tag, digest: chosen.digest, alternatives });
             }
             Choice::None { newest } => return Err(none(repository, listing, build, newest)),
             Choice::Many(candidates) => return Err(many(repository, build, &candidates)),
             Choice::Apart(candidates) => return Err(apart(repository, build, &candidates)),
             Choice::NeedDigests(unknown) => {
-                let look = |tag: &VersionTag| registry::head_manifest(&session.client, repository, &tag.tag, action);
-                for (tag, digest) in unknown.iter().zip(threads::map(&unknown, look)?) {
+                for (tag, digest) in unknown.iter().zip(threads::map(&unknown, |tag| remote.head(&tag.tag))?) {
                     match digest {
                         // A tag that was deleted since the list was read is no candidate any more.
                         None => tags.to_mut().retain(|listed| listed.name != tag.tag.as_str()),

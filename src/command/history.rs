@@ -8,14 +8,13 @@ use crate::command::request::History;
 use crate::command::session::Session;
 use crate::threads;
 use crate::error::{Code, Error};
-use crate::registry::referrers;
-use crate::registry::distribution as registry;
+use crate::registry::remote::Remote;
 use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::content::Content;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers as derived;
+use crate::pure::image::referrers::{self, ReferrerList};
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::history::{self, Kept};
 use crate::pure::promote::record::{self, ARTIFACT};
@@ -37,9 +36,10 @@ const LIMIT: u64 = 4 << 20;
 /// `tag-unknown` for a tag that neither the registry nor a record knows, and those of the tag list and of reading.
 pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     let repository = &request.repository;
-    let (mut open, listed) = images(session, request)?;
-    // Docker Hub has no referrers API; of others the first answer tells.
-    let api = AtomicBool::new(!repository.registry().is_docker_hub());
+    let remote = session.remote(repository, Action::Pull);
+    let (mut open, listed) = images(&remote, request)?;
+    // The first answer tells whether the registry has a referrers API.
+    let api = AtomicBool::new(true);
     let mut seen: HashSet<Digest> = HashSet::new();
     let (mut kept, mut artifacts): (Vec<Kept>, HashSet<Digest>) = (Vec::new(), HashSet::new());
     while !open.is_empty() {
@@ -47,26 +47,27 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
         open.retain(|image| asked(image) && seen.insert(image.clone()));
         if seen.len() > IMAGES {
             let sentence = format!("of the images of `{repository}` the first {IMAGES} were looked at");
-            session.client.exchange.warn("history-incomplete", sentence);
+            remote.warn("history-incomplete", sentence);
             open.truncate((IMAGES + open.len()).saturating_sub(seen.len()));
         }
         let found = threads::map(&open, |image| {
             let list = match api.load(Ordering::Relaxed) {
-                true => referrers::by_api(&session.client, repository, image, Action::Pull)?,
-                false => None,
+                true => remote.api_referrers(image)?,
+                false => ReferrerList::NoApi,
             };
-            api.fetch_and(list.is_some(), Ordering::Relaxed);
+            api.fetch_and(!matches!(list, ReferrerList::NoApi), Ordering::Relaxed);
             let list = match list {
-                Some(list) => list,
-                None if listed.contains(image) => referrers::by_tag(&session.client, repository, image, Action::Pull)?,
-                None => Vec::new(),
+                ReferrerList::Listed(list) => list,
+                ReferrerList::NoApi if listed.contains(image) => remote.tagged_referrers(image)?,
+                ReferrerList::NoApi => Vec::new(),
+                ReferrerList::Unknown(error) => return Err(error),
             };
             let records = list.into_iter().filter(record::is_record);
             Ok(records.map(|one| (one.digest, image.clone())).collect::<Vec<_>>())
         })?;
         let mut found: Vec<(Digest, Digest)> = found.into_iter().flatten().collect();
         found.retain(|(artifact, _)| artifacts.insert(artifact.clone()));
-        let read = threads::map(&found, |(artifact, image)| Ok(read(session, request, artifact, image)))?;
+        let read = threads::map(&found, |(artifact, image)| Ok(read(&remote, artifact, image)))?;
         open = Vec::new();
         for ((artifact, _), outcome) in found.into_iter().zip(read) {
             match outcome {
@@ -76,7 +77,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
                 }
                 Err(error) => {
                     let sentence = format!("the record `{artifact}` was passed over: {}", error.message());
-                    session.client.exchange.warn("record-skipped", sentence);
+                    remote.warn("record-skipped", sentence);
                 }
             }
         }
@@ -94,10 +95,9 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
 }
 
 /// The images that have tags, newest versions first, and those that a fall-back tag lists referrers of.
-fn images(session: &Session, request: &History) -> Result<(Vec<Digest>, HashSet<Digest>), Error> {
-    let repository = &request.repository;
-    let listing = session.remote(repository, Action::Pull).tags(Detail::Times)?;
-    let listed: HashSet<Digest> = listing.tags.iter().filter_map(|listed| derived::subject(&listed.name)).collect();
+fn images(remote: &Remote, request: &History) -> Result<(Vec<Digest>, HashSet<Digest>), Error> {
+    let listing = remote.tags(Detail::Times)?;
+    let listed: HashSet<Digest> = listing.tags.iter().filter_map(|listed| referrers::subject(&listed.name)).collect();
     let format = TagFormat::default();
     let mut tags = pick::order(&listing.tags, &format);
     // The one that is asked about comes first.
@@ -108,24 +108,23 @@ fn images(session: &Session, request: &History) -> Result<(Vec<Digest>, HashSet<
     if unknown.len() > TAGS {
         let sentence =
             format!("{} tags have no digest in the list, and the first {TAGS} were looked at", unknown.len());
-        session.client.exchange.warn("history-incomplete", sentence);
+        remote.warn("history-incomplete", sentence);
         unknown.truncate(TAGS);
     }
-    images.extend(session.remote(repository, Action::Pull).heads(&unknown)?.into_iter().flatten());
+    images.extend(remote.heads(&unknown)?.into_iter().flatten());
     images.extend(listed.iter().cloned());
     Ok((images, listed))
 }
 
 /// Reads one record: from its descriptor where that carries it along, else from its blob.
-fn read(session: &Session, request: &History, artifact: &Digest, image: &Digest) -> Result<Kept, Error> {
-    let repository = &request.repository;
+fn read(remote: &Remote, artifact: &Digest, image: &Digest) -> Result<Kept, Error> {
     let identifier = Identifier::Digest(artifact.clone());
-    let fetched = registry::get_manifest(&session.client, repository, &identifier, Action::Pull)?;
+    let fetched = remote.manifest(&identifier)?;
     let layer = match &fetched.content {
         Content::Image(manifest) => manifest.layers.iter().find(|layer| layer.media_type == ARTIFACT),
         Content::Index(_) => None,
     };
     let layer = layer.ok_or_else(|| Error::new(Code::RecordInvalid, "it has no record in it"))?;
-    let bytes = registry::get_blob(&session.client, repository, layer, "record", LIMIT)?;
+    let bytes = remote.blob(layer, "record", LIMIT)?;
     history::read(&bytes, artifact, image)
 }

@@ -1,16 +1,15 @@
 //! `inspect`: what a reference is, with every other tag that is the same.
 
 use crate::pure::image::listing::{Detail, Listing};
-use crate::command::platforms::{self, Found};
+use crate::command::platforms::{self, ImageSet};
 use crate::command::request::Inspect;
 use crate::command::session::Session;
-use crate::threads::{self, both};
+use crate::threads::both;
 use crate::error::Error;
-use crate::registry::distribution as registry;
+use crate::registry::remote::Remote;
 use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
 use crate::pure::version::pick;
 use crate::pure::version::scheme::TagFormat;
@@ -21,19 +20,19 @@ const LOOKED_AT: usize = 64;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct InspectResult {
     reference: String,
     digest: Digest,
     media_type: String,
     version: Option<String>,
     aliases: Vec<String>,
-    platforms: Vec<OfPlatform>,
+    platforms: Vec<PlatformDigest>,
     created: Option<String>,
     size: u64,
 }
 
 #[derive(Serialize)]
-struct OfPlatform {
+struct PlatformDigest {
     platform: String,
     digest: Digest,
 }
@@ -44,17 +43,14 @@ struct OfPlatform {
 /// Those of reading; a tag list that cannot be had only warns.
 pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
     let reference = &request.reference;
-    let repository = reference.repository();
-    let (listing, found) = both(
-        || session.remote(repository, Action::Pull).tags(Detail::Names),
-        || platforms::read(session, reference, None),
-    );
+    let remote = session.remote(reference.repository(), Action::Pull);
+    let (listing, found) = both(|| remote.tags(Detail::Names), || platforms::read(&remote, reference, None));
     let found = found?;
     let format = TagFormat::default();
     let mut aliases = match listing {
-        Ok(listing) => aliases(session, repository, &listing, &found.digest)?,
+        Ok(listing) => aliases(&remote, &listing, &found.digest)?,
         Err(error) => {
-            session.client.exchange.warn("aliases-unknown", format!("other tags are not known: {}", error.message()));
+            remote.warn("aliases-unknown", format!("other tags are not known: {}", error.message()));
             Vec::new()
         }
     };
@@ -68,7 +64,7 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
     let platforms = found
         .images
         .into_iter()
-        .map(|image| OfPlatform { platform: image.platform.to_string(), digest: image.digest })
+        .map(|image| PlatformDigest { platform: image.platform.to_string(), digest: image.digest })
         .collect::<Vec<_>>();
     let sentence = format!(
         "`{reference}` is {}, {}, {:.1} MB",
@@ -76,7 +72,7 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
         platforms.iter().map(|one| one.platform.as_str()).collect::<Vec<_>>().join(" "),
         size as f64 / 1e6
     );
-    let answer = Answer {
+    let answer = InspectResult {
         reference: reference.to_string(),
         digest: found.digest,
         media_type: found.media_type,
@@ -90,12 +86,7 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
 }
 
 /// Every other tag with the same digest, versions newest first, then the rest by name.
-fn aliases(
-    session: &Session,
-    repository: &Repository,
-    listing: &Listing,
-    digest: &Digest,
-) -> Result<Vec<String>, Error> {
+fn aliases(remote: &Remote, listing: &Listing, digest: &Digest) -> Result<Vec<String>, Error> {
     let ordered = pick::order(&listing.tags, &TagFormat::default());
     let unknown: Vec<Tag> = ordered
         .iter()
@@ -111,10 +102,9 @@ fn aliases(
     };
     if asked.len() < unknown.len() {
         let sentence = format!("only {} of {} tags were looked at for the same digest", asked.len(), unknown.len());
-        session.client.exchange.warn("aliases-partial", sentence);
+        remote.warn("aliases-partial", sentence);
     }
-    let heads =
-        threads::map(&asked, |tag| registry::head_manifest(&session.client, repository, tag, Action::Pull))?;
+    let heads = remote.heads(&asked)?;
     let same = |name: &str, known: Option<&Digest>| {
         known == Some(digest)
             || asked.iter().zip(&heads).any(|(tag, head)| tag.as_str() == name && head.as_ref() == Some(digest))
@@ -123,12 +113,12 @@ fn aliases(
 }
 
 /// When the image was built; of several platforms, the last one.
-fn created(found: &Found) -> Option<String> {
+fn created(found: &ImageSet) -> Option<String> {
     found.images.iter().filter_map(|image| image.config.created.clone()).max()
 }
 
 /// All bytes that a mirror of it would hold: manifests, config blobs and layers, each once.
-fn size(found: &Found) -> u64 {
+fn size(found: &ImageSet) -> u64 {
     let mut seen = std::collections::HashSet::new();
     let mut size = found.index_size;
     for image in &found.images {

@@ -5,6 +5,7 @@ use crate::command::request::Labels;
 use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::command::report::Report;
+use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::platform::Platform;
 use crate::pure::text::show::quoted;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What `labels` answers.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct LabelsResult {
     reference: String,
     digest: Digest,
     media_type: String,
@@ -25,7 +26,7 @@ struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    platforms: Option<Vec<OfPlatform>>,
+    platforms: Option<Vec<PlatformLabels>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     consistent: Option<bool>,
 }
@@ -33,7 +34,7 @@ struct Answer {
 /// One platform's labels, with `--all-platforms`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OfPlatform {
+struct PlatformLabels {
     platform: String,
     digest: Digest,
     labels: BTreeMap<String, String>,
@@ -48,7 +49,8 @@ struct OfPlatform {
 /// `schema1-unsupported`, and those of reading.
 pub fn run(session: &Session, request: &Labels) -> Result<Report, Error> {
     let name = request.reference.to_string();
-    let found = platforms::read(session, &request.reference, request.platform.as_ref())?;
+    let remote = session.remote(request.reference.repository(), Action::Pull);
+    let found = platforms::read(&remote, &request.reference, request.platform.as_ref())?;
     let images = select(&name, found.images, request.platform.as_ref())?;
     let asked: Vec<BTreeMap<String, String>> = images.iter().map(|image| wanted(image, &request.keys)).collect();
     let agree = asked.windows(2).all(|pair| pair[0] == pair[1]);
@@ -65,7 +67,7 @@ pub fn run(session: &Session, request: &Labels) -> Result<Report, Error> {
         _ => None,
     };
     let platforms = request.all_platforms.then(|| {
-        let one = |(image, labels): (&Image, &BTreeMap<String, String>)| OfPlatform {
+        let one = |(image, labels): (&Image, &BTreeMap<String, String>)| PlatformLabels {
             platform: image.platform.to_string(),
             digest: image.digest.clone(),
             labels: filled(labels),
@@ -78,7 +80,7 @@ pub fn run(session: &Session, request: &Labels) -> Result<Report, Error> {
         _ if !agree => format!("the {} platforms of `{name}` do not agree", images.len()),
         _ => format!("`{name}` has {} {}", labels.len(), if labels.len() == 1 { "label" } else { "labels" }),
     };
-    let answer = Answer {
+    let answer = LabelsResult {
         reference: name,
         digest: found.digest,
         media_type: found.media_type,

@@ -11,7 +11,7 @@ use crate::pure::version::scheme::Version;
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Answer {
+struct NextVersionResult {
     version: String,
     previous: Option<String>,
     reason: &'static str,
@@ -56,7 +56,7 @@ pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
         Some(previous) => format!("the next version after {previous} is {}", next.version),
         None => format!("the version is {}", next.version),
     };
-    let answer = Answer {
+    let answer = NextVersionResult {
         version: next.version.to_string(),
         previous: next.previous.as_ref().map(ToString::to_string),
         reason: next.reason.as_str(),

@@ -1,12 +1,11 @@
 //! The images behind a reference, one for each platform, with their config blobs; shared by the commands that
 //! look into images.
 
-use crate::command::session::Session;
 use crate::threads;
 use crate::error::{Code, Error};
-use crate::registry::distribution::{self as registry, CONFIG_LIMIT};
+use crate::registry::distribution::CONFIG_LIMIT;
+use crate::registry::remote::Remote;
 use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::auth::scope::Action;
 use crate::pure::image::config::Config;
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
@@ -14,7 +13,6 @@ use crate::pure::image::digest::Digest;
 use crate::pure::image::manifest::Manifest;
 use crate::pure::image::platform::Platform;
 use crate::pure::image::reference::{Identifier, Reference};
-use crate::pure::image::repository::Repository;
 use crate::pure::text::show::quoted;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -41,7 +39,7 @@ pub struct Image {
 
 /// A reference and the images behind it.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct ImageSet {
     /// The digest of what the reference points at.
     pub digest: Digest,
     /// Its media type.
@@ -56,30 +54,21 @@ pub struct Found {
 ///
 /// # Errors
 /// `not-an-image`, `index-empty`, `platform-missing`, and those of reading.
-pub fn read(session: &Session, reference: &Reference, platform: Option<&Platform>) -> Result<Found, Error> {
-    let name = reference.to_string();
-    let repository = reference.repository();
-    let identifier = identifier(reference)?;
-    let top = registry::get_manifest(&session.client, repository, &identifier, Action::Pull)?;
-    of(session, &name, repository, top, platform)
+pub fn read(remote: &Remote, reference: &Reference, platform: Option<&Platform>) -> Result<ImageSet, Error> {
+    let top = remote.manifest(&identifier(reference)?)?;
+    of(remote, &reference.to_string(), top, platform)
 }
 
 /// The images behind a manifest that has been read already.
 ///
 /// # Errors
 /// As [`read`].
-pub fn of(
-    session: &Session,
-    name: &str,
-    repository: &Repository,
-    top: RawManifest,
-    platform: Option<&Platform>,
-) -> Result<Found, Error> {
+pub fn of(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platform>) -> Result<ImageSet, Error> {
     let (digest, media_type) = (top.digest.clone(), top.media_type.clone());
     let index_size = if matches!(top.content, Content::Index(_)) { top.body.len() as u64 } else { 0 };
-    let leaves = leaves(session, name, repository, top, platform)?;
-    let images = threads::map(&leaves, |leaf| image(session, name, repository, leaf))?;
-    Ok(Found { digest, media_type, index_size, images })
+    let leaves = leaves(remote, name, top, platform)?;
+    let images = threads::map(&leaves, |leaf| image(remote, name, leaf))?;
+    Ok(ImageSet { digest, media_type, index_size, images })
 }
 
 /// What a reference names; `latest` has been filled in before.
@@ -105,13 +94,7 @@ struct Leaf {
     fetched: RawManifest,
 }
 
-fn leaves(
-    session: &Session,
-    name: &str,
-    repository: &Repository,
-    top: RawManifest,
-    platform: Option<&Platform>,
-) -> Result<Vec<Leaf>, Error> {
+fn leaves(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platform>) -> Result<Vec<Leaf>, Error> {
     if let Content::Image(manifest) = &top.content {
         if !manifest.is_image() {
             return Err(not_an_image(name, manifest));
@@ -142,8 +125,7 @@ fn leaves(
         }
         let children = threads::map(&entries, |entry| {
             let identifier = Identifier::Digest(entry.digest.clone());
-            registry::get_manifest(&session.client, repository, &identifier, Action::Pull)
-                .map_err(|error| child(name, entry, error))
+            remote.manifest(&identifier).map_err(|error| child(name, entry, error))
         })?;
         level = Vec::new();
         for (entry, fetched) in entries.into_iter().zip(children) {
@@ -173,11 +155,12 @@ fn leaves(
     }
 }
 
-fn image(session: &Session, name: &str, repository: &Repository, leaf: &Leaf) -> Result<Image, Error> {
+fn image(remote: &Remote, name: &str, leaf: &Leaf) -> Result<Image, Error> {
     let Content::Image(manifest) = &leaf.fetched.content else {
         return Err(Error::new(Code::Internal, "an index among the images"));
     };
-    let body = registry::get_blob(&session.client, repository, &manifest.config, "config blob", CONFIG_LIMIT)
+    let body = remote
+        .blob(&manifest.config, "config blob", CONFIG_LIMIT)
         .map_err(|error| error.during(format!("reading the labels of `{name}`")))?;
     let config = Config::parse(&body).map_err(|error| error.about(name))?;
     let platform = leaf

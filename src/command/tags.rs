@@ -12,15 +12,15 @@ use crate::pure::version::pick;
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Answer {
+struct TagsResult {
     repository: String,
-    tags: Vec<Shown>,
+    tags: Vec<TagRow>,
     scanned: usize,
     via: &'static str,
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct TagRow {
     tag: String,
     version: Option<String>,
     digest: Option<Digest>,
@@ -48,7 +48,7 @@ pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
     }
     let count = ordered.len();
     ordered.truncate(request.limit.unwrap_or(usize::MAX));
-    let shown = |listed: &TagEntry| Shown {
+    let shown = |listed: &TagEntry| TagRow {
         tag: listed.name.clone(),
         version: request.format.read(&listed.name).map(|tag| tag.text),
         digest: listed.digest.clone(),
@@ -60,5 +60,5 @@ pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
         n => format!("`{repository}` has {n} {}", if n == 1 { "tag" } else { "tags" }),
     };
     let tags = ordered.into_iter().map(shown).collect();
-    Report::new(&Answer { repository, tags, scanned: listing.scanned, via: listing.via.as_str() }, sentence)
+    Report::new(&TagsResult { repository, tags, scanned: listing.scanned, via: listing.via.as_str() }, sentence)
 }

@@ -241,7 +241,7 @@ impl<'s, 'w> Remote<'s, 'w> {
         let native = self.client.native(self.registry())?.is_some();
         match referrers::by_api(self.client, &self.repository, digest, self.rights) {
             Err(error) if native && matches!(error.code(), Code::Denied | Code::CredentialMissing) => {
-                Ok(ReferrerList::Unknown)
+                Ok(ReferrerList::Unknown(error))
             }
             outcome => Ok(outcome?.map_or(ReferrerList::NoApi, ReferrerList::Listed)),
         }

@@ -20,7 +20,7 @@ use crate::pure::promote::plan::{self, Plan};
 pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
     record::check(session, request)?;
     let sides = &session.sides(request.source.repository(), request.into.as_ref(), !request.dry_run);
-    let seen = look::look(session, sides, request)?;
+    let seen = look::look(sides, request)?;
     let plan = plan::plan(&seen.facts, request.allow_downgrade)?;
     for (code, sentence) in &plan.warnings {
         sides.target.warn(code, sentence.clone());

@@ -5,9 +5,9 @@ use crate::command::promote::holder::Versions;
 use crate::command::promote::record::{self, Noted};
 use crate::command::find_tag;
 use crate::pure::image::listing::{Detail, Listing};
-use crate::command::platforms::{self, Found};
+use crate::command::platforms::{self, ImageSet};
 use crate::command::request::{Promote, PromotionSource};
-use crate::command::session::{Session, Sides};
+use crate::command::session::Sides;
 use crate::threads::both;
 use crate::error::{Code, Error};
 use crate::pure::image::raw_manifest::RawManifest;
@@ -52,9 +52,9 @@ pub struct Seen {
 /// # Errors
 /// Those of [`find_tag::pick`] and of reading; `digest-unexpected`, `label-mismatch`, `version-invalid`,
 /// `request-invalid`.
-pub fn look(session: &Session, sides: &Sides, request: &Promote) -> Result<Seen, Error> {
+pub fn look(sides: &Sides, request: &Promote) -> Result<Seen, Error> {
     let (here, there) = (&sides.source, &sides.target);
-    let (source, listing) = source(session, here, request)?;
+    let (source, listing) = source(here, request)?;
     let repository = request.target().clone();
     // The source's list says nothing about the target's tags.
     let (listing, elsewhere) = if request.into.is_some() { (None, listing) } else { (listing, None) };
@@ -65,7 +65,7 @@ pub fn look(session: &Session, sides: &Sides, request: &Promote) -> Result<Seen,
 
     let manifest = here.manifest(&platforms::identifier(&source)?)?;
     expect_digest(request, &source, &manifest.digest)?;
-    let found = require_labels(session, request, &source, &manifest)?;
+    let found = require_labels(here, request, &source, &manifest)?;
 
     // A digest without version cannot be compared, so nothing would be gained from the list.
     let compared = version.is_some() && !request.moves.is_empty();
@@ -79,7 +79,7 @@ pub fn look(session: &Session, sides: &Sides, request: &Promote) -> Result<Seen,
         Some(_) => (None, Some(copy::find(sides, &manifest, elsewhere))),
         None => (here.count_referrers(&manifest.digest), None),
     };
-    let note = || record::note(session, sides, request, &source, &manifest, found.as_ref());
+    let note = || record::note(sides, request, &source, &manifest, found.as_ref());
     let (((befores, listing), (direct, copy)), noted) = both(|| both(|| both(heads, list), referrers), note);
     let befores = match befores {
         // ECR makes a repository with the first push where a template says so; elsewhere that push is refused.
@@ -153,7 +153,7 @@ pub fn held(target: &Remote, seen: &Seen, before: &Digest) -> Result<Held, Error
     }
 }
 
-fn source(session: &Session, here: &Remote, request: &Promote) -> Result<(Reference, Option<Listing>), Error> {
+fn source(here: &Remote, request: &Promote) -> Result<(Reference, Option<Listing>), Error> {
     match &request.source {
         PromotionSource::Reference(reference) => Ok((reference.clone(), None)),
         PromotionSource::Build { repository, build, newest } => {
@@ -164,7 +164,7 @@ fn source(session: &Session, here: &Remote, request: &Promote) -> Result<(Refere
             } else {
                 here.tags(Detail::Times)?
             };
-            let found = find_tag::pick(session, repository, &listing, *build, *newest, &request.format, here.rights())?;
+            let found = find_tag::pick(here, &listing, *build, *newest, &request.format)?;
             Ok((repository.tagged(&found.chosen.tag), (!request.moves.is_empty()).then_some(listing)))
         }
     }
@@ -211,16 +211,16 @@ fn expect_digest(request: &Promote, source: &Reference, digest: &Digest) -> Resu
 
 /// Every platform must have every label that is required.
 fn require_labels(
-    session: &Session,
+    here: &Remote,
     request: &Promote,
     source: &Reference,
     manifest: &RawManifest,
-) -> Result<Option<Found>, Error> {
+) -> Result<Option<ImageSet>, Error> {
     if request.require_labels.is_empty() {
         return Ok(None);
     }
     let name = source.to_string();
-    let found = platforms::of(session, &name, source.repository(), manifest.clone(), None)?;
+    let found = platforms::of(here, &name, manifest.clone(), None)?;
     for (key, wanted) in &request.require_labels {
         let values: Vec<(String, Option<&String>)> =
             found.images.iter().map(|image| (image.platform.to_string(), image.config.labels.get(key))).collect();

@@ -5,7 +5,7 @@
 
 use crate::command::promote::look::Seen;
 use crate::command::promote::report::Told;
-use crate::command::platforms::{self, Found};
+use crate::command::platforms::{self, ImageSet};
 use crate::command::request::Promote;
 use crate::command::session::{Session, Sides};
 use crate::error::{Code, Error};
@@ -58,19 +58,18 @@ fn unwritable(file: &str, why: &std::io::Error) -> Error {
 
 /// Reads what belongs into the record and decides nothing; `found` is what was read for required labels.
 pub fn note(
-    session: &Session,
     sides: &Sides,
     request: &Promote,
     source: &Reference,
     top: &RawManifest,
-    found: Option<&Found>,
+    found: Option<&ImageSet>,
 ) -> Noted {
     let labels =
-        |found: &Found| record::labels(found.images.iter().map(|image| &image.config.labels), &request.require_labels);
+        |found: &ImageSet| record::labels(found.images.iter().map(|image| &image.config.labels), &request.require_labels);
     if !is_kept(request) {
         return Noted { labels: found.map(labels), ..Noted::default() };
     }
-    let read = || platforms::of(session, &source.to_string(), source.repository(), top.clone(), None);
+    let read = || platforms::of(&sides.source, &source.to_string(), top.clone(), None);
     let labels = match (found, found.is_none().then(read)) {
         (Some(found), _) => Some(labels(found)),
         (None, Some(Ok(found))) => Some(labels(&found)),

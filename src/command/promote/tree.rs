@@ -108,7 +108,7 @@ impl Tree {
                 Ok((by_tag, tagged(here, subject, names.as_ref())?))
             })?;
             for ((subject, answer), (by_tag, tagged)) in questions.into_iter().zip(found) {
-                self.whole &= !matches!(answer, ReferrerList::Unknown);
+                self.whole &= !matches!(answer, ReferrerList::Unknown(_));
                 let by_api = if let ReferrerList::Listed(list) = answer { list } else { Vec::new() };
                 for descriptor in by_api.into_iter().chain(by_tag) {
                     fresh.push(descriptor.digest.clone());

@@ -12,14 +12,14 @@ use crate::error::{Code, Error};
 use serde_json::{Value, json};
 
 /// What the referrers API says of a manifest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum ReferrerList {
     /// What points at it.
     Listed(Vec<Descriptor>),
     /// That there is no such API, so that a tag may tell.
     NoApi,
-    /// Nothing, because the right to ask is missing.
-    Unknown,
+    /// Nothing, because the right to ask is missing; how that was refused.
+    Unknown(Error),
 }
 
 /// The tag that holds the referrers of a digest where the registry does not list them itself.
