@@ -14,6 +14,7 @@ mod across;
 mod auth;
 mod aws_sources;
 mod call;
+mod contributing;
 mod counts;
 mod crowd;
 mod documents;

@@ -40,7 +40,7 @@ fn paths() -> Vec<PathBuf> {
 }
 
 /// Every text file whose path from the root the function accepts.
-fn files(wanted: impl Fn(&str) -> bool) -> Vec<File> {
+pub fn files(wanted: impl Fn(&str) -> bool) -> Vec<File> {
     let named = paths().into_iter().filter(|path| path.is_file()).map(|path| {
         let short = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
         (short, path)

@@ -188,6 +188,14 @@ fn check_promotion(stage: &Stage) {
     let ran = undo.run();
     assert_eq!(actions(&ran), json!([["latest", "moved", true]]), "{ran}");
     assert_eq!(stage.digest("latest"), Some(source));
+
+    stage.run("promote", ":2026.34.103", ["--move", "kept", "--attach-record"]).run().result();
+    let records = stage.run("history", ":kept", []).run().result()["records"].clone();
+    assert_eq!(
+        (records.as_array().map(Vec::len), &records[0]["tags"][0]["tag"]),
+        (Some(1), &json!("kept")),
+        "{records}"
+    );
 }
 
 fn check_absence(stage: &Stage) {
