@@ -10,6 +10,7 @@ use crate::aws::call::{Caller, Signer};
 use crate::aws::sources::{self as aws_sources, SourceOutcome};
 use crate::world::World;
 use crate::error::{Code, Error};
+use crate::pure::auth::lookup::{self, LookupStep};
 use crate::pure::aws::answer::AwsCredential;
 use crate::pure::aws::host::{self, Variant};
 use crate::pure::aws::profile::{SharedFile, Profiles};
@@ -17,7 +18,6 @@ use crate::pure::aws::profile_plan::{self, Base, ProfilePlan};
 use crate::pure::aws::sts::{self, CallerIdentity, Role};
 use crate::pure::http::message::{Method, Repeat, Request};
 use crate::pure::http::url::Url;
-use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -28,7 +28,7 @@ const STS_LIMIT: u64 = 1 << 20;
 
 /// What flags and the registry's host name say about the credential that is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Wanted {
+pub struct ChainSettings {
     /// A profile by name; nothing else is looked at then.
     pub profile: Option<String>,
     /// A role to assume with what was found.
@@ -43,43 +43,37 @@ pub struct Wanted {
     pub into: bool,
 }
 
-/// One place, and what it said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tried {
-    /// The place.
-    pub source: String,
-    /// What it said.
-    pub said: String,
-}
-
 /// A credential and where it is from.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct SourcedCredential {
     /// The credential.
     pub credential: AwsCredential,
     /// The place, with every role on the way.
     pub source: String,
 }
 
+/// What a place came to.
+type PlaceOutcome = SourceOutcome<SourcedCredential>;
+
 /// What a search came to.
 #[derive(Clone, Debug, Default)]
-pub struct Search {
+pub struct AwsLookup {
     /// The credential, if any place had one.
-    pub found: Option<Found>,
+    pub found: Option<SourcedCredential>,
     /// The places that were asked, in order.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<LookupStep>,
 }
 
 /// The chain of one side of a command.
 pub struct Chain<'a> {
     caller: &'a Caller<'a>,
-    wanted: Wanted,
+    wanted: ChainSettings,
     profiles: OnceLock<Result<Profiles, Error>>,
 }
 
 impl<'a> Chain<'a> {
     /// Looks nowhere yet.
-    pub fn new(caller: &'a Caller<'a>, wanted: Wanted) -> Self {
+    pub fn new(caller: &'a Caller<'a>, wanted: ChainSettings) -> Self {
         Self { caller, wanted, profiles: OnceLock::new() }
     }
 
@@ -88,7 +82,7 @@ impl<'a> Chain<'a> {
     /// # Errors
     /// What is wrong with the first place that is set up, with `tried` in its details; `credential-missing` where
     /// a role or profile was asked for and nothing leads to it.
-    pub fn search(&self) -> Result<Search, Error> {
+    pub fn search(&self) -> Result<AwsLookup, Error> {
         let mut tried = Vec::new();
         let found = self.first(&mut tried).and_then(|found| match (&self.wanted.role, found) {
             (Some(arn), Some(found)) => {
@@ -98,8 +92,8 @@ impl<'a> Chain<'a> {
             (_, found) => Ok(found),
         });
         match found {
-            Ok(found) => Ok(Search { found, tried }),
-            Err(error) => Err(error.detail("tried", listed(&tried))),
+            Ok(found) => Ok(AwsLookup { found, tried }),
+            Err(error) => Err(error.detail("tried", lookup::values(&tried))),
         }
     }
 
@@ -157,8 +151,8 @@ impl<'a> Chain<'a> {
         })
     }
 
-    fn first(&self, tried: &mut Vec<Tried>) -> Result<Option<Found>, Error> {
-        type Ask<'c, 'a> = fn(&'c Chain<'a>) -> Result<Answer, Error>;
+    fn first(&self, tried: &mut Vec<LookupStep>) -> Result<Option<SourcedCredential>, Error> {
+        type Ask<'c, 'a> = fn(&'c Chain<'a>) -> Result<PlaceOutcome, Error>;
         let named: [(&str, Ask); 1] = [("profile", Chain::named_profile)];
         let all: [(&str, Ask); 5] = [
             ("environment", Chain::environment),
@@ -173,18 +167,18 @@ impl<'a> Chain<'a> {
                 "profile" => format!("profile `{}`", self.profile_name().0),
                 name => name.to_owned(),
             };
-            let mut note = |said: String| tried.push(Tried { source: source.clone(), said });
+            let mut note = |said: String| tried.push(LookupStep::new(source.clone(), said));
             match ask(self) {
-                Ok(Answer::Found(found)) if found.credential.has_expired(self.caller.world.now()) => {
+                Ok(SourceOutcome::Here(found)) if found.credential.has_expired(self.caller.world.now()) => {
                     note("its credential has run out".to_owned());
                     return Err(Error::new(Code::TokenExpired, format!("the AWS credential of {source} has run out"))
                         .hint("get fresh credentials: log in again, or check the clock of this machine"));
                 }
-                Ok(Answer::Found(found)) => {
+                Ok(SourceOutcome::Here(found)) => {
                     note("a credential".to_owned());
                     return Ok(Some(found));
                 }
-                Ok(Answer::Nothing(said)) => note(said),
+                Ok(SourceOutcome::Nothing(said)) => note(said),
                 Err(error) => {
                     note(error.message().to_owned());
                     return Err(error);
@@ -194,14 +188,14 @@ impl<'a> Chain<'a> {
         Ok(None)
     }
 
-    fn environment(&self) -> Result<Answer, Error> {
-        Ok(Answer::from(aws_sources::environment(self.caller.world, self.wanted.into)?, "environment"))
+    fn environment(&self) -> Result<PlaceOutcome, Error> {
+        Ok(aws_sources::environment(self.caller.world, self.wanted.into)?.from("environment"))
     }
 
-    fn web_identity(&self) -> Result<Answer, Error> {
+    fn web_identity(&self) -> Result<PlaceOutcome, Error> {
         const FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
         let world = self.caller.world;
-        let Some(file) = world.env(FILE) else { return Ok(Answer::Nothing(format!("{FILE} not set"))) };
+        let Some(file) = world.env(FILE) else { return Ok(SourceOutcome::Nothing(format!("{FILE} not set"))) };
         let Some(arn) = world.env("AWS_ROLE_ARN") else {
             return Err(Error::new(Code::MissingValue, format!("{FILE} is set and AWS_ROLE_ARN is not"))
                 .hint("check the annotation `eks.amazonaws.com/role-arn` of the pod's service account"));
@@ -212,10 +206,10 @@ impl<'a> Chain<'a> {
             ..Role::default()
         };
         let credential = self.assume_with_token(&role, file, FILE)?;
-        Ok(Answer::Found(Found { credential, source: format!("web identity, role `{arn}`") }))
+        Ok(SourceOutcome::Here(SourcedCredential { credential, source: format!("web identity, role `{arn}`") }))
     }
 
-    fn shared_profile(&self) -> Result<Answer, Error> {
+    fn shared_profile(&self) -> Result<PlaceOutcome, Error> {
         let (name, is_named) = self.profile_name();
         let profiles = self.profiles()?;
         if profiles.get(&name).is_none() && !is_named {
@@ -223,17 +217,17 @@ impl<'a> Chain<'a> {
                 [] => "no such file".to_owned(),
                 files => format!("not in {}", files.join(", ")),
             };
-            return Ok(Answer::Nothing(said));
+            return Ok(SourceOutcome::Nothing(said));
         }
         match profile_plan::plan(profiles, &name)? {
-            None => Ok(Answer::Nothing("holds no credential".to_owned())),
-            Some(plan) => self.follow(&name, &plan).map(Answer::Found),
+            None => Ok(SourceOutcome::Nothing("holds no credential".to_owned())),
+            Some(plan) => self.follow(&name, &plan).map(SourceOutcome::Here),
         }
     }
 
-    fn named_profile(&self) -> Result<Answer, Error> {
+    fn named_profile(&self) -> Result<PlaceOutcome, Error> {
         match self.shared_profile()? {
-            Answer::Nothing(said) => {
+            SourceOutcome::Nothing(said) => {
                 let name = self.profile_name().0;
                 Err(Error::new(Code::CredentialMissing, format!("the AWS profile `{name}` {said}"))
                     .hint("add `source_profile`, `credential_source` or keys to the profile"))
@@ -242,40 +236,40 @@ impl<'a> Chain<'a> {
         }
     }
 
-    fn container(&self) -> Result<Answer, Error> {
+    fn container(&self) -> Result<PlaceOutcome, Error> {
         let said = aws_sources::container(self.caller.world, &*self.caller.send)?;
-        Ok(Answer::from(said, "container endpoint"))
+        Ok(said.from("container endpoint"))
     }
 
-    fn metadata(&self) -> Result<Answer, Error> {
+    fn metadata(&self) -> Result<PlaceOutcome, Error> {
         if !self.wanted.metadata {
-            return Ok(Answer::Nothing("not asked".to_owned()));
+            return Ok(SourceOutcome::Nothing("not asked".to_owned()));
         }
         let said = aws_sources::metadata(self.caller.world, &*self.caller.send)?;
-        Ok(Answer::from(said, "metadata service"))
+        Ok(said.from("metadata service"))
     }
 
-    fn follow(&self, name: &str, plan: &ProfilePlan) -> Result<Found, Error> {
+    fn follow(&self, name: &str, plan: &ProfilePlan) -> Result<SourcedCredential, Error> {
         let last = plan.through.last().map_or(name, String::as_str);
         let answer = match &plan.base {
-            Base::Keys(credential) => Answer::Found(Found { credential: credential.clone(), source: String::new() }),
+            Base::Keys(credential) => SourceOutcome::Here(SourcedCredential { credential: credential.clone(), source: String::new() }),
             Base::Environment => self.environment()?,
             Base::Container => self.container()?,
             Base::Metadata => {
-                Answer::from(aws_sources::metadata(self.caller.world, &*self.caller.send)?, "metadata service")
+                aws_sources::metadata(self.caller.world, &*self.caller.send)?.from("metadata service")
             }
             Base::WebIdentity { token_file, role } => {
                 let credential = self.assume_with_token(role, token_file, &format!("the AWS profile `{last}`"))?;
-                Answer::Found(Found { credential, source: format!("role `{}`", role.arn) })
+                SourceOutcome::Here(SourcedCredential { credential, source: format!("role `{}`", role.arn) })
             }
             Base::Process(line) => {
                 let credential = aws_sources::process(self.caller.world, last, line, self.caller.left())?;
-                Answer::Found(Found { credential, source: "credential_process".to_owned() })
+                SourceOutcome::Here(SourcedCredential { credential, source: "credential_process".to_owned() })
             }
         };
         let mut found = match answer {
-            Answer::Found(found) => found,
-            Answer::Nothing(said) => {
+            SourceOutcome::Here(found) => found,
+            SourceOutcome::Nothing(said) => {
                 let message =
                     format!("the AWS profile `{last}` takes its credential from elsewhere, and there is none: {said}");
                 return Err(Error::new(Code::CredentialMissing, message));
@@ -292,7 +286,7 @@ impl<'a> Chain<'a> {
         Ok(found)
     }
 
-    fn assume(&self, role: &Role, with: Found) -> Result<Found, Error> {
+    fn assume(&self, role: &Role, with: SourcedCredential) -> Result<SourcedCredential, Error> {
         let wanted = format!("assume the role `{}`", role.arn);
         let (request, region) = self.sts(sts::assume_role(role, &self.session_name()).into_bytes())?;
         let signer = Signer { credential: &with.credential, region: &region, service: "sts" };
@@ -308,7 +302,7 @@ impl<'a> Chain<'a> {
         };
         let response = self.caller.answer(&wanted, "AWS STS", &request, Some(signer), STS_LIMIT).map_err(refused)?;
         let credential = sts::credential(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
-        Ok(Found { credential, source: format!("{}, role `{}`", with.source, role.arn) })
+        Ok(SourcedCredential { credential, source: format!("{}, role `{}`", with.source, role.arn) })
     }
 
     fn assume_with_token(&self, role: &Role, file: &str, name: &str) -> Result<AwsCredential, Error> {
@@ -425,23 +419,13 @@ impl<'a> Chain<'a> {
     }
 }
 
-enum Answer {
-    Found(Found),
-    Nothing(String),
-}
-
-impl Answer {
-    fn from(said: SourceOutcome, source: &str) -> Self {
-        match said {
-            SourceOutcome::Here(credential) => Self::Found(Found { credential, source: source.to_owned() }),
-            SourceOutcome::Nothing(said) => Self::Nothing(said),
+impl SourceOutcome<AwsCredential> {
+    fn from(self, source: &str) -> PlaceOutcome {
+        match self {
+            Self::Here(credential) => SourceOutcome::Here(SourcedCredential { credential, source: source.to_owned() }),
+            Self::Nothing(said) => SourceOutcome::Nothing(said),
         }
     }
-}
-
-/// The places as values for programs.
-pub fn listed(tried: &[Tried]) -> serde_json::Value {
-    tried.iter().map(|tried| json!({"source": tried.source, "said": tried.said})).collect()
 }
 
 fn file(world: &World, variable: &str, name: &str) -> Option<PathBuf> {
@@ -483,12 +467,12 @@ mod tests {
     struct Case<'a> {
         env: &'a [(&'a str, &'a str)],
         files: &'a [(&'a str, &'a str)],
-        wanted: Wanted,
+        wanted: ChainSettings,
         answers: &'a [(&'a str, u16, &'a str)],
     }
 
     struct Seen {
-        result: Result<Search, Error>,
+        result: Result<AwsLookup, Error>,
         requests: Vec<Request>,
     }
 
@@ -555,7 +539,7 @@ mod tests {
         };
         let clock = ClockSkew::default();
         let caller = Caller { world: &world, send: Box::new(send), until: None, retries: 0, clock: &clock };
-        let result = Chain::new(&caller, Wanted { region: Some("eu-west-1".into()), ..case.wanted.clone() }).search();
+        let result = Chain::new(&caller, ChainSettings { region: Some("eu-west-1".into()), ..case.wanted.clone() }).search();
         drop(caller);
         let requests = requests.into_inner().unwrap();
         assert_eq!(requests.len(), case.answers.len(), "not everything was asked: {result:?}");
@@ -567,8 +551,8 @@ mod tests {
     }
 
     const STS: &str = "POST https://sts.eu-west-1.amazonaws.com/";
-    const ASK: Wanted =
-        Wanted { profile: None, role: None, external_id: None, region: None, metadata: true, into: false };
+    const ASK: ChainSettings =
+        ChainSettings { profile: None, role: None, external_id: None, region: None, metadata: true, into: false };
 
     #[test]
     fn without_any_source_each_one_says_why() {
@@ -685,8 +669,8 @@ mod tests {
     fn flags_name_profile_role_and_external_id() {
         let files = [(".aws/credentials", "[p]\naws_access_key_id=AKIDP\naws_secret_access_key=sekret\n")];
         let env = [("AWS_ACCESS_KEY_ID", "AKIDE"), ("AWS_SECRET_ACCESS_KEY", "sekret")];
-        let role = Wanted { role: Some("arn:r".into()), external_id: Some("e".into()), ..ASK };
-        let both = Wanted { profile: Some("p".into()), ..role.clone() };
+        let role = ChainSettings { role: Some("arn:r".into()), external_id: Some("e".into()), ..ASK };
+        let both = ChainSettings { profile: Some("p".into()), ..role.clone() };
         for (wanted, key, source) in
             [(role, "AKIDE", "environment, role `arn:r`"), (both, "AKIDP", "profile `p`, role `arn:r`")]
         {
@@ -698,7 +682,7 @@ mod tests {
         let missing = search(&Case {
             env: &env,
             files: &files,
-            wanted: Wanted { profile: Some("q".into()), ..ASK },
+            wanted: ChainSettings { profile: Some("q".into()), ..ASK },
             ..Case::default()
         });
         assert_eq!(missing.error().message(), "the AWS profile `q` does not exist");
@@ -867,7 +851,7 @@ mod tests {
     #[test]
     fn the_token_service_is_where_environment_and_profile_say() {
         let keys = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "sekret")];
-        let role = Wanted { role: Some("arn:r".into()), ..ASK };
+        let role = ChainSettings { role: Some("arn:r".into()), ..ASK };
         for (more, config, url, region) in [
             (&[("AWS_ENDPOINT_URL", "http://localhost:5/x")][..], "", "http://localhost:5/x", "eu-west-1"),
             (

@@ -4,7 +4,8 @@
 //! Where credentials are looked for is in [`crate::aws::chain`], the calls are in [`crate::registry::ecr`].
 
 use crate::aws::call::{Caller, ClockSkew};
-use crate::aws::chain::{Chain, Search, Tried, Wanted, listed};
+use crate::aws::chain::{AwsLookup, Chain, ChainSettings};
+use crate::pure::auth::lookup::{self, LookupStep};
 use crate::registry::ecr::{self, Ecr};
 use crate::http::exchange::Exchange;
 use crate::threads::lock;
@@ -57,7 +58,7 @@ pub struct Standing {
     /// The registry.
     pub host: EcrHost,
     /// The credential, if any place had one.
-    pub search: Search,
+    pub search: AwsLookup,
     api: Url,
 }
 
@@ -204,9 +205,9 @@ impl Aws {
         }
     }
 
-    fn wanted(&self, host: &EcrHost) -> Wanted {
+    fn wanted(&self, host: &EcrHost) -> ChainSettings {
         let settings = &self.settings;
-        Wanted {
+        ChainSettings {
             profile: settings.profile.clone(),
             role: settings.role.clone(),
             external_id: settings.external_id.clone(),
@@ -219,12 +220,11 @@ impl Aws {
 }
 
 /// That AWS was to have a credential, and what each place said.
-pub fn missing(registry: &Registry, tried: &[Tried]) -> Error {
-    let said: Vec<String> = tried.iter().map(|tried| format!("{}: {}", tried.source, tried.said)).collect();
+pub fn missing(registry: &Registry, tried: &[LookupStep]) -> Error {
     Error::new(Code::CredentialMissing, format!("`{registry}` needs an AWS credential and none was found"))
-        .cause(said.join("; "))
+        .cause(lookup::line(tried))
         .hint(HINT)
-        .detail("tried", listed(tried))
+        .detail("tried", lookup::values(tried))
 }
 
 /// What to do when no place has an AWS credential.

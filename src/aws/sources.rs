@@ -35,9 +35,9 @@ const METADATA_IDLE: [Duration; 2] = [Duration::from_millis(400), Duration::from
 const INTO_KEY: &str = "INTO_AWS_ACCESS_KEY_ID";
 
 /// What a source came to.
-pub enum SourceOutcome {
+pub enum SourceOutcome<C> {
     /// A credential.
-    Here(AwsCredential),
+    Here(C),
     /// That it has none, or is not there.
     Nothing(String),
 }
@@ -46,7 +46,7 @@ pub enum SourceOutcome {
 ///
 /// # Errors
 /// `missing-value` where one half of the pair is not set, `config-malformed` for what cannot be a key.
-pub fn environment(world: &World, into: bool) -> Result<SourceOutcome, Error> {
+pub fn environment(world: &World, into: bool) -> Result<SourceOutcome<AwsCredential>, Error> {
     let either = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, world.env(name)?)));
     // A key of the side's own comes with a secret and a session of its own.
     let own = into && world.env(INTO_KEY).is_some();
@@ -95,7 +95,7 @@ fn clean((name, value): (&str, &str)) -> Result<Secret, Error> {
 ///
 /// # Errors
 /// `plain-http-refused`, `config-malformed`, `denied`, and what [`answer::parse`] and the way there have.
-pub fn container(world: &World, send: &Sender) -> Result<SourceOutcome, Error> {
+pub fn container(world: &World, send: &Sender) -> Result<SourceOutcome<AwsCredential>, Error> {
     const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
     const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
     let (name, url) = match (world.env(RELATIVE), world.env(FULL)) {
@@ -171,7 +171,7 @@ pub fn token_file(world: &World, path: &str, name: &str) -> Result<Secret, Error
 ///
 /// # Errors
 /// When it has a role and no credential for it; that it is not there is no error.
-pub fn metadata(world: &World, send: &Sender) -> Result<SourceOutcome, Error> {
+pub fn metadata(world: &World, send: &Sender) -> Result<SourceOutcome<AwsCredential>, Error> {
     if world.env("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(SourceOutcome::Nothing("turned off by AWS_EC2_METADATA_DISABLED".to_owned()));
     }

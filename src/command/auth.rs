@@ -5,7 +5,7 @@ use crate::command::request::Auth;
 use crate::command::session::Session;
 use crate::error::Error;
 use crate::registry::login::client;
-use crate::registry::login::keychain::Tried;
+use crate::pure::auth::lookup::LookupStep;
 use crate::command::report::Report;
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::Token;
@@ -21,7 +21,7 @@ struct AuthResult {
     challenge: &'static str,
     granted: Vec<String>,
     expires_at: Option<String>,
-    tried: Vec<Tried>,
+    tried: Vec<LookupStep>,
 }
 
 /// Logs in and says as whom.

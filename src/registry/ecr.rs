@@ -7,7 +7,7 @@
 
 use crate::aws::identity::Standing;
 use crate::aws::call::{Caller, Signer};
-use crate::aws::chain::{Chain, Found};
+use crate::aws::chain::{Chain, SourcedCredential};
 use crate::http::exchange::Exchange;
 use crate::http::Body;
 use crate::registry::distribution::CONFIG_LIMIT;
@@ -409,7 +409,7 @@ impl Ecr<'_> {
         self.caller.explained(error)
     }
 
-    fn found(&self) -> Result<&Found, Error> {
+    fn found(&self) -> Result<&SourcedCredential, Error> {
         let found = self.standing.search.found.as_ref();
         found.ok_or_else(|| Error::new(Code::Internal, "a call to ECR without a credential"))
     }

@@ -4,5 +4,6 @@ pub mod challenge;
 pub mod credential;
 pub mod docker_config;
 pub mod flow;
+pub mod lookup;
 pub mod scope;
 pub mod token;

@@ -8,7 +8,7 @@ use crate::registry::ecr::Ecr;
 use crate::http::exchange::Exchange;
 use crate::threads::lock;
 use crate::http::Body;
-use crate::registry::login::keychain::{Found, Keychain, Tried};
+use crate::registry::login::keychain::{CredentialLookup, Keychain};
 use crate::registry::login::refused::{credential_missing, origin};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge::{self, Challenge};
@@ -55,7 +55,7 @@ pub(crate) struct Standing {
     /// Tokens by the scopes they were asked for.
     pub(crate) tokens: HashMap<String, Token>,
     /// The credential, looked up at the first challenge.
-    pub(crate) found: Option<Arc<Found>>,
+    pub(crate) found: Option<Arc<CredentialLookup>>,
 }
 
 impl Standing {
@@ -218,7 +218,7 @@ impl<'w> Client<'w> {
     ///
     /// # Errors
     /// Those of the keychain.
-    pub fn credential(&self, repository: &Repository) -> Result<Arc<Found>, Error> {
+    pub fn credential(&self, repository: &Repository) -> Result<Arc<CredentialLookup>, Error> {
         let place = Place::of(repository);
         self.found(&place, &mut lock(&self.standing(&place)))
     }
@@ -227,7 +227,7 @@ impl<'w> Client<'w> {
         lock(&self.standings).entry(place.clone()).or_default().clone()
     }
 
-    fn found(&self, place: &Place, standing: &mut Standing) -> Result<Arc<Found>, Error> {
+    fn found(&self, place: &Place, standing: &mut Standing) -> Result<Arc<CredentialLookup>, Error> {
         if let Some(found) = &standing.found {
             return Ok(found.clone());
         }
@@ -243,17 +243,17 @@ impl<'w> Client<'w> {
     }
 
     /// The keychain's places, with AWS between the environment and Docker's files.
-    fn look_up(&self, place: &Place) -> Result<Found, Error> {
+    fn look_up(&self, place: &Place) -> Result<CredentialLookup, Error> {
         let registry = &place.registry;
         let find = || self.keychain.find(registry, place.path.as_deref());
         if self.aws.settings.host(registry).is_none() || self.keychain.has_own(registry)? {
             return find();
         }
         let Some(standing) = self.aws.standing(&self.exchange, registry)? else { return find() };
-        let tried = standing.search.tried.iter().map(Tried::from);
+        let tried = standing.search.tried.iter().cloned();
         let now = self.exchange.world.now();
         match (self.aws.login(&self.exchange, registry, &standing)?, &standing.search.found) {
-            (Some(login), Some(from)) => Ok(Found {
+            (Some(login), Some(from)) => Ok(CredentialLookup {
                 identity: Some(login.username.clone()),
                 credential: Credential::Password { username: login.username, password: login.password },
                 source: from.source.clone(),
@@ -377,7 +377,7 @@ impl<'w> Client<'w> {
         }
     }
 
-    fn fetch_token(&self, registry: &Registry, wanted: &TokenRequest, found: &Found) -> Result<Token, Error> {
+    fn fetch_token(&self, registry: &Registry, wanted: &TokenRequest, found: &CredentialLookup) -> Result<Token, Error> {
         let what = format!("get a token for `{registry}`");
         let mut request = wanted.request();
         let mut response = self.exchange.send(&what, &request, TOKEN_LIMIT)?;

@@ -3,7 +3,8 @@
 use crate::aws::identity as aws;
 use crate::registry::login::client::{Client, Place, TOKEN_LIMIT, authorized, key};
 use crate::threads::lock;
-use crate::registry::login::keychain::{Found, Tried};
+use crate::registry::login::keychain::CredentialLookup;
+use crate::pure::auth::lookup::LookupStep;
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge;
 use crate::pure::auth::scope::{Action, ScopeSet};
@@ -28,7 +29,7 @@ pub struct Granted {
     /// Where it came from, if one was asked for.
     pub source: Option<String>,
     /// The places that were asked, in order.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<LookupStep>,
     /// The token, if one was lent.
     pub token: Option<Token>,
     /// When credential or token run out, where that is known.
@@ -122,7 +123,7 @@ impl Client<'_> {
         Ok(self.aws.identity(&self.exchange, &standing, Some(ARN_PATIENCE))?.map(|identity| identity.arn))
     }
 
-    fn behind(&self, registry: &Registry, found: &Found) -> Result<Option<Granted>, Error> {
+    fn behind(&self, registry: &Registry, found: &CredentialLookup) -> Result<Option<Granted>, Error> {
         if self.keychain.has_own(registry)? {
             return Ok(None);
         }
@@ -150,7 +151,7 @@ impl Client<'_> {
             challenge: "aws",
             identity,
             source: found.map(|found| found.source.clone()),
-            tried: standing.search.tried.iter().map(Tried::from).collect(),
+            tried: standing.search.tried.iter().cloned().collect(),
             token: None,
             expires_at: found.and_then(|found| found.credential.expires_at),
         })

@@ -7,15 +7,14 @@
 //! Order of the files: the documentation of `docker login` and of podman's `containers-auth.json`.
 
 use crate::aws::identity as aws;
-use crate::aws::chain as aws_chain;
 use crate::world::World;
 use crate::error::{Code, Error};
 use crate::pure::auth::credential::Credential;
+use crate::pure::auth::lookup::LookupStep;
 use crate::pure::auth::docker_config::{self, DockerConfig, Lookup};
 use crate::pure::image::registry::Registry;
 use crate::pure::text::show::quoted;
 use crate::secret::Secret;
-use serde::Serialize;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,24 +55,9 @@ pub enum Source {
     Anonymous,
 }
 
-/// A place that was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Tried {
-    /// The place: `environment`, a file, a helper.
-    pub source: String,
-    /// What it said, without any secret.
-    pub said: String,
-}
-
-impl From<&aws_chain::Tried> for Tried {
-    fn from(tried: &aws_chain::Tried) -> Self {
-        Self { source: tried.source.clone(), said: tried.said.clone() }
-    }
-}
-
-/// The end of a search.
+/// What a search for a credential came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct CredentialLookup {
     /// The credential; anonymous if no place had one.
     pub credential: Credential,
     /// Whose it is, where that is known.
@@ -81,7 +65,7 @@ pub struct Found {
     /// The place it came from: `environment`, a file, a helper, or `anonymous`.
     pub source: String,
     /// Every place that was asked, in order, the last one included.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<LookupStep>,
     /// What went wrong on the way without ending the search.
     pub warnings: Vec<String>,
     /// When it runs out, where it was lent for a while and another can be had.
@@ -97,10 +81,10 @@ pub struct Keychain<'w> {
 }
 
 /// A search under way.
-struct Search<'a> {
+struct KeychainSearch<'a> {
     registry: &'a Registry,
     path: Option<&'a str>,
-    tried: Vec<Tried>,
+    tried: Vec<LookupStep>,
     warnings: Vec<String>,
 }
 
@@ -150,8 +134,8 @@ impl<'w> Keychain<'w> {
     /// Those of [`Keychain::check`]; `config-malformed` for a file that cannot be read as what it should be;
     /// `credential-missing` where the helper of this registry fails, or the one place that is wanted has
     /// nothing; `timeout` where that helper does not answer.
-    pub fn find(&self, registry: &Registry, path: Option<&str>) -> Result<Found, Error> {
-        let mut search = Search { registry, path, tried: Vec::new(), warnings: Vec::new() };
+    pub fn find(&self, registry: &Registry, path: Option<&str>) -> Result<CredentialLookup, Error> {
+        let mut search = KeychainSearch { registry, path, tried: Vec::new(), warnings: Vec::new() };
         if self.asks(Source::Env) {
             match self.environment(registry)? {
                 Some(credential) => return Ok(search.found("environment", credential)),
@@ -170,10 +154,10 @@ impl<'w> Keychain<'w> {
             return Ok(search.found(&source, credential));
         }
         if self.asks(Source::Anonymous) {
-            let Search { tried, warnings, .. } = search;
+            let KeychainSearch { tried, warnings, .. } = search;
             let source = "anonymous".to_owned();
             let (credential, identity) = (Credential::Anonymous, None);
-            return Ok(Found { credential, identity, source, tried, warnings, lent_until: None });
+            return Ok(CredentialLookup { credential, identity, source, tried, warnings, lent_until: None });
         }
         Err(search.nothing())
     }
@@ -217,7 +201,7 @@ impl<'w> Keychain<'w> {
     }
 
     /// Asks the variable, then the files, each with its helpers.
-    fn files(&self, search: &mut Search) -> Result<Option<(String, Credential)>, Error> {
+    fn files(&self, search: &mut KeychainSearch) -> Result<Option<(String, Credential)>, Error> {
         if let Some(text) = self.world.env(AUTH_CONFIG)
             && let Some(found) = self.config(search, AUTH_CONFIG, text)?
         {
@@ -265,7 +249,7 @@ impl<'w> Keychain<'w> {
     }
 
     /// Asks one file, and the helper that it names.
-    fn config(&self, search: &mut Search, origin: &str, text: &str) -> Result<Option<(String, Credential)>, Error> {
+    fn config(&self, search: &mut KeychainSearch, origin: &str, text: &str) -> Result<Option<(String, Credential)>, Error> {
         let correct =
             |error: Error| error.hint_if_none("correct it, or choose another source with `--credentials-from`");
         let config = DockerConfig::parse(text, origin).map_err(correct)?;
@@ -324,16 +308,16 @@ impl<'w> Keychain<'w> {
     }
 }
 
-impl Search<'_> {
+impl KeychainSearch<'_> {
     fn say(&mut self, source: &str, said: impl Into<String>) {
-        self.tried.push(Tried { source: source.to_owned(), said: said.into() });
+        self.tried.push(LookupStep::new(source, said));
     }
 
-    fn found(mut self, source: &str, credential: Credential) -> Found {
+    fn found(mut self, source: &str, credential: Credential) -> CredentialLookup {
         self.say(source, format!("{} found", credential.kind()));
         let identity = credential.identity().map(str::to_owned);
         let Self { tried, warnings, .. } = self;
-        Found { credential, identity, source: source.to_owned(), tried, warnings, lent_until: None }
+        CredentialLookup { credential, identity, source: source.to_owned(), tried, warnings, lent_until: None }
     }
 
     /// The one kind of place that was wanted has nothing.
@@ -434,7 +418,7 @@ mod tests {
     }
 
     /// Writes what was found as `source credential`, secrets included: they are made up.
-    fn show(found: &Found) -> String {
+    fn show(found: &CredentialLookup) -> String {
         let credential = match &found.credential {
             Credential::Anonymous => "-".to_owned(),
             Credential::Password { username, password } => format!("{username}:{}", password.reveal()),
@@ -444,7 +428,7 @@ mod tests {
         format!("{} {credential}", found.source)
     }
 
-    fn find(folder: &Folder, more: &[(&str, &str)], at: &str) -> Result<Found, Error> {
+    fn find(folder: &Folder, more: &[(&str, &str)], at: &str) -> Result<CredentialLookup, Error> {
         Keychain::new(&folder.world(more), None).find(&registry(at), Some("acme/app"))
     }
 

@@ -4,7 +4,8 @@
 use crate::aws::identity as aws;
 use crate::registry::login::client::{Client, Place, Standing};
 use crate::threads::lock;
-use crate::registry::login::keychain::Found;
+use crate::registry::login::keychain::CredentialLookup;
+use crate::pure::auth::lookup;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::{Action, ScopeSet};
 use crate::pure::auth::token::Token;
@@ -41,7 +42,7 @@ impl Client<'_> {
                 .with_code(Code::CredentialMissing)
                 .retold(missing.message())
                 .hint(format!("{LOG_IN}; a repository that does not exist may look the same"))
-                .detail("tried", tried(found));
+                .detail("tried", lookup::values(&found.tried));
         }
         let said = ErrorDocument::read(response);
         let host = request.url.authority();
@@ -77,7 +78,7 @@ impl Client<'_> {
 }
 
 /// Where a credential came from, in a sentence.
-pub(crate) fn origin(found: &Found) -> String {
+pub(crate) fn origin(found: &CredentialLookup) -> String {
     if found.source == "environment" { "the environment".to_owned() } else { format!("`{}`", found.source) }
 }
 
@@ -85,15 +86,10 @@ pub(crate) fn origin(found: &Found) -> String {
 const LOG_IN: &str =
     "set REGISTRY_USERNAME and REGISTRY_PASSWORD, or log in so that Docker's `config.json` holds the credential";
 
-fn tried(found: &Found) -> serde_json::Value {
-    found.tried.iter().map(|tried| serde_json::json!({"source": tried.source, "said": tried.said})).collect()
-}
-
 /// That a credential is wanted, and what each place said.
-pub(crate) fn credential_missing(registry: &Registry, found: &Found) -> Error {
-    let list: Vec<String> = found.tried.iter().map(|tried| format!("{}: {}", tried.source, tried.said)).collect();
+pub(crate) fn credential_missing(registry: &Registry, found: &CredentialLookup) -> Error {
     Error::new(Code::CredentialMissing, format!("`{registry}` asked for a credential and none was found"))
-        .cause(list.join("; "))
+        .cause(lookup::line(&found.tried))
         .hint(if EcrHost::parse(registry.host()).is_some() { aws::HINT } else { LOG_IN })
-        .detail("tried", tried(found))
+        .detail("tried", lookup::values(&found.tried))
 }
