@@ -35,7 +35,9 @@ pub fn run(words: &[OsString], world: &World, terminal: bool) -> Ending {
     let style = Style { indent: terminal, ..Style::default() };
     match parse::parse(words) {
         Ok(CommandLine::Help(text)) => Ending { stdout: text, stderr: String::new(), exit: 0 },
-        Ok(CommandLine::Version) => Ending { stdout: format!("{}\n", program::version()), stderr: String::new(), exit: 0 },
+        Ok(CommandLine::Version) => {
+            Ending { stdout: format!("{}\n", program::version()), stderr: String::new(), exit: 0 }
+        }
         Ok(CommandLine::Run(invocation)) => carry_out(world, *invocation, style),
         Ok(CommandLine::Call { stdin }) => call(world, stdin, terminal),
         Err(misuse) => {

@@ -157,7 +157,7 @@ fn rollback(given: &Arguments) -> Result<Request, Error> {
     };
     let tags = values(given, "tag", Tag::parse)?;
     let (dry_run, force) = (given.has("dry-run"), given.has("force"));
-    Ok(Request::Rollback(Box::new(Rollback { record, tags, dry_run, force, undo: None })))
+    Ok(Request::Rollback(Box::new(Rollback { record, tags, dry_run, force, promotion: None })))
 }
 
 fn history(given: &Arguments) -> Result<Request, Error> {

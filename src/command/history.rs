@@ -16,7 +16,7 @@ use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers::{self, ReferrerList};
 use crate::pure::image::tag::Tag;
-use crate::pure::promote::history::{self, Kept};
+use crate::pure::promote::history::{self, StoredRecord};
 use crate::pure::promote::record::{self, ARTIFACT};
 use crate::pure::version::pick;
 use crate::pure::version::scheme::TagFormat;
@@ -41,7 +41,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     // The first answer tells whether the registry has a referrers API.
     let api = AtomicBool::new(true);
     let mut seen: HashSet<Digest> = HashSet::new();
-    let (mut kept, mut artifacts): (Vec<Kept>, HashSet<Digest>) = (Vec::new(), HashSet::new());
+    let (mut kept, mut artifacts): (Vec<StoredRecord>, HashSet<Digest>) = (Vec::new(), HashSet::new());
     while !open.is_empty() {
         let asked = |image: &Digest| api.load(Ordering::Relaxed) || listed.contains(image);
         open.retain(|image| asked(image) && seen.insert(image.clone()));
@@ -117,7 +117,7 @@ fn images(remote: &Remote, request: &History) -> Result<(Vec<Digest>, HashSet<Di
 }
 
 /// Reads one record: from its descriptor where that carries it along, else from its blob.
-fn read(remote: &Remote, artifact: &Digest, image: &Digest) -> Result<Kept, Error> {
+fn read(remote: &Remote, artifact: &Digest, image: &Digest) -> Result<StoredRecord, Error> {
     let identifier = Identifier::Digest(artifact.clone());
     let fetched = remote.manifest(&identifier)?;
     let layer = match &fetched.content {

@@ -12,7 +12,7 @@ use crate::pure::image::reference::Reference;
 use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
-use crate::pure::promote::recorded::Undo;
+use crate::pure::promote::recorded::Promotion;
 use crate::pure::promote::template::Template;
 use crate::pure::text::glob::Glob;
 use crate::pure::version::calver::{Build, OnConflict};
@@ -63,7 +63,7 @@ impl Request {
             Request::Tags(tags) => Some(tags.repository.registry()),
             Request::NextVersion(next) => next.repository.as_ref().map(Repository::registry),
             Request::Promote(promote) => Some(promote.source.repository().registry()),
-            Request::Rollback(rollback) => rollback.undo.as_ref().map(|undo| undo.repository.registry()),
+            Request::Rollback(rollback) => rollback.promotion.as_ref().map(|promotion| promotion.repository.registry()),
             Request::History(history) => Some(history.repository.registry()),
             Request::Auth(auth) => Some(&auth.registry),
         }
@@ -227,13 +227,6 @@ pub struct Promote {
     pub format: TagFormat,
 }
 
-impl Promote {
-    /// The repository whose tags are written.
-    pub fn target(&self) -> &Repository {
-        self.into.as_ref().unwrap_or_else(|| self.source.repository())
-    }
-}
-
 /// Where a record is read from.
 #[derive(Clone, Debug)]
 pub enum RecordSource {
@@ -257,7 +250,7 @@ pub struct Rollback {
     /// Put tags back that somebody moved since.
     pub force: bool,
     /// What the record says, once it was read.
-    pub undo: Option<Undo>,
+    pub promotion: Option<Promotion>,
 }
 
 /// Arguments of `history`.

@@ -27,6 +27,8 @@ pub struct Sides<'s, 'w> {
     pub source: Remote<'s, 'w>,
     /// Where the tags are written.
     pub target: Remote<'s, 'w>,
+    /// The flags that reach the target in another command, for the commands that undo.
+    pub connection: &'s [String],
 }
 
 /// The clients of one command.
@@ -38,7 +40,7 @@ pub struct Session<'w> {
     /// The one source of tag lists that is wanted.
     pub via: Option<Via>,
     /// The flags that reach the same registry in another command, for undo commands.
-    pub connection: Vec<String>,
+    connection: Vec<String>,
     /// The other side of a copy, where a credential of its own may be wanted.
     into: Option<Box<Session<'w>>>,
 }
@@ -154,6 +156,7 @@ impl<'w> Session<'w> {
         Sides {
             source: self.remote(source, reading),
             target: self.target().remote(into.unwrap_or(source), rights),
+            connection: &self.target().connection,
         }
     }
 

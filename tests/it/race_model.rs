@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use tagwright::pure::promote::race::{Finding, Next, Others, READS, Reading, Watch};
+use tagwright::pure::promote::race::{Finding, Overlap, READS, Reading, Ruling, Watch};
 use tagwright::pure::version::scheme::Version;
 
 /// Nothing that a run promotes, and older than all of that.
@@ -257,7 +257,7 @@ impl Exploration<'_> {
         self.setup.lines[i].to && self.setup.flaw != Some(Flaw::NoSecondList)
     }
 
-    /// `Others::of` in bits.
+    /// `Overlap::of` in bits.
     fn list_again(&self, state: &mut State, i: usize) {
         let (own, run) = (self.setup.lines[i].version, &mut state.runs[i]);
         let new = state.tagged & !run.first;
@@ -316,7 +316,7 @@ impl Exploration<'_> {
         let newer = (run.newer != 0).then(|| version(run.newer));
         let mut older: Vec<Version> = bits(run.older).map(version).collect();
         older.reverse();
-        let others = Others { newer, older };
+        let others = Overlap { newer, older };
         let reading = match run.now {
             now if now == own => Reading::Ours,
             now if now == run.before => Reading::Before { older: watch.is_late() },
@@ -328,13 +328,13 @@ impl Exploration<'_> {
         let next = watch.next(reading, &others);
         run.watch = self.watch(watch);
         match next {
-            Next::Raced => end(run, End::Raced),
-            Next::Rewrite => run.at = At::Move,
+            Ruling::Raced => end(run, End::Raced),
+            Ruling::Rewrite => run.at = At::Move,
             // Somewhat longer than one waits for others is as long as a run is patient.
-            Next::Again if usize::from(run.reads) < self.setup.reads + 2 => {
+            Ruling::Again if usize::from(run.reads) < self.setup.reads + 2 => {
                 run.at = At::Back { list: true, moving: false };
             }
-            Next::Again | Next::Settled => {
+            Ruling::Again | Ruling::Settled => {
                 let said = match (reading, watch.finding(&others)) {
                     (Reading::Before { .. }, _) => End::Unverified,
                     (_, Some(Finding::Newer(_) | Finding::Older(_))) => End::Overlapped,

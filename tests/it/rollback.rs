@@ -274,7 +274,10 @@ fn somebody_who_writes_at_the_same_time_is_reported() {
     let ran = story.rollback([]).run();
     let error = ran.error();
     assert_eq!((ran.code().as_str(), &error["details"]["found"]), ("raced", &json!(image("by hand").digest())));
-    assert_eq!(error["done"], json!([format!("{}:stable (moved)", story.registry.name(APP))]));
+    let name = story.registry.name(APP);
+    let over = format!("{name}:latest (written, and written over by somebody else)");
+    assert_eq!(error["done"], json!([over, format!("{name}:stable (moved)")]));
+    assert_eq!(error["rollback"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]

@@ -94,7 +94,8 @@ impl Case {
             user_agent: "tagwright/test".into(),
             ..HttpOptions::default()
         };
-        let exchange = Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_silence(self.idle, self.commit);
+        let exchange =
+            Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_silence(self.idle, self.commit);
         Client::new(Arc::new(exchange), Keychain::new(world, None), Aws::new(aws::Settings::default()))
     }
 

@@ -2,7 +2,6 @@
 //!
 //! By then the tags are where they belong, so that a record which cannot be kept is told and is no failure.
 
-use crate::command::promote::look::Seen;
 use crate::command::request::Promote;
 use crate::threads;
 use crate::error::Error;
@@ -13,11 +12,11 @@ use crate::pure::image::media_type::MediaType;
 use crate::pure::promote::record::{self, EMPTY_BLOB, Record};
 
 /// Attaches a record where that is wanted; the digest of the artifact.
-pub fn attach(target: &Remote, request: &Promote, seen: &Seen, record: &Record) -> Option<Digest> {
+pub fn attach(target: &Remote, request: &Promote, record: &Record, subject_size: usize) -> Option<Digest> {
     if !request.attach_record || request.dry_run {
         return None;
     }
-    match push(target, record, seen.manifest.body.len()) {
+    match push(target, record, subject_size) {
         Ok(digest) => Some(digest),
         Err(error) => {
             let sentence = format!("the promotion is done, and its record is not kept there: {}", error.message());

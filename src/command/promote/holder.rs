@@ -8,7 +8,9 @@ use crate::threads::{self, WIDTH};
 use crate::error::Error;
 use crate::registry::remote::Remote;
 use crate::pure::image::digest::Digest;
-use crate::pure::promote::facts::Held;
+use crate::pure::image::tag::Tag;
+use crate::pure::promote::facts::{Comparison, Facts, Target};
+use crate::pure::promote::tag_write::TagWrite;
 use crate::pure::version::scheme::{TagFormat, Version, VersionTag};
 
 /// How many tags are looked at in search of a digest.
@@ -44,17 +46,17 @@ impl Versions {
         target: &Remote,
         version: &Version,
         digest: &Digest,
-    ) -> Result<Held, Error> {
+    ) -> Result<Comparison, Error> {
         let newer: Vec<_> = self.tags.iter().take_while(|(tag, _)| tag.version > *version).collect();
         if let Some((tag, _)) = newer.iter().find(|(_, known)| known.as_ref() == Some(digest)) {
-            return Ok(Held::Newer(tag.version));
+            return Ok(Comparison::Newer(tag.version));
         }
         let unknown: Vec<&VersionTag> = newer.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).collect();
         let looked = unknown.len().min(MOST);
         if let Some(tag) = find(target, &unknown[..looked], WIDTH, digest)? {
-            return Ok(Held::Newer(tag.version));
+            return Ok(Comparison::Newer(tag.version));
         }
-        if unknown.len() > looked { Ok(Held::TooMany { newer: newer.len(), looked }) } else { Ok(Held::NotNewer) }
+        if unknown.len() > looked { Ok(Comparison::TooMany { newer: newer.len(), looked }) } else { Ok(Comparison::NotNewer) }
     }
 
     /// Whether a digest belongs to a version older than this one, as far as a long look tells.
@@ -111,4 +113,63 @@ fn find<'t>(
         }
     }
     Ok(None)
+}
+
+/// A tag, what it held, and the version of that, as far as it was found.
+pub type PreviousVersion = (Tag, Digest, Option<Version>);
+
+/// Which versions the tags held that these writes move. That is only told, never decides.
+pub fn previous(
+    target: &Remote,
+    versions: Option<&Versions>,
+    facts: &Facts,
+    writes: &[TagWrite],
+) -> Vec<PreviousVersion> {
+    let (Some(version), Some(versions)) = (&facts.version, versions) else { return Vec::new() };
+    let previous = |write: &TagWrite| {
+        let before = write.before.as_ref().filter(|before| Some(*before) != write.wanted.as_ref())?;
+        let same = |known: &&Target| known.tag == write.tag && known.before == write.before;
+        let newer = facts.targets.iter().find(same).and_then(|known| match &known.comparison {
+            Comparison::Newer(version) => Some(*version),
+            _ => None,
+        });
+        let found = newer.or_else(|| versions.older(target, version, before));
+        Some((write.tag.clone(), before.clone(), found))
+    };
+    writes.iter().filter_map(previous).collect()
+}
+
+/// Puts the versions that tags held into their writes. What somebody else moved after the plan was made held another
+/// one by then, and is looked up here.
+pub fn name_previous(
+    target: &Remote,
+    versions: Option<&Versions>,
+    facts: &Facts,
+    known: &[PreviousVersion],
+    writes: &mut [TagWrite],
+) {
+    for write in writes {
+        if write.before == write.wanted {
+            // A tag that has the source's digest already holds the source's version.
+            write.before_version = facts.version.as_ref().map(ToString::to_string);
+            continue;
+        }
+        let same = |(tag, before, _): &&PreviousVersion| *tag == write.tag && Some(before) == write.before.as_ref();
+        let found = match known.iter().find(same) {
+            Some((.., found)) => *found,
+            None => match previous(target, versions, facts, std::slice::from_ref(write)).pop() {
+                Some((.., found)) => found,
+                None => continue,
+            },
+        };
+        if found.is_none() {
+            let sentence = format!(
+                "no version tag looked at is what `{}:{}` held, so it was moved without knowing from where",
+                target.repository(),
+                write.tag
+            );
+            target.warn("previous-unknown", sentence);
+        }
+        write.before_version = found.as_ref().map(ToString::to_string);
+    }
 }

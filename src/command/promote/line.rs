@@ -1,15 +1,21 @@
-//! The line of `promote`: look, plan, act, report.
+//! The line of `promote`: look, plan, copy, write, record, report.
 
-use crate::command::promote::act::Outcome;
-use crate::command::promote::copy::{self, Copied, Copy};
-use crate::command::promote::look::Seen;
+use crate::command::promote::attach::attach;
+use crate::command::promote::judge::Guard;
 use crate::command::promote::record::{self, Keeper};
-use super::{act, look, report};
+use crate::command::promote::state::{Survey, Totals};
+use crate::command::promote::{copy, holder, look, report, write};
+use crate::command::report::Report;
 use crate::command::request::Promote;
 use crate::command::session::{Session, Sides};
 use crate::error::Error;
-use crate::command::report::Report;
-use crate::pure::promote::plan::{self, Plan};
+use crate::pure::promote::plan;
+use crate::pure::promote::tag_write::TagWrite;
+use crate::threads::both;
+use std::time::Duration;
+
+/// How old the first look may be when the first tag is written.
+const OLD: Duration = Duration::from_secs(10);
 
 /// Promotes, or says what a promotion would do.
 ///
@@ -20,39 +26,44 @@ use crate::pure::promote::plan::{self, Plan};
 pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
     record::check(session, request)?;
     let sides = &session.sides(request.source.repository(), request.into.as_ref(), !request.dry_run);
-    let seen = look::look(sides, request)?;
-    let plan = plan::plan(&seen.facts, request.allow_downgrade)?;
-    for (code, sentence) in &plan.warnings {
-        sides.target.warn(code, sentence.clone());
+    let survey = look::look(sides, request)?;
+    let plan = plan::plan(&survey.facts, request.allow_downgrade)?;
+    plan.warnings.into_iter().for_each(|(code, sentence)| sides.target.warn(code, sentence));
+    let mut writes = plan.writes;
+    if survey.copy.is_some() {
+        look::check_immutable(&sides.target, &writes)?;
     }
-    if seen.copy.is_some() {
-        act::check_kept(sides, &seen, &plan)?;
-    }
-    let planned = seen.copy.as_ref().map(Copy::planned).unwrap_or_default();
-    let keeper = Keeper::begin(session, sides, request, &seen, report::planned(session, &seen, &plan, &planned))?;
-    let (copied, outcomes) = if request.dry_run {
-        (planned, act::pretend(sides, &seen, &plan))
+    let keeper = Keeper::begin(sides, request, &survey, &writes)?;
+    let totals = if request.dry_run {
+        holder::name_previous(&sides.target, survey.versions.as_ref(), &survey.facts, &[], &mut writes);
+        survey.totals
     } else {
-        carry_out(session, sides, request, &seen, &plan).map_err(|error| keeper.failed(error))?
+        carry_out(sides, request, &survey, &mut writes).map_err(|error| keeper.failed(error, &writes))?
     };
-    report::report(session, sides, request, &seen, &copied, &outcomes, &keeper)
+    let record = keeper.done(request, &writes, totals);
+    let attached = attach(&sides.target, request, &record, survey.manifest.body.len());
+    report::promotion(record, request.into.as_ref(), request.dry_run, attached)
 }
 
 /// Copies what is missing, then writes the tags.
-fn carry_out(
-    session: &Session,
-    sides: &Sides,
-    request: &Promote,
-    seen: &Seen,
-    plan: &Plan,
-) -> Result<(Copied, Vec<Outcome>), Error> {
-    let copied = match &seen.copy {
-        Some(copy) => copy::act(sides, request, seen, copy)?,
-        None => Copied::default(),
-    };
-    let outcomes = act::act(session, sides, request, seen, plan).map_err(|error| match copy::told(&copied, request) {
+fn carry_out(sides: &Sides, request: &Promote, survey: &Survey, writes: &mut [TagWrite]) -> Result<Totals, Error> {
+    let mut totals = survey.totals;
+    if let Some(copy) = &survey.copy {
+        totals.tally = copy::copy(sides, request.jobs, &survey.manifest, copy)?;
+    }
+    let (target, versions, planned) = (&sides.target, survey.versions.as_ref(), writes.to_vec());
+    let world = target.world();
+    let old = world.instant().saturating_duration_since(world.started) > OLD;
+    let guard = Guard::new(target, request, survey, old);
+    // Which older version a tag held is only told, never decides, so it is found out beside the writing.
+    let (previous, outcome) = both(
+        || holder::previous(target, versions, &survey.facts, &planned),
+        || write::write(target, &[&survey.manifest], &guard, old, writes),
+    );
+    outcome.map_err(|error| match copy::written(sides, &totals) {
         Some(done) => error.after_also(done),
         None => error,
     })?;
-    Ok((copied, outcomes))
+    holder::name_previous(target, versions, &survey.facts, &previous, writes);
+    Ok(totals)
 }

@@ -1,86 +1,65 @@
 //! The look of `promote`: the source read once, and what every target tag holds, asked side by side.
 
-use crate::command::promote::copy::{self, Copy};
-use crate::command::promote::holder::Versions;
-use crate::command::promote::record::{self, Noted};
 use crate::command::find_tag;
-use crate::pure::image::listing::{Detail, Listing};
 use crate::command::platforms::{self, ImageSet};
+use crate::command::promote::holder::Versions;
+use crate::command::promote::state::{Survey, Totals};
+use crate::command::promote::{missing, notes};
 use crate::command::request::{Promote, PromotionSource};
 use crate::command::session::Sides;
-use crate::threads::both;
 use crate::error::{Code, Error};
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::registry::remote::Remote;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::{Detail, Listing};
 use crate::pure::image::media_type::MediaType;
-use crate::pure::image::reference::Reference;
+use crate::pure::image::reference::{Identifier, Reference};
 use crate::pure::image::referrers;
 use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
-use crate::pure::promote::facts::{Facts, Held, Kind, Target};
+use crate::pure::promote::facts::{Comparison, Facts, TagKind, Target};
+use crate::pure::promote::record::Referrers;
+use crate::pure::promote::tag_write::{TagAction, TagWrite};
 use crate::pure::text::show::quoted;
 use crate::pure::version::scheme::VersionTag;
+use crate::pure::image::raw_manifest::RawManifest;
+use crate::registry::remote::Remote;
+use crate::threads::both;
 use serde_json::json;
-
-/// What was seen: the facts for the plan, and what acting on it needs.
-pub struct Seen {
-    /// The repository whose tags are written.
-    pub repository: Repository,
-    /// The source as a reference.
-    pub source: Reference,
-    /// The source's manifest, the very bytes.
-    pub manifest: RawManifest,
-    /// The source's version as its tag has it.
-    pub version: Option<VersionTag>,
-    /// What the plan is made of.
-    pub facts: Facts,
-    /// The version tags, where a list was read.
-    pub versions: Option<Versions>,
-    /// The tag list of this look, where one was read.
-    pub listing: Option<Listing>,
-    /// How many manifests point at the source: signatures, SBOMs; `None` where it could not be told.
-    pub referrers: Option<usize>,
-    /// What has to be copied, where the tags are to be in another repository.
-    pub copy: Option<Copy>,
-    /// What was read for the record.
-    pub noted: Noted,
-}
 
 /// Reads source and targets.
 ///
 /// # Errors
 /// Those of [`find_tag::pick`] and of reading; `digest-unexpected`, `label-mismatch`, `version-invalid`,
 /// `request-invalid`.
-pub fn look(sides: &Sides, request: &Promote) -> Result<Seen, Error> {
-    let (here, there) = (&sides.source, &sides.target);
+pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
+    let Sides { source: here, target, .. } = sides;
     let (source, listing) = source(here, request)?;
-    let repository = request.target().clone();
-    // The source's list says nothing about the target's tags.
-    let (listing, elsewhere) = if request.into.is_some() { (None, listing) } else { (listing, None) };
-    // A list that was filtered by name lacks the tags that belong to the image.
-    let elsewhere = elsewhere.filter(|listing| listing.is_whole);
+    // The source's list says nothing about the target's tags, and one that was filtered by name lacks the tags that
+    // belong to the image.
+    let (listing, elsewhere) = match request.into {
+        Some(_) => (None, listing.filter(|listing| listing.is_whole)),
+        None => (listing, None),
+    };
     let version = source.tag().filter(|_| source.digest().is_none()).and_then(|tag| request.format.read(tag.as_str()));
     let wanted = expand(request, &source, version.as_ref())?;
 
     let manifest = here.manifest(&platforms::identifier(&source)?)?;
     expect_digest(request, &source, &manifest.digest)?;
-    let found = require_labels(here, request, &source, &manifest)?;
+    let images = require_labels(here, request, &source, &manifest)?;
 
     // A digest without version cannot be compared, so nothing would be gained from the list.
     let compared = version.is_some() && !request.moves.is_empty();
     let list = || match listing {
         Some(listing) => Some(Ok(listing)),
-        None => compared.then(|| there.tags(Detail::Times)),
+        None => compared.then(|| target.tags(Detail::Times)),
     };
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
-    let heads = || there.heads(&tags);
+    let heads = || target.heads(&tags);
     let referrers = || match request.into {
-        Some(_) => (None, Some(copy::find(sides, &manifest, elsewhere))),
+        Some(_) => (None, Some(missing::find(sides, &manifest, elsewhere))),
         None => (here.count_referrers(&manifest.digest), None),
     };
-    let note = || record::note(sides, request, &source, &manifest, found.as_ref());
-    let (((befores, listing), (direct, copy)), noted) = both(|| both(|| both(heads, list), referrers), note);
+    let notes = || notes::read(sides, request, &source, &manifest, images.as_ref());
+    let (((befores, mut listing), (direct, tree)), notes) = both(|| both(|| both(heads, list), referrers), notes);
     let befores = match befores {
         // ECR makes a repository with the first push where a template says so; elsewhere that push is refused.
         Err(error) if error.code() == Code::RepositoryUnknown && request.into.is_some() && !request.dry_run => {
@@ -88,68 +67,71 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Seen, Error> {
         }
         befores => befores?,
     };
-    let copy = match copy.transpose()? {
-        Some(found) => {
-            let is_tagged = befores.iter().flatten().any(|before| *before == manifest.digest);
-            Some(copy::plan(sides, request, &manifest, found, is_tagged)?)
+    let (copy, totals) = match tree.transpose()? {
+        Some((tree, is_there)) => {
+            let is_there = is_there || befores.iter().flatten().any(|before| *before == manifest.digest);
+            let (copy, totals) = missing::plan(sides, request, &manifest, &tree, is_there)?;
+            (Some(copy), totals)
         }
-        None => None,
+        None => {
+            let found = total_referrers(here, &manifest.digest, direct, listing.as_ref());
+            (None, Totals { referrers: Referrers { found, ..Referrers::default() }, ..Totals::default() })
+        }
     };
-    let referrers = total_referrers(here, &manifest.digest, direct, listing.as_ref());
 
-    let mut seen = Seen {
-        facts: Facts {
-            repository: repository.to_string(),
-            digest: manifest.digest.clone(),
-            version: version.as_ref().map(|tag| tag.version),
-            targets: Vec::new(),
-        },
-        repository,
-        source,
-        manifest,
-        version,
-        versions: None,
-        listing: None,
-        referrers,
-        copy,
-        noted,
-    };
-    let mut listing = listing;
+    let (mut targets, mut versions) = (Vec::new(), None);
     for ((tag, kind), before) in wanted.into_iter().zip(befores) {
-        let held = match (&before, kind) {
-            (Some(before), Kind::Moving) if *before != seen.manifest.digest => {
+        let comparison = match &before {
+            Some(before) if kind == TagKind::Moving && *before != manifest.digest => {
                 if let Some(Ok(listing)) = &listing {
-                    seen.versions.get_or_insert_with(|| Versions::of(listing, &request.format));
+                    versions.get_or_insert_with(|| Versions::of(listing, &request.format));
                 } else if let Some(Err(error)) = listing.take()
                     && !request.allow_downgrade
                 {
-                    return Err(unlisted(error, &seen.repository, &tag));
+                    return Err(unlisted(error, target.repository(), &tag));
                 }
-                held(there, &seen, before)?
+                match (&version, &versions) {
+                    (Some(version), Some(versions)) => versions.newer(target, &version.version, before)?,
+                    (None, _) => Comparison::SourceUnversioned,
+                    // Only `--allow-downgrade` comes here without a list, and then nothing is compared.
+                    (Some(_), None) => Comparison::NotNewer,
+                }
             }
-            _ => Held::Nothing,
+            _ => Comparison::Nothing,
         };
-        seen.facts.targets.push(Target { tag, kind, before, held });
+        targets.push(Target { tag, kind, before, comparison });
     }
-    seen.listing = match listing {
+    let listing = match listing {
         Some(Err(error)) if error.code() == Code::RepositoryUnknown => {
             Some(Listing::empty())
         }
         listing => listing.and_then(Result::ok),
     };
-    Ok(seen)
+    let facts = Facts {
+        repository: target.repository().to_string(),
+        digest: manifest.digest.clone(),
+        version: version.as_ref().map(|tag| tag.version),
+        targets,
+    };
+    Ok(Survey { source, manifest, version, facts, versions, listing, totals, copy, notes })
 }
 
-/// How what a tag holds compares with the source.
+/// Refuses to move a tag that cannot change, where the registry tells that beforehand.
 ///
 /// # Errors
-/// Those of looking at tags.
-pub fn held(target: &Remote, seen: &Seen, before: &Digest) -> Result<Held, Error> {
-    match (&seen.facts.version, &seen.versions) {
-        (Some(version), Some(versions)) => versions.newer(target, version, before),
-        (None, _) => Ok(Held::SourceUnversioned),
-        // Only `--allow-downgrade` comes here without a list, and then nothing is compared.
-        (Some(_), None) => Ok(Held::NotNewer),
+/// `tag-immutable`.
+pub fn check_immutable(target: &Remote, writes: &[TagWrite]) -> Result<(), Error> {
+    let moved = writes.iter().filter(|write| write.action == TagAction::Moved).map(|write| &write.tag);
+    // To ask takes a right of its own; without an answer, the refusal comes with the write.
+    match target.immutable(&moved.collect::<Vec<_>>()) {
+        Ok(Some(tag)) => {
+            let repository = target.repository();
+            let message = format!("`{repository}:{tag}` cannot be moved: the tags of that repository are immutable");
+            Err(Error::new(Code::TagImmutable, message).hint(
+                "promote under a new tag, or exclude this one from immutability in the settings of the repository",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -171,10 +153,10 @@ fn source(here: &Remote, request: &Promote) -> Result<(Reference, Option<Listing
 }
 
 /// Fills the placeholders in; a tag that ends up among those that stay and those that move is refused.
-fn expand(request: &Promote, source: &Reference, version: Option<&VersionTag>) -> Result<Vec<(Tag, Kind)>, Error> {
-    let mut wanted: Vec<(Tag, Kind)> = Vec::new();
+fn expand(request: &Promote, source: &Reference, version: Option<&VersionTag>) -> Result<Vec<(Tag, TagKind)>, Error> {
+    let mut wanted: Vec<(Tag, TagKind)> = Vec::new();
     let named = source.tag().filter(|_| source.digest().is_none());
-    let templates = [(&request.to, Kind::Fixed), (&request.moves, Kind::Moving)];
+    let templates = [(&request.to, TagKind::Fixed), (&request.moves, TagKind::Moving)];
     for (templates, kind) in templates {
         for template in templates {
             let tag = template
@@ -262,7 +244,7 @@ fn total_referrers(
     let indexed = match direct? {
         Some(count) => count,
         None if has(&fallback) => {
-            let identifier = crate::pure::image::reference::Identifier::Tag(fallback);
+            let identifier = Identifier::Tag(fallback);
             let fetched = here.manifest(&identifier).ok()?;
             if fetched.media_type != MediaType::OciIndex.as_str() {
                 return Some(cosign);

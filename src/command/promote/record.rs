@@ -3,37 +3,18 @@
 //! What was planned is on the disk before anything is written, so that whatever stops the run, it can be told what
 //! the tags held. Trouble with the record afterwards is told and changes nothing about what was done.
 
-use crate::command::promote::look::Seen;
-use crate::command::promote::report::Told;
-use crate::command::platforms::{self, ImageSet};
+use crate::command::promote::state::{Survey, Totals};
 use crate::command::request::Promote;
 use crate::command::session::{Session, Sides};
-use crate::error::{Code, Error};
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::registry::remote::Remote;
+use crate::error::{Code, Error, Progress};
 use crate::pure::http::redact;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::reference::Reference;
 use crate::pure::promote::copy::Tally;
-use crate::pure::promote::plan::Action;
-use crate::pure::promote::record::{self, Claimed, Failure, Identity, Record, Referrers, Source, Tagged, Who};
+use crate::pure::promote::record::{self, Account, Accounts, Claims, Failure, Record, Referrers, SourceImage, TagRecord};
+use crate::pure::promote::tag_write::{TagAction, TagWrite, Undo, WriteState};
 use crate::pure::text::{instant, shell};
+use crate::registry::remote::Remote;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::Path;
-
-/// What is read for the record alone, beside the other looks.
-#[derive(Debug, Default)]
-pub struct Noted {
-    labels: Option<BTreeMap<String, String>>,
-    /// Who AWS says the caller is, at the source and at the target.
-    arns: [Option<String>; 2],
-}
-
-/// Whether somebody will read the record.
-fn is_kept(request: &Promote) -> bool {
-    request.record.is_some() || request.attach_record
-}
 
 /// Refuses a file that cannot be added to, as far as that shows before anything is asked.
 ///
@@ -56,48 +37,9 @@ fn unwritable(file: &str, why: &std::io::Error) -> Error {
         .hint(hint)
 }
 
-/// Reads what belongs into the record and decides nothing; `found` is what was read for required labels.
-pub fn note(
-    sides: &Sides,
-    request: &Promote,
-    source: &Reference,
-    top: &RawManifest,
-    found: Option<&ImageSet>,
-) -> Noted {
-    let labels =
-        |found: &ImageSet| record::labels(found.images.iter().map(|image| &image.config.labels), &request.require_labels);
-    if !is_kept(request) {
-        return Noted { labels: found.map(labels), ..Noted::default() };
-    }
-    let read = || platforms::of(&sides.source, &source.to_string(), top.clone(), None);
-    let labels = match (found, found.is_none().then(read)) {
-        (Some(found), _) => Some(labels(found)),
-        (None, Some(Ok(found))) => Some(labels(&found)),
-        (None, Some(Err(error))) if !matches!(error.code(), Code::NotAnImage | Code::IndexEmpty) => {
-            let sentence = format!("the record does without labels: {}", error.message());
-            sides.source.warn("labels-unknown", sentence);
-            None
-        }
-        _ => None,
-    };
-    let at_source = arn(&sides.source);
-    let at_target = if sides.source.is_of_one_caller(&sides.target) { at_source.clone() } else { arn(&sides.target) };
-    Noted { labels, arns: [at_source, at_target] }
-}
-
-fn arn(side: &Remote) -> Option<String> {
-    side.arn().unwrap_or_else(|error| {
-        let sentence = format!("who the caller is could not be asked: {}", error.message());
-        side.warn("identity-unknown", sentence);
-        None
-    })
-}
-
 /// The record of a run, as far as it has come.
 pub struct Keeper<'r, 'w> {
-    session: &'r Session<'w>,
-    target: &'r Remote<'r, 'w>,
-    request: &'r Promote,
+    sides: &'r Sides<'r, 'w>,
     record: Record,
     /// The file that lines are added to, but not by a dry run.
     file: Option<String>,
@@ -111,33 +53,29 @@ impl<'r, 'w> Keeper<'r, 'w> {
     /// # Errors
     /// `record-invalid` where it cannot be written; nothing else has been written then.
     pub fn begin(
-        session: &'r Session<'w>,
         sides: &'r Sides<'r, 'w>,
-        request: &'r Promote,
-        seen: &Seen,
-        Told { tags, rollback, copies: (copied, referrers) }: Told,
+        request: &Promote,
+        survey: &Survey,
+        writes: &[TagWrite],
     ) -> Result<Self, Error> {
-        let [at_source, at_target] = &seen.noted.arns;
-        let source = Source {
-            reference: seen.source.to_string(),
-            digest: seen.manifest.digest.clone(),
-            media_type: seen.manifest.media_type.clone(),
+        let source = SourceImage {
+            reference: survey.source.to_string(),
+            digest: survey.manifest.digest.clone(),
+            media_type: survey.manifest.media_type.clone(),
         };
-        let moves = rollback.len();
+        let undos: Vec<Undo> = writes.iter().filter_map(TagWrite::undo).collect();
         let named = request.record.as_deref().filter(|_| !request.dry_run);
-        let file = named.map(|name| record::file(name, &seen.repository, &source.digest));
+        let file = named.map(|name| record::file(name, sides.target.repository(), &source.digest));
         let record = Record {
-            version: seen.version.as_ref().map(|tag| tag.text.clone()),
-            tags,
-            copied,
-            referrers,
-            labels: seen.noted.labels.clone(),
-            rollback,
-            ..frame((&sides.source, at_source), (&sides.target, at_target), source)?
+            version: survey.version.as_ref().map(|tag| tag.text.clone()),
+            tags: writes.iter().map(TagRecord::of).collect(),
+            copied: survey.totals.tally,
+            referrers: survey.totals.referrers,
+            labels: survey.notes.labels.clone(),
+            rollback: commands(sides, &undos, file.as_deref().map(|file| (file, true))),
+            ..frame(sides, &survey.notes.arns, source)?
         };
-        let mut keeper = Self { session, target: &sides.target, request, record, file, moves };
-        let each = std::mem::take(&mut keeper.record.rollback);
-        keeper.record.rollback = keeper.rollback(each);
+        let keeper = Self { sides, record, file, moves: undos.len() };
         if let Some(file) = &keeper.file {
             let made = match named.is_some_and(|name| name.contains('{')) {
                 true => sides.target.world().make_folder_of(Path::new(file)),
@@ -149,7 +87,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
     }
 
     fn append(&self, file: &str, record: &Record) -> std::io::Result<()> {
-        self.target.world().append_line(Path::new(file), &record.line())
+        self.sides.target.world().append_line(Path::new(file), &record.line())
     }
 
     /// Adds what came after the first write; that it cannot be added undoes nothing.
@@ -158,90 +96,115 @@ impl<'r, 'w> Keeper<'r, 'w> {
             && let Err(why) = self.append(file, record)
         {
             let sentence = format!("`{file}` holds what was planned and not how it ended: {why}");
-            self.target.warn("record-unfinished", sentence);
+            self.sides.target.warn("record-unfinished", sentence);
         }
     }
 
     /// The failure with its record, which is written down too.
-    pub fn failed(&self, error: Error) -> Error {
-        let progress = error.progress();
+    pub fn failed(&self, error: Error, writes: &[TagWrite]) -> Error {
+        let target = &self.sides.target;
+        let done: Vec<String> = error.progress().done.iter().cloned().chain(written(target, writes)).collect();
         let failure = Failure {
             code: error.code().as_str(),
-            message: self.target.exchange().journal.without_secrets(error.message()),
-            done: progress.done.clone(),
+            message: target.exchange().journal.without_secrets(error.message()),
+            done: done.clone(),
         };
+        // What a tag held may have changed after the plan was made.
         let mut tags = self.record.tags.clone();
-        progress.rollback.iter().for_each(|undo| correct(&mut tags, undo));
+        let undos = writes.iter().filter(|write| write.state != WriteState::Open).filter_map(TagWrite::undo);
+        let undos: Vec<Undo> = undos.collect();
+        for undo in &undos {
+            let before = Some(&undo.before);
+            for tag in tags.iter_mut().filter(|tag| tag.tag == undo.tag.as_str() && tag.before.as_ref() != before) {
+                (tag.before, tag.action) = (before.cloned(), TagAction::Moved.as_str());
+            }
+        }
+        let rollback = self.commands(&undos);
+        let at = instant::rfc3339(target.world().now());
         let record = Record {
             state: "failed",
             tags,
-            at: instant::rfc3339(self.target.world().now()),
-            rollback: self.rollback(progress.rollback.clone()),
+            at,
+            rollback: rollback.clone(),
             error: Some(failure),
             ..self.record.clone()
         };
         self.append_or_warn(&record);
         let value = serde_json::from_str(&record.line()).unwrap_or(Value::Null);
-        let mut progress = progress.clone();
-        progress.rollback.clone_from(&record.rollback);
-        error.after(progress).record(value)
+        error.after(Progress { done, rollback }).record(value)
     }
 
     /// The record of what was done, or in a dry run of what would be.
-    pub fn done(&self, Told { tags, rollback, copies: (copied, referrers) }: Told) -> Record {
-        let state = if self.request.dry_run { "planned" } else { "done" };
-        let at = instant::rfc3339(self.target.world().now());
-        let rollback = self.rollback(rollback);
-        let record = Record { state, at, tags, copied, referrers, rollback, ..self.record.clone() };
+    pub fn done(&self, request: &Promote, writes: &[TagWrite], totals: Totals) -> Record {
+        let undos: Vec<Undo> = writes.iter().filter_map(TagWrite::undo).collect();
+        let record = Record {
+            state: if request.dry_run { "planned" } else { "done" },
+            at: instant::rfc3339(self.sides.target.world().now()),
+            tags: writes.iter().map(TagRecord::of).collect(),
+            copied: totals.tally,
+            referrers: totals.referrers,
+            rollback: self.commands(&undos),
+            ..self.record.clone()
+        };
         self.append_or_warn(&record);
         record
     }
 
-    /// The commands that undo the run: one that reads the record, where there is a file.
-    fn rollback(&self, each: Vec<Vec<String>>) -> Vec<Vec<String>> {
-        let Some(file) = self.file.as_deref().filter(|_| !each.is_empty()) else { return each };
-        let mut words = ["tagwright", "rollback", "--record", file].map(str::to_owned).to_vec();
+    fn commands(&self, undos: &[Undo]) -> Vec<Vec<String>> {
         // A tag that is somebody else's by now would stop the others.
-        for one in each.iter().filter(|_| each.len() < self.moves) {
-            words.extend(moved(one).into_iter().flat_map(|tag| ["--tag".to_owned(), tag.clone()]));
+        commands(self.sides, undos, self.file.as_deref().map(|file| (file, undos.len() >= self.moves)))
+    }
+}
+
+/// The commands that undo what was written, as words for a shell: one that reads the record where there is a file, with
+/// whether all that stands in it is meant.
+pub fn commands(sides: &Sides, undos: &[Undo], file: Option<(&str, bool)>) -> Vec<Vec<String>> {
+    let command = |words: Vec<&str>| {
+        let words = std::iter::once("tagwright").chain(words).map(str::to_owned);
+        words.chain(sides.connection.iter().cloned()).collect::<Vec<String>>()
+    };
+    match file.filter(|_| !undos.is_empty()) {
+        Some((file, whole)) => {
+            let named = undos.iter().filter(|_| !whole).flat_map(|undo| ["--tag", undo.tag.as_str()]);
+            vec![command(["rollback", "--record", file].into_iter().chain(named).collect())]
         }
-        words.extend(self.session.target().connection.iter().cloned());
-        vec![words]
+        None => {
+            let one = |undo: &Undo| {
+                let source = sides.target.repository().at(&undo.before).to_string();
+                command(vec!["promote", &source, "--move", undo.tag.as_str()])
+            };
+            undos.iter().map(one).collect()
+        }
     }
 }
 
-/// The tag that an undo command puts back.
-fn moved(undo: &[String]) -> Option<&String> {
-    undo.iter().skip_while(|word| *word != "--move").nth(1)
+/// What was written by a run that ended early, in words.
+pub fn written(target: &Remote, writes: &[TagWrite]) -> Vec<String> {
+    let one = |write: &TagWrite| {
+        let state = match write.state {
+            WriteState::Open => return None,
+            WriteState::Written => write.action.as_str(),
+            WriteState::Unknown => "not known whether it was written",
+            WriteState::Overwritten => "written, and written over by somebody else",
+        };
+        Some(format!("{}:{} ({state})", target.repository(), write.tag))
+    };
+    writes.iter().filter_map(one).collect()
 }
 
-/// What a tag held is known best by the command that puts it back, for it may have changed after the plan was made.
-fn correct(tags: &mut [Tagged], undo: &[String]) {
-    let before = undo.get(2).and_then(|source| Digest::parse(source.rsplit_once('@')?.1).ok());
-    for tag in tags.iter_mut().filter(|tag| Some(&tag.tag) == moved(undo) && before.is_some() && tag.before != before) {
-        tag.before.clone_from(&before);
-        tag.action = Action::Moved.as_str();
-    }
-}
-
-/// A record of nothing yet, with time, place, tool and who asked. Each side comes with who AWS says the
-/// caller is there.
+/// A record of nothing yet, with time, place, tool and who asked; `arns` is who AWS says the caller is on both sides.
 ///
 /// # Errors
 /// Those of the environment's credential.
-pub fn frame(
-    (from, at_source): (&Remote, &Option<String>),
-    (to, at_target): (&Remote, &Option<String>),
-    source: Source,
-) -> Result<Record, Error> {
-    let world = to.world();
+pub fn frame(sides: &Sides, arns: &[Option<String>; 2], source: SourceImage) -> Result<Record, Error> {
+    let world = sides.target.world();
     Ok(Record {
         schema: record::SCHEMA,
         state: "planned",
         command: "promote",
         at: instant::rfc3339(world.now()),
         tool: crate::program::version(),
-        repository: to.repository().to_string(),
+        repository: sides.target.repository().to_string(),
         version: None,
         source,
         tags: Vec::new(),
@@ -249,17 +212,17 @@ pub fn frame(
         referrers: Referrers::default(),
         labels: None,
         rollback: Vec::new(),
-        claimed: Claimed::of(&|name| world.env(name).map(redact::text)),
-        identity: Identity { source: who(from, at_source)?, target: who(to, at_target)? },
+        claimed: Claims::of(&|name| world.env(name).map(redact::text)),
+        identity: Accounts { source: account(&sides.source, &arns[0])?, target: account(&sides.target, &arns[1])? },
         error: None,
     })
 }
 
 /// What was confirmed about the caller; a registry that asked for nothing has confirmed nothing.
-fn who(side: &Remote, arn: &Option<String>) -> Result<Who, Error> {
+fn account(side: &Remote, arn: &Option<String>) -> Result<Account, Error> {
     let (name, credential) = match side.accepted()? {
         Some((name, source)) => (arn.clone().or(name), Some(source)),
         None => (None, None),
     };
-    Ok(Who { registry: side.registry().to_string(), name, credential })
+    Ok(Account { registry: side.registry().to_string(), name, credential })
 }

@@ -1,21 +1,24 @@
-//! The line of `rollback`: look, plan, act, report.
+//! The line of `rollback`: look, plan, then write, record and report as `promote` does.
 
-use crate::command::rollback::act::{Run, writes};
-use crate::command::promote::record::frame;
-use crate::command::promote::report::Answer;
-use crate::command::request::Rollback;
-use crate::command::session::Session;
-use crate::threads;
-use crate::error::{Code, Error};
-use crate::registry::remote::Remote;
+use crate::command::promote::record::{self, frame};
+use crate::command::promote::report::report;
+use crate::command::promote::write::{self, Judge};
 use crate::command::report::Report;
-use crate::pure::auth::scope::Action;
+use crate::command::request::Rollback;
+use crate::command::session::{Session, Sides};
+use crate::error::{Code, Error, Progress};
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::Listing;
 use crate::pure::image::reference::Identifier;
-use crate::pure::promote::plan;
-use crate::pure::promote::record::{Record, Tagged};
-use crate::pure::promote::recorded::{Entry, Undo};
-use crate::pure::promote::rollback_plan::{self, Known, Step};
+use crate::pure::promote::race::{Overlap, Reading, Watch};
+use crate::pure::promote::record::{Record, TagRecord};
+use crate::pure::promote::recorded::{Promotion, RecordEntry};
+use crate::pure::promote::rollback_plan::{self, TagState};
+use crate::pure::promote::tag_write::{TagAction, TagWrite, Undo, WriteState};
+use crate::pure::image::raw_manifest::RawManifest;
+use crate::registry::remote::Remote;
+use crate::threads;
+use std::time::Duration;
 
 /// Puts tags back, or says what would be put back.
 ///
@@ -23,96 +26,137 @@ use crate::pure::promote::rollback_plan::{self, Known, Step};
 /// `tag-conflict` for a tag that somebody moved since and `tag-unknown` for an image that is gone, before anything is
 /// written; `tag-immutable`, `denied`, `raced` with what had been written.
 pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
-    let undo = request.undo.as_ref().ok_or_else(|| Error::new(Code::Internal, "a rollback without a record"))?;
-    let rights = if request.dry_run { Action::Pull } else { Action::Push };
-    let target = &session.remote(&undo.repository, rights);
-    undo.warnings.iter().for_each(|sentence| target.warn("record-torn", sentence.clone()));
-    let steps = look(target, request, undo)?;
-    let wanted: Vec<&Digest> = steps.iter().filter(|step| writes(step)).filter_map(|step| step.to.as_ref()).collect();
-    let manifests = threads::map(&distinct(wanted), |digest| {
-        target.manifest(&Identifier::Digest((*digest).clone())).map_err(|error| gone(error, &steps, digest))
-    })?;
-    let mut run = Run { session, target, steps, manifests, written: Vec::new() };
-    let mut verified = None;
+    let promotion = request.promotion.as_ref();
+    let promotion = promotion.ok_or_else(|| Error::new(Code::Internal, "a rollback without a record"))?;
+    let sides = &session.sides(&promotion.repository, None, !request.dry_run);
+    let target = &sides.target;
+    promotion.warnings.iter().for_each(|sentence| target.warn("record-torn", sentence.clone()));
+    let tags: Vec<_> = promotion.tags.iter().map(|entry| entry.tag.clone()).collect();
+    let heads = target.heads(&tags)?;
+    let now = promotion.tags.iter().zip(heads);
+    let mut writes = plan(target, promotion, now, request.force)?;
+    let manifests = manifests(target, &writes)?;
     if !request.dry_run {
-        if run.steps.iter().any(writes) {
-            // What has changed since the first look is decided anew, and nothing has been written yet.
-            let again = look(target, request, undo)?;
-            let known =
-                |step: &Step| !writes(step) || run.manifests.iter().any(|one| Some(&one.digest) == step.to.as_ref());
-            if !again.iter().all(known) {
-                return Err(Error::new(Code::Raced, "tags were moved while the rollback was being planned")
-                    .hint("run it again"));
-            }
-            run.steps = again;
-        }
-        verified = Some(run.write().map_err(|error| error.after(run.progress()))?);
+        let judge = Restoration { target, promotion, manifests: &manifests, force: request.force };
+        let manifests: Vec<&RawManifest> = manifests.iter().collect();
+        write::write(target, &manifests, &judge, true, &mut writes).map_err(|error| {
+            let undos = writes.iter().filter(|write| write.state != WriteState::Open).filter_map(TagWrite::undo);
+            let rollback = record::commands(sides, &undos.collect::<Vec<_>>(), None);
+            error.after(Progress { done: record::written(target, &writes), rollback })
+        })?;
     }
-    report(&run, request, undo, verified.as_deref())
+    told(sides, request.dry_run, promotion, writes)
 }
 
-/// What every tag points at now, and what is to become of it.
-fn look(target: &Remote, request: &Rollback, undo: &Undo) -> Result<Vec<Step>, Error> {
-    let tags: Vec<_> = undo.tags.iter().map(|entry| entry.tag.clone()).collect();
-    let now = target.heads(&tags)?;
-    let known = |(entry, now): (&Entry, Option<Digest>)| Known {
+/// What is to become of these tags, by what the record says and what they are now.
+fn plan<'p>(
+    target: &Remote,
+    promotion: &Promotion,
+    now: impl Iterator<Item = (&'p RecordEntry, Option<Digest>)>,
+    force: bool,
+) -> Result<Vec<TagWrite>, Error> {
+    let state = |(entry, now): (&RecordEntry, Option<Digest>)| TagState {
         tag: entry.tag.clone(),
         before: entry.before.clone(),
         superseded: entry.is_superseded(),
         now,
     };
-    let known: Vec<Known> = undo.tags.iter().zip(now).map(known).collect();
-    let repository = undo.repository.to_string();
-    let (steps, warnings) = rollback_plan::plan(&repository, &undo.source.digest, &known, request.force)?;
+    let states: Vec<TagState> = now.map(state).collect();
+    let repository = target.repository().to_string();
+    let (writes, warnings) = rollback_plan::plan(&repository, &promotion.source.digest, &states, force)?;
     warnings.into_iter().for_each(|sentence| target.warn("moved-since", sentence));
-    Ok(steps)
+    Ok(writes)
 }
 
-fn distinct(mut digests: Vec<&Digest>) -> Vec<&Digest> {
-    digests.sort_by_key(|digest| digest.as_str());
-    digests.dedup();
-    digests
+/// The images that tags go back to.
+fn manifests(target: &Remote, writes: &[TagWrite]) -> Result<Vec<RawManifest>, Error> {
+    let due = writes.iter().filter(|write| write.is_due());
+    let mut wanted: Vec<&Digest> = due.filter_map(|write| write.wanted.as_ref()).collect();
+    wanted.sort_by_key(|digest| digest.as_str());
+    wanted.dedup();
+    threads::map(&wanted, |digest| {
+        let read = target.manifest(&Identifier::Digest((*digest).clone()));
+        read.map_err(|error| gone(error, writes, digest))
+    })
 }
 
 /// An image that nothing points at any more may have been deleted.
-fn gone(error: Error, steps: &[Step], digest: &Digest) -> Error {
+fn gone(error: Error, writes: &[TagWrite], digest: &Digest) -> Error {
     if error.code() != Code::TagUnknown {
         return error;
     }
-    let tags: Vec<String> =
-        steps.iter().filter(|step| step.to.as_ref() == Some(digest)).map(|step| format!("`{}`", step.tag)).collect();
+    let back = writes.iter().filter(|write| write.wanted.as_ref() == Some(digest));
+    let tags: Vec<String> = back.map(|write| format!("`{}`", write.tag)).collect();
     error
         .restate(format!("{} cannot go back to `{digest}`, which is gone", tags.join(", ")))
         .hint("push that image again, or promote another one")
         .detail("digest", digest.as_str())
 }
 
-fn report(run: &Run, request: &Rollback, undo: &Undo, verified: Option<&[bool]>) -> Result<Report, Error> {
-    let tag = |(i, step): (usize, &Step)| Tagged {
-        tag: step.tag.to_string(),
-        before: step.now.clone(),
-        before_version: undo.version.clone().filter(|_| step.now.as_ref() == Some(&undo.source.digest)),
-        after: step.to.clone(),
-        action: step.action.as_str(),
-        verified: verified.map(|verified| verified[i]),
-    };
+/// The judge of a rollback: what the record says, and whether the caller insists.
+struct Restoration<'r, 'w> {
+    target: &'r Remote<'r, 'w>,
+    promotion: &'r Promotion,
+    manifests: &'r [RawManifest],
+    force: bool,
+}
+
+impl Judge for Restoration<'_, '_> {
+    fn decide(&self, write: &TagWrite, now: Option<Digest>) -> Result<TagWrite, Error> {
+        let entry = self.promotion.tags.iter().find(|entry| entry.tag == write.tag);
+        let again = plan(self.target, self.promotion, entry.map(|entry| (entry, now)).into_iter(), self.force)?;
+        let known = |write: &TagWrite| {
+            !write.is_due() || self.manifests.iter().any(|one| Some(&one.digest) == write.wanted.as_ref())
+        };
+        again.into_iter().find(known).ok_or_else(|| {
+            Error::new(Code::Raced, "tags were moved while the rollback was being planned").hint("run it again")
+        })
+    }
+
+    fn reading(&self, _: &TagWrite, _: &Digest) -> Result<Reading, Error> {
+        Ok(Reading::Other)
+    }
+
+    fn reads_lists(&self) -> bool {
+        false
+    }
+
+    fn overlap(&self, _: &[TagWrite], _: Option<Result<Listing, Error>>) -> Option<Overlap> {
+        None
+    }
+
+    fn conclude(&self, _: &TagWrite, _: &Watch, _: &Overlap, _: Duration) {}
+
+    fn again(&self) -> &'static str {
+        "roll back again"
+    }
+
+    fn immutable(&self, error: Error) -> Error {
+        error
+    }
+}
+
+fn told(sides: &Sides, dry_run: bool, promotion: &Promotion, mut writes: Vec<TagWrite>) -> Result<Report, Error> {
+    for write in writes.iter_mut().filter(|write| write.before.as_ref() == Some(&promotion.source.digest)) {
+        write.before_version.clone_from(&promotion.version);
+    }
+    let undos: Vec<Undo> = writes.iter().filter_map(TagWrite::undo).collect();
     let record = Record {
         command: "rollback",
-        state: if request.dry_run { "planned" } else { "done" },
-        version: undo.version.clone(),
-        tags: run.steps.iter().enumerate().map(tag).collect(),
-        rollback: run.steps.iter().filter_map(|step| run.undo(step)).collect(),
-        ..frame((run.target, &None), (run.target, &None), undo.source.clone())?
+        state: if dry_run { "planned" } else { "done" },
+        version: promotion.version.clone(),
+        tags: writes.iter().map(TagRecord::of).collect(),
+        rollback: record::commands(sides, &undos, None),
+        ..frame(sides, &[None, None], promotion.source.clone())?
     };
-    let one = |(step, entry): (&Step, &Entry)| match (step.action, &step.to, &entry.before_version) {
-        (plan::Action::Moved, _, Some(version)) => format!("{} (back at {version})", step.tag),
-        (plan::Action::Moved, Some(to), None) => format!("{} (back at {})", step.tag, to.short()),
-        (action, ..) => format!("{} ({})", step.tag, action.as_str()),
+    let one = |(write, entry): (&TagWrite, &RecordEntry)| match (write.action, &write.wanted, &entry.before_version) {
+        (TagAction::Moved, _, Some(version)) => format!("{} (back at {version})", write.tag),
+        (TagAction::Moved, Some(to), None) => format!("{} (back at {})", write.tag, to.short()),
+        (action, ..) => format!("{} ({})", write.tag, action.as_str()),
     };
-    // The steps are in the order of the record.
-    let tags: Vec<String> = run.steps.iter().zip(&undo.tags).map(one).collect();
-    let verb = if request.dry_run { "would roll" } else { "rolled" };
-    let summary = format!("{verb} {} back: {}", undo.repository, tags.join(", "));
-    let answer = Answer::of(record, request.dry_run, summary.clone());
-    Report::new(&answer, summary)
+    // The tags are in the order of the record.
+    let tags: Vec<String> = writes.iter().zip(&promotion.tags).map(one).collect();
+    let verb = if dry_run { "would roll" } else { "rolled" };
+    let summary = format!("{verb} {} back: {}", promotion.repository, tags.join(", "));
+    report(record, dry_run, None, summary)
 }

@@ -26,13 +26,13 @@ pub fn read(world: &World, request: &mut Rollback) -> Result<(), Error> {
     };
     let bytes = bytes.map_err(|why| unreadable(why.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|why| unreadable(why.to_string()))?;
-    let mut undo = recorded::undo(&text, &place)?;
-    if let Some(tag) = request.tags.iter().find(|tag| !undo.tags.iter().any(|known| known.tag == **tag)) {
-        let known: Vec<String> = undo.tags.iter().map(|known| format!("`{}`", known.tag)).collect();
+    let mut promotion = recorded::promotion(&text, &place)?;
+    if let Some(tag) = request.tags.iter().find(|tag| !promotion.tags.iter().any(|known| known.tag == **tag)) {
+        let known: Vec<String> = promotion.tags.iter().map(|known| format!("`{}`", known.tag)).collect();
         return Err(Error::new(Code::RequestInvalid, format!("the promotion in {place} has no tag `{tag}`"))
             .hint(format!("name one of {}", known.join(", "))));
     }
-    undo.tags.retain(|known| request.tags.is_empty() || request.tags.contains(&known.tag));
-    request.undo = Some(undo);
+    promotion.tags.retain(|known| request.tags.is_empty() || request.tags.contains(&known.tag));
+    request.promotion = Some(promotion);
     Ok(())
 }

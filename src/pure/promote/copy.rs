@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 /// What one manifest names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parts<'c> {
+pub struct ManifestParts<'c> {
     /// Manifests below it.
     pub manifests: Vec<&'c Descriptor>,
     /// Blobs that go along.
@@ -22,8 +22,8 @@ pub struct Parts<'c> {
 }
 
 /// Tells apart what a manifest names; the subject is not among it.
-pub fn parts(content: &Content) -> Parts<'_> {
-    let mut parts = Parts::default();
+pub fn parts(content: &Content) -> ManifestParts<'_> {
+    let mut parts = ManifestParts::default();
     match content {
         Content::Image(manifest) => {
             parts.blobs.push(&manifest.config);

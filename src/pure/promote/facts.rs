@@ -6,7 +6,7 @@ use crate::pure::version::scheme::Version;
 
 /// Whether a tag may move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TagKind {
     /// `--to`: once it is there, it stays.
     Fixed,
     /// `--move`: it goes on to newer versions.
@@ -15,7 +15,7 @@ pub enum Kind {
 
 /// What is known about the version that a moving tag holds, compared with the source's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum Comparison {
     /// There is nothing to compare: the tag is new, or has the source's digest.
     Nothing,
     /// The source has no version, so nothing can be compared.
@@ -39,11 +39,11 @@ pub struct Target {
     /// The tag.
     pub tag: Tag,
     /// Whether it may move.
-    pub kind: Kind,
+    pub kind: TagKind,
     /// What it points at now.
     pub before: Option<Digest>,
     /// How that compares with the source.
-    pub held: Held,
+    pub comparison: Comparison,
 }
 
 /// Everything a plan is made of.

@@ -2,7 +2,7 @@
 //!
 //! Whoever may write to a repository may write such a record, so nothing in one is trusted to be of a certain form.
 
-use crate::pure::promote::recorded::{self, Recorded};
+use crate::pure::promote::recorded::{self, PastRecord};
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
 use crate::pure::text::json::Document;
@@ -10,11 +10,11 @@ use serde_json::Value;
 
 /// A record as it was found.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct StoredRecord {
     /// The digest of the artifact that holds it.
     pub artifact: Digest,
     /// What is used of it.
-    pub told: Recorded,
+    pub told: PastRecord,
     /// All of it.
     pub value: Value,
     /// The text, without space between its parts.
@@ -25,7 +25,7 @@ pub struct Kept {
 ///
 /// # Errors
 /// `record-invalid`.
-pub fn read(bytes: &[u8], artifact: &Digest, image: &Digest) -> Result<Kept, Error> {
+pub fn read(bytes: &[u8], artifact: &Digest, image: &Digest) -> Result<StoredRecord, Error> {
     let invalid = |why: String| Error::new(Code::RecordInvalid, why);
     let text = std::str::from_utf8(bytes).map_err(|why| invalid(format!("it is not text: {why}")))?;
     let not_json = |why: serde_json::Error| invalid(format!("it is not JSON: {why}"));
@@ -35,27 +35,27 @@ pub fn read(bytes: &[u8], artifact: &Digest, image: &Digest) -> Result<Kept, Err
     if told.source.digest != *image {
         return Err(invalid(format!("it is about `{}` and points at `{image}`", told.source.digest)));
     }
-    Ok(Kept { artifact: artifact.clone(), told, value, text })
+    Ok(StoredRecord { artifact: artifact.clone(), told, value, text })
 }
 
 /// Puts the newest first.
-pub fn order(kept: &mut [Kept]) {
+pub fn order(kept: &mut [StoredRecord]) {
     // Times are RFC 3339 in UTC, so their order as text is their order in time.
     kept.sort_by(|a, b| b.told.at.cmp(&a.told.at).then_with(|| a.artifact.cmp(&b.artifact)));
 }
 
 /// The result: every record whole, after the digest of its artifact.
-pub fn result(kept: &[Kept], repository: &str) -> String {
-    let one = |kept: &Kept| format!(r#"{{"digest":"{}",{}"#, kept.artifact, &kept.text[1..]);
+pub fn result(kept: &[StoredRecord], repository: &str) -> String {
+    let one = |kept: &StoredRecord| format!(r#"{{"digest":"{}",{}"#, kept.artifact, &kept.text[1..]);
     let records: Vec<String> = kept.iter().map(one).collect();
     let repository = Value::from(repository);
     format!(r#"{{"repository":{repository},"records":[{}]}}"#, records.join(","))
 }
 
 /// The table for people, and how many of them there are.
-pub fn table(kept: &[Kept], place: &str, count: usize) -> String {
+pub fn table(kept: &[StoredRecord], place: &str, count: usize) -> String {
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-    let row = |kept: &Kept| {
+    let row = |kept: &StoredRecord| {
         let (claimed, told) = (&kept.value["claimed"], &kept.told);
         let job = text(&claimed["job"]).map(|job| match text(&claimed["build"]) {
             Some(build) => format!("{job} #{build}"),
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn kept(at: &str, more: Value) -> Kept {
+    fn kept(at: &str, more: Value) -> StoredRecord {
         let image = Digest::of(b"image");
         let mut record = json!({
             "schema": 1, "state": "done", "command": "promote", "at": at, "repository": "reg.example/app",

@@ -8,5 +8,6 @@ pub mod race;
 pub mod record;
 pub mod recorded;
 pub mod rollback_plan;
+pub mod tag_write;
 pub mod template;
 pub mod upload;

@@ -3,58 +3,17 @@
 //! Everything is refused here, before anything is written. `--dry-run` prints the plan, a real run
 //! executes it without further choices.
 
-use crate::pure::promote::facts::{Facts, Held, Kind, Target};
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
-use crate::pure::image::tag::Tag;
+use crate::pure::promote::facts::{Comparison, Facts, TagKind, Target};
+use crate::pure::promote::tag_write::{TagAction, TagWrite};
 
-/// What happens to a tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// It was not there.
-    Created,
-    /// It pointed elsewhere.
-    Moved,
-    /// It has the digest already.
-    Unchanged,
-    /// Somebody else moved it on to a newer version right after us.
-    Superseded,
-    /// A rollback has nothing to put back, or no right to.
-    Left,
-}
-
-impl Action {
-    /// As it is printed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Action::Created => "created",
-            Action::Moved => "moved",
-            Action::Unchanged => "unchanged",
-            Action::Superseded => "superseded",
-            Action::Left => "left",
-        }
-    }
-}
-
-/// One tag and what happens to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The tag.
-    pub tag: Tag,
-    /// Whether it may move.
-    pub kind: Kind,
-    /// What it pointed at.
-    pub before: Option<Digest>,
-    /// What happens.
-    pub action: Action,
-}
-
-/// The steps in the order they will be done: `--to` tags, then `--move` tags, because a tag that is
+/// The writes in the order they will be done: `--to` tags, then `--move` tags, because a tag that is
 /// missing can be promoted again, a moved tag may already be deployed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The steps.
-    pub steps: Vec<Step>,
+    /// Every tag, those included that need no write.
+    pub writes: Vec<TagWrite>,
     /// What the user should know, code and sentence.
     pub warnings: Vec<(&'static str, String)>,
 }
@@ -65,21 +24,21 @@ pub struct Plan {
 /// `tag-conflict`, `downgrade-refused`, `order-unknown`.
 pub fn plan(facts: &Facts, allow_downgrade: bool) -> Result<Plan, Error> {
     let mut plan = Plan::default();
-    for kind in [Kind::Fixed, Kind::Moving] {
+    for kind in [TagKind::Fixed, TagKind::Moving] {
         for target in facts.targets.iter().filter(|target| target.kind == kind) {
             let action = match &target.before {
-                None => Action::Created,
-                Some(before) if *before == facts.digest => Action::Unchanged,
+                None => TagAction::Created,
+                Some(before) if *before == facts.digest => TagAction::Unchanged,
                 Some(before) => {
                     match kind {
-                        Kind::Fixed => return Err(conflict(facts, target, before)),
-                        Kind::Moving => plan.warnings.extend(may_move(facts, target, before, allow_downgrade)?),
+                        TagKind::Fixed => return Err(conflict(facts, target, before)),
+                        TagKind::Moving => plan.warnings.extend(may_move(facts, target, before, allow_downgrade)?),
                     }
-                    Action::Moved
+                    TagAction::Moved
                 }
             };
             let (tag, before) = (target.tag.clone(), target.before.clone());
-            plan.steps.push(Step { tag, kind, before, action });
+            plan.writes.push(TagWrite::new(tag, kind, before, Some(facts.digest.clone()), action));
         }
     }
     Ok(plan)
@@ -93,18 +52,18 @@ fn may_move(
 ) -> Result<Option<(&'static str, String)>, Error> {
     let name = format!("{}:{}", facts.repository, target.tag);
     let version = facts.version.as_ref().map(ToString::to_string).unwrap_or_default();
-    match &target.held {
-        Held::Nothing | Held::NotNewer => Ok(None),
-        Held::Newer(newer) if allow_downgrade => Ok(Some((
+    match &target.comparison {
+        Comparison::Nothing | Comparison::NotNewer => Ok(None),
+        Comparison::Newer(newer) if allow_downgrade => Ok(Some((
             "downgrade",
             format!("`{name}` goes back from `{newer}` to `{version}`, as `--allow-downgrade` says"),
         ))),
-        Held::TooMany { .. } if allow_downgrade => Ok(None),
-        Held::SourceUnversioned => Ok(Some((
+        Comparison::TooMany { .. } if allow_downgrade => Ok(None),
+        Comparison::SourceUnversioned => Ok(Some((
             "order-unknown",
             format!("the source has no version, so it could not be told whether `{name}` moves forward"),
         ))),
-        Held::Newer(newer) => Err(Error::new(
+        Comparison::Newer(newer) => Err(Error::new(
             Code::DowngradeRefused,
             format!("`{name}` holds the newer version `{newer}` and would go back to `{version}`"),
         )
@@ -113,7 +72,7 @@ fn may_move(
         .detail("before", before.as_str())
         .detail("beforeVersion", newer.to_string())
         .detail("version", version)),
-        Held::TooMany { newer, looked } => Err(Error::new(
+        Comparison::TooMany { newer, looked } => Err(Error::new(
             Code::OrderUnknown,
             format!(
                 "{newer} versions are newer than `{version}`, and none of the first {looked} is what `{name}` holds"
@@ -137,14 +96,15 @@ fn conflict(facts: &Facts, target: &Target, before: &Digest) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pure::image::tag::Tag;
     use crate::pure::version::scheme::Version;
 
     fn digest(text: &str) -> Digest {
         Digest::of(text.as_bytes())
     }
 
-    fn target(tag: &str, kind: Kind, before: Option<&str>, held: Held) -> Target {
-        Target { tag: Tag::parse(tag).unwrap(), kind, before: before.map(digest), held }
+    fn target(tag: &str, kind: TagKind, before: Option<&str>, comparison: Comparison) -> Target {
+        Target { tag: Tag::parse(tag).unwrap(), kind, before: before.map(digest), comparison }
     }
 
     fn check(target_list: Vec<Target>, allow_downgrade: bool) -> Result<Vec<(String, &'static str)>, Code> {
@@ -154,33 +114,33 @@ mod tests {
             version: Version::parse("2026.34.103"),
             targets: target_list,
         };
-        let shown = |plan: Plan| plan.steps.iter().map(|s| (s.tag.to_string(), s.action.as_str())).collect();
+        let shown = |plan: Plan| plan.writes.iter().map(|s| (s.tag.to_string(), s.action.as_str())).collect();
         plan(&facts, allow_downgrade).map(shown).map_err(|error| error.code())
     }
 
     #[test]
     fn fixed_tags_come_first_whatever_the_order_given() {
         let targets =
-            vec![target("latest", Kind::Moving, None, Held::Nothing), target("rc", Kind::Fixed, None, Held::Nothing)];
+            vec![target("latest", TagKind::Moving, None, Comparison::Nothing), target("rc", TagKind::Fixed, None, Comparison::Nothing)];
         assert_eq!(check(targets, false), Ok(vec![("rc".into(), "created"), ("latest".into(), "created")]));
     }
 
     #[test]
     fn each_state_of_a_tag_has_its_answer() {
-        let newer = || Held::Newer(Version::parse("2026.35.1").unwrap());
-        let many = || Held::TooMany { newer: 900, looked: 200 };
+        let newer = || Comparison::Newer(Version::parse("2026.35.1").unwrap());
+        let many = || Comparison::TooMany { newer: 900, looked: 200 };
         for (kind, before, held, allow, expected) in [
-            (Kind::Fixed, None, Held::Nothing, false, Ok("created")),
-            (Kind::Fixed, Some("source"), Held::Nothing, false, Ok("unchanged")),
-            (Kind::Fixed, Some("other"), Held::Nothing, true, Err(Code::TagConflict)),
-            (Kind::Moving, None, Held::Nothing, false, Ok("created")),
-            (Kind::Moving, Some("source"), Held::Nothing, false, Ok("unchanged")),
-            (Kind::Moving, Some("other"), Held::NotNewer, false, Ok("moved")),
-            (Kind::Moving, Some("other"), Held::SourceUnversioned, false, Ok("moved")),
-            (Kind::Moving, Some("other"), newer(), false, Err(Code::DowngradeRefused)),
-            (Kind::Moving, Some("other"), newer(), true, Ok("moved")),
-            (Kind::Moving, Some("other"), many(), false, Err(Code::OrderUnknown)),
-            (Kind::Moving, Some("other"), many(), true, Ok("moved")),
+            (TagKind::Fixed, None, Comparison::Nothing, false, Ok("created")),
+            (TagKind::Fixed, Some("source"), Comparison::Nothing, false, Ok("unchanged")),
+            (TagKind::Fixed, Some("other"), Comparison::Nothing, true, Err(Code::TagConflict)),
+            (TagKind::Moving, None, Comparison::Nothing, false, Ok("created")),
+            (TagKind::Moving, Some("source"), Comparison::Nothing, false, Ok("unchanged")),
+            (TagKind::Moving, Some("other"), Comparison::NotNewer, false, Ok("moved")),
+            (TagKind::Moving, Some("other"), Comparison::SourceUnversioned, false, Ok("moved")),
+            (TagKind::Moving, Some("other"), newer(), false, Err(Code::DowngradeRefused)),
+            (TagKind::Moving, Some("other"), newer(), true, Ok("moved")),
+            (TagKind::Moving, Some("other"), many(), false, Err(Code::OrderUnknown)),
+            (TagKind::Moving, Some("other"), many(), true, Ok("moved")),
         ] {
             let shown = check(vec![target("t", kind, before, held.clone())], allow);
             assert_eq!(

@@ -16,19 +16,19 @@ pub const REWRITES: usize = 3;
 
 /// The versions that other runs began to promote while this one was under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Others {
+pub struct Overlap {
     /// The newest of those that are newer than the run's own.
     pub newer: Option<Version>,
     /// Those that are older, newest first.
     pub older: Vec<Version>,
 }
 
-impl Others {
+impl Overlap {
     /// Reads the tags that came up between two lists: those that our own templates make for another version.
     ///
     /// A run that is not `announced`, because its own tags were there before, may have been overlooked by a newer one
     /// that was there before as well. So to such a run each newer version is one at the same time.
-    pub fn of(own: &Version, tags: &Tags, announced: bool, first: &[&str], second: &[&str]) -> Self {
+    pub fn of(own: &Version, tags: &Announcement, announced: bool, first: &[&str], second: &[&str]) -> Self {
         let mut known = first.to_vec();
         known.sort_unstable();
         let mut others = Self::default();
@@ -48,14 +48,14 @@ impl Others {
 
 /// The tags that tell of a promotion.
 #[derive(Clone, Debug)]
-pub struct Tags {
+pub struct Announcement {
     /// What `--to` names, for any version.
     pub templates: Vec<Template>,
     /// Which tags are versions.
     pub format: TagFormat,
 }
 
-impl Tags {
+impl Announcement {
     /// The version that was promoted when this tag was made.
     pub fn version_in(&self, name: &str) -> Option<Version> {
         self.templates.iter().find_map(|template| template.version_in(name, &self.format))
@@ -82,7 +82,7 @@ pub enum Reading {
 
 /// What to do after reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Ruling {
     /// The tag needs no further look.
     Settled,
     /// Read it again after a pause.
@@ -131,38 +131,38 @@ impl Watch {
     }
 
     /// Decides by what the tag is now.
-    pub fn next(&mut self, reading: Reading, others: &Others) -> Next {
+    pub fn next(&mut self, reading: Reading, others: &Overlap) -> Ruling {
         let late = self.is_late();
         self.reads += 1;
         self.last = Some(reading);
         match reading {
-            Reading::Ours if late || *others == Others::default() => Next::Settled,
+            Reading::Ours if late || *others == Overlap::default() => Ruling::Settled,
             Reading::Newer(version) => {
                 self.newest = self.newest.max(Some(version));
                 // One that is newer still may be about to be written, or may have been written over.
-                if late || self.newest.max(others.newer) == Some(version) { Next::Settled } else { Next::Again }
+                if late || self.newest.max(others.newer) == Some(version) { Ruling::Settled } else { Ruling::Again }
             }
-            Reading::Ours => Next::Again,
-            Reading::Older => self.rewrite().unwrap_or(Next::Raced),
+            Reading::Ours => Ruling::Again,
+            Reading::Older => self.rewrite().unwrap_or(Ruling::Raced),
             // That long, the registry is hardly behind. Somebody wrote back the very version we moved the tag from.
             Reading::Before { older: true } if late && self.newest.max(others.newer).is_none() => {
-                self.rewrite().unwrap_or(Next::Again)
+                self.rewrite().unwrap_or(Ruling::Again)
             }
-            Reading::Before { .. } => Next::Again,
-            Reading::Other => Next::Raced,
+            Reading::Before { .. } => Ruling::Again,
+            Reading::Other => Ruling::Raced,
         }
     }
 
-    fn rewrite(&mut self) -> Option<Next> {
+    fn rewrite(&mut self) -> Option<Ruling> {
         let again = Self { rewrites: self.rewrites + 1, reads: 0, ..*self };
         (self.rewrites < REWRITES).then(|| {
             *self = again;
-            Next::Rewrite
+            Ruling::Rewrite
         })
     }
 
     /// What is to be told of other runs when the tag is read no more.
-    pub fn finding(&self, others: &Others) -> Option<Finding> {
+    pub fn finding(&self, others: &Overlap) -> Option<Finding> {
         let newest = self.newest.max(others.newer);
         let held = match self.last {
             Some(Reading::Newer(version)) => Some(version),
@@ -184,26 +184,26 @@ mod tests {
         Version::of(2026, 34, build)
     }
 
-    fn others(newer: Option<u64>, older: &[u64]) -> Others {
-        Others { newer: newer.map(version), older: older.iter().map(|build| version(*build)).collect() }
+    fn others(newer: Option<u64>, older: &[u64]) -> Overlap {
+        Overlap { newer: newer.map(version), older: older.iter().map(|build| version(*build)).collect() }
     }
 
     #[test]
     fn new_tags_of_our_own_kind_are_other_runs() {
-        let tags = Tags { templates: vec![Template::parse("{version}-rc").unwrap()], format: TagFormat::default() };
+        let tags = Announcement { templates: vec![Template::parse("{version}-rc").unwrap()], format: TagFormat::default() };
         let first = ["latest", "2026.34.101", "2026.34.105", "2026.34.101-rc", "2026.34.105-rc"];
-        let check = |more: &[&str], expected: Others| {
+        let check = |more: &[&str], expected: Overlap| {
             let second: Vec<&str> = first.iter().chain(more).copied().collect();
-            let found = Others::of(&version(103), &tags, true, &first, &second);
+            let found = Overlap::of(&version(103), &tags, true, &first, &second);
             assert_eq!(found, expected, "{more:?}");
             // Where nobody could see this run, what is newer counts however long it has been there.
             let newer = expected.newer.max(Some(version(105)));
-            let found = Others::of(&version(103), &tags, false, &first, &second);
-            assert_eq!(found, Others { newer, ..expected }, "{more:?}");
+            let found = Overlap::of(&version(103), &tags, false, &first, &second);
+            assert_eq!(found, Overlap { newer, ..expected }, "{more:?}");
         };
-        check(&[], Others::default());
-        check(&["2026.34.103-rc"], Others::default());
-        check(&["2026.34.106", "stable", "2026.34.106-rc1"], Others::default());
+        check(&[], Overlap::default());
+        check(&["2026.34.103-rc"], Overlap::default());
+        check(&["2026.34.106", "stable", "2026.34.106-rc1"], Overlap::default());
         check(&["2026.34.106-rc", "2026.34.107-rc", "2026.34.104-rc"], others(Some(107), &[]));
         check(&["2026.34.99-rc", "2026.34.102-rc"], others(None, &[102, 99]));
     }
@@ -213,19 +213,19 @@ mod tests {
         use Reading::{Before, Newer, Older, Other, Ours};
         let (none, newer, older) = (others(None, &[]), others(Some(105), &[]), others(None, &[102]));
         for (reading, others, expected, finding) in [
-            (Ours, &none, Next::Settled, None),
-            (Ours, &newer, Next::Again, Some(Finding::Newer(version(105)))),
-            (Ours, &older, Next::Again, Some(Finding::Older(vec![version(102)]))),
-            (Newer(version(104)), &none, Next::Settled, None),
-            (Newer(version(104)), &newer, Next::Again, Some(Finding::Newer(version(105)))),
-            (Newer(version(105)), &newer, Next::Settled, None),
-            (Newer(version(106)), &newer, Next::Settled, None),
-            (Newer(version(104)), &older, Next::Settled, None),
-            (Older, &none, Next::Rewrite, None),
-            (Older, &newer, Next::Rewrite, Some(Finding::Newer(version(105)))),
-            (Before { older: true }, &none, Next::Again, None),
-            (Before { older: false }, &older, Next::Again, Some(Finding::Older(vec![version(102)]))),
-            (Other, &none, Next::Raced, None),
+            (Ours, &none, Ruling::Settled, None),
+            (Ours, &newer, Ruling::Again, Some(Finding::Newer(version(105)))),
+            (Ours, &older, Ruling::Again, Some(Finding::Older(vec![version(102)]))),
+            (Newer(version(104)), &none, Ruling::Settled, None),
+            (Newer(version(104)), &newer, Ruling::Again, Some(Finding::Newer(version(105)))),
+            (Newer(version(105)), &newer, Ruling::Settled, None),
+            (Newer(version(106)), &newer, Ruling::Settled, None),
+            (Newer(version(104)), &older, Ruling::Settled, None),
+            (Older, &none, Ruling::Rewrite, None),
+            (Older, &newer, Ruling::Rewrite, Some(Finding::Newer(version(105)))),
+            (Before { older: true }, &none, Ruling::Again, None),
+            (Before { older: false }, &older, Ruling::Again, Some(Finding::Older(vec![version(102)]))),
+            (Other, &none, Ruling::Raced, None),
         ] {
             let mut watch = Watch::default();
             assert_eq!(watch.next(reading, others), expected, "{reading:?} {others:?}");
@@ -236,34 +236,34 @@ mod tests {
     #[test]
     fn waiting_has_an_end_and_so_has_writing_again() {
         use Reading::{Before, Newer, Older, Ours};
-        let check = |reading: Reading, others: &Others, expected: &[Next]| {
+        let check = |reading: Reading, others: &Overlap, expected: &[Ruling]| {
             let mut watch = Watch::default();
-            let nexts: Vec<Next> = expected.iter().map(|_| watch.next(reading, others)).collect();
+            let nexts: Vec<Ruling> = expected.iter().map(|_| watch.next(reading, others)).collect();
             assert_eq!(nexts, expected, "{reading:?} {others:?}");
         };
-        let waits = |last: Next| [Next::Again, Next::Again, Next::Again, Next::Again, Next::Again, last];
-        check(Ours, &others(Some(105), &[]), &waits(Next::Settled));
-        check(Ours, &others(None, &[102]), &waits(Next::Settled));
-        check(Newer(version(104)), &others(Some(105), &[]), &waits(Next::Settled));
-        check(Before { older: false }, &others(None, &[]), &waits(Next::Again));
-        check(Before { older: true }, &others(None, &[]), &[waits(Next::Rewrite); 3].concat());
+        let waits = |last: Ruling| [Ruling::Again, Ruling::Again, Ruling::Again, Ruling::Again, Ruling::Again, last];
+        check(Ours, &others(Some(105), &[]), &waits(Ruling::Settled));
+        check(Ours, &others(None, &[102]), &waits(Ruling::Settled));
+        check(Newer(version(104)), &others(Some(105), &[]), &waits(Ruling::Settled));
+        check(Before { older: false }, &others(None, &[]), &waits(Ruling::Again));
+        check(Before { older: true }, &others(None, &[]), &[waits(Ruling::Rewrite); 3].concat());
         check(
             Before { older: true },
             &others(None, &[]),
-            &[[waits(Next::Rewrite); 3].concat(), waits(Next::Again).to_vec()].concat(),
+            &[[waits(Ruling::Rewrite); 3].concat(), waits(Ruling::Again).to_vec()].concat(),
         );
         // It may not be ours to write any more.
-        check(Before { older: true }, &others(Some(105), &[]), &waits(Next::Again));
-        check(Older, &others(None, &[]), &[Next::Rewrite, Next::Rewrite, Next::Rewrite, Next::Raced]);
+        check(Before { older: true }, &others(Some(105), &[]), &waits(Ruling::Again));
+        check(Older, &others(None, &[]), &[Ruling::Rewrite, Ruling::Rewrite, Ruling::Rewrite, Ruling::Raced]);
     }
 
     #[test]
     fn a_newer_version_that_was_seen_and_written_over_is_told() {
         let mut watch = Watch::default();
-        let none = Others::default();
-        assert_eq!(watch.next(Reading::Newer(version(104)), &others(Some(105), &[])), Next::Again);
-        assert_eq!(watch.next(Reading::Older, &none), Next::Rewrite);
-        assert_eq!(watch.next(Reading::Ours, &none), Next::Settled);
+        let none = Overlap::default();
+        assert_eq!(watch.next(Reading::Newer(version(104)), &others(Some(105), &[])), Ruling::Again);
+        assert_eq!(watch.next(Reading::Older, &none), Ruling::Rewrite);
+        assert_eq!(watch.next(Reading::Ours, &none), Ruling::Settled);
         assert_eq!(watch.finding(&none), Some(Finding::Newer(version(104))));
     }
 }

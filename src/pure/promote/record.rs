@@ -6,6 +6,7 @@
 //! Artifact: OCI image specification, "Guidelines for Artifact Usage", with an empty config.
 
 use crate::pure::promote::copy::Tally;
+use crate::pure::promote::tag_write::TagWrite;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
@@ -40,7 +41,7 @@ const OF_NOTE: [&str; 5] = [
 /// What was promoted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Source {
+pub struct SourceImage {
     /// As a reference, printed whole.
     pub reference: String,
     /// Its digest.
@@ -52,7 +53,7 @@ pub struct Source {
 /// One tag.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Tagged {
+pub struct TagRecord {
     /// The tag.
     pub tag: String,
     /// What it pointed at; `None` where it was not there.
@@ -65,6 +66,20 @@ pub struct Tagged {
     pub action: &'static str,
     /// Whether it was read back.
     pub verified: Option<bool>,
+}
+
+impl TagRecord {
+    /// What a record says of a tag, as planned or as it came out.
+    pub fn of(write: &TagWrite) -> Self {
+        Self {
+            tag: write.tag.to_string(),
+            before: write.before.clone(),
+            before_version: write.before_version.clone(),
+            after: write.after.clone(),
+            action: write.action.as_str(),
+            verified: write.verified,
+        }
+    }
 }
 
 /// Signatures, SBOMs and whatever else points at the image.
@@ -80,7 +95,7 @@ pub struct Referrers {
 
 /// Who a registry, or AWS, said the caller is.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Who {
+pub struct Account {
     /// The registry.
     pub registry: String,
     /// The name; `None` for anybody.
@@ -91,17 +106,17 @@ pub struct Who {
 
 /// Who the caller is on both sides.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Identity {
+pub struct Accounts {
     /// Where the image came from.
-    pub source: Who,
+    pub source: Account,
     /// Where the tags are.
-    pub target: Who,
+    pub target: Account,
 }
 
 /// What the environment says about who asked; nobody has checked it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Claimed {
+pub struct Claims {
     build_url: Option<String>,
     job: Option<String>,
     build: Option<String>,
@@ -111,7 +126,7 @@ pub struct Claimed {
     branch: Option<String>,
 }
 
-impl Claimed {
+impl Claims {
     /// Reads the variables that Jenkins sets.
     pub fn of(environment: &dyn Fn(&str) -> Option<String>) -> Self {
         Self {
@@ -155,9 +170,9 @@ pub struct Record {
     /// The version, where the source's tag names one.
     pub version: Option<String>,
     /// What was promoted.
-    pub source: Source,
+    pub source: SourceImage,
     /// Every tag; as planned unless the state is `done`.
-    pub tags: Vec<Tagged>,
+    pub tags: Vec<TagRecord>,
     /// What was copied.
     pub copied: Tally,
     /// What points at the image.
@@ -167,9 +182,9 @@ pub struct Record {
     /// The commands that undo it.
     pub rollback: Vec<Vec<String>>,
     /// What the environment says.
-    pub claimed: Claimed,
+    pub claimed: Claims,
     /// What was confirmed.
-    pub identity: Identity,
+    pub identity: Accounts,
     /// Why it ended early, where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
@@ -224,7 +239,7 @@ pub fn file(name: &str, repository: &Repository, digest: &Digest) -> String {
 }
 
 /// The manifest of the artifact that holds a record beside the image it is about.
-pub fn artifact(record: &str, subject: &Source, subject_size: usize, at: &str) -> Vec<u8> {
+pub fn artifact(record: &str, subject: &SourceImage, subject_size: usize, at: &str) -> Vec<u8> {
     let point = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes).as_str(), "size": bytes.len()});
     let mut layer = point(ARTIFACT, record.as_bytes());
     if record.len() <= INLINE {
@@ -274,7 +289,7 @@ mod tests {
     fn the_environment_is_only_quoted() {
         let variables = BTreeMap::from([("BUILD_NUMBER", "7"), ("USER", "jenkins"), ("BUILD_USER_ID", "mo")]);
         let read = |with: bool| {
-            Claimed::of(&|name| {
+            Claims::of(&|name| {
                 variables.get(name).filter(|_| with || name != "BUILD_USER_ID").map(|v| (*v).to_owned())
             })
         };
@@ -306,7 +321,7 @@ mod tests {
     #[test]
     fn an_artifact_points_at_the_image_and_carries_the_record_along() {
         let digest = Digest::of(b"image");
-        let subject = Source { reference: "r/a:1".into(), digest, media_type: MediaType::OciIndex.to_string() };
+        let subject = SourceImage { reference: "r/a:1".into(), digest, media_type: MediaType::OciIndex.to_string() };
         for (record, inline) in [("{}".to_owned(), true), ("x".repeat(INLINE + 1), false)] {
             let bytes = artifact(&record, &subject, 5, "2026-08-20T10:00:00Z");
             let Content::Image(manifest) = Content::parse(&bytes, Some(MediaType::OciManifest.as_str())).unwrap()

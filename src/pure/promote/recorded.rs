@@ -3,7 +3,7 @@
 //! Keys that are not known are passed over. A record of a later schema is refused, because what it means is not
 //! known here.
 
-use crate::pure::promote::record::{SCHEMA, Source};
+use crate::pure::promote::record::{SCHEMA, SourceImage};
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 /// What a record tells of one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct RecordEntry {
     /// The tag.
     pub tag: Tag,
     /// What it pointed at before.
@@ -24,7 +24,7 @@ pub struct Entry {
     pub action: String,
 }
 
-impl Entry {
+impl RecordEntry {
     /// Whether somebody moved it on to a newer version right after the promotion.
     pub fn is_superseded(&self) -> bool {
         self.action == "superseded"
@@ -33,7 +33,7 @@ impl Entry {
 
 /// What is used of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct PastRecord {
     /// `planned`, `done` or `failed`.
     pub state: String,
     /// When.
@@ -43,22 +43,22 @@ pub struct Recorded {
     /// The version.
     pub version: Option<String>,
     /// What was promoted.
-    pub source: Source,
+    pub source: SourceImage,
     /// Every tag.
-    pub tags: Vec<Entry>,
+    pub tags: Vec<RecordEntry>,
 }
 
 /// What a rollback is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undo {
+pub struct Promotion {
     /// The repository.
     pub repository: Repository,
     /// The version that is taken back.
     pub version: Option<String>,
     /// The image that is taken back.
-    pub source: Source,
+    pub source: SourceImage,
     /// Every tag, with what it pointed at before the promotion.
-    pub tags: Vec<Entry>,
+    pub tags: Vec<RecordEntry>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -70,7 +70,7 @@ const WANTED: &str = "give the file that `promote --record FILE` wrote, or the `
 ///
 /// # Errors
 /// `record-invalid`.
-pub fn record(value: &Value, place: &str) -> Result<Recorded, Error> {
+pub fn record(value: &Value, place: &str) -> Result<PastRecord, Error> {
     let invalid = |why: &str| Error::new(Code::RecordInvalid, format!("{place} {why}")).hint(WANTED);
     let Some(record) = value.as_object() else {
         return Err(invalid("is JSON, but no record of a promotion"));
@@ -109,14 +109,14 @@ pub fn record(value: &Value, place: &str) -> Result<Recorded, Error> {
             _ => return Err(bad("tags")),
         };
         let before_version = text(entry, "beforeVersion");
-        tags.push(Entry { tag, before, before_version, action: text(entry, "action").unwrap_or_default() });
+        tags.push(RecordEntry { tag, before, before_version, action: text(entry, "action").unwrap_or_default() });
     }
-    Ok(Recorded {
+    Ok(PastRecord {
         state: needed("state")?,
         at: needed("at")?,
         repository: Repository::parse(&repository).map_err(|_| bad("repository"))?,
         version: text(value, "version"),
-        source: Source {
+        source: SourceImage {
             reference: text(source, "reference").unwrap_or_default(),
             digest: digest.ok_or_else(|| bad("source"))?,
             media_type: text(source, "mediaType").unwrap_or_default(),
@@ -130,7 +130,7 @@ pub fn record(value: &Value, place: &str) -> Result<Recorded, Error> {
 ///
 /// # Errors
 /// `record-invalid`.
-pub fn undo(text: &str, place: &str) -> Result<Undo, Error> {
+pub fn promotion(text: &str, place: &str) -> Result<Promotion, Error> {
     let (records, warnings) = records(text, place)?;
     let Some(last) = records.last() else {
         return Err(Error::new(Code::RecordInvalid, format!("{place} is empty")).hint(WANTED));
@@ -143,7 +143,7 @@ pub fn undo(text: &str, place: &str) -> Result<Undo, Error> {
         return Err(Error::new(Code::RecordInvalid, message)
             .hint("give the lines of one repository alone; keep a file for each"));
     }
-    let mut tags: Vec<Entry> = Vec::new();
+    let mut tags: Vec<RecordEntry> = Vec::new();
     let mut planned: Option<Vec<Tag>> = None;
     for one in records.iter().filter(|one| one.source.digest == last.source.digest) {
         let mut new = Vec::new();
@@ -164,12 +164,12 @@ pub fn undo(text: &str, place: &str) -> Result<Undo, Error> {
         }
         planned = (one.state == "planned").then_some(new);
     }
-    let Recorded { repository, version, source, .. } = last.clone();
-    Ok(Undo { repository, version, source, tags, warnings })
+    let PastRecord { repository, version, source, .. } = last.clone();
+    Ok(Promotion { repository, version, source, tags, warnings })
 }
 
 /// Every record of a text, and what was passed over.
-fn records(text: &str, place: &str) -> Result<(Vec<Recorded>, Vec<String>), Error> {
+fn records(text: &str, place: &str) -> Result<(Vec<PastRecord>, Vec<String>), Error> {
     // One record may stand alone, spread over lines.
     if let Ok(value) = serde_json::from_str::<Value>(text) {
         return Ok((vec![record(&value, place)?], Vec::new()));
@@ -236,7 +236,7 @@ mod tests {
     type Expected<'a> = &'a [(&'a str, Option<&'a str>, bool)];
 
     fn check(text: &str, expected: Expected, warnings: usize) {
-        let undo = undo(text, "`f`").unwrap();
+        let undo = promotion(text, "`f`").unwrap();
         let expected: Vec<_> =
             expected.iter().map(|(tag, before, over)| (tag.to_string(), before.map(digest), *over)).collect();
         let found: Vec<_> = undo
@@ -295,7 +295,7 @@ mod tests {
             (" \n".to_owned(), "`f` is empty"),
             ("plain text".to_owned(), "line 1 of `f` is not JSON"),
         ] {
-            let error = undo(&text, "`f`").unwrap_err();
+            let error = promotion(&text, "`f`").unwrap_err();
             assert_eq!((error.code(), error.message()), (Code::RecordInvalid, start), "{text}");
         }
     }
@@ -326,17 +326,17 @@ mod tests {
             (with("tags", json!([{"tag": "t", "before": "x"}])), "`f` is a record without a proper `tags`"),
             (with("state", json!(1)), "`f` is a record without a proper `state`"),
         ] {
-            let error = undo(&value.to_string(), "`f`").unwrap_err();
+            let error = promotion(&value.to_string(), "`f`").unwrap_err();
             assert_eq!((error.code(), error.message()), (Code::RecordInvalid, message));
             assert!(error.hint_text().is_some());
         }
         let other = with("repository", json!("reg.example/other"));
-        let error = undo(&joined(&[other, sound.clone()]), "`f`").unwrap_err();
+        let error = promotion(&joined(&[other, sound.clone()]), "`f`").unwrap_err();
         assert_eq!(
             error.message(),
             "`f` holds promotions of several repositories, `reg.example/other` and `reg.example/app`"
         );
-        let error = undo(&joined(&[sound, json!({"schema": 3})]), "`f`").unwrap_err();
+        let error = promotion(&joined(&[sound, json!({"schema": 3})]), "`f`").unwrap_err();
         assert!(error.message().starts_with("line 2 of `f` is a record of schema 3"), "{error}");
     }
 }

@@ -3,14 +3,15 @@
 //! A tag goes back only from the image that was promoted; what somebody else put there since stays, unless the
 //! caller insists. Tags that a promotion created are left, because nothing here deletes.
 
-use crate::pure::promote::plan::Action;
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
 use crate::pure::image::tag::Tag;
+use crate::pure::promote::facts::TagKind;
+use crate::pure::promote::tag_write::{TagAction, TagWrite};
 
 /// One tag: what the record says, and what it points at now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct TagState {
     /// The tag.
     pub tag: Tag,
     /// What it pointed at before the promotion.
@@ -21,46 +22,40 @@ pub struct Known {
     pub now: Option<Digest>,
 }
 
-/// One tag and what happens to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The tag.
-    pub tag: Tag,
-    /// What it points at now.
-    pub now: Option<Digest>,
-    /// What it will point at.
-    pub to: Option<Digest>,
-    /// What happens.
-    pub action: Action,
-}
-
-/// The steps, and what the user should know.
+/// What is written to each tag, and what the user should know.
 ///
 /// # Errors
 /// `tag-conflict` for a tag that somebody moved since.
-pub fn plan(repository: &str, source: &Digest, tags: &[Known], force: bool) -> Result<(Vec<Step>, Vec<String>), Error> {
-    let (mut steps, mut warnings) = (Vec::new(), Vec::new());
-    for Known { tag, before, superseded, now } in tags {
-        let keeps = |action| Step { tag: tag.clone(), now: now.clone(), to: now.clone(), action };
-        let back = |action| Step { to: before.clone(), ..keeps(action) };
+pub fn plan(
+    repository: &str,
+    source: &Digest,
+    tags: &[TagState],
+    force: bool,
+) -> Result<(Vec<TagWrite>, Vec<String>), Error> {
+    let (mut writes, mut warnings) = (Vec::new(), Vec::new());
+    for TagState { tag, before, superseded, now } in tags {
+        let write = |kind, to: &Option<Digest>, action| TagWrite::new(tag.clone(), kind, now.clone(), to.clone(), action);
+        // What is not put back is nobody's business here, so that it is not read again.
+        let keeps = |action| write(TagKind::Fixed, now, action);
+        let back = |action| write(TagKind::Moving, before, action);
         let ours = now.as_ref() == Some(source);
-        steps.push(match before {
+        writes.push(match before {
             // It was as it was to be, so the promotion did not touch it.
-            Some(before) if before == source => keeps(if ours { Action::Unchanged } else { Action::Left }),
-            _ if before == now => keeps(Action::Unchanged),
-            None => keeps(Action::Left),
-            Some(_) if ours => back(Action::Moved),
-            Some(_) if *superseded => keeps(Action::Left),
+            Some(before) if before == source => keeps(if ours { TagAction::Unchanged } else { TagAction::Left }),
+            _ if before == now => keeps(TagAction::Unchanged),
+            None => keeps(TagAction::Left),
+            Some(_) if ours => back(TagAction::Moved),
+            Some(_) if *superseded => keeps(TagAction::Left),
             Some(_) if force => {
                 let is = now.as_ref().map_or("not there".to_owned(), |now| format!("`{now}`"));
                 let sentence = format!("`{repository}:{tag}` was moved since and is {is}; it goes back all the same");
                 warnings.push(sentence);
-                back(if now.is_some() { Action::Moved } else { Action::Created })
+                back(if now.is_some() { TagAction::Moved } else { TagAction::Created })
             }
             Some(before) => return Err(moved_since(repository, source, tag, before, now.as_ref())),
         });
     }
-    Ok((steps, warnings))
+    Ok((writes, warnings))
 }
 
 fn moved_since(repository: &str, source: &Digest, tag: &Tag, before: &Digest, now: Option<&Digest>) -> Error {
@@ -82,33 +77,33 @@ mod tests {
         let digest = |text: &&str| Digest::of(text.as_bytes());
         let conflict = Err(Code::TagConflict);
         for (before, superseded, now, force, expected) in [
-            (Some("old"), false, Some("new"), false, Ok((Action::Moved, Some("old")))),
+            (Some("old"), false, Some("new"), false, Ok((TagAction::Moved, Some("old")))),
             // Never written, or back already.
-            (Some("old"), false, Some("old"), false, Ok((Action::Unchanged, Some("old")))),
-            (None, false, None, false, Ok((Action::Unchanged, None))),
-            (Some("new"), false, Some("new"), false, Ok((Action::Unchanged, Some("new")))),
-            (Some("new"), false, Some("other"), true, Ok((Action::Left, Some("other")))),
+            (Some("old"), false, Some("old"), false, Ok((TagAction::Unchanged, Some("old")))),
+            (None, false, None, false, Ok((TagAction::Unchanged, None))),
+            (Some("new"), false, Some("new"), false, Ok((TagAction::Unchanged, Some("new")))),
+            (Some("new"), false, Some("other"), true, Ok((TagAction::Left, Some("other")))),
             // Created.
-            (None, false, Some("new"), false, Ok((Action::Left, Some("new")))),
-            (None, false, Some("other"), true, Ok((Action::Left, Some("other")))),
+            (None, false, Some("new"), false, Ok((TagAction::Left, Some("new")))),
+            (None, false, Some("other"), true, Ok((TagAction::Left, Some("other")))),
             // Somebody else's.
             (Some("old"), false, Some("other"), false, conflict),
             (Some("old"), false, None, false, conflict),
-            (Some("old"), false, Some("other"), true, Ok((Action::Moved, Some("old")))),
-            (Some("old"), false, None, true, Ok((Action::Created, Some("old")))),
-            (Some("old"), true, Some("newer"), false, Ok((Action::Left, Some("newer")))),
-            (Some("old"), true, Some("newer"), true, Ok((Action::Left, Some("newer")))),
-            (Some("old"), true, Some("new"), false, Ok((Action::Moved, Some("old")))),
+            (Some("old"), false, Some("other"), true, Ok((TagAction::Moved, Some("old")))),
+            (Some("old"), false, None, true, Ok((TagAction::Created, Some("old")))),
+            (Some("old"), true, Some("newer"), false, Ok((TagAction::Left, Some("newer")))),
+            (Some("old"), true, Some("newer"), true, Ok((TagAction::Left, Some("newer")))),
+            (Some("old"), true, Some("new"), false, Ok((TagAction::Moved, Some("old")))),
         ] {
-            let known = Known {
+            let known = TagState {
                 tag: Tag::latest(),
                 before: before.as_ref().map(digest),
                 superseded,
                 now: now.as_ref().map(digest),
             };
             let planned = plan("r/a", &digest(&"new"), std::slice::from_ref(&known), force);
-            let found = planned.as_ref().map(|(steps, _)| (steps[0].action, steps[0].to.clone()));
-            let expected = expected.map(|(action, to): (Action, Option<&str>)| (action, to.as_ref().map(digest)));
+            let found = planned.as_ref().map(|(writes, _)| (writes[0].action, writes[0].wanted.clone()));
+            let expected = expected.map(|(action, to): (TagAction, Option<&str>)| (action, to.as_ref().map(digest)));
             assert_eq!(found.map_err(Error::code), expected, "{known:?} {force}");
         }
     }

@@ -10,11 +10,11 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Template {
     text: String,
-    pieces: Vec<Piece>,
+    pieces: Vec<TemplatePiece>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Piece {
+enum TemplatePiece {
     Text(String),
     Tag,
     Version,
@@ -31,12 +31,12 @@ impl Template {
         while let Some(at) = rest.find(['{', '}']) {
             let (plain, braces) = rest.split_at(at);
             if !plain.is_empty() {
-                pieces.push(Piece::Text(plain.to_owned()));
+                pieces.push(TemplatePiece::Text(plain.to_owned()));
             }
             let (piece, after) = if let Some(after) = braces.strip_prefix("{tag}") {
-                (Piece::Tag, after)
+                (TemplatePiece::Tag, after)
             } else if let Some(after) = braces.strip_prefix("{version}") {
-                (Piece::Version, after)
+                (TemplatePiece::Version, after)
             } else {
                 let message = format!("the tag {} holds a brace that is part of no placeholder", quoted(text));
                 return Err(
@@ -47,7 +47,7 @@ impl Template {
             rest = after;
         }
         if !rest.is_empty() {
-            pieces.push(Piece::Text(rest.to_owned()));
+            pieces.push(TemplatePiece::Text(rest.to_owned()));
         }
         let template = Self { text: text.to_owned(), pieces };
         // Whether it can become a tag shows with the shortest values there are.
@@ -63,12 +63,12 @@ impl Template {
 
     /// Whether `{version}` stands in it.
     pub fn needs_version(&self) -> bool {
-        self.pieces.contains(&Piece::Version)
+        self.pieces.contains(&TemplatePiece::Version)
     }
 
     /// Whether `{tag}` stands in it.
     pub fn needs_tag(&self) -> bool {
-        self.pieces.contains(&Piece::Tag)
+        self.pieces.contains(&TemplatePiece::Tag)
     }
 
     /// The target tag for a source with this tag and version.
@@ -96,7 +96,7 @@ impl Template {
             );
         };
         Tag::parse(&text).map_err(|error| match self.pieces[..] {
-            [Piece::Text(_)] => error,
+            [TemplatePiece::Text(_)] => error,
             _ => error.restate(format!("{} does not become a tag", quoted(&self.text))),
         })
     }
@@ -105,26 +105,26 @@ impl Template {
     /// stands for `{version}`.
     #[must_use]
     pub fn around(&self, version: &str) -> Self {
-        let [Piece::Text(text)] = &self.pieces[..] else { return self.clone() };
+        let [TemplatePiece::Text(text)] = &self.pieces[..] else { return self.clone() };
         let whole = |at: &usize| {
             let (before, after) = (text[..*at].chars().next_back(), text[at + version.len()..].trim_start_matches('.'));
             !before.is_some_and(|c| c.is_ascii_digit() || c == '.') && !after.starts_with(|c: char| c.is_ascii_digit())
         };
         let Some(at) = text.match_indices(version).map(|(at, _)| at).find(whole) else { return self.clone() };
         let around =
-            [Piece::Text(text[..at].to_owned()), Piece::Version, Piece::Text(text[at + version.len()..].to_owned())];
-        let empty = Piece::Text(String::new());
+            [TemplatePiece::Text(text[..at].to_owned()), TemplatePiece::Version, TemplatePiece::Text(text[at + version.len()..].to_owned())];
+        let empty = TemplatePiece::Text(String::new());
         Self { text: self.text.clone(), pieces: around.into_iter().filter(|piece| *piece != empty).collect() }
     }
 
     /// The version of the source for which this becomes that tag, where it does for one.
     pub fn version_in(&self, name: &str, format: &TagFormat) -> Option<Version> {
         let (rest, pieces) = match &self.pieces[..] {
-            [Piece::Text(text), pieces @ ..] => (name.strip_prefix(text.as_str())?, pieces),
+            [TemplatePiece::Text(text), pieces @ ..] => (name.strip_prefix(text.as_str())?, pieces),
             pieces => (name, pieces),
         };
         let first = pieces.first()?;
-        if let Some(Piece::Text(text)) = pieces.last()
+        if let Some(TemplatePiece::Text(text)) = pieces.last()
             && !rest.ends_with(text.as_str())
         {
             return None;
@@ -133,7 +133,7 @@ impl Template {
         (1..=rest.len()).rev().find_map(|end| {
             let value = rest.get(..end)?;
             let (tag, spelled) = match first {
-                Piece::Tag => (Tag::parse(value).ok(), format.spelled(value)?),
+                TemplatePiece::Tag => (Tag::parse(value).ok(), format.spelled(value)?),
                 _ => (None, TagFormat::default().spelled(value).filter(|spelled| spelled.text == value)?),
             };
             let filled = self.filled(tag.as_ref().map(Tag::as_str), Some(spelled.text))?;
@@ -145,9 +145,9 @@ impl Template {
         let mut filled = String::new();
         for piece in &self.pieces {
             filled.push_str(match piece {
-                Piece::Text(text) => text,
-                Piece::Tag => tag?,
-                Piece::Version => version?,
+                TemplatePiece::Text(text) => text,
+                TemplatePiece::Tag => tag?,
+                TemplatePiece::Version => version?,
             });
         }
         Some(filled)

@@ -1,0 +1,174 @@
+//! What `promote` makes of tags that others write too: the guard against older versions, and runs at the same time.
+//!
+//! What to do is decided in `pure::promote::plan` and `pure::promote::race`; here is what they have to know.
+
+use crate::command::promote::holder::Versions;
+use crate::command::promote::state::Survey;
+use crate::command::promote::write::Judge;
+use crate::command::request::Promote;
+use crate::error::{Code, Error};
+use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::{Detail, Listing};
+use crate::pure::promote::facts::{Comparison, Facts, TagKind, Target};
+use crate::pure::promote::plan;
+use crate::pure::promote::race::{Announcement, Finding, Overlap, Reading, Watch};
+use crate::pure::promote::tag_write::{TagWrite, WriteState};
+use crate::registry::remote::Remote;
+use std::time::Duration;
+
+/// How long after the last look a tag may be written without a word, where other runs could not see this one.
+const EXPOSED: Duration = Duration::from_secs(2);
+
+/// The judge of a promotion.
+pub struct Guard<'r, 'w> {
+    target: &'r Remote<'r, 'w>,
+    request: &'r Promote,
+    survey: &'r Survey,
+    /// What the `--to` tags of other versions look like; `None` where nothing can be compared.
+    announcement: Option<Announcement>,
+    /// The tag list as it was right before the first write, where the look is long past by then: whoever began and ended
+    /// during a long copy was not under way at the same time as what follows.
+    renewed: Option<Listing>,
+}
+
+impl<'r, 'w> Guard<'r, 'w> {
+    /// Gets ready for the first write.
+    pub fn new(target: &'r Remote<'r, 'w>, request: &'r Promote, survey: &'r Survey, old: bool) -> Self {
+        let announcement = announcement(request, survey);
+        let renewed = if old && announcement.is_some() { target.fresh_tags().ok() } else { None };
+        Self { target, request, survey, announcement, renewed }
+    }
+
+    /// The list from before the first write.
+    fn first(&self) -> Option<&Listing> {
+        self.renewed.as_ref().or(self.survey.listing.as_ref())
+    }
+
+    /// The version tags as they are now.
+    fn versions(&self) -> Result<Versions, Error> {
+        Ok(Versions::of(&self.target.tags(Detail::Times)?, &self.request.format))
+    }
+
+    /// Without a `--to` tag that names the version no other run sees this one. Then a newer version that was written
+    /// between our last look and our write is gone, and nobody knows; the longer that took, the likelier.
+    fn say_if_exposed(&self, name: &str, exposed: Duration) {
+        let (Some(own), Some(first)) = (&self.survey.facts.version, self.first()) else { return };
+        let newer = |name: &str| self.request.format.spelled(name).is_some_and(|spelled| spelled.version > *own);
+        if exposed > EXPOSED && self.announcement.is_none() && names(first).into_iter().any(newer) {
+            let sentence = format!(
+                "`{name}` was written {} s after the last look at it, and no new `--to` tag told other runs of this one; a newer version that was promoted in between is written over",
+                exposed.as_secs()
+            );
+            self.target.warn("overlap-unknown", sentence);
+        }
+    }
+}
+
+impl Judge for Guard<'_, '_> {
+    fn decide(&self, write: &TagWrite, now: Option<Digest>) -> Result<TagWrite, Error> {
+        let comparison = match (&now, &self.survey.facts.version) {
+            (None, _) => Comparison::Nothing,
+            (now, _) if *now == write.wanted || write.kind == TagKind::Fixed => Comparison::Nothing,
+            (_, None) => Comparison::SourceUnversioned,
+            (Some(digest), Some(version)) => self.versions()?.newer(self.target, version, digest)?,
+        };
+        let target = Target { tag: write.tag.clone(), kind: write.kind, before: now, comparison };
+        let facts = Facts { targets: vec![target], ..self.survey.facts.clone() };
+        let verb = if write.kind == TagKind::Fixed { "written" } else { "moved" };
+        let plan = plan::plan(&facts, self.request.allow_downgrade)
+            .map_err(|error| error.during(format!("looking at the tag again, right before it would be {verb}")))?;
+        plan.warnings.into_iter().for_each(|(code, sentence)| self.target.warn(code, sentence));
+        plan.writes.into_iter().next().ok_or_else(|| Error::new(Code::Internal, "a plan lost its tag"))
+    }
+
+    fn reading(&self, write: &TagWrite, other: &Digest) -> Result<Reading, Error> {
+        let (TagKind::Moving, Some(version)) = (write.kind, &self.survey.facts.version) else {
+            return Ok(Reading::Other);
+        };
+        let versions = self.versions()?;
+        Ok(match versions.newer(self.target, version, other)? {
+            Comparison::Newer(newer) => Reading::Newer(newer),
+            Comparison::NotNewer if versions.is_older(self.target, version, other)? => Reading::Older,
+            _ => Reading::Other,
+        })
+    }
+
+    fn reads_lists(&self) -> bool {
+        self.announcement.is_some()
+    }
+
+    fn overlap(&self, writes: &[TagWrite], now: Option<Result<Listing, Error>>) -> Option<Overlap> {
+        let (first, own) = (self.first()?, self.survey.facts.version.as_ref()?);
+        let (before, announcement) = (names(first), self.announcement.as_ref()?);
+        let now = match &now {
+            None => first,
+            Some(Ok(now)) => now,
+            Some(Err(error)) => {
+                let sentence = format!(
+                    "the tag list could not be read again, so promotions at the same time could not be seen: {}",
+                    error.message()
+                );
+                self.target.warn("overlap-unknown", sentence);
+                return None;
+            }
+        };
+        // Other runs see this one by a tag that it made.
+        let made = |write: &TagWrite| {
+            let name = write.tag.as_str();
+            write.state == WriteState::Written
+                && announcement.version_in(name) == Some(*own)
+                && !before.contains(&name)
+        };
+        Some(Overlap::of(own, announcement, writes.iter().any(made), &before, &names(now)))
+    }
+
+    fn conclude(&self, write: &TagWrite, watch: &Watch, overlap: &Overlap, exposed: Duration) {
+        if write.kind == TagKind::Fixed {
+            return;
+        }
+        let name = format!("{}:{}", self.target.repository(), write.tag);
+        let sentence = match watch.finding(overlap) {
+            None => return self.say_if_exposed(&name, exposed),
+            Some(Finding::Newer(newer)) => format!(
+                "`{name}` does not hold the newer version `{newer}`, which another run began to promote; promote `{newer}` again"
+            ),
+            Some(Finding::Older(older)) => {
+                let list: Vec<String> = older.iter().map(|version| format!("`{version}`")).collect();
+                let list = list.join(", ");
+                format!(
+                    "at the same time another run promoted {list}, which is older and may still be written to `{name}`; look at the tag again when that run has ended"
+                )
+            }
+        };
+        self.target.warn("overlapped", sentence);
+    }
+
+    fn again(&self) -> &'static str {
+        "promote again"
+    }
+
+    fn immutable(&self, error: Error) -> Error {
+        error.hint("promote under a new tag; an immutable tag keeps the image it was pushed with")
+    }
+}
+
+/// What a run of another version makes of our `--to` tags; nothing where nothing can be compared.
+///
+/// A template that makes the source itself is left out: new tags of that kind are builds, not promotions.
+fn announcement(request: &Promote, survey: &Survey) -> Option<Announcement> {
+    let version = survey.version.as_ref().filter(|_| survey.listing.is_some())?;
+    let source = survey.source.tag().filter(|_| request.into.is_none());
+    let mut templates = Vec::new();
+    for template in request.to.iter().filter(|_| !request.moves.is_empty()) {
+        let made = template.expand(survey.source.tag(), Some(&version.text)).ok();
+        let template = template.around(&version.text);
+        if (template.needs_version() || template.needs_tag()) && (source.is_none() || made.as_ref() != source) {
+            templates.push(template);
+        }
+    }
+    (!templates.is_empty()).then(|| Announcement { templates, format: request.format.clone() })
+}
+
+fn names(listing: &Listing) -> Vec<&str> {
+    listing.tags.iter().map(|listed| listed.name.as_str()).collect()
+}

@@ -1,0 +1,82 @@
+//! What the stations of a promotion hand on: what was seen, what a copy takes, what is noted for the record.
+
+use crate::command::promote::holder::Versions;
+use crate::pure::image::descriptor::Descriptor;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::Listing;
+use crate::pure::image::reference::Reference;
+use crate::pure::image::tag::Tag;
+use crate::pure::promote::copy::Tally;
+use crate::pure::promote::facts::Facts;
+use crate::pure::promote::record::Referrers;
+use crate::pure::version::scheme::VersionTag;
+use crate::pure::image::raw_manifest::RawManifest;
+use std::collections::BTreeMap;
+
+/// What was seen: the facts for the plan, and what acting on it needs.
+pub struct Survey {
+    /// The source as a reference.
+    pub source: Reference,
+    /// The source's manifest, the very bytes.
+    pub manifest: RawManifest,
+    /// The source's version as its tag has it.
+    pub version: Option<VersionTag>,
+    /// What the plan is made of.
+    pub facts: Facts,
+    /// The version tags, where a list was read.
+    pub versions: Option<Versions>,
+    /// The tag list of this look, where one was read.
+    pub listing: Option<Listing>,
+    /// What a copy would bring along, with what points at the source.
+    pub totals: Totals,
+    /// What has to be copied, where the tags are to be in another repository.
+    pub copy: Option<CopyPlan>,
+    /// What was read for the record.
+    pub notes: RecordNotes,
+}
+
+/// What has to be done so that the target holds the image.
+#[derive(Default)]
+pub struct CopyPlan {
+    /// Blobs that the target's registry may have in the source's repository.
+    pub mount: Vec<Descriptor>,
+    /// Blobs that are sent.
+    pub stream: Vec<Descriptor>,
+    /// How many blobs are there.
+    pub skipped: u64,
+    /// Manifests that the target lacks, each after what it names; without the root and without referrers.
+    pub manifests: Vec<RawManifest>,
+    /// Whether the target has the image itself.
+    pub root_is_there: bool,
+    /// Referrers that the target does not list, each after what it points at.
+    pub referrers: Vec<(Referrer, RawManifest)>,
+}
+
+/// One manifest that points at another.
+#[derive(Clone, Debug)]
+pub struct Referrer {
+    /// What it points at.
+    pub subject: Digest,
+    /// The manifest.
+    pub digest: Digest,
+    /// The tag that ties it to its subject, in cosign's older scheme.
+    pub tag: Option<Tag>,
+}
+
+/// What a copy brings along, or has brought along.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// The blobs.
+    pub tally: Tally,
+    /// Signatures, SBOMs and whatever else points at the image.
+    pub referrers: Referrers,
+}
+
+/// What is read for the record alone, beside the other looks.
+#[derive(Debug, Default)]
+pub struct RecordNotes {
+    /// Labels of note, where they were read.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Who AWS says the caller is, at the source and at the target.
+    pub arns: [Option<String>; 2],
+}

@@ -1,0 +1,333 @@
+//! The engine that writes tags, for whatever command: a second look, the writes, and everything read back.
+//!
+//! No registry can compare and swap, so another run may write between a look and a write. The order of these steps
+//! lets such runs see each other, as `pure::promote::race` has it. What is to be done about what others wrote is for
+//! the [`Judge`] to say, whom each command brings along. Only what a plan wants is ever written.
+
+use crate::error::{Code, Error};
+use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::Listing;
+use crate::pure::image::reference::Identifier;
+use crate::pure::image::tag::Tag;
+use crate::pure::promote::facts::TagKind;
+use crate::pure::promote::race::{Overlap, Reading, Ruling, Watch};
+use crate::pure::promote::tag_write::{TagAction, TagWrite, WriteState};
+use crate::pure::image::raw_manifest::RawManifest;
+use crate::registry::remote::Remote;
+use crate::threads::both;
+use std::time::{Duration, Instant};
+
+/// How long a tag may go on reading as before.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The first pause between two readings; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a command knows about tags that others write too.
+pub trait Judge: Sync {
+    /// What is to become of a tag that reads otherwise than when it was planned for, before it is written.
+    ///
+    /// # Errors
+    /// Why it must not be written any more.
+    fn decide(&self, write: &TagWrite, now: Option<Digest>) -> Result<TagWrite, Error>;
+
+    /// Whose image it is that somebody else wrote.
+    ///
+    /// # Errors
+    /// Those of finding out.
+    fn reading(&self, write: &TagWrite, other: &Digest) -> Result<Reading, Error>;
+
+    /// Whether the tag list tells of other runs.
+    fn reads_lists(&self) -> bool;
+
+    /// Who else is under way: by the list as it is now, else by the one from before the first write.
+    fn overlap(&self, writes: &[TagWrite], now: Option<Result<Listing, Error>>) -> Option<Overlap>;
+
+    /// Says what a person should know about other runs.
+    fn conclude(&self, write: &TagWrite, watch: &Watch, overlap: &Overlap, exposed: Duration);
+
+    /// What to do once others have stopped writing, as in `promote again`.
+    fn again(&self) -> &'static str;
+
+    /// What to do about a tag that cannot change, where the registry's words do not say it best.
+    fn immutable(&self, error: Error) -> Error;
+}
+
+/// Writes what is due, `--to` tags first, and reads it back. Where the first look is `old`, all tags are looked at again
+/// before the first is written, and otherwise those that move before the first of them is.
+///
+/// What has become of each tag stands in `writes`, also where the run ends early.
+///
+/// # Errors
+/// Those of the judge, before anything is written that it is about; `tag-immutable`, `denied`, `raced`, and those of
+/// reading.
+pub fn write(
+    target: &Remote,
+    manifests: &[&RawManifest],
+    judge: &dyn Judge,
+    old: bool,
+    writes: &mut [TagWrite],
+) -> Result<(), Error> {
+    let due = |writes: &[TagWrite], kind| {
+        let numbers = 0..writes.len();
+        numbers.filter(|&i| writes[i].kind == kind && writes[i].is_due()).collect::<Vec<usize>>()
+    };
+    let now = || target.world().instant();
+    let mut looked = now();
+    let any = writes.iter().any(TagWrite::is_due);
+    if old && any {
+        look_again(target, judge, writes, |_| true)?;
+    }
+    let fixed = due(writes, TagKind::Fixed);
+    for &i in &fixed {
+        put(target, manifests, judge, &mut writes[i])?;
+    }
+    let moves = !due(writes, TagKind::Moving).is_empty();
+    if moves && !(old && fixed.is_empty()) {
+        looked = now();
+        look_again(target, judge, writes, |write| write.kind == TagKind::Moving)?;
+    }
+    let mut exposed = Duration::ZERO;
+    for i in due(writes, TagKind::Moving) {
+        put(target, manifests, judge, &mut writes[i])?;
+        exposed = now().saturating_duration_since(looked);
+    }
+    read_back(target, manifests, judge, writes, moves, exposed)
+}
+
+/// Reads tags again right before they are written; what has changed is decided anew.
+fn look_again(
+    target: &Remote,
+    judge: &dyn Judge,
+    writes: &mut [TagWrite],
+    wanted: impl Fn(&TagWrite) -> bool,
+) -> Result<(), Error> {
+    let mut again: Vec<&mut TagWrite> = writes.iter_mut().filter(|write| wanted(write)).collect();
+    let tags: Vec<Tag> = again.iter().map(|write| write.tag.clone()).collect();
+    for (write, now) in again.iter_mut().zip(target.heads(&tags)?) {
+        if now != write.before {
+            **write = judge.decide(write, now)?;
+        }
+    }
+    Ok(())
+}
+
+fn send(target: &Remote, manifests: &[&RawManifest], write: &TagWrite) -> Result<(), Error> {
+    let manifest = manifests.iter().find(|manifest| Some(&manifest.digest) == write.wanted.as_ref());
+    let manifest = manifest.ok_or_else(|| Error::new(Code::Internal, "a plan lost the manifest that it writes"))?;
+    target.put_manifest(&Identifier::Tag(write.tag.clone()), manifest).map(drop)
+}
+
+fn put(target: &Remote, manifests: &[&RawManifest], judge: &dyn Judge, write: &mut TagWrite) -> Result<(), Error> {
+    let Err(error) = send(target, manifests, write) else {
+        write.state = WriteState::Written;
+        return Ok(());
+    };
+    match error.code() {
+        // Somebody else, or an earlier try whose answer was lost, may have written the same digest.
+        Code::TagImmutable => {
+            if target.head(&write.tag).ok().flatten() != write.wanted {
+                return Err(judge.immutable(error));
+            }
+            write.action = TagAction::Unchanged;
+            Ok(())
+        }
+        Code::DigestMismatch => {
+            write.state = WriteState::Written;
+            Err(error)
+        }
+        // After a lost answer it is not known whether the write took place; the tag knows.
+        Code::Unreachable | Code::Timeout | Code::RegistryUnavailable | Code::ReplyMalformed => {
+            match target.head(&write.tag) {
+                Ok(now) if now == write.wanted => {
+                    write.state = WriteState::Written;
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(_) => write.state = WriteState::Unknown,
+            }
+            Err(error)
+        }
+        _ => Err(error),
+    }
+}
+
+/// Reads back every tag that was written, side by side, until each shows what is true of it.
+fn read_back(
+    target: &Remote,
+    manifests: &[&RawManifest],
+    judge: &dyn Judge,
+    writes: &mut [TagWrite],
+    moves: bool,
+    exposed: Duration,
+) -> Result<(), Error> {
+    // A tag that was not written was seen with its digest a moment ago.
+    writes.iter_mut().for_each(|write| write.verified = Some(true));
+    let mut watches = vec![Watch::default(); writes.len()];
+    let mut open = to_read_back(writes, moves);
+    let begun = target.world().instant();
+    let waited = || target.world().instant().saturating_duration_since(begun);
+    let patience = patience(target);
+    let (idle, mut list_due) = (open.is_empty(), judge.reads_lists());
+    let (mut pause, mut overlap) = (PAUSE, Overlap::default());
+    while !open.is_empty() {
+        let (now, listing) = look_back(target, writes, &open, list_due);
+        let now = match now {
+            Ok(now) => now,
+            // All has been seen in its place, and was only looked at again for what others do.
+            Err(_) if open.iter().all(|&i| is_seen(&watches[i])) => break,
+            Err(error) => return Err(error),
+        };
+        list_due = false;
+        if listing.is_some() {
+            overlap = judge.overlap(writes, listing).unwrap_or(overlap);
+        }
+        let mut again = Vec::new();
+        for (i, now) in open.into_iter().zip(now) {
+            let write = &mut writes[i];
+            let ruling = ruling(judge, write, now, &mut watches[i], &overlap).and_then(|ruling| {
+                if ruling == Ruling::Rewrite { send(target, manifests, write).map(|()| ruling) } else { Ok(ruling) }
+            });
+            match ruling {
+                Ok(Ruling::Again) => again.push(i),
+                Ok(Ruling::Rewrite) => {
+                    again.push(i);
+                    (list_due, pause) = (judge.reads_lists(), PAUSE);
+                }
+                Ok(Ruling::Settled) => {}
+                Ok(Ruling::Raced) => {
+                    lose(write);
+                    return Err(raced(target, judge, write));
+                }
+                Err(error) => {
+                    lose(write);
+                    return Err(error);
+                }
+            }
+        }
+        open = again;
+        if open.is_empty() || waited() + pause > patience {
+            break;
+        }
+        target.world().sleep(pause);
+        pause *= 2;
+    }
+    let waited = waited().as_secs();
+    if idle {
+        overlap = judge.overlap(writes, None).unwrap_or_default();
+    }
+    for (write, watch) in writes.iter_mut().zip(&watches) {
+        conclude(target, write, watch, waited);
+        judge.conclude(write, watch, &overlap, exposed);
+    }
+    Ok(())
+}
+
+/// The tags that were written, and where any was to be, the moving ones that have our digest from somebody else: who
+/// wrote it may have been killed since, and then this run alone sees it written over.
+fn to_read_back(writes: &[TagWrite], moves: bool) -> Vec<usize> {
+    let acted = moves || writes.iter().any(|write| write.state == WriteState::Written);
+    let due = |write: &TagWrite| write.state == WriteState::Written || acted && write.kind == TagKind::Moving;
+    (0..writes.len()).filter(|&i| due(&writes[i])).collect()
+}
+
+type Heads = Result<Vec<Option<Digest>>, Error>;
+
+/// What these tags are now, and the tag list where it is wanted, both at once.
+fn look_back(
+    target: &Remote,
+    writes: &[TagWrite],
+    open: &[usize],
+    list: bool,
+) -> (Heads, Option<Result<Listing, Error>>) {
+    let tags: Vec<Tag> = open.iter().map(|&i| writes[i].tag.clone()).collect();
+    let list = || list.then(|| target.fresh_tags());
+    if !target.lists_digests() {
+        return both(|| target.heads(&tags), list);
+    }
+    let listing = list();
+    let heads = match &listing {
+        Some(Ok(listing)) => {
+            let named = |tag: &Tag| listing.tags.iter().find(|listed| listed.name == tag.as_str());
+            Ok(tags.iter().map(|tag| named(tag)?.digest.clone()).collect())
+        }
+        _ => target.heads(&tags),
+    };
+    (heads, listing)
+}
+
+/// What is to be done about one tag by what it is now.
+fn ruling(
+    judge: &dyn Judge,
+    write: &mut TagWrite,
+    now: Option<Digest>,
+    watch: &mut Watch,
+    overlap: &Overlap,
+) -> Result<Ruling, Error> {
+    let reading = match &now {
+        // A newer version that is there still has been looked up.
+        Some(_) if now == write.after && matches!(watch.last, Some(Reading::Newer(_))) => {
+            watch.last.unwrap_or(Reading::Other)
+        }
+        _ if now == write.wanted => Reading::Ours,
+        None => Reading::Before { older: false },
+        Some(digest) if now == write.before => {
+            Reading::Before { older: watch.is_late() && judge.reading(write, digest)? == Reading::Older }
+        }
+        Some(digest) => judge.reading(write, digest)?,
+    };
+    // A tag that stays is nobody else's to write, so nobody is waited for.
+    let ruling = match write.kind {
+        TagKind::Fixed => watch.next(reading, &Overlap::default()),
+        TagKind::Moving => watch.next(reading, overlap),
+    };
+    let is_theirs = matches!(reading, Reading::Newer(_)) || ruling == Ruling::Raced;
+    write.after = if is_theirs { now } else { write.wanted.clone() };
+    Ok(ruling)
+}
+
+fn lose(write: &mut TagWrite) {
+    if write.state == WriteState::Written {
+        write.state = WriteState::Overwritten;
+    }
+}
+
+fn raced(target: &Remote, judge: &dyn Judge, write: &TagWrite) -> Error {
+    let name = target.repository().tagged(&write.tag);
+    let text = |digest: &Option<Digest>| digest.as_ref().map_or(String::new(), Digest::to_string);
+    let (found, wrote) = (text(&write.after), text(&write.wanted));
+    Error::new(
+        Code::Raced,
+        format!("somebody else wrote `{name}` at the same time: it is `{found}`, this run wrote `{wrote}`"),
+    )
+    .hint(format!("find out who else writes this tag, then {}; only one job at a time should move it", judge.again()))
+    .detail("tag", write.tag.as_str())
+    .detail("wrote", wrote)
+    .detail("found", found)
+}
+
+/// Puts what is true of a tag in the end into its write, and what a person should know into warnings.
+fn conclude(target: &Remote, write: &mut TagWrite, watch: &Watch, waited: u64) {
+    let name = target.repository().tagged(&write.tag);
+    match watch.last {
+        Some(Reading::Newer(newer)) => {
+            write.action = TagAction::Superseded;
+            let sentence = format!("`{name}` was moved on to the newer version `{newer}` by somebody else");
+            target.warn("superseded", sentence);
+        }
+        Some(Reading::Before { .. }) => {
+            write.verified = Some(false);
+            target.warn("unverified", format!("`{name}` was written and still read as before after {waited} s"));
+        }
+        _ => {}
+    }
+}
+
+fn is_seen(watch: &Watch) -> bool {
+    matches!(watch.last, Some(Reading::Ours | Reading::Newer(_)))
+}
+
+/// How long reading back may take: not the whole of what is left, so that the report can be made.
+fn patience(target: &Remote) -> Duration {
+    let left = |until: Instant| until.saturating_duration_since(target.world().instant()) / 2;
+    target.exchange().settings.until.map_or(PATIENCE, left).min(PATIENCE)
+}

@@ -1,0 +1,101 @@
+//! One tag that a promotion or a rollback is about: what it held, what it is to hold, and what has become of it.
+//!
+//! A plan makes these, the engine in `command::promote::write` carries them out, records and reports are made of them.
+
+use crate::pure::image::digest::Digest;
+use crate::pure::image::tag::Tag;
+use crate::pure::promote::facts::TagKind;
+
+/// What happens to a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagAction {
+    /// It was not there.
+    Created,
+    /// It pointed elsewhere.
+    Moved,
+    /// It has the digest already.
+    Unchanged,
+    /// Somebody else moved it on to a newer version right after us.
+    Superseded,
+    /// A rollback has nothing to put back, or no right to.
+    Left,
+}
+
+impl TagAction {
+    /// As it is printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TagAction::Created => "created",
+            TagAction::Moved => "moved",
+            TagAction::Unchanged => "unchanged",
+            TagAction::Superseded => "superseded",
+            TagAction::Left => "left",
+        }
+    }
+}
+
+/// How far the write of a tag has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteState {
+    /// Not written by this run.
+    #[default]
+    Open,
+    /// Written.
+    Written,
+    /// The answer was lost, and the tag could not be looked at afterwards.
+    Unknown,
+    /// Written, and written over by somebody else: putting it back would take away what is theirs.
+    Overwritten,
+}
+
+/// One tag and what happens to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagWrite {
+    /// The tag.
+    pub tag: Tag,
+    /// Whether it may move.
+    pub kind: TagKind,
+    /// What it pointed at when it was looked at last before it was written.
+    pub before: Option<Digest>,
+    /// The version that was, where it is known.
+    pub before_version: Option<String>,
+    /// What it is to point at; `None` stays away.
+    pub wanted: Option<Digest>,
+    /// What happens, and in the end what has happened.
+    pub action: TagAction,
+    /// How far the write has come.
+    pub state: WriteState,
+    /// What it points at in the end, as far as that is known.
+    pub after: Option<Digest>,
+    /// Whether it was read back; `None` as long as nobody has tried.
+    pub verified: Option<bool>,
+}
+
+impl TagWrite {
+    /// A tag that nobody has touched yet.
+    pub fn new(tag: Tag, kind: TagKind, before: Option<Digest>, wanted: Option<Digest>, action: TagAction) -> Self {
+        let (state, after) = (WriteState::Open, wanted.clone());
+        Self { tag, kind, before, before_version: None, wanted, action, state, after, verified: None }
+    }
+
+    /// Whether the plan says to write it.
+    pub fn is_due(&self) -> bool {
+        matches!(self.action, TagAction::Created | TagAction::Moved)
+    }
+
+    /// What puts it back; a created tag has nothing to go back to, and what is somebody else's stays.
+    pub fn undo(&self) -> Option<Undo> {
+        let is_ours = self.action == TagAction::Moved && self.state != WriteState::Overwritten;
+        let before = self.before.clone().filter(|_| is_ours)?;
+        Some(Undo { tag: self.tag.clone(), before })
+    }
+}
+
+/// A moved tag, and what it is to point at again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undo {
+    /// The tag.
+    pub tag: Tag,
+    /// What it pointed at.
+    pub before: Digest,
+}
