@@ -187,6 +187,14 @@ fn check_promotion(stage: &Stage) {
     let undo = stage.login(crate::support::cmd::tagwright([]).args(words));
     let ran = undo.run();
     assert_eq!(actions(&ran), json!([["latest", "moved", true]]), "{ran}");
+    assert_eq!(stage.digest("latest"), Some(source.clone()));
+
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("promotions.jsonl").display().to_string();
+    let goals = ["--move", "latest", "--allow-downgrade", "--record", &record];
+    stage.run("promote", &format!("@{before}"), goals).run().result();
+    let ran = stage.run("rollback", "", ["--record", &record]).run();
+    assert_eq!(actions(&ran), json!([["latest", "moved", true]]), "{ran}");
     assert_eq!(stage.digest("latest"), Some(source));
 
     stage.run("promote", ":2026.34.103", ["--move", "kept", "--attach-record"]).run().result();
