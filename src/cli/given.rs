@@ -179,8 +179,8 @@ fn without_user_info(text: &str) -> Option<(&str, &str)> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let at = authority.rfind('@')?;
     // Without a scheme, `app:1@sha256:…` is a reference.
-    let is_digest =
-        scheme.is_empty() && ["sha256:", "sha512:"].iter().any(|start| authority[at + 1..].starts_with(start));
+    let algorithm = authority[at + 1..].split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let is_digest = scheme.is_empty() && algorithm.strip_prefix("sha").is_some_and(|bits| bits.parse::<u16>().is_ok());
     if is_digest { None } else { Some((&rest[at + 1..], scheme)) }
 }
 

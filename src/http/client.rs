@@ -182,7 +182,7 @@ fn read(
     let status = parts.status.as_u16();
     if let Some(proxy) = proxy.filter(|_| status == 407) {
         let why = "it wants to know who asks".to_owned();
-        return Err(Fault::Proxy { proxy: proxy.authority(), status: Some(status), why });
+        return Err(proxy.fault(Some(status), why));
     }
     let mut headers = Headers::new();
     for (name, value) in &parts.headers {

@@ -65,7 +65,7 @@ impl Dial {
         };
         open().map_err(|fault| match fault {
             Fault::Resolve { why, .. } | Fault::Connect { why, .. } | Fault::Reset { why } => {
-                Fault::Proxy { proxy: proxy.authority(), status: None, why }
+                proxy.fault(None, why)
             }
             other => other,
         })

@@ -13,7 +13,7 @@ use crate::pure::http::message::{Request, Response};
 use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::retry::{self, Pace};
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{redact, redirect};
+use crate::pure::http::{redact, redirect, warning};
 use crate::pure::text::instant;
 use crate::world::World;
 use std::time::{Duration, Instant};
@@ -234,8 +234,9 @@ impl<'w> Exchange<'w> {
     /// `Warning: 299 - "text"` headers are for the user.
     fn note_warnings(&self, response: &Response) {
         for value in response.headers.all("warning") {
-            let text = value.splitn(3, ' ').nth(2).unwrap_or(value).trim_matches('"');
-            self.warn("registry-warning", format!("`{}` says: {}", response.from.authority(), redact::text(text)));
+            for text in warning::texts(value) {
+                self.warn("registry-warning", format!("`{}` says: {}", response.from.authority(), redact::text(&text)));
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ const HEAD_LIMIT: usize = 16 * 1024;
 
 /// Asks for the tunnel; afterwards the stream leads to `host:port`.
 pub(super) fn open(stream: &mut dyn Stream, proxy: &Proxy, target: &str, user_agent: &str) -> Result<(), Fault> {
-    let failed = |status, why: String| Fault::Proxy { proxy: proxy.authority(), status, why };
+    let failed = |status, why: String| proxy.fault(status, why);
     let mut head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {user_agent}\r\n");
     if let Some(authorization) = &proxy.authorization {
         head.push_str("Proxy-Authorization: ");
@@ -218,11 +218,11 @@ mod tests {
         let proxy = answering(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n");
         let fault =
             run(&http(&[("ALL_PROXY", &proxy.to_string())], None), "http://registry.example/", &limits()).unwrap_err();
-        assert!(matches!(fault, Fault::Proxy { status: Some(407), .. }) && fault.hint().contains("HTTPS_PROXY"));
+        assert!(matches!(fault, Fault::Proxy { status: Some(407), .. }) && fault.hint().contains("ALL_PROXY"));
 
         let fault =
             run(&http(&[("ALL_PROXY", "127.0.0.1:1")], None), "https://registry.example/", &limits()).unwrap_err();
-        assert_eq!(fault, Fault::Proxy { proxy: "127.0.0.1:1".into(), status: None, why: "connection refused".into() });
+        assert_eq!(fault.to_string(), "the proxy 127.0.0.1:1 cannot be used: connection refused");
 
         let silent = server(|_, _stream| thread::sleep(Duration::from_millis(1500)));
         let wait = Duration::from_millis(150);

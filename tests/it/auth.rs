@@ -87,6 +87,30 @@ fn every_form_of_a_file_is_read() {
 }
 
 #[test]
+fn an_identity_token_may_hold_blanks_and_a_server_without_post_gets_the_password_beside_it() {
+    let registry = filled(Registry::bearer(one_user("robot", "secret").identity_token("identity of robot", "robot")));
+    let entry = json!({"auth": base64(b"robot:secret"), "identitytoken": "identity of robot"});
+    let folder = config(&json!({"auths": {registry.host(): entry}}));
+    for (post, methods) in [(true, &["POST"][..]), (false, &["POST", "GET"])] {
+        registry.tokens().desk().rule(|rules| rules.post = post);
+        registry.tokens().clear();
+        let result = with(auth(&registry), folder.path()).run().result();
+        assert_eq!(result["granted"], json!(["repository:acme/app:pull"]));
+        assert_eq!(registry.tokens().log().0.iter().map(|one| one.asked.method.as_str()).collect::<Vec<_>>(), methods);
+    }
+}
+
+#[test]
+fn a_key_that_is_an_address_means_its_host() {
+    let registry = basic();
+    for path in ["/v1/", "/v2/", "/team/other", ""] {
+        let key = format!("https://{}{path}", registry.host());
+        let folder = config(&json!({"auths": {key: {"auth": base64(b"robot:secret")}}}));
+        assert_eq!(with(auth(&registry), folder.path()).run().result()["identity"], "robot", "{path}");
+    }
+}
+
+#[test]
 fn a_registry_token_is_sent_as_it_is() {
     let registry = bearer();
     let desk = registry.tokens().desk();

@@ -591,6 +591,32 @@ fn talks_first(words: &'static [u8]) -> u16 {
 }
 
 #[test]
+fn every_warning_of_a_registry_is_told_once() {
+    let registry = Registry::start();
+    push(&registry, "acme/app", &["1"]);
+    registry.after(|_, _, reply| {
+        let text = r#"299 - "full, or \"nearly\" so" "Sat, 25 Aug 2012 23:34:45 GMT", 299 - "moves on Monday""#;
+        *reply = reply.clone().header("Warning", text);
+    });
+    let ran = tagwright(["labels", &registry.name("acme/app:1")]).run();
+    let warnings = ran.json()["warnings"].clone();
+    let texts: Vec<&str> = warnings.as_array().unwrap().iter().map(|one| one["message"].as_str().unwrap()).collect();
+    let said = |text: &str| format!("`{}` says: {text}", registry.host());
+    assert_eq!(texts, [said("full, or \"nearly\" so"), said("moves on Monday")]);
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_told_with_the_variable_that_names_it() {
+    let port = closed_port().port();
+    for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        let ran =
+            once(["labels", "registry.example/acme/app:1"]).env(variable, format!("http://127.0.0.1:{port}")).run();
+        let hint = ran.error()["hint"].clone();
+        assert!(hint.as_str().unwrap().contains(&format!("check the address in `{variable}`")), "{hint}");
+    }
+}
+
+#[test]
 fn registries_that_cannot_be_reached() {
     let mut texts = Texts::default();
     let port = closed_port().port();

@@ -106,6 +106,17 @@ fn wrong_arguments_and_combinations() {
 }
 
 #[test]
+fn wrong_digests() {
+    let digits = "0123456789ABCDEF".repeat(4);
+    insta::assert_snapshot!(refusals(&[
+        &["labels", &format!("app@SHA256:{digits}")],
+        &["labels", "app:1@sha384:0123456789abcdef"],
+        &["labels", "acme/app@sha256:0123"],
+        &["labels", "app:1@secret:5000"],
+    ]));
+}
+
+#[test]
 fn wrong_values() {
     insta::assert_snapshot!(refusals(&[
         &["find-tag", "acme/app", "--build", ""],

@@ -24,6 +24,8 @@ pub enum Credential {
         username: Option<String>,
         /// The token.
         token: Secret,
+        /// The password that stands beside it, for servers that take no identity token.
+        password: Option<Secret>,
     },
     /// A token that goes to the registry as it is.
     RegistryToken(Secret),
@@ -32,21 +34,23 @@ pub enum Credential {
 impl Credential {
     /// Everything in it that must not be shown, in every form it is sent in.
     pub fn secrets(&self) -> Vec<Secret> {
-        match self {
+        let mut secrets = match self {
             Credential::Anonymous => Vec::new(),
-            Credential::Password { password, .. } => {
-                let header =
-                    self.basic_header().map(|header| Secret::new(header.reveal().trim_start_matches("Basic ")));
-                header.into_iter().chain([password.clone()]).collect()
+            Credential::Password { password, .. } => vec![password.clone()],
+            Credential::IdentityToken { token, password, .. } => {
+                [token.clone()].into_iter().chain(password.clone()).collect()
             }
-            Credential::IdentityToken { token, .. } | Credential::RegistryToken(token) => vec![token.clone()],
-        }
+            Credential::RegistryToken(token) => vec![token.clone()],
+        };
+        secrets.extend(self.basic_header().map(|header| Secret::new(header.reveal().trim_start_matches("Basic "))));
+        secrets
     }
 
     /// The value of an `Authorization` header, for user name and password.
     pub fn basic_header(&self) -> Option<Secret> {
         match self {
-            Credential::Password { username, password } => {
+            Credential::Password { username, password }
+            | Credential::IdentityToken { username: Some(username), password: Some(password), .. } => {
                 Some(Secret::new(format!("Basic {}", pair(username, password).reveal())))
             }
             _ => None,
@@ -89,11 +93,14 @@ mod tests {
 
     #[test]
     fn only_a_password_makes_a_basic_header() {
+        let (username, token) = (Some("Aladdin".to_owned()), Secret::new("t"));
+        let beside = Credential::IdentityToken { username, token, password: Some(Secret::new("open sesame")) };
+        assert_eq!(beside.basic_header().unwrap().reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         let password = Credential::Password { username: "Aladdin".to_owned(), password: Secret::new("open sesame") };
         assert_eq!(password.basic_header().unwrap().reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         for other in [
             Credential::Anonymous,
-            Credential::IdentityToken { username: Some("a".to_owned()), token: Secret::new("t") },
+            Credential::IdentityToken { username: Some("a".to_owned()), token: Secret::new("t"), password: None },
             Credential::RegistryToken(Secret::new("t")),
         ] {
             assert_eq!(other.basic_header(), None);
@@ -102,7 +109,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let token = Credential::IdentityToken { username: None, token: Secret::new("hunter2") };
+        let token = Credential::IdentityToken { username: None, token: Secret::new("hunter2"), password: None };
         let password = Credential::Password { username: "u".to_owned(), password: Secret::new("hunter2") };
         assert!(
             !format!("{token:?}{password:?}{:?}", Credential::RegistryToken(Secret::new("hunter2")))

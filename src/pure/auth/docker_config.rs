@@ -6,9 +6,9 @@
 //!
 //! Form: Docker's `config.json` and podman's `containers-auth.json`; helpers: Docker's credential helper protocol.
 
+use crate::error::{Code, Error};
 use crate::pure::auth::credential::Credential;
 use crate::pure::auth::token::is_sendable;
-use crate::error::{Code, Error};
 use crate::pure::image::registry::Registry;
 use crate::secret::Secret;
 use base64::Engine;
@@ -163,12 +163,6 @@ impl DockerConfig {
             Some(Value::String(text)) => Ok(Some(text.as_str())),
             Some(_) => Err(self.bad(&format!("`{name}` of `{host}` is not a text"))),
         };
-        let token = |name: &str| match text(name)? {
-            Some(token) if !is_sendable(token) => {
-                Err(self.bad(&format!("`{name}` of `{host}` holds a character that a header cannot carry")))
-            }
-            token => Ok(token.map(Secret::new)),
-        };
         let (username, password) = match text("auth")? {
             Some(auth) => {
                 let (username, password) =
@@ -177,12 +171,22 @@ impl DockerConfig {
             }
             None => (text("username")?.map(str::to_owned), text("password")?.map(str::to_owned)),
         };
-        if let Some(token) = token("registrytoken")? {
-            return Ok(Some(Credential::RegistryToken(token)));
+        let unfit =
+            |name: &str| self.bad(&format!("`{name}` of `{host}` holds a character that a header cannot carry"));
+        match text("registrytoken")? {
+            Some(token) if !is_sendable(token) => return Err(unfit("registrytoken")),
+            Some(token) => return Ok(Some(Credential::RegistryToken(Secret::new(token)))),
+            None => {}
         }
         let username = username.filter(|name| !name.is_empty());
-        if let Some(token) = token("identitytoken")? {
-            return Ok(Some(Credential::IdentityToken { username: username.filter(|name| name != TOKEN_USER), token }));
+        if let Some(token) = text("identitytoken")? {
+            // It goes in a form, which carries blanks.
+            if token.contains(char::is_control) {
+                return Err(unfit("identitytoken"));
+            }
+            let (username, token) = (username.filter(|name| name != TOKEN_USER), Secret::new(token));
+            let password = password.filter(|text| username.is_some() && !text.is_empty()).map(Secret::new);
+            return Ok(Some(Credential::IdentityToken { username, token, password }));
         }
         match (username, password) {
             (Some(username), Some(password)) => {
@@ -227,8 +231,12 @@ pub fn helper_answer(stdout: &[u8]) -> Result<Credential, Error> {
         ("", "") => Ok(Credential::Anonymous),
         (_, "") => Err(bad("holds a `Username` and no `Secret`")),
         ("", _) => Err(bad("holds a `Secret` and no `Username`")),
-        (TOKEN_USER, token) if !is_sendable(token) => Err(bad("holds a token with a character that cannot be sent")),
-        (TOKEN_USER, token) => Ok(Credential::IdentityToken { username: None, token: Secret::new(token) }),
+        (TOKEN_USER, token) if token.contains(char::is_control) => {
+            Err(bad("holds a token with a character that cannot be sent"))
+        }
+        (TOKEN_USER, token) => {
+            Ok(Credential::IdentityToken { username: None, token: Secret::new(token), password: None })
+        }
         (username, secret) => Ok(Credential::Password { username: username.to_owned(), password: Secret::new(secret) }),
     }
 }
@@ -239,10 +247,12 @@ pub fn is_not_found(words: &str) -> bool {
 }
 
 /// Reads a key such as `https://index.docker.io/v1/`, `host:5000` or `host/namespace`; `None` where it names no registry.
+///
+/// A key that is an address means its host, as Docker has it; the others may hold a namespace, as podman has it.
 pub fn read_key(key: &str) -> Option<(Registry, &str)> {
-    let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
+    let (rest, is_address) = key.split_once("://").map_or((key, false), |(_, rest)| (rest, true));
     let (authority, namespace) = rest.split_once('/').unwrap_or((rest, ""));
-    let namespace = namespace.trim_end_matches('/');
+    let namespace = if is_address { "" } else { namespace.trim_end_matches('/') };
     let namespace = if matches!(namespace, "v1" | "v2") { "" } else { namespace };
     Some((Registry::parse(authority).ok()?, namespace))
 }
@@ -293,7 +303,10 @@ mod tests {
         match credential {
             Credential::Anonymous => "anonymous".to_owned(),
             Credential::Password { username, password } => format!("{username}:{}", password.reveal()),
-            Credential::IdentityToken { username, token } => format!("identity {username:?} {}", token.reveal()),
+            Credential::IdentityToken { username, token, password } => {
+                let password = password.as_ref().map(|password| format!(" {}", password.reveal())).unwrap_or_default();
+                format!("identity {username:?} {}{password}", token.reveal())
+            }
             Credential::RegistryToken(token) => format!("registry {}", token.reveal()),
         }
     }
@@ -326,6 +339,9 @@ mod tests {
             (json!({"identitytoken": "t"}), "identity None t"),
             (json!({"identitytoken": "t", "auth": BASE64.encode("<token>:")}), "identity None t"),
             (json!({"identitytoken": "t", "auth": BASE64.encode("u:")}), "identity Some(\"u\") t"),
+            (json!({"identitytoken": "t", "auth": BASE64.encode("u:p")}), "identity Some(\"u\") t p"),
+            (json!({"identitytoken": "t", "auth": BASE64.encode("<token>:p")}), "identity None t"),
+            (json!({"identitytoken": "t with blanks"}), "identity None t with blanks"),
             (json!({"identityToken": "t"}), "identity None t"),
             (json!({"registrytoken": "r", "identitytoken": "t"}), "registry r"),
             (json!({}), "nothing"),
@@ -348,6 +364,9 @@ mod tests {
             ("https://reg.example.com/v1/", "reg.example.com", true),
             ("reg.example.com/v2", "reg.example.com", true),
             ("https://reg.example.com/v2/", "reg.example.com", true),
+            ("https://reg.example.com/team/app", "reg.example.com", true),
+            ("http://reg.example.com/v2/team/", "reg.example.com", true),
+            ("reg.example.com/team/app", "reg.example.com", false),
             ("https://localhost:5000", "localhost:5000", true),
             ("[::1]:5000", "[::1]:5000", true),
             ("reg.example.com:443", "reg.example.com", true),
@@ -480,6 +499,7 @@ mod tests {
         for (answer, expected) in [
             (r#"{"ServerURL":"https://reg.example","Username":"u","Secret":"p"}"#, "u:p"),
             (r#"{"Username":"<token>","Secret":"t"}"#, "identity None t"),
+            (r#"{"Username":"<token>","Secret":"t u"}"#, "identity None t u"),
             (r#"{"username":"u","secret":"p:q"}"#, "u:p:q"),
             ("{\"Username\":\"u\",\"Secret\":\"p\"}\n", "u:p"),
             (r#"{"ServerURL":"","Username":"","Secret":""}"#, "anonymous"),

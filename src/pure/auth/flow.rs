@@ -6,10 +6,10 @@
 //!
 //! Rules: the token authentication and OAuth 2 documentation of the distribution project.
 
+use crate::error::{Code, Error};
 use crate::pure::auth::challenge::{Challenge, Scheme};
 use crate::pure::auth::credential::{Credential, pair};
 use crate::pure::auth::scope::{Scope, ScopeSet};
-use crate::error::{Code, Error};
 use crate::pure::http::message::{Method, Repeat, Request, Response};
 use crate::pure::http::url::{Place, Scheme as UrlScheme, Url, place};
 use crate::pure::image::registry::Registry;
@@ -54,7 +54,12 @@ pub enum Grant {
         password: Secret,
     },
     /// An identity token.
-    Refresh(Secret),
+    Refresh {
+        /// The token.
+        token: Secret,
+        /// User name and password, for a server that takes no identity token.
+        beside: Option<(String, Secret)>,
+    },
 }
 
 /// The challenge of a registry that is known without asking, which saves the request that would be refused.
@@ -95,7 +100,9 @@ pub fn answer(
             Credential::Password { username, password } => {
                 Grant::Password { username: username.clone(), password: password.clone() }
             }
-            Credential::IdentityToken { token, .. } => Grant::Refresh(token.clone()),
+            Credential::IdentityToken { username, token, password } => {
+                Grant::Refresh { token: token.clone(), beside: username.clone().zip(password.clone()) }
+            }
         };
         let realm = realm(registry, bearer.realm.as_deref().unwrap_or_default())?;
         let scopes = scopes(bearer.scope.as_deref(), wanted);
@@ -192,11 +199,10 @@ impl TokenRequest {
     pub fn request(&self) -> Request {
         match &self.grant {
             Grant::Anonymous => self.get(None),
-            Grant::Password { username, password } => {
-                let pair = pair(username, password);
-                self.get(Some(username)).header("Authorization", format!("Basic {}", pair.reveal()))
+            Grant::Password { username, password } => self.get(Some((username, password))),
+            Grant::Refresh { token, .. } => {
+                self.post(&[("grant_type", "refresh_token"), ("refresh_token", token.reveal())])
             }
-            Grant::Refresh(token) => self.post(&[("grant_type", "refresh_token"), ("refresh_token", token.reveal())]),
         }
     }
 
@@ -205,37 +211,51 @@ impl TokenRequest {
     /// Meant to be called once, with the answer to [`TokenRequest::request`].
     pub fn fallback(&self, response: &Response) -> Option<Request> {
         match &self.grant {
-            Grant::Password { username, password } if matches!(response.status, 404 | 405) => {
+            _ if !matches!(response.status, 404 | 405) => None,
+            Grant::Password { username, password } => {
                 Some(self.post(&[("grant_type", "password"), ("username", username), ("password", password.reveal())]))
             }
-            _ => None,
+            Grant::Refresh { beside, .. } => beside.as_ref().map(|(name, password)| self.get(Some((name, password)))),
+            Grant::Anonymous => None,
         }
     }
 
     /// The words of a token server with what was sent to it blotted out: a server may repeat it.
     pub fn without_secret(&self, words: &str) -> String {
-        let (secret, pair) = match &self.grant {
-            Grant::Anonymous => return words.to_owned(),
-            Grant::Password { username, password } => (password, pair(username, password)),
-            Grant::Refresh(token) => (token, token.clone()),
+        let both = |username: &str, password: &Secret| vec![pair(username, password), password.clone()];
+        let mut secrets = match &self.grant {
+            Grant::Anonymous => Vec::new(),
+            Grant::Password { username, password } => both(username, password),
+            Grant::Refresh { token, beside } => {
+                let beside = beside.as_ref().map(|(username, password)| both(username, password));
+                beside.into_iter().flatten().chain([token.clone()]).collect()
+            }
         };
-        let spellings = [pair.reveal(), secret.reveal(), &percent::encode(secret.reveal())].map(str::to_owned);
-        let spellings = spellings.iter().filter(|spelling| !spelling.is_empty());
-        spellings.fold(words.to_owned(), |words, spelling| words.replace(spelling, "…"))
+        secrets.retain(|secret| !secret.reveal().is_empty());
+        secrets.iter().fold(words.to_owned(), |words, secret| {
+            words.replace(secret.reveal(), "…").replace(&percent::encode(secret.reveal()), "…")
+        })
     }
 
-    fn get(&self, account: Option<&str>) -> Request {
+    fn get(&self, account: Option<(&String, &Secret)>) -> Request {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         pairs.extend(self.service.as_deref().map(|service| ("service", service)));
         pairs.extend(self.scopes.iter().map(|scope| ("scope", scope.as_str())));
-        pairs.extend(account.map(|account| ("account", account)));
+        pairs.extend(account.map(|(username, _)| ("account", username.as_str())));
         pairs.push(("client_id", CLIENT));
         let mut query = self.realm.query().map(str::to_owned).unwrap_or_default();
         if !query.is_empty() && !query.ends_with('&') {
             query.push('&');
         }
         query.push_str(&form(&pairs));
-        Request::new(Method::Get, self.realm.clone().with_query(query)).header("Accept", "application/json")
+        let request =
+            Request::new(Method::Get, self.realm.clone().with_query(query)).header("Accept", "application/json");
+        match account {
+            Some((username, password)) => {
+                request.header("Authorization", format!("Basic {}", pair(username, password).reveal()))
+            }
+            None => request,
+        }
     }
 
     fn post(&self, grant: &[(&str, &str)]) -> Request {
@@ -261,8 +281,8 @@ fn form(pairs: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::pure::auth::challenge;
     use super::*;
+    use crate::pure::auth::challenge;
     use crate::pure::http::message::Headers;
 
     fn url(text: &str) -> Url {
@@ -274,7 +294,7 @@ mod tests {
     }
 
     fn identity() -> Credential {
-        Credential::IdentityToken { username: None, token: Secret::new("id+tok/en=") }
+        Credential::IdentityToken { username: None, token: Secret::new("id+tok/en="), password: None }
     }
 
     fn pull() -> ScopeSet {
@@ -467,6 +487,20 @@ mod tests {
             let request = token("https://reg.example/", BEARER, &pull(), &credential);
             assert_eq!(request.fallback(&status(404, "")).map(|r| show(&r)), None);
         }
+    }
+
+    #[test]
+    fn a_server_without_post_gets_the_password_that_stands_beside_an_identity_token() {
+        let (username, password) = (Some("ada".to_owned()), Some(Secret::new("pass")));
+        let credential = Credential::IdentityToken { username, token: Secret::new("id tok"), password };
+        let request = token("https://reg.example/", BEARER, &pull(), &credential);
+        assert!(show(&request.request()).contains("refresh_token=id%20tok"));
+        let expected = "GET https://auth.example/token?service=reg.example&scope=repository%3Aacme%2Fapp%3Apull&account=ada&client_id=tagwright Basic YWRhOnBhc3M= -";
+        for wanted in [404, 405] {
+            assert_eq!(show(&request.fallback(&status(wanted, "")).unwrap()), expected);
+        }
+        assert!(request.fallback(&status(401, "")).is_none());
+        assert_eq!(request.without_secret("id tok, id%20tok, pass, YWRhOnBhc3M="), "…, …, …, …");
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub enum Fault {
     Proxy {
         /// The proxy's host and port.
         proxy: String,
+        /// The environment variable that names it.
+        variable: String,
         /// The status it answered with, if it got that far.
         status: Option<u16>,
         /// What it said.
@@ -180,11 +182,15 @@ impl Fault {
             Fault::Malformed { .. } => {
                 "check that a registry answers at this host and port; one on loopback that speaks TLS needs `--https`"
             }
-            Fault::Proxy { status: Some(407), .. } => {
-                "write user and password into the proxy's address, as in `HTTPS_PROXY=http://user:password@host:port`"
+            Fault::Proxy { status: Some(407), variable, .. } => {
+                return format!(
+                    "write user and password into the proxy's address, as in `{variable}=http://user:password@host:port`"
+                );
             }
-            Fault::Proxy { .. } => {
-                "check the address in `HTTPS_PROXY`, or name the host in `NO_PROXY` where no proxy is needed"
+            Fault::Proxy { variable, .. } => {
+                return format!(
+                    "check the address in `{variable}`, or name the host in `NO_PROXY` where no proxy is needed"
+                );
             }
             Fault::Config { hint, .. } => hint,
         };
@@ -218,10 +224,10 @@ impl fmt::Display for Fault {
                     }
                 }
             }
-            Fault::Proxy { proxy, status: Some(status), why } => {
+            Fault::Proxy { proxy, status: Some(status), why, .. } => {
                 write!(f, "the proxy {proxy} answered {status}: {why}")
             }
-            Fault::Proxy { proxy, status: None, why } => write!(f, "the proxy {proxy} cannot be used: {why}"),
+            Fault::Proxy { proxy, status: None, why, .. } => write!(f, "the proxy {proxy} cannot be used: {why}"),
             Fault::Config { why, .. } => f.write_str(why),
         }
     }
@@ -245,11 +251,22 @@ mod tests {
             (Fault::Timeout { what: Phase::Unsent, after: second }, false, false, Code::Timeout),
             (Fault::TooLarge { limit: 1 }, false, true, Code::SizeExceeded),
             (Fault::Malformed { why: "x".into() }, false, true, Code::ReplyMalformed),
-            (Fault::Proxy { proxy: "p:1".into(), status: Some(407), why: "x".into() }, false, false, Code::Unreachable),
-            (Fault::Proxy { proxy: "p:1".into(), status: None, why: "x".into() }, true, false, Code::Unreachable),
+            (proxy(Some(407)), false, false, Code::Unreachable),
+            (proxy(None), true, false, Code::Unreachable),
             (Fault::Resolve { host: "h".into(), why: "x".into(), temporary: false }, false, false, Code::Unreachable),
         ] {
             assert_eq!((fault.repeatable(), fault.is_sent(), fault.code()), (repeatable, sent, code), "{fault}");
+        }
+    }
+
+    fn proxy(status: Option<u16>) -> Fault {
+        Fault::Proxy { proxy: "p:1".into(), variable: "all_proxy".into(), status, why: "x".into() }
+    }
+
+    #[test]
+    fn the_hint_names_the_variable_that_is_set() {
+        for (status, hint) in [(Some(407), "as in `all_proxy=http://"), (None, "check the address in `all_proxy`")] {
+            assert!(proxy(status).hint().contains(hint), "{}", proxy(status).hint());
         }
     }
 

@@ -9,3 +9,4 @@ pub mod redirect;
 pub mod refusal;
 pub mod retry;
 pub mod url;
+pub mod warning;

@@ -20,9 +20,16 @@ pub struct Proxy {
     pub origin: Origin,
     /// The value of `Proxy-Authorization`.
     pub authorization: Option<Secret>,
+    /// The variable that names it.
+    pub variable: String,
 }
 
 impl Proxy {
+    /// Why it cannot be used, with the status that it answered with, if it got that far.
+    pub fn fault(&self, status: Option<u16>, why: String) -> Fault {
+        Fault::Proxy { proxy: self.authority(), variable: self.variable.clone(), status, why }
+    }
+
     /// Host and port, as messages name it.
     pub fn authority(&self) -> String {
         if self.origin.host.contains(':') {
@@ -158,7 +165,8 @@ fn proxy(variable: &str, value: &str) -> Result<Proxy, Fault> {
         let pair = [decode(name), b":".to_vec(), decode(password)].concat();
         Secret::new(format!("Basic {}", BASE64_STANDARD.encode(pair)))
     });
-    Ok(Proxy { origin: Origin { scheme, host, port: port.unwrap_or(scheme.default_port()) }, authorization })
+    let origin = Origin { scheme, host, port: port.unwrap_or(scheme.default_port()) };
+    Ok(Proxy { origin, authorization, variable: variable.to_owned() })
 }
 
 /// Percent-decoding that leaves alone what is not properly encoded.

@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(body, json!({"identifier": "ada", "secret": "p\"w\\d"}));
         for other in [
             Credential::Anonymous,
-            Credential::IdentityToken { username: None, token: Secret::new("t") },
+            Credential::IdentityToken { username: None, token: Secret::new("t"), password: None },
             Credential::RegistryToken(Secret::new("t")),
         ] {
             assert!(super::request(&api, &other).is_none());
