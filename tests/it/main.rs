@@ -28,6 +28,7 @@ mod house;
 mod inspect;
 mod interleavings;
 mod labels;
+mod meanwhile;
 mod next_version;
 mod promote;
 mod race_model;

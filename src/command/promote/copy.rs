@@ -3,12 +3,14 @@
 //! Blobs first, then manifests from the bottom up, then what points at them.
 
 use crate::command::progress::ProgressLine;
-use crate::command::promote::state::{CopyPlan, Totals};
+use crate::command::promote::state::{CopyPlan, ReferrerWrite, Totals};
 use crate::command::session::Sides;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
+use crate::pure::image::digest::Digest;
 use crate::pure::image::reference::Identifier;
+use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy::Tally;
 use crate::registry::blobs::{Mount, Upload};
 use crate::pure::image::raw_manifest::RawManifest;
@@ -66,14 +68,30 @@ impl Transport<'_, '_> {
         if !plan.referrers.is_empty() && !plan.root_is_there {
             self.put(root)?;
         }
-        for (referrer, fetched) in &plan.referrers {
-            match &referrer.tag {
-                None => target.put_referrers(std::slice::from_ref(fetched), &referrer.subject)?,
-                Some(tag) => target.put_manifest(&Identifier::Tag(tag.clone()), fetched).map(drop)?,
+        for ReferrerWrite { subject, manifest, tag } in &plan.referrers {
+            match tag {
+                None => target.put_referrers(std::slice::from_ref(manifest), subject)?,
+                Some((tag, before)) => self.put_tagged(manifest, tag, before.as_ref())?,
             }
             self.manifests.fetch_add(1, Ordering::Relaxed);
         }
         Ok(tally)
+    }
+
+    /// Puts a signature under its tag, unless another one came up there since the look.
+    fn put_tagged(&self, manifest: &RawManifest, tag: &Tag, before: Option<&Digest>) -> Result<(), Error> {
+        let target = &self.sides.target;
+        match target.head(tag)? {
+            Some(now) if now == manifest.digest => Ok(()),
+            now if now.as_ref() == before => target.put_manifest(&Identifier::Tag(tag.clone()), manifest).map(drop),
+            now => {
+                let now = now.map_or("is not there any more".to_owned(), |now| format!("points at `{now}` now"));
+                let name = target.repository().tagged(tag);
+                Err(Error::new(Code::TagConflict, format!("`{name}` {now}, and somebody else wrote it during this run"))
+                    .hint("run it again; signatures that only the target has are left as they are")
+                    .detail("tag", tag.as_str()))
+            }
+        }
     }
 
     fn put(&self, fetched: &RawManifest) -> Result<(), Error> {

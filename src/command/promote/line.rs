@@ -47,14 +47,14 @@ pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
 
 /// Copies what is missing, then writes the tags.
 fn carry_out(sides: &Sides, request: &Promote, survey: &Survey, writes: &mut [TagWrite]) -> Result<Totals, Error> {
+    let (target, versions, planned) = (&sides.target, survey.versions.as_ref(), writes.to_vec());
     let mut totals = survey.totals;
     if let Some(copy) = &survey.copy {
         totals.tally = copy::copy(sides, request.jobs, &survey.manifest, copy)?;
     }
-    let (target, versions, planned) = (&sides.target, survey.versions.as_ref(), writes.to_vec());
-    let world = target.world();
-    let old = world.instant().saturating_duration_since(world.started) > OLD;
-    let guard = Guard::new(target, request, survey, old);
+    let is_long_past = target.world().instant().saturating_duration_since(target.world().started) > OLD;
+    let old = is_long_past || survey.copy.as_ref().is_some_and(|copy| !copy.is_empty());
+    let guard = Guard::new(target, request, survey, is_long_past);
     // Which older version a tag held is only told, never decides, so it is found out beside the writing.
     let (previous, outcome) = both(
         || holder::previous(target, versions, &survey.facts, &planned),

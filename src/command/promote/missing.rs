@@ -3,8 +3,8 @@
 //! A manifest that is there already is taken to be complete, for registries refuse one whose parts are missing; an index
 //! is looked into all the same, because some do not.
 
-use crate::command::promote::state::{CopyPlan, Referrer, Totals};
-use crate::command::promote::tree::Tree;
+use crate::command::promote::state::{CopyPlan, ReferrerWrite, Totals};
+use crate::command::promote::tree::{Referrer, Tree};
 use crate::command::request::Promote;
 use crate::command::session::Sides;
 use crate::error::{Code, Error};
@@ -71,7 +71,7 @@ pub fn plan(
 
     let contents = tree.contents();
     let roots: Vec<Digest> =
-        std::iter::once(&root.digest).chain(unlisted.iter().map(|referrer| &referrer.digest)).cloned().collect();
+        std::iter::once(&root.digest).chain(unlisted.iter().map(|(referrer, _)| &referrer.digest)).cloned().collect();
     let all = parts::order(&roots, &contents);
     let below: Vec<&Digest> = all.iter().filter(|digest| **digest != root.digest).collect();
     // Nothing below can be there as long as nothing has been copied but blobs.
@@ -99,7 +99,7 @@ pub fn plan(
             if is_there { skipped += 1 } else { stream.push(blob) }
         }
     }
-    let referring: HashSet<&Digest> = unlisted.iter().map(|referrer| &referrer.digest).collect();
+    let referring: HashSet<&Digest> = unlisted.iter().map(|(referrer, _)| &referrer.digest).collect();
     let manifests = all
         .iter()
         .filter(|digest| !known.contains(digest) && !referring.contains(digest) && **digest != root.digest)
@@ -113,7 +113,12 @@ pub fn plan(
         bytes: stream.iter().map(|blob| blob.size).sum(),
     };
     let totals = Totals { tally, referrers: Referrers { found, copied: unlisted.len(), left } };
-    let referrers = unlisted.iter().map(|r| ((*r).clone(), tree.manifests[&r.digest].clone())).collect();
+    let write = |(referrer, before): (&Referrer, Option<Digest>)| ReferrerWrite {
+        subject: referrer.subject.clone(),
+        manifest: tree.manifests[&referrer.digest].clone(),
+        tag: referrer.tag.clone().map(|tag| (tag, before)),
+    };
+    let referrers = unlisted.into_iter().map(write).collect();
     Ok((CopyPlan { mount, stream, skipped, manifests, root_is_there, referrers }, totals))
 }
 
@@ -125,12 +130,12 @@ fn warn_left(Sides { source, target, .. }: &Sides, request: &Promote, tree: &Tre
     }
 }
 
-/// The referrers that the target does not tie to their subject yet.
+/// The referrers that the target does not tie to their subject yet, each with what its tag points at there.
 fn unlisted<'t>(
     target: &Remote,
     tree: &Tree,
     wanted: &'t [Referrer],
-) -> Result<Vec<&'t Referrer>, Error> {
+) -> Result<Vec<(&'t Referrer, Option<Digest>)>, Error> {
     let mut subjects: Vec<&Digest> =
         wanted.iter().filter(|referrer| referrer.tag.is_none()).map(|referrer| &referrer.subject).collect();
     subjects.sort();
@@ -143,40 +148,44 @@ fn unlisted<'t>(
         .zip(listed)
         .flat_map(|(subject, listed)| listed.into_iter().flatten().map(move |entry| (subject, entry.digest)))
         .collect();
-    let is_tied = threads::map(&wanted.iter().collect::<Vec<_>>(), |referrer| match &referrer.tag {
-        None if is_told => Ok(known.contains(&(&referrer.subject, referrer.digest.clone()))),
-        None => target.has_manifest(&referrer.digest),
-        Some(tag) => is_tagged(target, tree, referrer, tag),
+    let untied = threads::map(&wanted.iter().collect::<Vec<_>>(), |referrer| {
+        let is_tied = match &referrer.tag {
+            None if is_told => known.contains(&(&referrer.subject, referrer.digest.clone())),
+            None => target.has_manifest(&referrer.digest)?,
+            Some(tag) => return untagged(target, tree, referrer, tag),
+        };
+        Ok((!is_tied).then_some(None))
     })?;
-    Ok(wanted.iter().zip(is_tied).filter(|(_, is_tied)| !is_tied).map(|(referrer, _)| referrer).collect())
+    Ok(wanted.iter().zip(untied).filter_map(|(referrer, before)| Some((referrer, before?))).collect())
 }
 
-/// Whether the target's tag for a subject is not to be written: it has the manifest, or something that would be lost.
-fn is_tagged(
+/// What the target's tag for a subject points at, where it is to be written: it neither has the manifest already nor
+/// something that would be lost.
+fn untagged(
     target: &Remote,
     tree: &Tree,
     referrer: &Referrer,
     tag: &Tag,
-) -> Result<bool, Error> {
-    let held = match target.head(tag) {
+) -> Result<Option<Option<Digest>>, Error> {
+    let before = match target.head(tag) {
         Err(error) if error.code() == Code::RepositoryUnknown => None,
-        held => held?,
+        before => before?,
     };
-    let Some(held) = held else { return Ok(false) };
-    if held == referrer.digest {
-        return Ok(true);
+    let Some(digest) = before.as_ref() else { return Ok(Some(None)) };
+    if *digest == referrer.digest {
+        return Ok(None);
     }
-    let held = target.manifest(&Identifier::Tag(tag.clone()))?;
+    let there = target.manifest(&Identifier::Digest(digest.clone()))?;
     let digests = |content: &Content| -> HashSet<Digest> {
         let parts = parts::parts(content);
         parts.blobs.iter().skip(1).chain(&parts.manifests).map(|entry| entry.digest.clone()).collect()
     };
-    let ours = tree.manifests.get(&referrer.digest).map(|fetched| digests(&fetched.content)).unwrap_or_default();
-    if digests(&held.content).is_subset(&ours) {
-        return Ok(false);
+    let ours = tree.manifests.get(&referrer.digest).map(|manifest| digests(&manifest.content)).unwrap_or_default();
+    if digests(&there.content).is_subset(&ours) {
+        return Ok(Some(before));
     }
-    let message = format!("`{}:{tag}` holds signatures that the source lacks, so it was left as it is", target.repository());
+    let repository = target.repository();
+    let message = format!("`{repository}:{tag}` holds signatures that the source lacks, so it was left as it is");
     target.warn("signature-conflict", message);
-    Ok(true)
+    Ok(None)
 }
-

@@ -36,7 +36,6 @@ pub struct Survey {
 }
 
 /// What has to be done so that the target holds the image.
-#[derive(Default)]
 pub struct CopyPlan {
     /// Blobs that the target's registry may have in the source's repository.
     pub mount: Vec<Descriptor>,
@@ -49,18 +48,24 @@ pub struct CopyPlan {
     /// Whether the target has the image itself.
     pub root_is_there: bool,
     /// Referrers that the target does not list, each after what it points at.
-    pub referrers: Vec<(Referrer, RawManifest)>,
+    pub referrers: Vec<ReferrerWrite>,
 }
 
-/// One manifest that points at another.
-#[derive(Clone, Debug)]
-pub struct Referrer {
+impl CopyPlan {
+    /// Whether there is nothing to be done.
+    pub fn is_empty(&self) -> bool {
+        self.mount.is_empty() && self.stream.is_empty() && self.manifests.is_empty() && self.referrers.is_empty()
+    }
+}
+
+/// One manifest that points at another, to be written.
+pub struct ReferrerWrite {
     /// What it points at.
     pub subject: Digest,
     /// The manifest.
-    pub digest: Digest,
-    /// The tag that ties it to its subject, in cosign's older scheme.
-    pub tag: Option<Tag>,
+    pub manifest: RawManifest,
+    /// The tag that ties it to its subject, in cosign's older scheme, and what that points at in the target.
+    pub tag: Option<(Tag, Option<Digest>)>,
 }
 
 /// What a copy brings along, or has brought along.

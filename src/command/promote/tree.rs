@@ -3,7 +3,6 @@
 //! Signatures, attestations and SBOMs are found by the referrers API, by its fall-back tag, and by the tags of
 //! cosign's older scheme; what points at those belongs to the image too.
 
-use crate::command::promote::state::Referrer;
 use crate::threads::{self, both};
 use crate::error::{Code, Error};
 use crate::pure::image::raw_manifest::RawManifest;
@@ -18,6 +17,17 @@ use std::collections::{HashMap, HashSet};
 
 /// More manifests than any image has; a registry that names ever more of them is stopped here.
 const MOST: usize = 2000;
+
+/// One manifest that points at another.
+#[derive(Clone, Debug)]
+pub struct Referrer {
+    /// What it points at.
+    pub subject: Digest,
+    /// The manifest.
+    pub digest: Digest,
+    /// The tag that ties it to its subject, in cosign's older scheme.
+    pub tag: Option<Tag>,
+}
 
 /// An image with all that belongs to it, as the source has it.
 pub struct Tree {

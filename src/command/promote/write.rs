@@ -135,6 +135,7 @@ fn put(target: &Remote, manifests: &[&RawManifest], judge: &dyn Judge, write: &m
             write.state = WriteState::Written;
             Err(error)
         }
+        _ if error.is_unsent() => Err(error),
         // After a lost answer it is not known whether the write took place; the tag knows.
         Code::Unreachable | Code::Timeout | Code::RegistryUnavailable | Code::ReplyMalformed => {
             match target.head(&write.tag) {
