@@ -37,6 +37,7 @@ mod request_schema;
 mod rollback;
 mod secrets;
 mod stage;
+mod strangers;
 mod tags;
 mod tidy;
 mod tls;
