@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tagwright::aws::identity::{self as aws, Aws};
 use tagwright::error::{Code, Error};
 use tagwright::http::exchange::{Exchange, ExchangeSettings};
-use tagwright::http::{Http, Options as HttpOptions};
+use tagwright::http::{Http, Limits, Options as HttpOptions};
 use tagwright::pure::auth::scope::Action;
 use tagwright::pure::image::descriptor::Descriptor;
 use tagwright::pure::image::digest::Digest;
@@ -351,6 +351,82 @@ fn a_target_that_hangs_ends_at_the_idle_limit_and_is_tried_again() {
     let case = Case { idle: Duration::from_millis(400), ..Case::new(20_000_000) };
     case.target.fail(1, "PUT", "/blobs/uploads/", Reply::broken(Fault::Hang));
     case.succeeds_leaving("hung", 1);
+    assert_eq!(case.asked(&case.target, "DELETE").len(), 0, "it may still be at work");
+}
+
+#[test]
+fn a_registry_that_commits_longer_than_it_may_be_silent_is_waited_for() {
+    let fifteen = Limits::default().commit;
+    assert_eq!((fifteen, Limits::default().idle), (Duration::from_secs(15 * 60), Duration::from_secs(30)));
+    for (what, blobs) in [
+        ("whole", Blobs::default()),
+        ("in chunks", Blobs { limit: Some(200_000), chunk_min: Some(100_000), ..Blobs::default() }),
+    ] {
+        let case = Case::with(300_000, Blobs::default(), blobs);
+        let case = Case { idle: Duration::from_millis(300), commit: Duration::from_secs(20), ..case };
+        case.target.after(|asked, _, reply| {
+            if asked.method == "PUT" && reply.status == 201 {
+                reply.delay = Duration::from_millis(1200);
+            }
+        });
+        case.succeeds(what);
+        assert_eq!(case.asked(&case.target, "PUT").len(), if what == "whole" { 1 } else { 2 }, "{what}");
+        assert_eq!(case.asked(&case.target, "DELETE").len(), usize::from(what != "whole"), "{what}");
+    }
+}
+
+#[test]
+fn a_proxy_that_loses_patience_with_a_commit_does_not_stop_it() {
+    for status in [502, 504] {
+        let case = Case::new(300_000);
+        let mut first = true;
+        case.target.after(move |asked, _, reply| {
+            if asked.method == "PUT" && std::mem::take(&mut first) {
+                *reply = Reply::with(status, "text/html", "<html>the server took too long</html>");
+            }
+        });
+        case.succeeds(&status.to_string());
+        let asked = ["PUT", "DELETE", "HEAD"].map(|method| case.asked(&case.target, method).len());
+        assert_eq!(asked, [1, 0, 1], "{status}: the blob is there by the time it is looked for");
+    }
+}
+
+#[test]
+fn an_upload_is_begun_again_when_the_registry_says_so_with_a_time_of_its_own() {
+    let date = |ahead: u64, form: &[time::format_description::FormatItem]| {
+        let then = time::OffsetDateTime::from(std::time::SystemTime::now()) + Duration::from_secs(ahead);
+        then.format(form).unwrap()
+    };
+    use time::macros::format_description as form;
+    // A date has no parts of a second, so two seconds ahead are more than one.
+    let times = [
+        ("seconds", "2".to_owned()),
+        ("a date", date(3, form!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"))),
+        ("an old date", date(3, form!("[weekday], [day]-[month repr:short]-[year repr:last_two] [hour]:[minute]:[second] GMT"))),
+        ("the oldest", date(3, form!("[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]"))),
+    ];
+    side_by_side(times, |(what, when)| {
+        let case = Case { retries: 1, ..Case::new(100_000) };
+        case.target.fail(1, "POST", "/blobs/uploads/", Reply::status(429).header("Retry-After", when));
+        let began = Instant::now();
+        case.succeeds(what);
+        let took = began.elapsed();
+        assert!(took > Duration::from_millis(1900), "{what}: {took:?}");
+        assert_eq!(case.asked(&case.target, "POST").len(), 2, "{what}");
+    });
+}
+
+#[test]
+fn an_upload_that_cannot_be_begun_for_the_moment_is_begun_later() {
+    let replies =
+        [("503", Reply::status(503)), ("closed", Reply::broken(Fault::Close)), ("reset", Reply::broken(Fault::Reset))];
+    side_by_side(replies, |(what, reply)| {
+        let case = Case { retries: 1, ..Case::new(100_000) };
+        case.target.fail(1, "POST", "/blobs/uploads/", reply);
+        case.succeeds(what);
+        let asked = ["POST", "PUT", "HEAD"].map(|method| case.asked(&case.target, method).len());
+        assert_eq!(asked, [2, 1, 0], "{what}");
+    });
 }
 
 #[test]
