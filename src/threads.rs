@@ -1,16 +1,19 @@
 //! The same question about several things at once, answers in the order of the things.
 
 use crate::error::Error;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 /// How many at once.
 pub const WIDTH: usize = 16;
 
 /// Asks about every item, at most [`WIDTH`] at a time. One item costs no thread.
 ///
+/// After the first failure no other item is begun. Where the system has no thread to give, the work is done in this one.
+///
 /// # Errors
-/// The first error in the order of the items.
+/// The first error in the order of the items, among those that were asked about.
 pub fn map<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R, Error> + Sync) -> Result<Vec<R>, Error> {
     map_at(WIDTH, items, ask)
 }
@@ -27,32 +30,47 @@ pub fn map_at<T: Sync, R: Send>(
     if items.len() <= 1 {
         return items.iter().map(ask).collect();
     }
-    let next = AtomicUsize::new(0);
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let answers: Mutex<Vec<Option<Result<R, Error>>>> = Mutex::new(items.iter().map(|_| None).collect());
     let work = || {
-        while let Some((i, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?))) {
+        while !failed.load(Ordering::Relaxed) {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(i) else { break };
             let answer = ask(item);
+            if answer.is_err() {
+                failed.store(true, Ordering::Relaxed);
+            }
             lock(&answers)[i] = Some(answer);
         }
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 1..items.len().min(width) {
-            scope.spawn(work);
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
         }
         work();
     });
-    answers.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
+    let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // What was not begun stands after what has failed, so that only answers come before the failure.
+    answers.into_iter().flatten().collect()
 }
 
-/// Two different questions at once.
+/// Two different questions at once; one after the other where the system has no thread to give.
 pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
-    std::thread::scope(|scope| {
-        let handle = scope.spawn(one);
+    let one = Mutex::new(Some(one));
+    let one = || {
+        let one = lock(&one).take().expect("it is asked once: by the new thread, or by this one where there is none");
+        one()
+    };
+    thread::scope(|scope| {
+        let handle = thread::Builder::new().spawn_scoped(scope, &one);
         let other = other();
-        match handle.join() {
-            Ok(one) => (one, other),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        let one = match handle {
+            Ok(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => one(),
+        };
+        (one, other)
     })
 }
 
@@ -70,6 +88,22 @@ mod tests {
     fn answers_come_in_the_order_of_the_items() {
         let items: Vec<usize> = (0..100).collect();
         assert_eq!(map(&items, |i| Ok(i * 2)).unwrap(), (0..100).map(|i| i * 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nothing_is_begun_after_a_failure() {
+        let begun = AtomicUsize::new(0);
+        let items: Vec<usize> = (0..1000).collect();
+        let failed: Result<Vec<()>, Error> = map(&items, |_| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            Err(Error::new(Code::Internal, "no"))
+        });
+        assert!(failed.is_err() && begun.load(Ordering::SeqCst) <= WIDTH);
+    }
+
+    #[test]
+    fn two_questions_have_two_answers() {
+        assert_eq!(both(|| 1, || "two"), (1, "two"));
     }
 
     #[test]
