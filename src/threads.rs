@@ -1,19 +1,59 @@
 //! The same question about several things at once, answers in the order of the things.
+//!
+//! The first failure stops what runs beside it: nothing else is begun, and who waits before another try gives up, by
+//! asking [`is_stopped`]. Where the system has no thread to give, the work is done in the one there is.
 
-use crate::error::Error;
+use crate::error::{Code, Error};
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// How many at once.
 pub const WIDTH: usize = 16;
 
+/// Whether something has failed beside the work of a thread, or beside that for which it is done.
+#[derive(Default)]
+struct StopSign {
+    raised: AtomicBool,
+    above: Option<Arc<StopSign>>,
+}
+
+impl StopSign {
+    fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Relaxed) || self.above.as_ref().is_some_and(|above| above.is_raised())
+    }
+}
+
+thread_local! {
+    /// What stops the work of this thread.
+    static SIGN: RefCell<Option<Arc<StopSign>>> = const { RefCell::new(None) };
+    /// Whether the work of this thread has given up for that.
+    static GAVE_UP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the work of this thread is of no use any more, because something beside it has failed. Whoever asks gives up
+/// then: the failure that comes of it is not told.
+pub fn is_stopped() -> bool {
+    let stopped = SIGN.with_borrow(|sign| sign.as_ref().is_some_and(|sign| sign.is_raised()));
+    if stopped {
+        GAVE_UP.set(true);
+    }
+    stopped
+}
+
+/// Does some work under a sign, and says whether it gave up.
+fn under<T>(sign: Option<Arc<StopSign>>, work: impl FnOnce() -> T) -> (T, bool) {
+    let before = (SIGN.replace(sign), GAVE_UP.replace(false));
+    let done = work();
+    SIGN.set(before.0);
+    (done, GAVE_UP.replace(before.1))
+}
+
 /// Asks about every item, at most [`WIDTH`] at a time. One item costs no thread.
 ///
-/// After the first failure no other item is begun. Where the system has no thread to give, the work is done in this one.
-///
 /// # Errors
-/// The first error in the order of the items, among those that were asked about.
+/// The first error in the order of the items, among those that did not come of another.
 pub fn map<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R, Error> + Sync) -> Result<Vec<R>, Error> {
     map_at(WIDTH, items, ask)
 }
@@ -30,17 +70,18 @@ pub fn map_at<T: Sync, R: Send>(
     if items.len() <= 1 {
         return items.iter().map(ask).collect();
     }
-    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let sign = Arc::new(StopSign { raised: AtomicBool::new(false), above: SIGN.with_borrow(Clone::clone) });
+    let next = AtomicUsize::new(0);
     let answers: Mutex<Vec<Option<Result<R, Error>>>> = Mutex::new(items.iter().map(|_| None).collect());
     let work = || {
-        while !failed.load(Ordering::Relaxed) {
+        while !sign.is_raised() {
             let i = next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = items.get(i) else { break };
-            let answer = ask(item);
-            if answer.is_err() {
-                failed.store(true, Ordering::Relaxed);
+            let (answer, gave_up) = under(Some(sign.clone()), || ask(item));
+            if answer.is_ok() || !gave_up {
+                sign.raised.fetch_or(answer.is_err(), Ordering::Relaxed);
+                lock(&answers)[i] = Some(answer);
             }
-            lock(&answers)[i] = Some(answer);
         }
     };
     thread::scope(|scope| {
@@ -52,18 +93,24 @@ pub fn map_at<T: Sync, R: Send>(
         work();
     });
     let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // What was not begun stands after what has failed, so that only answers come before the failure.
-    answers.into_iter().flatten().collect()
+    // Items without an answer are there only beside a failure: of another item, or of what all of this is done for.
+    let whole = answers.iter().all(Option::is_some);
+    let done: Vec<R> = answers.into_iter().flatten().collect::<Result<_, _>>()?;
+    if whole {
+        return Ok(done);
+    }
+    GAVE_UP.set(true);
+    Err(Error::new(Code::Internal, "the work was given up for a failure beside it"))
 }
 
 /// Two different questions at once; one after the other where the system has no thread to give.
 pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
-    let one = Mutex::new(Some(one));
+    let (one, sign) = (Mutex::new(Some(one)), SIGN.with_borrow(Clone::clone));
     let one = || {
         let one = lock(&one).take().expect("it is asked once: by the new thread, or by this one where there is none");
-        one()
+        under(sign.clone(), one)
     };
-    thread::scope(|scope| {
+    let ((one, gave_up), other) = thread::scope(|scope| {
         let handle = thread::Builder::new().spawn_scoped(scope, &one);
         let other = other();
         let one = match handle {
@@ -71,7 +118,11 @@ pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> 
             Err(_) => one(),
         };
         (one, other)
-    })
+    });
+    if gave_up {
+        GAVE_UP.set(true);
+    }
+    (one, other)
 }
 
 /// A lock whose holder cannot have left a half-done change behind, poisoned or not.
@@ -99,6 +150,26 @@ mod tests {
             Err(Error::new(Code::Internal, "no"))
         });
         assert!(failed.is_err() && begun.load(Ordering::SeqCst) <= WIDTH);
+    }
+
+    #[test]
+    fn a_failure_stops_what_waits_beside_it_and_is_the_one_that_is_told() {
+        let wait = |item: &usize| {
+            if *item == 7 {
+                return Err(Error::new(Code::Denied, "no"));
+            }
+            // What waits may itself have asked about several things at once.
+            let inner = map(&[1, 2], |_| {
+                while !is_stopped() {
+                    thread::yield_now();
+                }
+                Err::<(), _>(Error::new(Code::Timeout, "it was waited for in vain"))
+            });
+            both(|| (), || inner).1.map(drop)
+        };
+        let items: Vec<usize> = (0..8).collect();
+        assert_eq!(map(&items, wait).unwrap_err().code(), Code::Denied);
+        assert!(!is_stopped());
     }
 
     #[test]

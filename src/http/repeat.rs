@@ -3,10 +3,13 @@
 //! What an outcome means is told by whoever tries; how long to wait is decided in `pure::http::retry`.
 
 use crate::pure::http::retry::{Pace, Verdict};
+use crate::threads::is_stopped;
 use crate::world::World;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
+/// How long is waited before a look at whether that is still wanted.
+const STEP: Duration = Duration::from_millis(100);
 /// The longest wait that a service may ask for where the command itself has no limit.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -30,10 +33,24 @@ pub fn repeat<T>(
         };
         failures += 1;
         match pace.wait(failures, asked, jitter(world.now())) {
-            Some(wait) if fits(world, wait, until) => world.sleep(wait),
+            Some(wait) if fits(world, wait, until) && pause(world, wait) => {}
             _ => return outcome,
         }
     }
+}
+
+/// Waits, unless something beside this fails meanwhile.
+fn pause(world: &World, wait: Duration) -> bool {
+    let mut left = wait;
+    while !is_stopped() {
+        if left.is_zero() {
+            return true;
+        }
+        let step = left.min(STEP);
+        world.sleep(step);
+        left -= step;
+    }
+    false
 }
 
 /// Whether there is time to wait this long.

@@ -3,7 +3,7 @@
 use crate::stage::{STEP, image, push, shown};
 use crate::support::client::Client;
 use crate::support::cmd::{Ran, Tagwright, tagwright};
-use crate::support::image::{Built, Family, Image, cosign_signature, descriptor, two_platforms, types};
+use crate::support::image::{Built, Family, Image, Index, cosign_signature, descriptor, two_platforms, types};
 use crate::support::log::Log;
 use crate::support::registry::{Options, Registry, one_user};
 use crate::support::release::{five_platforms, signed, with_foreign_layer};
@@ -13,6 +13,7 @@ use crate::support::token::Rights;
 use crate::support::uploads::{Blobs, Mounts};
 use crate::support::whole::whole;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const FROM: &str = "acme/build";
 const TO: &str = "acme/release";
@@ -527,4 +528,56 @@ fn an_upload_that_was_begun_for_a_blob_that_is_there_is_given_up() {
     let ran = across(&registry, &registry).run();
     assert_eq!(copied(&ran)[..3], [2, 0, 3]);
     assert_eq!(registry.state(|state| state.uploads.open()), 0);
+}
+
+/// Answers 503 to every request of a target that this is true of, for as long as the test runs.
+fn busy(target: &Registry, is_met: impl Fn(&str) -> bool + Send + 'static) {
+    target.before(move |asked, _| is_met(&asked.method).then(|| Reply::status(503)));
+}
+
+#[test]
+fn the_first_failure_stops_what_runs_beside_it() {
+    let children = (0..200).map(|n| Image::new().label("number", &n.to_string()).build());
+    let built = Index::of(children).build();
+    type Question = fn(&str) -> bool;
+    let cases: [(&str, Question, Question); 3] = [
+        ("to everything", |_| true, |_| true),
+        ("to what begins an upload", |method| method == "POST", |method| method == "POST"),
+        ("to manifests", |method| method == "PUT", |method| method == "PUT"),
+    ];
+    std::thread::scope(|scope| {
+        for (what, is_busy, counts) in cases {
+            let built = &built;
+            scope.spawn(move || {
+                let (from, to) = two(built);
+                busy(&to, is_busy);
+                let began = Instant::now();
+                let ran = across(&from, &to).run();
+                assert_eq!(ran.code(), "registry-unavailable", "{what} {ran}");
+                assert!(began.elapsed() < Duration::from_secs(10), "{what}: {:?}", began.elapsed());
+                let asked = to.log().0.iter().filter(|one| counts(&one.asked.method)).count();
+                assert!(asked < 100, "{what}: {asked}");
+                check_untagged(&to);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_mount_that_cannot_be_made_for_the_moment_is_made_later() {
+    let built = layered();
+    for reply in [
+        Reply::status(429).header("Retry-After", "1"),
+        Reply::status(503),
+        Reply::broken(Fault::Close),
+        Reply::broken(Fault::Reset),
+    ] {
+        let registry = Registry::start();
+        registry.push(FROM, TAG, &built);
+        registry.fail(1, "POST", "/blobs/uploads/", reply.clone());
+        let ran = across(&registry, &registry).run();
+        assert_eq!(copied(&ran)[..3], [0, 5, 0], "{reply:?}");
+        assert_eq!(registry.state(|state| state.uploads.open()), 0, "{reply:?}");
+        check_whole(&registry);
+    }
 }

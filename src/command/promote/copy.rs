@@ -14,9 +14,9 @@ use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy::Tally;
 use crate::registry::blobs::{Mount, Upload};
 use crate::pure::image::raw_manifest::RawManifest;
-use crate::threads;
+use crate::threads::{self, lock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Writes what is missing, everything but the tags; what went which way.
 ///
@@ -127,9 +127,9 @@ impl Transport<'_, '_> {
         jobs.iter().for_each(|(blob, ..)| progress.expect(blob.size));
 
         let stopped = AtomicBool::new(false);
+        let give_up = |upload: Option<Upload>| upload.into_iter().for_each(|upload| target.give_up(upload));
         let one = |(blob, upload, unsure): &Job| -> Result<Option<bool>, Error> {
-            let upload = upload.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let give_up = |upload: Option<Upload>| upload.into_iter().for_each(|upload| target.give_up(upload));
+            let upload = lock(upload).take();
             if stopped.load(Ordering::Relaxed) {
                 give_up(upload);
                 return Ok(None);
@@ -158,6 +158,8 @@ impl Transport<'_, '_> {
         };
         let outcome = threads::map_at(self.jobs, &jobs, one);
         progress.finish();
+        // Where one has failed there are uploads that nobody came to go on with.
+        jobs.iter().for_each(|(_, upload, _)| give_up(lock(upload).take()));
         for (sent, (blob, ..)) in outcome?.into_iter().zip(&jobs) {
             match sent {
                 Some(true) => (tally.blobs, tally.bytes) = (tally.blobs + 1, tally.bytes + blob.size),
