@@ -1,9 +1,8 @@
 //! The hash that names content and cannot move.
 //!
 //! `sha256` is what is produced; `sha512` is understood where a registry uses it. What is in memory is
-//! hashed by `sha2`, what streams past by ring: both are as fast where the processor has instructions for
-//! it, and ring several times as fast where it has none, which a copy of gigabytes feels and a manifest
-//! does not.
+//! hashed by `sha2`, what streams past by ring. Both take the same time where the processor has
+//! instructions for it; where it has none ring takes two thirds, which a copy of gigabytes feels.
 //!
 //! Grammar: OCI image specification, descriptor, "Digests".
 
