@@ -10,7 +10,7 @@ use std::fmt;
 
 /// How a challenge wants to be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scheme {
+pub enum AuthScheme {
     /// With user name and password.
     Basic,
     /// With a token from the realm.
@@ -19,24 +19,24 @@ pub enum Scheme {
     Other(String),
 }
 
-impl Scheme {
+impl AuthScheme {
     fn parse(text: &str) -> Self {
         if text.eq_ignore_ascii_case("basic") {
-            Scheme::Basic
+            AuthScheme::Basic
         } else if text.eq_ignore_ascii_case("bearer") {
-            Scheme::Bearer
+            AuthScheme::Bearer
         } else {
-            Scheme::Other(text.to_owned())
+            AuthScheme::Other(text.to_owned())
         }
     }
 }
 
-impl fmt::Display for Scheme {
+impl fmt::Display for AuthScheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Scheme::Basic => "Basic",
-            Scheme::Bearer => "Bearer",
-            Scheme::Other(name) => name,
+            AuthScheme::Basic => "Basic",
+            AuthScheme::Bearer => "Bearer",
+            AuthScheme::Other(name) => name,
         })
     }
 }
@@ -45,7 +45,7 @@ impl fmt::Display for Scheme {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     /// How it wants to be answered.
-    pub scheme: Scheme,
+    pub scheme: AuthScheme,
     /// For `Bearer` the address of the token server, for `Basic` a name for people.
     pub realm: Option<String>,
     /// Whom the token is for.
@@ -57,7 +57,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    fn new(scheme: Scheme) -> Self {
+    fn new(scheme: AuthScheme) -> Self {
         Self { scheme, realm: None, service: None, scope: None, error: None }
     }
 
@@ -104,7 +104,7 @@ fn parse_one(value: &str) -> Vec<Challenge> {
             current.set(word, value);
             continue;
         }
-        challenges.push(Challenge::new(Scheme::parse(word)));
+        challenges.push(Challenge::new(AuthScheme::parse(word)));
         if spaced {
             scan.skip_token68();
         }

@@ -7,11 +7,11 @@
 //! Rules: the token authentication and OAuth 2 documentation of the distribution project.
 
 use crate::error::{Code, Error};
-use crate::pure::auth::challenge::{Challenge, Scheme};
+use crate::pure::auth::challenge::{AuthScheme, Challenge};
 use crate::pure::auth::credential::{Credential, pair};
 use crate::pure::auth::scope::{Scope, ScopeSet};
 use crate::pure::http::message::{Method, Repeat, Request, Response};
-use crate::pure::http::url::{Place, Scheme as UrlScheme, Url, place};
+use crate::pure::http::url::{Place, Scheme, Url, place};
 use crate::pure::image::registry::Registry;
 use crate::pure::text::percent;
 use crate::secret::Secret;
@@ -21,7 +21,7 @@ const CLIENT: &str = "tagwright";
 
 /// What answers a challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Authorization {
     /// The value of the `Authorization` header for the request itself.
     Header(Secret),
     /// A token has to be fetched first.
@@ -65,7 +65,7 @@ pub enum Grant {
 /// The challenge of a registry that is known without asking, which saves the request that would be refused.
 pub fn known(registry: &Registry) -> Option<Challenge> {
     registry.is_docker_hub().then(|| Challenge {
-        scheme: Scheme::Bearer,
+        scheme: AuthScheme::Bearer,
         realm: Some("https://auth.docker.io/token".to_owned()),
         service: Some("registry.docker.io".to_owned()),
         scope: None,
@@ -75,7 +75,7 @@ pub fn known(registry: &Registry) -> Option<Challenge> {
 
 /// The challenge of a registry that takes a password with every request.
 pub fn basic() -> Challenge {
-    Challenge { scheme: Scheme::Basic, realm: None, service: None, scope: None, error: None }
+    Challenge { scheme: AuthScheme::Basic, realm: None, service: None, scope: None, error: None }
 }
 
 /// Decides how a challenge is answered: a token where one can be fetched, else user name and password.
@@ -89,12 +89,12 @@ pub fn answer(
     challenges: &[Challenge],
     wanted: &ScopeSet,
     credential: &Credential,
-) -> Result<Answer, Error> {
+) -> Result<Authorization, Error> {
     let host = registry.authority();
     if let Some(bearer) = challenges.iter().find(|c| is_usable_bearer(c)) {
         let grant = match credential {
             Credential::RegistryToken(token) => {
-                return Ok(Answer::Header(Secret::new(format!("Bearer {}", token.reveal()))));
+                return Ok(Authorization::Header(Secret::new(format!("Bearer {}", token.reveal()))));
             }
             Credential::Anonymous => Grant::Anonymous,
             Credential::Password { username, password } => {
@@ -107,11 +107,11 @@ pub fn answer(
         let realm = realm(registry, bearer.realm.as_deref().unwrap_or_default())?;
         let scopes = scopes(bearer.scope.as_deref(), wanted);
         let service = bearer.service.clone().filter(|service| !service.is_empty());
-        return Ok(Answer::Token(TokenRequest { realm, service, scopes, grant }));
+        return Ok(Authorization::Token(TokenRequest { realm, service, scopes, grant }));
     }
-    if challenges.iter().any(|c| c.scheme == Scheme::Basic) {
+    if challenges.iter().any(|c| c.scheme == AuthScheme::Basic) {
         return match credential.basic_header() {
-            Some(header) => Ok(Answer::Header(header)),
+            Some(header) => Ok(Authorization::Header(header)),
             None if credential.is_anonymous() => {
                 Err(Error::new(Code::CredentialMissing, format!("`{host}` asked for a credential and none was found"))
                     .hint("set `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`"))
@@ -128,7 +128,7 @@ pub fn answer(
         .hint("ask whoever runs the registry to offer Basic, or Bearer with a realm");
     Err(match challenges.iter().map(|c| c.scheme.to_string()).collect::<Vec<_>>() {
         none if none.is_empty() => error.cause("the answer was 401 without a `WWW-Authenticate` challenge"),
-        named if challenges.iter().any(|c| c.scheme == Scheme::Bearer) => {
+        named if challenges.iter().any(|c| c.scheme == AuthScheme::Bearer) => {
             error.cause(format!("it asked for {}, and the challenge names no realm", named.join(", ")))
         }
         named => error.cause(format!("it asked for {}", named.join(", "))),
@@ -136,7 +136,7 @@ pub fn answer(
 }
 
 fn is_usable_bearer(challenge: &Challenge) -> bool {
-    challenge.scheme == Scheme::Bearer && challenge.realm.as_deref().is_some_and(|realm| !realm.trim().is_empty())
+    challenge.scheme == AuthScheme::Bearer && challenge.realm.as_deref().is_some_and(|realm| !realm.trim().is_empty())
 }
 
 /// Reads the realm and refuses one that a credential must not be sent to.
@@ -150,7 +150,7 @@ fn realm(registry: &Url, text: &str) -> Result<Url, Error> {
         refused("an address that cannot be used", "no credential goes there").cause(error.message())
     })?;
     let named = format!("`{}`", url.origin());
-    if url.scheme() == UrlScheme::Http && registry.scheme() == UrlScheme::Https {
+    if url.scheme() == Scheme::Http && registry.scheme() == Scheme::Https {
         return Err(refused(&named, "that is plain HTTP while the registry itself is spoken to over TLS"));
     }
     let at_home = matches!(place(registry.host()), Place::Private | Place::Loopback);
@@ -301,13 +301,13 @@ mod tests {
         Scope::pull("acme/app").into()
     }
 
-    fn ask(registry: &str, header: &str, wanted: &ScopeSet, credential: &Credential) -> Result<Answer, Error> {
+    fn ask(registry: &str, header: &str, wanted: &ScopeSet, credential: &Credential) -> Result<Authorization, Error> {
         answer(&url(registry), &challenge::parse(&[header]), wanted, credential)
     }
 
     fn token(registry: &str, header: &str, wanted: &ScopeSet, credential: &Credential) -> TokenRequest {
         match ask(registry, header, wanted, credential) {
-            Ok(Answer::Token(request)) => request,
+            Ok(Authorization::Token(request)) => request,
             other => panic!("{header}: {other:?}"),
         }
     }
@@ -360,7 +360,7 @@ mod tests {
             (BEARER, Credential::RegistryToken(Secret::new("tok")), "Bearer tok"),
         ] {
             let answer = ask("https://reg.example/", header, &pull(), &credential).unwrap();
-            assert_eq!(answer, Answer::Header(Secret::new(expected)), "{header}");
+            assert_eq!(answer, Authorization::Header(Secret::new(expected)), "{header}");
         }
     }
 
@@ -520,7 +520,7 @@ mod tests {
     fn docker_hub_is_known_without_asking() {
         let challenge = known(&Registry::docker_hub()).unwrap();
         let answer = answer(&url("https://registry-1.docker.io/"), &[challenge], &pull(), &Credential::Anonymous);
-        let Ok(Answer::Token(request)) = answer else { panic!("{answer:?}") };
+        let Ok(Authorization::Token(request)) = answer else { panic!("{answer:?}") };
         assert_eq!(
             show(&request.request()),
             "GET https://auth.docker.io/token?service=registry.docker.io&scope=repository%3Aacme%2Fapp%3Apull&client_id=tagwright - -"

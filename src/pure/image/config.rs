@@ -26,7 +26,7 @@ pub struct Config {
 
 #[derive(Deserialize)]
 #[serde(expecting = "an image configuration")]
-struct Wire {
+struct ConfigDocument {
     architecture: Option<String>,
     os: Option<String>,
     variant: Option<String>,
@@ -46,7 +46,7 @@ impl Config {
     /// # Errors
     /// `reply-malformed` for what is not JSON of that shape, or a label whose value is not a text.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let wire: Wire = serde_json::from_slice(body).map_err(|error| unreadable(body, &error))?;
+        let wire: ConfigDocument = serde_json::from_slice(body).map_err(|error| unreadable(body, &error))?;
         let labels = wire.config.and_then(|inner| inner.labels).unwrap_or_default();
         let text = |(key, value): (String, Value)| match value {
             Value::String(text) => Ok((key, text)),

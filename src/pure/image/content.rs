@@ -27,7 +27,7 @@ pub enum Content {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "a manifest")]
-struct Wire {
+struct ManifestDocument {
     schema_version: Option<u64>,
     media_type: Option<String>,
     manifests: Option<Vec<Descriptor>>,
@@ -51,7 +51,7 @@ impl Content {
         if header.as_ref().is_some_and(MediaType::is_schema1) {
             return Err(schema1());
         }
-        let wire: Wire = serde_json::from_slice(body).map_err(|error| unreadable(body, &error))?;
+        let wire: ManifestDocument = serde_json::from_slice(body).map_err(|error| unreadable(body, &error))?;
         match wire.schema_version {
             Some(1) => return Err(schema1()),
             None if wire.fs_layers.is_some() => return Err(schema1()),
@@ -93,7 +93,7 @@ impl Content {
     }
 }
 
-impl Wire {
+impl ManifestDocument {
     fn index(self, media_type: MediaType) -> Result<Content, Error> {
         if self.config.is_some() || self.layers.is_some() {
             return Err(malformed(format!("the index of media type `{media_type}` holds `config` or `layers`")));

@@ -3,8 +3,7 @@
 //! Fields: OCI image specification, "Content Descriptors".
 
 use crate::pure::image::digest::Digest;
-use crate::pure::image::manifest::IMAGE_CONFIGS;
-use crate::pure::image::media_type::MediaType;
+use crate::pure::image::media_type::{MediaType, is_image_config};
 use crate::pure::image::platform::Platform;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -46,7 +45,7 @@ impl Descriptor {
     pub fn may_be_image(&self) -> bool {
         let media_type = MediaType::parse(&self.media_type);
         let artifact =
-            self.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !IMAGE_CONFIGS.contains(&kind));
+            self.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !is_image_config(kind));
         !artifact && !self.is_attestation() && !matches!(media_type, MediaType::Other(_))
     }
 
@@ -60,7 +59,7 @@ impl Descriptor {
 
 #[derive(Deserialize)]
 #[serde(expecting = "a descriptor")]
-struct Wire {
+struct DescriptorDocument {
     #[serde(rename = "mediaType", default)]
     media_type: Option<String>,
     digest: String,
@@ -79,7 +78,7 @@ struct Wire {
 
 impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire = Wire::deserialize(deserializer)?;
+        let wire = DescriptorDocument::deserialize(deserializer)?;
         Ok(Self {
             media_type: wire.media_type.unwrap_or_default(),
             digest: Digest::parse(&wire.digest).map_err(|error| D::Error::custom(error.message()))?,

@@ -3,12 +3,8 @@
 //! Read as part of [`crate::pure::image::content::Content`].
 
 use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::media_type::MediaType;
+use crate::pure::image::media_type::{MediaType, is_image_config};
 use std::collections::BTreeMap;
-
-/// The media types of the config blob of a container image.
-pub(super) const IMAGE_CONFIGS: [&str; 2] =
-    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// A manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +26,6 @@ pub struct Manifest {
 impl Manifest {
     /// Whether it is a container image: the media type of its config blob says so.
     pub fn is_image(&self) -> bool {
-        IMAGE_CONFIGS.iter().any(|kind| kind.eq_ignore_ascii_case(&self.config.media_type))
+        is_image_config(&self.config.media_type)
     }
 }

@@ -80,6 +80,13 @@ impl MediaType {
     }
 }
 
+/// Whether this is the media type of the config blob of a container image.
+pub fn is_image_config(media_type: &str) -> bool {
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"]
+        .iter()
+        .any(|kind| kind.eq_ignore_ascii_case(media_type))
+}
+
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

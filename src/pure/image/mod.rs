@@ -14,4 +14,5 @@ pub mod referrers;
 pub mod raw_manifest;
 pub mod registry;
 pub mod repository;
+mod spelling;
 pub mod tag;

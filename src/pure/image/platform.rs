@@ -114,7 +114,7 @@ impl Serialize for Platform {
 
 #[derive(Deserialize)]
 #[serde(expecting = "a platform")]
-struct Wire {
+struct PlatformDocument {
     os: Option<String>,
     architecture: Option<String>,
     variant: Option<String>,
@@ -124,7 +124,7 @@ struct Wire {
 
 impl<'de> Deserialize<'de> for Platform {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire = Wire::deserialize(deserializer)?;
+        let wire = PlatformDocument::deserialize(deserializer)?;
         let name = |text: Option<String>| text.filter(|text| !text.is_empty()).unwrap_or_else(|| "unknown".to_owned());
         let (os, architecture) = (name(wire.os), name(wire.architecture));
         Ok(Self::new(&os, &architecture, wire.variant.as_deref(), wire.os_version.as_deref()))

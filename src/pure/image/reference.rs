@@ -6,8 +6,9 @@
 
 use crate::pure::image::digest::{self, Digest};
 use crate::pure::image::repository::Repository;
+use crate::pure::image::spelling::{ReferenceParts, corrected, invalid, split};
 use crate::pure::image::tag::{self, Tag};
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::pure::text::show::quoted;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -48,7 +49,7 @@ impl Reference {
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let Parts { name, tag, digest } = split(text)?;
+        let ReferenceParts { name, tag, digest } = split(text)?;
         let repository = Repository::read(name)?;
         let tag = tag.map(|tag| Tag::parse(tag).map_err(|_| why_no_tag(tag))).transpose()?;
         let digest = digest.map(|digest| Digest::parse(digest).map_err(|_| why_no_digest(digest))).transpose()?;
@@ -86,6 +87,18 @@ impl Reference {
     }
 }
 
+impl Repository {
+    /// The reference of a tag in this repository.
+    pub fn tagged(&self, tag: &Tag) -> Reference {
+        Reference::new(self.clone(), Some(tag.clone()), None)
+    }
+
+    /// The reference of a digest in this repository.
+    pub fn at(&self, digest: &Digest) -> Reference {
+        Reference::new(self.clone(), None, Some(digest.clone()))
+    }
+}
+
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.repository)?;
@@ -115,36 +128,6 @@ impl fmt::Display for Identifier {
     }
 }
 
-/// The three parts of a reference, not yet checked.
-pub(super) struct Parts<'a> {
-    pub(super) name: &'a str,
-    pub(super) tag: Option<&'a str>,
-    pub(super) digest: Option<&'a str>,
-}
-
-/// Takes a reference apart.
-pub(super) fn split(text: &str) -> Result<Parts<'_>, String> {
-    if text.is_empty() {
-        return Err("it is empty".to_owned());
-    }
-    if let Some((scheme, _)) = text.split_once("://") {
-        return Err(format!("it begins with {}", quoted(&format!("{scheme}://"))));
-    }
-    let (rest, digest) = match text.split_once('@') {
-        Some((rest, digest)) => (rest, Some(digest)),
-        None => (text, None),
-    };
-    let last = rest.rfind('/').map_or(0, |slash| slash + 1);
-    let (name, tag) = match rest[last..].rfind(':') {
-        Some(colon) => (&rest[..last + colon], Some(&rest[last + colon + 1..])),
-        None => (rest, None),
-    };
-    if name.is_empty() {
-        return Err("it names no repository".to_owned());
-    }
-    Ok(Parts { name, tag, digest })
-}
-
 fn why_no_tag(text: &str) -> String {
     match tag::check(text) {
         Err(_) if text.is_empty() => "no tag follows the `:`".to_owned(),
@@ -161,47 +144,9 @@ fn why_no_digest(text: &str) -> String {
     }
 }
 
-/// Another spelling that is right, where small changes are all it takes.
-pub(super) fn corrected(text: &str, is_right: impl Fn(&str) -> bool) -> Option<String> {
-    let bare = text.trim();
-    let rest = bare.split_once("://").map_or(bare, |(_, rest)| rest).trim_end_matches('/');
-    // A host alone would be taken for a name on Docker Hub, and what a browser shows is no reference.
-    if rest.len() < bare.len() && (!rest.contains('/') || rest.starts_with("hub.docker.com/")) {
-        return None;
-    }
-    let bare = rest;
-    if is_right(bare) {
-        return Some(bare.to_owned());
-    }
-    let parts = split(bare).ok()?;
-    let mut lower = parts.name.to_ascii_lowercase();
-    if let Some(tag) = parts.tag {
-        lower = format!("{lower}:{tag}");
-    }
-    if let Some(digest) = parts.digest {
-        lower = format!("{lower}@{}", digest.to_ascii_lowercase());
-    }
-    is_right(&lower).then_some(lower)
-}
-
-/// The error for a text that is not what the noun says.
-pub(super) fn invalid(text: &str, noun: &str, why: &str, fixed: Option<&str>) -> Error {
-    // A password can stand before an `@`, so such a text is not repeated.
-    if text.split_once('@').is_some_and(|(_, after)| after.contains('/')) {
-        let message = format!("a text with user info is not {noun}");
-        let hint = "leave out what stands before the `@`, and set `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`";
-        return Error::new(Code::ReferenceInvalid, message).hint(hint);
-    }
-    let error = Error::new(Code::ReferenceInvalid, format!("{} is not {noun}: {why}", quoted(text)));
-    match fixed {
-        Some(fixed) => error.hint(format!("write `{fixed}`")),
-        None if text.contains('$') => error.hint("put the value in place of the `$…` before it is passed on"),
-        None => error,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::error::Code;
     use super::*;
 
     const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

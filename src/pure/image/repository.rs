@@ -5,10 +5,8 @@
 //!
 //! Grammar: OCI distribution specification, "Pulling manifests".
 
-use crate::pure::image::digest::Digest;
-use crate::pure::image::reference::{self, Reference};
+use crate::pure::image::spelling::{corrected, invalid, split};
 use crate::pure::image::registry::Registry;
-use crate::pure::image::tag::Tag;
 use crate::error::Error;
 use crate::pure::text::show::{character, quoted};
 use serde::{Serialize, Serializer};
@@ -31,7 +29,7 @@ impl Repository {
     /// `reference-invalid`, with the character and its position, or where a tag or digest is named.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let read = |text: &str| {
-            let parts = reference::split(text)?;
+            let parts = split(text)?;
             match (parts.tag, parts.digest) {
                 (_, Some(digest)) => Err(format!("it names the digest {}", quoted(digest))),
                 (Some(tag), None) => Err(format!("it names the tag {}", quoted(tag))),
@@ -43,9 +41,9 @@ impl Repository {
             Err(why) => why,
         };
         let fixed =
-            reference::corrected(text, |text| reference::split(text).is_ok_and(|parts| Self::read(parts.name).is_ok()));
-        let name = fixed.as_deref().and_then(|fixed| reference::split(fixed).ok().map(|parts| parts.name));
-        Err(reference::invalid(text, "a repository", &why, name))
+            corrected(text, |text| split(text).is_ok_and(|parts| Self::read(parts.name).is_ok()));
+        let name = fixed.as_deref().and_then(|fixed| split(fixed).ok().map(|parts| parts.name));
+        Err(invalid(text, "a repository", &why, name))
     }
 
     /// Reads a name that holds neither tag nor digest.
@@ -78,16 +76,6 @@ impl Repository {
     /// The path inside the registry, such as `library/nginx`.
     pub fn path(&self) -> &str {
         &self.path
-    }
-
-    /// The reference of a tag in this repository.
-    pub fn tagged(&self, tag: &Tag) -> Reference {
-        Reference::new(self.clone(), Some(tag.clone()), None)
-    }
-
-    /// The reference of a digest in this repository.
-    pub fn at(&self, digest: &Digest) -> Reference {
-        Reference::new(self.clone(), None, Some(digest.clone()))
     }
 }
 

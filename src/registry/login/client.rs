@@ -13,7 +13,7 @@ use crate::registry::login::refused::{credential_missing, origin};
 use crate::error::{Code, Error};
 use crate::pure::auth::challenge::{self, Challenge};
 use crate::pure::auth::credential::Credential;
-use crate::pure::auth::flow::{self, Answer, TokenRequest};
+use crate::pure::auth::flow::{self, Authorization, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::{self, Token};
 use crate::pure::aws::host::EcrHost;
@@ -363,11 +363,11 @@ impl<'w> Client<'w> {
             _ => error,
         };
         match flow::answer(&url, challenges, scopes, &found.credential).map_err(nothing)? {
-            Answer::Header(header) => {
+            Authorization::Header(header) => {
                 standing.header = Some(header.clone());
                 Ok(Some(header))
             }
-            Answer::Token(request) => {
+            Authorization::Token(request) => {
                 let token = self.fetch_token(&place.registry, &request, &found)?;
                 self.exchange.journal.guard(&token.value);
                 let header = token.header();
