@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::OpenOptions;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -136,9 +136,12 @@ impl World {
         #[expect(clippy::disallowed_methods, reason = "this is where programs are run")]
         let mut command = Command::new(path);
         command.args(args).env_clear().envs(&self.environment);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let pipes = Pipes { stdout: io::pipe()?, stderr: io::pipe()? };
+        command.stdin(Stdio::piped()).stdout(pipes.stdout.1.try_clone()?).stderr(pipes.stderr.1.try_clone()?);
         let mut child = command.spawn()?;
-        let ran = attend(&mut child, stdin.to_vec(), instant() + limit, max);
+        // The command holds the ends that it has given to the child.
+        drop(command);
+        let ran = attend(&mut child, pipes, stdin.to_vec(), instant() + limit, max);
         if ran.is_err() {
             // Without a wait it would stay as a zombie as long as this program lives.
             let _ = child.kill();
@@ -235,47 +238,67 @@ fn read_limited(mut from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
 
 /// Feeds and hears a program from threads of their own, because any of the three pipes may block.
 ///
-/// The threads are not waited for: a grandchild that keeps a pipe open must not keep this program.
-fn attend(child: &mut Child, stdin: Vec<u8>, until: Instant, max: u64) -> io::Result<Ran> {
+/// It has answered when it ends, whoever else holds its pipes then: what comes after `mark`, written into both pipes at
+/// that moment, is not its. The threads are not waited for.
+fn attend(child: &mut Child, pipes: Pipes, stdin: Vec<u8>, until: Instant, max: u64) -> io::Result<Ran> {
+    let mark = format!("\0the end of {} at {:?}\0", child.id(), instant()).into_bytes();
     if let Some(mut pipe) = child.stdin.take() {
-        thread::spawn(move || {
+        thread::Builder::new().spawn(move || {
             // A program that does not read its input is free to do so.
             let _ = pipe.write_all(&stdin);
-        });
+        })?;
     }
-    let stdout = hear(child.stdout.take(), max);
-    let stderr = hear(child.stderr.take(), STDERR_KEPT);
+    let stdout = hear(pipes.stdout.0, mark.clone(), max)?;
+    let stderr = hear(pipes.stderr.0, mark.clone(), STDERR_KEPT)?;
+    let mut pause = Duration::from_millis(1);
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if instant() >= until {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    };
+    for mut pipe in [pipes.stdout.1, pipes.stderr.1] {
+        pipe.write_all(&mark)?;
+    }
     let stdout = expect(&stdout, until)?;
     if stdout.len() as u64 > max {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {max} bytes of output")));
     }
     let mut stderr = expect(&stderr, until)?;
     stderr.truncate(usize::try_from(STDERR_KEPT).unwrap_or(usize::MAX));
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Ran { status: status.code(), stdout, stderr });
-        }
-        if instant() >= until {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(50));
-    }
+    Ok(Ran { status: status.code(), stdout, stderr })
 }
 
-/// Reads a pipe to its end and keeps one byte more than `max` at most.
-fn hear(pipe: Option<impl Read + Send + 'static>, max: u64) -> Receiver<io::Result<Vec<u8>>> {
+/// The two pipes that a program writes to, each as its two ends.
+struct Pipes {
+    stdout: (PipeReader, PipeWriter),
+    stderr: (PipeReader, PipeWriter),
+}
+
+/// Reads a pipe up to a mark and keeps one byte more than `max` at most.
+fn hear(mut pipe: PipeReader, mark: Vec<u8>, max: u64) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
     let (sender, receiver) = channel();
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let result = pipe.map_or(Ok(()), |mut pipe| {
-            pipe.by_ref().take(max.saturating_add(1)).read_to_end(&mut bytes)?;
-            io::copy(&mut pipe, &mut io::sink()).map(drop)
-        });
-        let _ = sender.send(result.map(|()| bytes));
-    });
-    receiver
+    let most = usize::try_from(max.saturating_add(1)).unwrap_or(usize::MAX);
+    let mut read = move || {
+        let (mut bytes, mut unsure, mut chunk) = (Vec::new(), Vec::new(), [0; 8 * 1024]);
+        loop {
+            let amount = pipe.read(&mut chunk)?;
+            unsure.extend_from_slice(&chunk[..amount]);
+            let end = unsure.windows(mark.len()).position(|part| part == mark);
+            // A mark may come in two pieces.
+            let sure = end.unwrap_or(unsure.len().saturating_sub(mark.len() - 1));
+            bytes.extend(unsure.drain(..sure).take(most - bytes.len()));
+            if end.is_some() || amount == 0 {
+                return Ok(bytes);
+            }
+        }
+    };
+    thread::Builder::new().spawn(move || drop(sender.send(read())))?;
+    Ok(receiver)
 }
 
 fn expect(from: &Receiver<io::Result<Vec<u8>>>, until: Instant) -> io::Result<Vec<u8>> {
@@ -323,8 +346,21 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_leaves_a_child_behind_has_answered_when_it_ends() {
+        let began = instant();
+        let ran = sh("echo said; sleep 30 & exit 0", b"", LONG, 1000).unwrap();
+        assert_eq!(ran, Ran { status: Some(0), stdout: b"said\n".to_vec(), stderr: Vec::new() });
+        // What the child says meanwhile is somebody's, and does no harm.
+        let ran = sh("yes & echo kill $! >&2; exit 3", b"", LONG, u64::MAX).unwrap();
+        assert_eq!(ran.status, Some(3));
+        let kill = String::from_utf8(ran.stderr).unwrap();
+        sh(&kill, b"", LONG, 1000).unwrap();
+        assert!(began.elapsed() < Duration::from_secs(15));
+    }
+
+    #[test]
     fn a_program_is_ended_at_the_limit_and_its_children_are_not_waited_for() {
-        for script in ["exec sleep 30", "sleep 30", "sleep 30 & exit 0"] {
+        for script in ["exec sleep 30", "sleep 30", "sleep 30; exit 0"] {
             let began = instant();
             let error = sh(script, b"", Duration::from_millis(200), 100).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{script}");

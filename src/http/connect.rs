@@ -128,9 +128,12 @@ fn look_up(host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Faul
     };
     let (sender, receiver) = channel();
     let name = host.to_owned();
-    thread::spawn(move || {
-        let _ = sender.send((name.as_str(), port).to_socket_addrs().map(Vec::from_iter));
-    });
+    let ask = move || drop(sender.send((name.as_str(), port).to_socket_addrs().map(Vec::from_iter)));
+    // Without a thread for it, it is not interrupted.
+    match thread::Builder::new().spawn(ask.clone()) {
+        Ok(_) => drop(ask),
+        Err(_) => ask(),
+    }
     let found = match limit.left()? {
         Some(left) => receiver.recv_timeout(left),
         None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),

@@ -177,6 +177,17 @@ fn helpers_answer_for_their_registry() {
 }
 
 #[test]
+fn a_helper_that_leaves_a_child_behind_has_answered_when_it_ends() {
+    let registry = basic();
+    let folder = config(&json!({"credHelpers": {registry.host(): "told"}}));
+    helper(folder.path(), "told", r#"sleep 60 & echo '{"ServerURL":"x","Username":"robot","Secret":"secret"}'"#);
+    let began = std::time::Instant::now();
+    let result = with(auth(&registry), folder.path()).run().result();
+    assert_eq!(result["identity"], "robot");
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+}
+
+#[test]
 fn a_helper_of_one_registry_that_fails_is_an_error_and_a_global_one_only_warns() {
     let registry = filled(Registry::start());
     let fails = "echo 'the key ring is locked' >&2; exit 1";

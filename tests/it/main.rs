@@ -11,6 +11,7 @@
 mod support;
 
 mod across;
+mod alone;
 mod auth;
 mod aws_sources;
 mod call;
