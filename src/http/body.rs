@@ -1,7 +1,7 @@
 //! Bodies while they are on their way: of a reply coming in, of a request going out.
 
 use crate::http::limits::{REFUSAL, Stopwatch};
-use crate::http::transport::Broken;
+use crate::http::transport::TransportError;
 use crate::pure::http::fault::{Fault, Phase};
 use crate::pure::http::message::{Headers, Response};
 use crate::pure::http::url::Url;
@@ -202,10 +202,10 @@ fn timed_out(timeout: Timeout) -> Fault {
 }
 
 /// What a failure of ureq means here.
-pub(super) fn broken(error: ureq::Error) -> Broken {
+pub(super) fn broken(error: ureq::Error) -> TransportError {
     use ureq::Error as E;
     let fault = match error {
-        E::Other(inner) => match inner.downcast::<Broken>() {
+        E::Other(inner) => match inner.downcast::<TransportError>() {
             Ok(broken) => return *broken,
             Err(other) => Fault::Malformed { why: other.to_string() },
         },
@@ -224,5 +224,5 @@ pub(super) fn broken(error: ureq::Error) -> Broken {
         }
         other => Fault::Malformed { why: other.to_string() },
     };
-    Broken { fault, stale: false }
+    TransportError { fault, stale: false }
 }

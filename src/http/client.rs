@@ -3,7 +3,7 @@
 use crate::http::body::{Body, Incoming, Payload, broken};
 use crate::http::connect::{Dial, NoResolver};
 use crate::http::limits::{Limits, Stopwatch};
-use crate::http::transport::{Broken, HEAD_LIMIT};
+use crate::http::transport::{TransportError, HEAD_LIMIT};
 use crate::http::trust::Trust;
 use crate::error::Error;
 use crate::world::{World, instant};
@@ -120,7 +120,7 @@ impl Http {
         proxy: Option<&Proxy>,
         watch: &Stopwatch,
         kept_for: Duration,
-    ) -> Result<http::Response<ureq::Body>, Broken> {
+    ) -> Result<http::Response<ureq::Body>, TransportError> {
         let limits = &watch.limits;
         let whole = match limits.until.map(|until| until.saturating_duration_since(instant())) {
             Some(left) if left.is_zero() => {
@@ -172,7 +172,7 @@ fn commit(request: &Request, limits: &Limits) -> Duration {
 
 /// The header of a reply in our own terms.
 fn read(
-    outcome: Result<http::Response<ureq::Body>, Broken>,
+    outcome: Result<http::Response<ureq::Body>, TransportError>,
     request: &Request,
     proxy: Option<&Proxy>,
     watch: Stopwatch,
@@ -219,7 +219,7 @@ fn build(request: &Request, proxy: Option<&Proxy>) -> Result<http::Request<()>, 
     Ok(built)
 }
 
-impl From<Fault> for Broken {
+impl From<Fault> for TransportError {
     fn from(fault: Fault) -> Self {
         Self { fault, stale: false }
     }

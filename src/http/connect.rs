@@ -2,7 +2,7 @@
 
 use crate::http::stream::{Limit, Socket, Stream, plain};
 use crate::http::tls::Tls;
-use crate::http::transport::{Broken, Channel};
+use crate::http::transport::{Channel, TransportError};
 use crate::http::trust::Trust;
 use crate::http::tunnel;
 use crate::pure::http::fault::{Fault, Phase};
@@ -64,9 +64,7 @@ impl Dial {
             }
         };
         open().map_err(|fault| match fault {
-            Fault::Resolve { why, .. } | Fault::Connect { why, .. } | Fault::Reset { why } => {
-                proxy.fault(None, why)
-            }
+            Fault::Resolve { why, .. } | Fault::Connect { why, .. } | Fault::Reset { why } => proxy.fault(None, why),
             other => other,
         })
     }
@@ -154,7 +152,7 @@ impl Connector for Dial {
     type Out = Channel;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Channel>, ureq::Error> {
-        let broken = |fault| ureq::Error::Other(Box::new(Broken { fault, stale: false }));
+        let broken = |fault| ureq::Error::Other(Box::new(TransportError { fault, stale: false }));
         let url = Url::parse(&details.uri.to_string())
             .map_err(|error| broken(Fault::Malformed { why: error.message().to_owned() }))?;
         let limit = crate::http::transport::limit(details.timeout);

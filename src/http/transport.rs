@@ -28,19 +28,19 @@ const LOOK_EVERY: usize = 1024 * 1024;
 
 /// A failure on its way through ureq.
 #[derive(Debug)]
-pub(super) struct Broken {
+pub(super) struct TransportError {
     pub fault: Fault,
     /// The connection was kept from an earlier request and is of no use any more; nothing of a reply came.
     pub stale: bool,
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fault.fmt(f)
     }
 }
 
-impl std::error::Error for Broken {}
+impl std::error::Error for TransportError {}
 
 fn exact(duration: Duration) -> Option<std::time::Duration> {
     match duration {
@@ -141,7 +141,7 @@ impl Channel {
         self.ended = true;
         let lost = matches!(fault, Fault::Reset { .. });
         let fault = self.unsent.take().filter(|_| lost && !self.answered).unwrap_or(fault);
-        ureq::Error::Other(Box::new(Broken { fault, stale: lost && self.used && !self.answered }))
+        ureq::Error::Other(Box::new(TransportError { fault, stale: lost && self.used && !self.answered }))
     }
 }
 
