@@ -7,17 +7,17 @@
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
 
 use crate::aws::call::{Caller, Signer};
-use crate::aws::sources::{self as aws_sources, SourceOutcome};
-use crate::world::World;
+use crate::aws::sources::{self as aws_sources, MetadataAddress, SourceOutcome};
 use crate::error::{Code, Error};
 use crate::pure::auth::lookup::{self, LookupStep};
 use crate::pure::aws::answer::AwsCredential;
 use crate::pure::aws::host::{self, Variant};
-use crate::pure::aws::profile::{SharedFile, Profiles};
+use crate::pure::aws::profile::{Profiles, SharedFile};
 use crate::pure::aws::profile_plan::{self, Base, ProfilePlan};
 use crate::pure::aws::sts::{self, CallerIdentity, Role};
 use crate::pure::http::message::{Method, Repeat, Request};
 use crate::pure::http::url::Url;
+use crate::world::World;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -237,27 +237,33 @@ impl<'a> Chain<'a> {
     }
 
     fn container(&self) -> Result<PlaceOutcome, Error> {
-        let said = aws_sources::container(self.caller.world, &*self.caller.send)?;
-        Ok(said.from("container endpoint"))
+        Ok(aws_sources::container(self.caller)?.from("container endpoint"))
     }
 
     fn metadata(&self) -> Result<PlaceOutcome, Error> {
         if !self.wanted.metadata {
             return Ok(SourceOutcome::Nothing("not asked".to_owned()));
         }
-        let said = aws_sources::metadata(self.caller.world, &*self.caller.send)?;
-        Ok(said.from("metadata service"))
+        self.metadata_service()
+    }
+
+    fn metadata_service(&self) -> Result<PlaceOutcome, Error> {
+        let address = MetadataAddress {
+            endpoint: self.setting("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint")?,
+            mode: self.setting("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode")?,
+        };
+        Ok(aws_sources::metadata(self.caller, &address)?.from("metadata service"))
     }
 
     fn follow(&self, name: &str, plan: &ProfilePlan) -> Result<SourcedCredential, Error> {
         let last = plan.through.last().map_or(name, String::as_str);
         let answer = match &plan.base {
-            Base::Keys(credential) => SourceOutcome::Here(SourcedCredential { credential: credential.clone(), source: String::new() }),
+            Base::Keys(credential) => {
+                SourceOutcome::Here(SourcedCredential { credential: credential.clone(), source: String::new() })
+            }
             Base::Environment => self.environment()?,
             Base::Container => self.container()?,
-            Base::Metadata => {
-                aws_sources::metadata(self.caller.world, &*self.caller.send)?.from("metadata service")
-            }
+            Base::Metadata => self.metadata_service()?,
             Base::WebIdentity { token_file, role } => {
                 let credential = self.assume_with_token(role, token_file, &format!("the AWS profile `{last}`"))?;
                 SourceOutcome::Here(SourcedCredential { credential, source: format!("role `{}`", role.arn) })
@@ -448,13 +454,13 @@ fn is_true(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::aws::call::ClockSkew;
-    use crate::threads::lock;
-    use crate::http::Limits;
-    use crate::world::instant;
     use super::*;
+    use crate::aws::call::ClockSkew;
+    use crate::http::Limits;
     use crate::pure::http::fault::{Fault, Phase};
     use crate::pure::http::message::{Headers, Response};
+    use crate::threads::lock;
+    use crate::world::instant;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
@@ -522,8 +528,7 @@ mod tests {
         environment.insert("HOME".into(), place.clone());
         environment.insert("PATH".into(), "/usr/bin:/bin".into());
         let (log, stdin) = (Box::new(|_: &str| ()), Box::new(|_| Ok(Vec::new())));
-        let world =
-            World { environment, log, stdin, status: None, sleep: Box::new(std::thread::sleep), started: instant() };
+        let world = World { environment, log, stdin, status: None, sleep: Box::new(|_| ()), started: instant() };
         let requests: Mutex<Vec<Request>> = Mutex::default();
         let send = |request: &Request, _: &Limits, _: u32| {
             let mut requests = lock(&requests);
@@ -534,12 +539,18 @@ mod tests {
             match status {
                 0 => Err(Fault::Connect { addr: "x".into(), why: body.into() }),
                 1 => Err(Fault::Timeout { what: Phase::Idle, after: Duration::from_millis(400) }),
-                status => Ok(Response { from: request.url.clone(), status, headers: Headers::new(), body: body.as_bytes().to_vec() }),
+                status => Ok(Response {
+                    from: request.url.clone(),
+                    status,
+                    headers: Headers::new(),
+                    body: body.as_bytes().to_vec(),
+                }),
             }
         };
         let clock = ClockSkew::default();
         let caller = Caller { world: &world, send: Box::new(send), until: None, retries: 0, clock: &clock };
-        let result = Chain::new(&caller, ChainSettings { region: Some("eu-west-1".into()), ..case.wanted.clone() }).search();
+        let result =
+            Chain::new(&caller, ChainSettings { region: Some("eu-west-1".into()), ..case.wanted.clone() }).search();
         drop(caller);
         let requests = requests.into_inner().unwrap();
         assert_eq!(requests.len(), case.answers.len(), "not everything was asked: {result:?}");
@@ -821,6 +832,16 @@ mod tests {
             let seen = search(&Case { env: &env, answers, wanted: ASK, ..Case::default() });
             assert_eq!(seen.result.unwrap().tried.last().unwrap().said, said);
         }
+        for (config, place) in [
+            ("ec2_metadata_service_endpoint=http://127.0.0.1:1/", token),
+            ("ec2_metadata_service_endpoint=http://127.0.0.1:1\nec2_metadata_service_endpoint_mode=IPv6", token),
+            ("ec2_metadata_service_endpoint_mode=IPv6", "PUT http://[fd00:ec2::254]/latest/api/token"),
+        ] {
+            let config = format!("[default]\n{config}\n");
+            let files = [(".aws/config", config.as_str())];
+            let seen = search(&Case { files: &files, answers: &[(place, 403, "")], wanted: ASK, ..Case::default() });
+            assert!(seen.result.is_ok(), "{config}");
+        }
         let env = [("AWS_EC2_METADATA_DISABLED", "true")];
         let seen = search(&Case { env: &env, wanted: ASK, ..Case::default() });
         assert_eq!(seen.result.unwrap().tried.last().unwrap().said, "turned off by AWS_EC2_METADATA_DISABLED");
@@ -833,6 +854,38 @@ mod tests {
         let seen = search(&Case { env: &env, answers: &answers, wanted: ASK, ..Case::default() });
         assert_eq!(seen.error().code(), Code::ReplyMalformed);
         assert_eq!(seen.requests[2].headers.get("x-aws-ec2-metadata-token"), Some("tok"));
+    }
+
+    #[test]
+    fn a_busy_metadata_service_is_asked_again_and_is_never_no_credential() {
+        let token = "PUT http://127.0.0.1:1/latest/api/token";
+        let roles = "GET http://127.0.0.1:1/latest/meta-data/iam/security-credentials/";
+        let role = "GET http://127.0.0.1:1/latest/meta-data/iam/security-credentials/r";
+        let env = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")];
+        let ask = |answers: &[(&str, u16, &str)]| search(&Case { env: &env, answers, wanted: ASK, ..Case::default() });
+        let seen = ask(&[
+            (token, 503, ""),
+            (token, 1, ""),
+            (token, 429, ""),
+            (token, 200, "tok"),
+            (roles, 500, ""),
+            (roles, 200, "r"),
+            (role, 503, ""),
+            (role, 200, KEYS),
+        ]);
+        assert_eq!(seen.source(), ("AKIDX", "metadata service"));
+        for (answers, code, wanted) in [
+            (vec![(token, 429, ""); 4], Code::RateLimited, "get a token from the metadata service"),
+            (
+                [vec![(token, 200, "tok")], vec![(roles, 503, ""); 4]].concat(),
+                Code::RegistryUnavailable,
+                "ask the metadata service for the role",
+            ),
+        ] {
+            let seen = ask(&answers);
+            assert_eq!((seen.error().code(), seen.error().message()), (code, &*format!("cannot {wanted}")));
+            assert_eq!(seen.requests.len(), answers.len());
+        }
     }
 
     #[test]

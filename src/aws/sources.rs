@@ -5,11 +5,10 @@
 //!
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
 
-use crate::aws::call::{Sender, unanswered};
+use crate::aws::call::{Caller, unanswered};
+use crate::error::{Code, Error};
 use crate::http::Limits;
 use crate::http::repeat::repeat;
-use crate::world::World;
-use crate::error::{Code, Error};
 use crate::pure::aws::answer::{self, AwsCredential, Form};
 use crate::pure::aws::fault::AwsFault;
 use crate::pure::http::fault::{Fault, Phase};
@@ -18,6 +17,7 @@ use crate::pure::http::redact;
 use crate::pure::http::retry::{self, Pace, Verdict};
 use crate::pure::http::url::{Place, Scheme, Url, place};
 use crate::secret::Secret;
+use crate::world::World;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +31,10 @@ const PROCESS_LIMIT: Duration = Duration::from_secs(60);
 /// agent outside AWS must not wait for it.
 const METADATA_IDLE: [Duration; 2] = [Duration::from_millis(400), Duration::from_secs(1)];
 
+/// How often a busy metadata service is asked.
+const BUSY_TRIES: u32 = 4;
+/// How often whoever is known to hold a credential is asked for it.
+const PATIENT_TRIES: u32 = 3;
 /// The key of the `--into` side.
 const INTO_KEY: &str = "INTO_AWS_ACCESS_KEY_ID";
 
@@ -80,22 +84,18 @@ pub fn environment(world: &World, into: bool) -> Result<SourceOutcome<AwsCredent
 
 // What stands in a header must be one line; a variable that was filled from a file often ends with a break.
 fn clean((name, value): (&str, &str)) -> Result<Secret, Error> {
-    let value = value.trim();
-    if value.is_empty() || value.contains(char::is_control) || !value.is_ascii() {
-        return Err(Error::new(
-            Code::ConfigMalformed,
-            format!("the value of {name} holds a character that no key has"),
-        )
-        .hint("set it anew, without quotes or line breaks"));
-    }
-    Ok(Secret::new(value))
+    answer::key(value).ok_or_else(|| {
+        Error::new(Code::ConfigMalformed, format!("the value of {name} holds a character that no key has"))
+            .hint("set it anew, without quotes or line breaks")
+    })
 }
 
 /// The endpoint of ECS or EKS Pod Identity, if the environment names one.
 ///
 /// # Errors
 /// `plain-http-refused`, `config-malformed`, `denied`, and what [`answer::parse`] and the way there have.
-pub fn container(world: &World, send: &Sender) -> Result<SourceOutcome<AwsCredential>, Error> {
+pub fn container(caller: &Caller) -> Result<SourceOutcome<AwsCredential>, Error> {
+    let world = caller.world;
     const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
     const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
     let (name, url) = match (world.env(RELATIVE), world.env(FULL)) {
@@ -113,7 +113,7 @@ pub fn container(world: &World, send: &Sender) -> Result<SourceOutcome<AwsCreden
         request = request.header("Authorization", token.reveal());
     }
     let wanted = "get credentials from the container endpoint";
-    let response = patiently(world, send, wanted, &request)?;
+    let response = patiently(caller, wanted, &request)?;
     if response.is_success() {
         let found = answer::parse(&response.body, Form::Container);
         return found.map(SourceOutcome::Here).map_err(|error| unfit(wanted, &request, &error));
@@ -167,21 +167,28 @@ pub fn token_file(world: &World, path: &str, name: &str) -> Result<Secret, Error
     if token.is_empty() { Err(bad("it is empty".to_owned())) } else { Ok(Secret::new(token)) }
 }
 
+/// Where environment or profile say that the instance's metadata service is.
+#[derive(Clone, Debug, Default)]
+pub struct MetadataAddress {
+    /// The address itself.
+    pub endpoint: Option<String>,
+    /// `IPv6` for its address of that family, where none is given.
+    pub mode: Option<String>,
+}
+
 /// The instance's metadata service, version 2.
 ///
 /// # Errors
-/// When it has a role and no credential for it; that it is not there is no error.
-pub fn metadata(world: &World, send: &Sender) -> Result<SourceOutcome<AwsCredential>, Error> {
-    if world.env("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+/// When it has a role and no credential for it, and when it is busy; that it is not there is no error.
+pub fn metadata(caller: &Caller, address: &MetadataAddress) -> Result<SourceOutcome<AwsCredential>, Error> {
+    if caller.world.env("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(SourceOutcome::Nothing("turned off by AWS_EC2_METADATA_DISABLED".to_owned()));
     }
-    const OVERRIDE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
-    let ipv6 =
-        world.env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE").is_some_and(|mode| mode.eq_ignore_ascii_case("ipv6"));
+    let ipv6 = address.mode.as_ref().is_some_and(|mode| mode.eq_ignore_ascii_case("ipv6"));
     let default = if ipv6 { "http://[fd00:ec2::254]" } else { "http://169.254.169.254" };
-    let base = world.env(OVERRIDE).unwrap_or(default).trim_end_matches('/');
-    let base = Url::parse(base)
-        .map_err(|error| error.with_code(Code::ConfigMalformed).during(format!("reading {OVERRIDE}")))?;
+    let base = Url::parse(address.endpoint.as_deref().unwrap_or(default).trim_end_matches('/')).map_err(|error| {
+        error.with_code(Code::ConfigMalformed).during("reading the address of the metadata service".to_owned())
+    })?;
     let at = |tail: &str| {
         Url::new(base.origin().clone(), format!("{}/latest/{tail}", base.path().trim_end_matches('/')), None)
     };
@@ -189,7 +196,7 @@ pub fn metadata(world: &World, send: &Sender) -> Result<SourceOutcome<AwsCredent
     let ask = Request::new(Method::Put, at("api/token"))
         .header("x-aws-ec2-metadata-token-ttl-seconds", "21600")
         .body(Vec::new());
-    let token = match quickly(world, send, &ask) {
+    let token = match quickly(caller, "get a token from the metadata service", &ask)? {
         Err(fault) => return Ok(SourceOutcome::Nothing(silence(&fault))),
         Ok(response) if !response.is_success() => return Ok(SourceOutcome::Nothing(no_token(response.status))),
         Ok(response) => match header_text(&response) {
@@ -200,7 +207,7 @@ pub fn metadata(world: &World, send: &Sender) -> Result<SourceOutcome<AwsCredent
     let get = |tail: &str| Request::new(Method::Get, at(tail)).header("x-aws-ec2-metadata-token", token.reveal());
 
     const ROLES: &str = "meta-data/iam/security-credentials/";
-    let role = match quickly(world, send, &get(ROLES)) {
+    let role = match quickly(caller, "ask the metadata service for the role", &get(ROLES))? {
         Err(fault) => return Ok(SourceOutcome::Nothing(silence(&fault))),
         Ok(response) if response.status == 404 => {
             return Ok(SourceOutcome::Nothing("the instance has no role".to_owned()));
@@ -215,7 +222,7 @@ pub fn metadata(world: &World, send: &Sender) -> Result<SourceOutcome<AwsCredent
     };
     let wanted = format!("get the credential of role `{role}` from the metadata service");
     let request = get(&format!("{ROLES}{role}"));
-    let response = patiently(world, send, &wanted, &request)?;
+    let response = patiently(caller, &wanted, &request)?;
     if !response.is_success() {
         return Err(AwsFault::read(&response).error(&format!("cannot {wanted}"), "the metadata service", &request));
     }
@@ -254,41 +261,60 @@ fn header_text(response: &Response) -> Option<String> {
     fits.then(|| line.to_owned())
 }
 
-/// Two short tries; a refused connection is final.
-fn quickly(world: &World, send: &Sender, request: &Request) -> Result<Response, Fault> {
-    let limits = METADATA_IDLE.map(|idle| (Duration::from_millis(250), idle));
-    several(world, send, request, Duration::ZERO, &limits)
-}
-
-/// Three tries of a few seconds each.
-fn patiently(world: &World, send: &Sender, wanted: &str, request: &Request) -> Result<Response, Error> {
-    let limits = [(Duration::from_secs(1), Duration::from_secs(3)); 3];
-    several(world, send, request, Duration::from_millis(100), &limits)
-        .map_err(|fault| unanswered(wanted, request, &fault))
-}
-
-/// As many tries as there are limits, for the connection and for the answer.
-fn several(
-    world: &World,
-    send: &Sender,
-    request: &Request,
-    first: Duration,
-    limits: &[(Duration, Duration)],
-) -> Result<Response, Fault> {
-    let retries = u32::try_from(limits.len().saturating_sub(1)).unwrap_or(u32::MAX);
-    let mut limits = limits.iter().copied().cycle();
-    repeat(world, Pace { retries, first }, None, |number| {
-        let (connect, idle) = limits.next().unwrap_or_default();
-        let until = Some(world.instant() + connect + idle);
-        let outcome = send(request, &Limits { connect, idle, until, body: LIMIT, ..Limits::default() }, number);
+/// Two short tries where it says nothing, and a few more where it is busy; what is left then is an error, for a busy
+/// service may well have a credential. A refused connection is final: it is a hop away or not there.
+fn quickly(caller: &Caller, wanted: &str, request: &Request) -> Result<Result<Response, Fault>, Error> {
+    let mut waits = METADATA_IDLE.into_iter();
+    let mut idle = waits.next().unwrap_or_default();
+    let outcome = several(caller, BUSY_TRIES, |number| {
+        let outcome = once(caller, request, (Duration::from_millis(250), idle), number);
         let verdict = match &outcome {
-            Err(Fault::Timeout { .. }) => Verdict::Passing(None),
-            // It is a hop away or not there.
-            Err(Fault::Connect { .. } | Fault::Resolve { .. }) if first.is_zero() => Verdict::Keep,
-            outcome => retry::verdict(Repeat::Freely, outcome.as_ref(), world.now()),
+            Ok(response) => retry::verdict(Repeat::Freely, Ok(response), caller.world.now()),
+            Err(Fault::Connect { .. } | Fault::Resolve { .. }) => Verdict::Keep,
+            Err(_) => waits.next().map_or(Verdict::Keep, |longer| {
+                idle = longer;
+                Verdict::AtOnce
+            }),
         };
         (outcome, verdict)
-    })
+    });
+    match outcome {
+        Ok(response) if retry::is_passing(response.status) => {
+            let error = AwsFault::read(&response).error(&format!("cannot {wanted}"), "the metadata service", request);
+            Err(error.hint("run it again; what this machine runs as is not known while the service is busy"))
+        }
+        outcome => Ok(outcome),
+    }
+}
+
+/// A few tries of a few seconds each.
+fn patiently(caller: &Caller, wanted: &str, request: &Request) -> Result<Response, Error> {
+    let limits = (Duration::from_secs(1), Duration::from_secs(3));
+    let outcome = several(caller, PATIENT_TRIES, |number| {
+        let outcome = once(caller, request, limits, number);
+        let verdict = match &outcome {
+            Err(Fault::Timeout { .. }) => Verdict::Passing(None),
+            outcome => retry::verdict(Repeat::Freely, outcome.as_ref(), caller.world.now()),
+        };
+        (outcome, verdict)
+    });
+    outcome.map_err(|fault| unanswered(wanted, request, &fault))
+}
+
+fn several<T>(caller: &Caller, tries: u32, attempt: impl FnMut(u32) -> (T, Verdict)) -> T {
+    repeat(caller.world, Pace { retries: tries - 1, first: Duration::from_millis(100) }, caller.until, attempt)
+}
+
+/// One try, with a limit for the connection and one for the answer.
+fn once(
+    caller: &Caller,
+    request: &Request,
+    (connect, idle): (Duration, Duration),
+    number: u32,
+) -> Result<Response, Fault> {
+    let until = Some(caller.world.instant() + connect + idle);
+    let limits = Limits { connect, idle, until, body: LIMIT, ..Limits::default() }.over_at(caller.until);
+    (caller.send)(request, &limits, number)
 }
 
 fn unfit(wanted: &str, request: &Request, error: &Error) -> Error {

@@ -25,6 +25,12 @@ pub struct AwsCredential {
     pub expires_at: Option<OffsetDateTime>,
 }
 
+/// A part of a credential as it stands in a header, without blanks at its ends; `None` for what no key can be.
+pub fn key(text: &str) -> Option<Secret> {
+    let text = text.trim();
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Secret::new(text))
+}
+
 impl AwsCredential {
     /// Whether it has run out.
     pub fn has_expired(&self, now: OffsetDateTime) -> bool {
@@ -71,9 +77,11 @@ pub fn parse(body: &[u8], form: Form) -> Result<AwsCredential, Error> {
         }
         _ => {}
     }
-    let needed = |value: Option<String>, name: &str| match value {
-        Some(text) if !text.trim().is_empty() => Ok(Secret::new(text.trim())),
-        _ => Err(bad(&format!("the answer has no `{name}`"))),
+    let needed = |value: Option<String>, name: &str| match value.filter(|text| !text.trim().is_empty()) {
+        Some(text) => {
+            key(&text).ok_or_else(|| bad(&format!("the `{name}` of the answer holds a character that no key has")))
+        }
+        None => Err(bad(&format!("the answer has no `{name}`"))),
     };
     let token = if form == Form::Process { wire.session_token } else { wire.token };
     Ok(AwsCredential {
@@ -166,6 +174,11 @@ mod tests {
             (Form::Metadata, r#"{"Code":"Failed"}"#, "the answer has the code `Failed` instead of `Success`"),
             (Form::Process, r#"{"AccessKeyId":"sekret","SecretAccessKey":"s"}"#, "the answer has no `Version`"),
             (Form::Process, r#"{"Version":2}"#, "the `Version` of the answer is not 1"),
+            (
+                Form::Process,
+                r#"{"Version":1,"AccessKeyId":"sekret\u00e9","SecretAccessKey":"s"}"#,
+                "the `AccessKeyId` of the answer holds a character that no key has",
+            ),
             (
                 Form::Container,
                 r#"{"AccessKeyId":"sekret","SecretAccessKey":"s","Expiration":"tomorrow"}"#,

@@ -5,12 +5,11 @@
 //!
 //! Source: AWS SDKs and Tools Reference Guide, "Assume role credential provider".
 
-use crate::pure::aws::answer::AwsCredential;
+use crate::error::{Code, Error};
+use crate::pure::aws::answer::{self, AwsCredential};
 use crate::pure::aws::profile::{Profiles, Section};
 use crate::pure::aws::sts::Role;
-use crate::error::{Code, Error};
 use crate::pure::text::show::quoted;
-use crate::secret::Secret;
 
 /// Where the first credential of a profile comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +58,13 @@ pub fn plan(profiles: &Profiles, name: &str) -> Result<Option<ProfilePlan>, Erro
     let mut section = first;
     loop {
         let here = through.last().cloned().unwrap_or_default();
+        // Whoever is led here takes the keys that are here; a role beside them is for whoever names the profile.
+        if through.len() > 1
+            && let Some(found) = keys(section, &here)?
+        {
+            roles.reverse();
+            return Ok(Some(ProfilePlan { base: Base::Keys(found), roles, through }));
+        }
         if section.get("mfa_serial").is_some() && section.get("role_arn").is_some() {
             return Err(bad(
                 &here,
@@ -170,13 +176,15 @@ fn single_sign_on(profiles: &Profiles, section: &Section, name: &str) -> Error {
 }
 
 fn keys(section: &Section, name: &str) -> Result<Option<AwsCredential>, Error> {
-    match (section.get("aws_access_key_id"), section.get("aws_secret_access_key")) {
-        (Some(id), Some(secret)) => Ok(Some(AwsCredential {
-            key_id: Secret::new(id),
-            secret: Secret::new(secret),
-            session_token: section.get("aws_session_token").map(Secret::new),
-            expires_at: None,
-        })),
+    let part = |key: &str| {
+        let why = || bad(name, section, &format!("its `{key}` holds a character that no key has"));
+        section.get(key).map(|text| answer::key(text).ok_or_else(why)).transpose()
+    };
+    match (part("aws_access_key_id")?, part("aws_secret_access_key")?) {
+        (Some(key_id), Some(secret)) => {
+            let session_token = part("aws_session_token")?;
+            Ok(Some(AwsCredential { key_id, secret, session_token, expires_at: None }))
+        }
         (Some(_), None) => Err(bad(name, section, "it has an `aws_access_key_id` and no `aws_secret_access_key`")),
         (None, Some(_)) => Err(bad(name, section, "it has an `aws_secret_access_key` and no `aws_access_key_id`")),
         (None, None) => Ok(None),
@@ -228,6 +236,7 @@ fn unknown(profiles: &Profiles, name: &str, from: Option<&str>) -> Error {
 mod tests {
     use super::*;
     use crate::pure::aws::profile::SharedFile;
+    use crate::secret::Secret;
 
     fn decide(config: &str, name: &str) -> Result<Option<ProfilePlan>, Error> {
         let mut profiles = Profiles::default();
@@ -257,6 +266,12 @@ mod tests {
                 Base::Keys(credential.clone()),
                 vec![named("r2"), named("r1")],
                 vec!["default", "a", "b"],
+            ),
+            (
+                format!("[default]\nrole_arn=r1\nsource_profile=a\n[profile a]\nrole_arn=r2\nsource_profile=b\n{keys}"),
+                Base::Keys(credential.clone()),
+                vec![named("r1")],
+                vec!["default", "a"],
             ),
             (
                 format!("[default]\nrole_arn=r1\nsource_profile=default\n{keys}"),
@@ -374,6 +389,11 @@ mod tests {
             (
                 "[profile p]\naws_access_key_id=A",
                 "the AWS profile `p` (`config:1`) cannot be used: it has an `aws_access_key_id` and no `aws_secret_access_key`",
+                None,
+            ),
+            (
+                "[profile p]\nrole_arn=r\nsource_profile=q\n[profile q]\naws_access_key_id=sekreté\naws_secret_access_key=S",
+                "the AWS profile `q` (`config:4`) cannot be used: its `aws_access_key_id` holds a character that no key has",
                 None,
             ),
             (
