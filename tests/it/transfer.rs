@@ -451,6 +451,26 @@ fn what_a_single_request_may_not_hold_goes_in_chunks() {
 }
 
 #[test]
+fn a_registry_that_takes_no_body_at_the_end_of_an_upload_gets_it_before() {
+    let refusals = [
+        Reply::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content"),
+        Reply::error(400, "BLOB_UPLOAD_INVALID", "no content expected"),
+        Reply::error(405, "UNSUPPORTED", "monolithic upload"),
+        Reply::status(411),
+        Reply::status(415),
+        Reply::status(501),
+    ];
+    for reply in refusals {
+        let case = Case::new(300_000);
+        let (status, answer) = (reply.status, reply);
+        case.target.before(move |asked, _| (asked.method == "PUT" && asked.length > 0).then(|| answer.clone()));
+        case.succeeds(&status.to_string());
+        let asked = ["POST", "PATCH", "PUT"].map(|method| case.asked(&case.target, method).len());
+        assert_eq!(asked, [2, 1, 2], "{status}");
+    }
+}
+
+#[test]
 fn a_registry_that_takes_no_chunk_either_is_an_error_that_names_its_limit() {
     let case = Case::with(900_000, Blobs::default(), Blobs { limit: Some(1000), ..Blobs::default() });
     let error = case.fails(Code::Denied, "413 Request Entity Too Large");

@@ -52,7 +52,8 @@ pub fn next(step: Step, outcome: Result<&Response, &Fault>) -> Next {
         401 => Next::Renew,
         // Thus ECR refuses a password that has run out.
         403 if ErrorDocument::read(response).has_expired() => Next::Renew,
-        413 if step == Step::Whole => Next::Chunks,
+        // Too much at once; or a registry that takes a body with `PATCH` alone, whatever it says to one that ends an upload.
+        400 | 405 | 411 | 413 | 415 | 501 if step == Step::Whole => Next::Chunks,
         416 => broken,
         404 if ErrorDocument::read(response).has(&["NAME_UNKNOWN"]) => Next::Refused,
         404 => Next::Again,
@@ -125,9 +126,10 @@ mod tests {
             (404, "BLOB_UPLOAD_UNKNOWN", [Again; 3]),
             (404, "", [Again; 3]),
             (404, "NAME_UNKNOWN", [Refused; 3]),
-            (400, "DIGEST_INVALID", [Again; 3]),
-            (400, "UNSUPPORTED", [Refused; 3]),
-            (405, "UNSUPPORTED", [Refused; 3]),
+            (400, "DIGEST_INVALID", [Chunks, Again, Again]),
+            (400, "UNSUPPORTED", [Chunks, Refused, Refused]),
+            (405, "UNSUPPORTED", [Chunks, Refused, Refused]),
+            (501, "", [Chunks, Refused, Refused]),
             (413, "", [Chunks, Refused, Refused]),
             (416, "", [Again, Resume, Again]),
             (429, "TOOMANYREQUESTS", [Again, Resume, Again]),
