@@ -137,7 +137,7 @@ impl<'w> Session<'w> {
                 Some((target, source)) => client.mounting(target, source),
                 None => client,
             },
-            hub: Hub::new(api),
+            hub: Hub::new(api, common.via != Some(Via::HubApi)),
             via: common.via,
             connection: connection(common, identity),
             into: None,

@@ -42,13 +42,14 @@ pub struct Tags {
 /// The API at one address, logged in at most once.
 pub struct Hub {
     api: Url,
+    patience: Option<Duration>,
     token: Mutex<Option<Option<Secret>>>,
 }
 
 impl Hub {
-    /// The API at an address; asks nothing yet.
-    pub fn new(api: Url) -> Self {
-        Self { api, token: Mutex::default() }
+    /// The API at an address; asks nothing yet. Where something stands in for it, it is not waited for long.
+    pub fn new(api: Url, has_substitute: bool) -> Self {
+        Self { api, patience: has_substitute.then_some(PATIENCE), token: Mutex::default() }
     }
 
     /// Reads all tag pages, or those that a name filter leaves where the server honours it.
@@ -99,7 +100,7 @@ impl Hub {
             Some(token) => request.clone().header("Authorization", format!("Bearer {}", token.reveal())),
             None => request.clone(),
         };
-        client.exchange.send(wanted, &request.within(PATIENCE), PAGE_LIMIT)
+        client.exchange.send(wanted, &Request { patience: self.patience, ..request }, PAGE_LIMIT)
     }
 
     /// The login, once a run; without a credential the API is read as anybody.
@@ -117,7 +118,8 @@ impl Hub {
         let Some(request) = login::request(&self.api, &found.credential) else {
             return Ok(None);
         };
-        let response = client.exchange.send(wanted, &request.clone().within(PATIENCE), LOGIN_LIMIT)?;
+        let request = Request { patience: self.patience, ..request };
+        let response = client.exchange.send(wanted, &request, LOGIN_LIMIT)?;
         if response.is_success() {
             let token = login::parse(&response.body).map_err(|error| foreign(wanted, error))?;
             client.exchange.journal.guard(&token);

@@ -7,6 +7,7 @@ use crate::support::registry::{Options, Registry, one_user};
 use crate::support::reply::{Fault, Reply};
 use crate::support::token::Rights;
 use serde_json::{Value, json};
+use std::time::Duration;
 use std::collections::HashMap;
 
 fn find<const N: usize>(registry: &Registry, build: &str, words: [&str; N]) -> Ran {
@@ -204,6 +205,17 @@ fn the_source_of_the_list_can_be_chosen() {
     let ran =
         tagwright(["find-tag", "acme/app", "--build", "103", "--via", "hub-api", "--hub-api", &refusing.url()]).run();
     assert_eq!((ran.code().as_str(), ran.exit), ("denied", Some(4)));
+}
+
+#[test]
+fn a_web_api_that_nothing_stands_in_for_has_the_time_of_the_run() {
+    let tag = json!({"name": "2026.34.103", "digest": image("x").digest()});
+    let page = json!({"count": 1, "next": null, "previous": null, "results": [tag]});
+    let slow = Reply::json(&page).after(Duration::from_millis(3500));
+    let hub = hub(&[], HubOptions { refusal: Some(slow), ..HubOptions::default() });
+    let words = ["find-tag", "acme/app", "--build", "103", "--via", "hub-api", "--hub-api", &hub.url()];
+    let result = tagwright(words).run().result();
+    assert_eq!((result["tag"].as_str(), result["via"].as_str()), (Some("2026.34.103"), Some("hub-api")));
 }
 
 #[test]

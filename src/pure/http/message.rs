@@ -131,12 +131,6 @@ impl Request {
         Self { repeat, ..self }
     }
 
-    /// Sets how long an answer is waited for.
-    #[must_use]
-    pub fn within(self, patience: Duration) -> Self {
-        Self { patience: Some(patience), ..self }
-    }
-
     /// Adds a field.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
