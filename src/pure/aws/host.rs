@@ -198,9 +198,6 @@ fn ecr_api_host(region: &str, variant: Variant) -> String {
         (false, false) => format!("api.ecr.{region}.{suffix}"),
         (false, true) => format!("ecr.{region}.{dual}"),
         (true, true) => format!("ecr-fips.{region}.{dual}"),
-        (true, false) if matches!(partition.name, "aws" | "aws-us-gov") && region.starts_with("us-") => {
-            format!("ecr-fips.{region}.{suffix}")
-        }
         (true, false) => format!("api.ecr-fips.{region}.{suffix}"),
     }
 }
@@ -345,7 +342,7 @@ mod tests {
     #[test]
     fn a_host_name_that_asks_for_a_kind_of_endpoint_gets_it() {
         let fips = EcrHost::parse("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com").unwrap();
-        assert_eq!(fips.api_host(Variant::default()), "ecr-fips.us-east-1.amazonaws.com");
+        assert_eq!(fips.api_host(Variant::default()), "api.ecr-fips.us-east-1.amazonaws.com");
         let dual = EcrHost::parse("123456789012.dkr-ecr.eu-west-1.on.aws").unwrap();
         assert_eq!(dual.api_host(Variant::default()), "ecr.eu-west-1.api.aws");
         assert_eq!(EcrHost::Public.api_host(Variant::default()), "api.ecr-public.us-east-1.amazonaws.com");
@@ -368,6 +365,6 @@ mod tests {
             }
             seen += 1;
         }
-        assert!(seen >= 40, "only {seen} lines");
+        assert!(seen >= 190, "only {seen} lines");
     }
 }
