@@ -17,6 +17,7 @@ use crate::pure::aws::profile_plan::{self, Base, ProfilePlan};
 use crate::pure::aws::sts::{self, CallerIdentity, Role};
 use crate::pure::http::message::{Method, Repeat, Request};
 use crate::pure::http::url::Url;
+use crate::secret::Secret;
 use crate::world::World;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -103,7 +104,7 @@ impl<'a> Chain<'a> {
     /// Those of the call.
     pub fn identity(&self, credential: &AwsCredential) -> Result<CallerIdentity, Error> {
         let wanted = "ask AWS who the caller is";
-        let (request, region) = self.sts(sts::get_caller_identity().into_bytes())?;
+        let (request, region) = self.sts(&sts::get_caller_identity())?;
         let signer = Signer { credential, region: &region, service: "sts" };
         let response = self.caller.answer(wanted, "AWS STS", &request, Some(signer), STS_LIMIT)?;
         sts::identity(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))
@@ -294,7 +295,7 @@ impl<'a> Chain<'a> {
 
     fn assume(&self, role: &Role, with: SourcedCredential) -> Result<SourcedCredential, Error> {
         let wanted = format!("assume the role `{}`", role.arn);
-        let (request, region) = self.sts(sts::assume_role(role, &self.session_name()).into_bytes())?;
+        let (request, region) = self.sts(&sts::assume_role(role, &self.session_name(), None))?;
         let signer = Signer { credential: &with.credential, region: &region, service: "sts" };
         let refused = |error: Error| {
             let error = error.cause(format!("`AssumeRole` was signed with the credential from: {}", with.source));
@@ -314,8 +315,7 @@ impl<'a> Chain<'a> {
     fn assume_with_token(&self, role: &Role, file: &str, name: &str) -> Result<AwsCredential, Error> {
         let wanted = format!("assume the role `{}` with a web identity", role.arn);
         let token = aws_sources::token_file(self.caller.world, file, name)?;
-        let form = sts::assume_role_with_web_identity(role, &self.session_name(), &token);
-        let (request, _) = self.sts(form.reveal().as_bytes().to_vec())?;
+        let (request, _) = self.sts(&sts::assume_role(role, &self.session_name(), Some(&token)))?;
         let refused = |error: Error| match error.code() {
             Code::Denied => error.hint(
                 "let the role's trust policy name the cluster's OIDC provider and this service account \
@@ -329,7 +329,7 @@ impl<'a> Chain<'a> {
     }
 
     /// A request to the token service, and the region it is signed for.
-    fn sts(&self, form: Vec<u8>) -> Result<(Request, String), Error> {
+    fn sts(&self, form: &Secret) -> Result<(Request, String), Error> {
         let mut region = self.region()?;
         let legacy = self.setting("AWS_STS_REGIONAL_ENDPOINTS", "sts_regional_endpoints")?;
         let variant = self.variant()?;
@@ -349,7 +349,7 @@ impl<'a> Chain<'a> {
         let request = Request::new(Method::Post, url)
             .header("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
             .header("Accept", "application/json")
-            .body(form)
+            .body(form.reveal().as_bytes().to_vec())
             .repeated(Repeat::Freely);
         Ok((request, region))
     }

@@ -590,7 +590,9 @@ fn every_known_refusal_is_documented() {
     let text = include_str!("../../docs/aws.md");
     for known in tagwright::pure::aws::fault::KNOWN {
         let hint = if known.hint.is_empty() { "read what the service said" } else { known.hint };
-        let row = format!("| `{}` | `{}` | {hint} |", known.name, known.code.as_str());
-        assert!(text.lines().any(|line| line == row), "docs/aws.md lacks {row}");
+        for name in known.names {
+            let row = format!("| `{name}` | `{}` | {hint} |", known.code.as_str());
+            assert!(text.lines().any(|line| line == row), "docs/aws.md lacks {row}");
+        }
     }
 }

@@ -5,16 +5,18 @@
 //!
 //! Grammar: the token scope documentation of the distribution project.
 
+use crate::pure::text::words::words;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Something that may be done with a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Action {
-    /// Read.
-    Pull,
-    /// Write.
-    Push,
+words! {
+    /// Something that may be done with a repository.
+    Action {
+        /// Read.
+        Pull = "pull",
+        /// Write.
+        Push = "push",
+    }
 }
 
 impl Action {
@@ -25,20 +27,6 @@ impl Action {
             "push" => Some(Action::Push),
             _ => None,
         }
-    }
-
-    /// As it is typed and sent.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Action::Pull => "pull",
-            Action::Push => "push",
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -5,10 +5,10 @@
 //!
 //! Source: Amazon ECR API Reference, version 2015-09-21; Amazon ECR Public, version 2020-10-30.
 
+use crate::error::{Code, Error};
 use crate::pure::aws::answer::{moment, not_json};
 use crate::pure::aws::fault::AwsFault;
 use crate::pure::aws::host::EcrHost;
-use crate::error::{Code, Error};
 use crate::pure::http::message::{Method, Repeat, Request};
 use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;
@@ -16,6 +16,7 @@ use crate::pure::image::media_type;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::tag::Tag;
 use crate::pure::text::glob::Glob;
+use crate::pure::text::words::words;
 use crate::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -27,37 +28,23 @@ use time::OffsetDateTime;
 /// How many entries a page of a list may have.
 const PAGE: u32 = 1000;
 
-/// The calls there are; a policy names them `ecr:<name>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Reads manifests by tag or digest.
-    BatchGetImage,
-    /// Reads where a blob can be fetched.
-    GetDownloadUrlForLayer,
-    /// Writes a manifest under a tag.
-    PutImage,
-    /// Lists tags with their digests.
-    ListImages,
-    /// Lists tags with digests and times.
-    DescribeImages,
-    /// Tells whether the tags of a repository may change.
-    DescribeRepositories,
-    /// Gets a password for the registry API.
-    GetAuthorizationToken,
-}
-
-impl Operation {
-    /// The name as it is sent and as policies have it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BatchGetImage => "BatchGetImage",
-            Self::GetDownloadUrlForLayer => "GetDownloadUrlForLayer",
-            Self::PutImage => "PutImage",
-            Self::ListImages => "ListImages",
-            Self::DescribeImages => "DescribeImages",
-            Self::DescribeRepositories => "DescribeRepositories",
-            Self::GetAuthorizationToken => "GetAuthorizationToken",
-        }
+words! {
+    /// The calls there are; a policy names them `ecr:<name>`.
+    Operation {
+        /// Reads manifests by tag or digest.
+        BatchGetImage = "BatchGetImage",
+        /// Reads where a blob can be fetched.
+        GetDownloadUrlForLayer = "GetDownloadUrlForLayer",
+        /// Writes a manifest under a tag.
+        PutImage = "PutImage",
+        /// Lists tags with their digests.
+        ListImages = "ListImages",
+        /// Lists tags with digests and times.
+        DescribeImages = "DescribeImages",
+        /// Tells whether the tags of a repository may change.
+        DescribeRepositories = "DescribeRepositories",
+        /// Gets a password for the registry API.
+        GetAuthorizationToken = "GetAuthorizationToken",
     }
 }
 

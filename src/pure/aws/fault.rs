@@ -5,8 +5,8 @@
 //!
 //! Sources: Amazon ECR API Reference, AWS STS API Reference, "Common errors" of each.
 
-use crate::pure::aws::sts::element;
 use crate::error::{Code, Error, Refusal};
+use crate::pure::aws::sts::element;
 use crate::pure::http::message::{Request, Response};
 use crate::pure::http::retry::http_date;
 use serde_json::Value;
@@ -25,18 +25,18 @@ pub struct AwsFault {
     pub status: u16,
 }
 
-/// One name of a refusal, its code, and what to do.
+/// Names of one kind of refusal, its code, and what to do.
 pub struct AwsRefusal {
-    /// The name.
-    pub name: &'static str,
+    /// The names.
+    pub names: &'static [&'static str],
     /// The code it gets here.
     pub code: Code,
     /// What to do, as an imperative sentence; empty where the service's own words say it.
     pub hint: &'static str,
 }
 
-const fn known(name: &'static str, code: Code, hint: &'static str) -> AwsRefusal {
-    AwsRefusal { name, code, hint }
+const fn known(names: &'static [&'static str], code: Code, hint: &'static str) -> AwsRefusal {
+    AwsRefusal { names, code, hint }
 }
 
 const RIGHT: &str = "allow the action that the service names, in the role's policy or, across accounts, in the policy of the repository or role";
@@ -48,101 +48,37 @@ const UPSTREAM: &str =
 const LATER: &str = "try again later";
 
 /// Every refusal with a known meaning.
+// A table, a kind a line.
+#[rustfmt::skip]
 pub static KNOWN: &[AwsRefusal] = &[
-    known("AccessDenied", Code::Denied, RIGHT),
-    known("AccessDeniedException", Code::Denied, RIGHT),
-    known("ExpiredToken", Code::TokenExpired, EXPIRED),
-    known("ExpiredTokenException", Code::TokenExpired, EXPIRED),
-    known("RequestExpired", Code::TokenExpired, "set the clock of this machine, or get fresh credentials"),
-    known("RequestTimeTooSkewed", Code::Unauthenticated, "set the clock of this machine"),
-    known("InvalidSignatureException", Code::Unauthenticated, SIGNATURE),
-    known("SignatureDoesNotMatch", Code::Unauthenticated, SIGNATURE),
-    known("IncompleteSignature", Code::Unauthenticated, SIGNATURE),
-    known("IncompleteSignatureException", Code::Unauthenticated, SIGNATURE),
-    known("UnrecognizedClientException", Code::Unauthenticated, KEY),
-    known("InvalidClientTokenId", Code::Unauthenticated, KEY),
-    known("MissingAuthenticationToken", Code::Unauthenticated, KEY),
-    known("MissingAuthenticationTokenException", Code::Unauthenticated, KEY),
-    known("OptInRequired", Code::Denied, "enable the region for the account in its account settings"),
-    known("RegionDisabledException", Code::Denied, "enable the token service for that region in the account settings"),
-    known(
-        "InvalidIdentityToken",
-        Code::Unauthenticated,
-        "check that the cluster's OIDC provider is known to the account, and that the token's audience is `sts.amazonaws.com`",
-    ),
-    known(
-        "IDPRejectedClaim",
-        Code::Unauthenticated,
-        "check that the token file is the one the cluster renews, and that its OIDC provider is the account's",
-    ),
-    known("IDPCommunicationError", Code::RegistryUnavailable, "try again later; the token's issuer did not answer AWS"),
-    known("MalformedPolicyDocument", Code::RequestInvalid, ""),
-    known("PackedPolicyTooLarge", Code::RequestInvalid, ""),
-    known("ValidationError", Code::RequestInvalid, ""),
-    known("ValidationException", Code::RequestInvalid, ""),
-    known("InvalidParameterException", Code::RequestInvalid, ""),
-    known(
-        "RepositoryNotFoundException",
-        Code::RepositoryUnknown,
-        "check name, account and region of the repository; ECR does not create one by pushing",
-    ),
-    known("ImageNotFoundException", Code::TagUnknown, "`tagwright tags` lists the tags of the repository"),
-    known("ImageNotFound", Code::TagUnknown, "`tagwright tags` lists the tags of the repository"),
-    known(
-        "ImageTagAlreadyExistsException",
-        Code::TagImmutable,
-        "promote under a new tag; the repository's tags are immutable",
-    ),
-    known(
-        "ImageAlreadyExistsException",
-        Code::TagImmutable,
-        "promote under a new tag; the repository's tags are immutable",
-    ),
-    known("ImageDigestDoesNotMatchException", Code::DigestMismatch, ""),
-    known("ImageTagDoesNotMatchDigest", Code::DigestMismatch, ""),
-    known("InvalidImageDigest", Code::ReferenceInvalid, ""),
-    known("InvalidImageTag", Code::ReferenceInvalid, ""),
-    known("MissingDigestAndTag", Code::ReferenceInvalid, ""),
-    known(
-        "LayersNotFoundException",
-        Code::BlobMissing,
-        "push the image again; a lifecycle rule may have removed a part of it",
-    ),
-    known("LayerInaccessibleException", Code::BlobMissing, "push the image again; the layer is not there to be read"),
-    known("ReferencedImagesNotFoundException", Code::BlobMissing, "push the images that the index names first"),
-    known("ImageInaccessible", Code::Denied, "restore the image from the archive first"),
-    known("LimitExceededException", Code::Denied, "raise the quota of the account, or delete what is no longer used"),
-    known(
-        "KmsException",
-        Code::Denied,
-        "allow the caller the key that encrypts the repository, and check that it is enabled",
-    ),
-    known(
-        "KmsError",
-        Code::Denied,
-        "allow the caller the key that encrypts the repository, and check that it is enabled",
-    ),
-    known(
-        "RepositoryPolicyNotFoundException",
-        Code::Denied,
-        "give the repository a policy that allows the calling account",
-    ),
-    known("UnableToGetUpstreamImageException", Code::RegistryUnavailable, UPSTREAM),
-    known("UnableToGetUpstreamLayerException", Code::RegistryUnavailable, UPSTREAM),
-    known("UpstreamAccessDenied", Code::Denied, UPSTREAM),
-    known("UpstreamTooManyRequests", Code::RateLimited, LATER),
-    known("UpstreamUnavailable", Code::RegistryUnavailable, LATER),
-    known("UnsupportedUpstreamRegistryException", Code::Denied, UPSTREAM),
-    known("ServerException", Code::RegistryUnavailable, LATER),
-    known("InternalFailure", Code::RegistryUnavailable, LATER),
-    known("InternalServerError", Code::RegistryUnavailable, LATER),
-    known("ServiceUnavailable", Code::RegistryUnavailable, LATER),
-    known("ThrottlingException", Code::RateLimited, LATER),
-    known("Throttling", Code::RateLimited, LATER),
-    known("ThrottledException", Code::RateLimited, LATER),
-    known("TooManyRequestsException", Code::RateLimited, LATER),
-    known("RequestLimitExceeded", Code::RateLimited, LATER),
-    known("SlowDown", Code::RateLimited, LATER),
+    known(&["AccessDenied", "AccessDeniedException"], Code::Denied, RIGHT),
+    known(&["ExpiredToken", "ExpiredTokenException"], Code::TokenExpired, EXPIRED),
+    known(&["RequestExpired"], Code::TokenExpired, "set the clock of this machine, or get fresh credentials"),
+    known(&["RequestTimeTooSkewed"], Code::Unauthenticated, "set the clock of this machine"),
+    known(&["InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature", "IncompleteSignatureException"], Code::Unauthenticated, SIGNATURE),
+    known(&["UnrecognizedClientException", "InvalidClientTokenId", "MissingAuthenticationToken", "MissingAuthenticationTokenException"], Code::Unauthenticated, KEY),
+    known(&["OptInRequired"], Code::Denied, "enable the region for the account in its account settings"),
+    known(&["RegionDisabledException"], Code::Denied, "enable the token service for that region in the account settings"),
+    known(&["InvalidIdentityToken"], Code::Unauthenticated, "check that the cluster's OIDC provider is known to the account, and that the token's audience is `sts.amazonaws.com`"),
+    known(&["IDPRejectedClaim"], Code::Unauthenticated, "check that the token file is the one the cluster renews, and that its OIDC provider is the account's"),
+    known(&["IDPCommunicationError"], Code::RegistryUnavailable, "try again later; the token's issuer did not answer AWS"),
+    known(&["MalformedPolicyDocument", "PackedPolicyTooLarge", "ValidationError", "ValidationException", "InvalidParameterException"], Code::RequestInvalid, ""),
+    known(&["RepositoryNotFoundException"], Code::RepositoryUnknown, "check name, account and region of the repository; ECR does not create one by pushing"),
+    known(&["ImageNotFoundException", "ImageNotFound"], Code::TagUnknown, "`tagwright tags` lists the tags of the repository"),
+    known(&["ImageTagAlreadyExistsException", "ImageAlreadyExistsException"], Code::TagImmutable, "promote under a new tag; the repository's tags are immutable"),
+    known(&["ImageDigestDoesNotMatchException", "ImageTagDoesNotMatchDigest"], Code::DigestMismatch, ""),
+    known(&["InvalidImageDigest", "InvalidImageTag", "MissingDigestAndTag"], Code::ReferenceInvalid, ""),
+    known(&["LayersNotFoundException"], Code::BlobMissing, "push the image again; a lifecycle rule may have removed a part of it"),
+    known(&["LayerInaccessibleException"], Code::BlobMissing, "push the image again; the layer is not there to be read"),
+    known(&["ReferencedImagesNotFoundException"], Code::BlobMissing, "push the images that the index names first"),
+    known(&["ImageInaccessible"], Code::Denied, "restore the image from the archive first"),
+    known(&["LimitExceededException"], Code::Denied, "raise the quota of the account, or delete what is no longer used"),
+    known(&["KmsException", "KmsError"], Code::Denied, "allow the caller the key that encrypts the repository, and check that it is enabled"),
+    known(&["RepositoryPolicyNotFoundException"], Code::Denied, "give the repository a policy that allows the calling account"),
+    known(&["UnableToGetUpstreamImageException", "UnableToGetUpstreamLayerException"], Code::RegistryUnavailable, UPSTREAM),
+    known(&["UpstreamAccessDenied", "UnsupportedUpstreamRegistryException"], Code::Denied, UPSTREAM),
+    known(&["UpstreamTooManyRequests", "ThrottlingException", "Throttling", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"], Code::RateLimited, LATER),
+    known(&["UpstreamUnavailable", "ServerException", "InternalFailure", "InternalServerError", "ServiceUnavailable"], Code::RegistryUnavailable, LATER),
 ];
 
 impl AwsFault {
@@ -203,9 +139,13 @@ impl AwsFault {
             || self.message.contains("not yet current")
     }
 
+    fn known(&self) -> Option<&'static AwsRefusal> {
+        KNOWN.iter().find(|known| known.names.contains(&self.name.as_str()))
+    }
+
     /// The code it gets here.
     pub fn code(&self) -> Code {
-        if let Some(known) = KNOWN.iter().find(|known| known.name == self.name) {
+        if let Some(known) = self.known() {
             return known.code;
         }
         match self.status {
@@ -230,8 +170,7 @@ impl AwsFault {
             };
             return Some(format!("{owner} `{action}` for the caller that the service names"));
         }
-        let known = KNOWN.iter().find(|known| known.name == self.name)?;
-        if known.hint.is_empty() { None } else { Some(known.hint.to_owned()) }
+        self.known().filter(|known| !known.hint.is_empty()).map(|known| known.hint.to_owned())
     }
 
     /// The action in `… is not authorized to perform: ecr:BatchGetImage on resource: …`.
@@ -370,7 +309,7 @@ mod tests {
     fn names_are_listed_once_and_hints_are_sentences() {
         let mut seen = std::collections::HashSet::new();
         for known in KNOWN {
-            assert!(seen.insert(known.name), "`{}` stands twice", known.name);
+            assert!(known.names.iter().all(|name| seen.insert(name)), "one of {:?} stands twice", known.names);
             assert!(!known.hint.ends_with('.') && !known.hint.starts_with(char::is_uppercase), "{}", known.hint);
         }
     }

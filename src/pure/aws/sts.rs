@@ -5,8 +5,8 @@
 //!
 //! Source: AWS Security Token Service API Reference, version 2011-06-15.
 
-use crate::pure::aws::answer::{AwsCredential, moment, not_json};
 use crate::error::{Code, Error};
+use crate::pure::aws::answer::{AwsCredential, moment, not_json};
 use crate::pure::text::percent;
 use crate::secret::Secret;
 use serde_json::Value;
@@ -24,47 +24,34 @@ pub struct Role {
     pub duration_seconds: Option<u32>,
 }
 
-/// The form of `AssumeRole`; it is signed.
-pub fn assume_role(role: &Role, session_name: &str) -> String {
+/// The form of `AssumeRole`, which is signed, or with a token that of `AssumeRoleWithWebIdentity`, which is not: the
+/// token is what proves the caller.
+pub fn assume_role(role: &Role, session_name: &str, token: Option<&Secret>) -> Secret {
     let duration = role.duration_seconds.map(|seconds| seconds.to_string());
+    let action = if token.is_some() { "AssumeRoleWithWebIdentity" } else { "AssumeRole" };
     form(
-        "AssumeRole",
+        action,
         &[
             ("RoleArn", Some(&role.arn)),
             ("RoleSessionName", Some(role.session_name.as_deref().unwrap_or(session_name))),
+            ("WebIdentityToken", token.map(Secret::reveal)),
             ("DurationSeconds", duration.as_deref()),
-            ("ExternalId", role.external_id.as_deref()),
+            ("ExternalId", role.external_id.as_deref().filter(|_| token.is_none())),
         ],
     )
 }
 
-/// The form of `AssumeRoleWithWebIdentity`; it is not signed, the token is what proves the caller.
-pub fn assume_role_with_web_identity(role: &Role, session_name: &str, token: &Secret) -> Secret {
-    let duration = role.duration_seconds.map(|seconds| seconds.to_string());
-    Secret::new(form(
-        "AssumeRoleWithWebIdentity",
-        &[
-            ("RoleArn", Some(&role.arn)),
-            ("RoleSessionName", Some(role.session_name.as_deref().unwrap_or(session_name))),
-            ("WebIdentityToken", Some(token.reveal())),
-            ("DurationSeconds", duration.as_deref()),
-        ],
-    ))
-}
-
 /// The form of `GetCallerIdentity`; it is signed and needs no right.
-pub fn get_caller_identity() -> String {
+pub fn get_caller_identity() -> Secret {
     form("GetCallerIdentity", &[])
 }
 
-fn form(action: &str, fields: &[(&str, Option<&str>)]) -> String {
+fn form(action: &str, fields: &[(&str, Option<&str>)]) -> Secret {
     let mut text = format!("Action={action}&Version=2011-06-15");
-    for (name, value) in fields {
-        if let Some(value) = value {
-            text.push_str(&format!("&{name}={}", percent::encode(value)));
-        }
+    for (name, value) in fields.iter().filter_map(|(name, value)| Some((name, (*value)?))) {
+        text.push_str(&format!("&{name}={}", percent::encode(value)));
     }
-    text
+    Secret::new(text)
 }
 
 /// The name of a session: `tagwright-<job>-<build>` with what the service allows in it, 64 characters at most.
@@ -177,7 +164,7 @@ mod tests {
     fn forms_hold_what_was_asked_for_and_nothing_else() {
         let mut role = Role { arn: "arn:aws:iam::123456789012:role/ci".into(), ..Role::default() };
         assert_eq!(
-            assume_role(&role, "tagwright-a"),
+            assume_role(&role, "tagwright-a", None).reveal(),
             "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fci\
              &RoleSessionName=tagwright-a"
         );
@@ -185,17 +172,16 @@ mod tests {
         role.session_name = Some("me".into());
         role.duration_seconds = Some(900);
         assert_eq!(
-            assume_role(&role, "tagwright-a"),
+            assume_role(&role, "tagwright-a", None).reveal(),
             "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fci\
              &RoleSessionName=me&DurationSeconds=900&ExternalId=a%20b%26c"
         );
-        let web =
-            assume_role_with_web_identity(&Role { arn: "r".into(), ..Role::default() }, "n", &Secret::new("a.b=="));
+        let web = assume_role(&Role { arn: "r".into(), ..Role::default() }, "n", Some(&Secret::new("a.b==")));
         assert_eq!(
             web.reveal(),
             "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=r&RoleSessionName=n&WebIdentityToken=a.b%3D%3D"
         );
-        assert_eq!(get_caller_identity(), "Action=GetCallerIdentity&Version=2011-06-15");
+        assert_eq!(get_caller_identity().reveal(), "Action=GetCallerIdentity&Version=2011-06-15");
     }
 
     #[test]

@@ -5,37 +5,25 @@
 //! Terms: RFC 9110.
 
 use crate::pure::http::url::Url;
+use crate::pure::text::words::words;
 use std::fmt;
 use std::time::Duration;
 
-/// The method of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Reads.
-    Get,
-    /// Reads the headers alone.
-    Head,
-    /// Asks a token server or a web API.
-    Post,
-    /// Writes at a name.
-    Put,
-    /// Adds to an upload.
-    Patch,
-    /// Gives an upload up.
-    Delete,
-}
-
-impl Method {
-    /// The method as it stands in the request line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Patch => "PATCH",
-            Method::Delete => "DELETE",
-        }
+words! {
+    /// The method of a request.
+    Method {
+        /// Reads.
+        Get = "GET",
+        /// Reads the headers alone.
+        Head = "HEAD",
+        /// Asks a token server or a web API.
+        Post = "POST",
+        /// Writes at a name.
+        Put = "PUT",
+        /// Adds to an upload.
+        Patch = "PATCH",
+        /// Gives an upload up.
+        Delete = "DELETE",
     }
 }
 

@@ -6,27 +6,21 @@
 //! Grammar: RFC 3986; resolution of relative references: its section 5.2.
 
 use crate::error::{Code, Error};
+use crate::pure::text::words::words;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The two schemes there are here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scheme {
-    /// In the clear.
-    Http,
-    /// Over TLS.
-    Https,
+words! {
+    /// The two schemes there are here.
+    Scheme {
+        /// In the clear.
+        Http = "http",
+        /// Over TLS.
+        Https = "https",
+    }
 }
 
 impl Scheme {
-    /// The scheme as written, without the colon.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        }
-    }
-
     /// The port that goes without saying.
     pub fn default_port(self) -> u16 {
         match self {

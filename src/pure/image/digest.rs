@@ -9,8 +9,8 @@
 use crate::error::{Code, Error};
 use crate::pure::text::hex;
 use crate::pure::text::show::quoted;
+use crate::pure::text::words::serialized_as_text;
 use ring::digest::{Context, SHA256, SHA512};
-use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256, Sha512};
 use std::fmt;
 
@@ -124,11 +124,7 @@ impl fmt::Display for Digest {
     }
 }
 
-impl Serialize for Digest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
+serialized_as_text!(Digest);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! The tags of a repository, as the place that was asked has them.
 
 use crate::pure::image::digest::Digest;
+use crate::pure::text::words::words;
 
 /// A tag as a registry lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,25 +21,15 @@ impl TagEntry {
     }
 }
 
-/// Where tag lists come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Via {
-    /// Docker Hub's web API.
-    HubApi,
-    /// The registry's own tag list.
-    Registry,
-    /// The API of Amazon ECR.
-    EcrApi,
-}
-
-impl Via {
-    /// As it is typed and printed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Via::HubApi => "hub-api",
-            Via::Registry => "registry",
-            Via::EcrApi => "ecr-api",
-        }
+words! {
+    /// Where tag lists come from.
+    Via {
+        /// Docker Hub's web API.
+        HubApi = "hub-api",
+        /// The registry's own tag list.
+        Registry = "registry",
+        /// The API of Amazon ECR.
+        EcrApi = "ecr-api",
     }
 }
 

@@ -5,7 +5,8 @@
 
 use crate::error::{Code, Error};
 use crate::pure::text::show::quoted;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::pure::text::words::serialized_as_text;
+use serde::{Deserialize, Deserializer};
 use std::fmt;
 
 /// A platform as it was named; compare with [`Platform::matches`].
@@ -106,11 +107,7 @@ impl fmt::Display for Platform {
     }
 }
 
-impl Serialize for Platform {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serialized_as_text!(Platform);
 
 #[derive(Deserialize)]
 #[serde(expecting = "a platform")]

@@ -4,13 +4,13 @@
 //!
 //! Grammar: `[host[:port]/]path[:tag][@digest]`, OCI distribution specification.
 
+use crate::error::Error;
 use crate::pure::image::digest::{self, Digest};
 use crate::pure::image::repository::Repository;
 use crate::pure::image::spelling::{ReferenceParts, corrected, invalid, split};
 use crate::pure::image::tag::{self, Tag};
-use crate::error::Error;
 use crate::pure::text::show::quoted;
-use serde::{Serialize, Serializer};
+use crate::pure::text::words::serialized_as_text;
 use std::fmt;
 
 /// A repository, and the tag and digest that were named.
@@ -112,11 +112,7 @@ impl fmt::Display for Reference {
     }
 }
 
-impl Serialize for Reference {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serialized_as_text!(Reference);
 
 impl fmt::Display for Identifier {
     /// The text as it stands in an address.
@@ -146,8 +142,8 @@ fn why_no_digest(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::error::Code;
     use super::*;
+    use crate::error::Code;
 
     const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 

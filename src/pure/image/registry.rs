@@ -3,7 +3,7 @@
 use crate::error::{Code, Error};
 use crate::pure::http::url::{self, Place, split_host_port};
 use crate::pure::text::show::quoted;
-use serde::{Serialize, Serializer};
+use crate::pure::text::words::serialized_as_text;
 use std::fmt;
 
 /// The name that stands for Docker Hub everywhere.
@@ -110,11 +110,7 @@ impl fmt::Display for Registry {
     }
 }
 
-impl Serialize for Registry {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serialized_as_text!(Registry);
 
 #[cfg(test)]
 mod tests {

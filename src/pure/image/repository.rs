@@ -5,11 +5,11 @@
 //!
 //! Grammar: OCI distribution specification, "Pulling manifests".
 
-use crate::pure::image::spelling::{corrected, invalid, split};
-use crate::pure::image::registry::Registry;
 use crate::error::Error;
+use crate::pure::image::registry::Registry;
+use crate::pure::image::spelling::{corrected, invalid, split};
 use crate::pure::text::show::{character, quoted};
-use serde::{Serialize, Serializer};
+use crate::pure::text::words::serialized_as_text;
 use std::fmt;
 
 /// What many servers and clients allow for host, `/` and path together.
@@ -40,8 +40,7 @@ impl Repository {
             Ok(repository) => return Ok(repository),
             Err(why) => why,
         };
-        let fixed =
-            corrected(text, |text| split(text).is_ok_and(|parts| Self::read(parts.name).is_ok()));
+        let fixed = corrected(text, |text| split(text).is_ok_and(|parts| Self::read(parts.name).is_ok()));
         let name = fixed.as_deref().and_then(|fixed| split(fixed).ok().map(|parts| parts.name));
         Err(invalid(text, "a repository", &why, name))
     }
@@ -121,11 +120,7 @@ impl fmt::Display for Repository {
     }
 }
 
-impl Serialize for Repository {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serialized_as_text!(Repository);
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@
 use crate::error::{Code, Error};
 use crate::pure::text::hex;
 use crate::pure::text::show::{character, quoted};
-use serde::{Serialize, Serializer};
+use crate::pure::text::words::serialized_as_text;
 use std::fmt;
 
 const LONGEST: usize = 128;
@@ -77,11 +77,7 @@ impl fmt::Display for Tag {
     }
 }
 
-impl Serialize for Tag {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
+serialized_as_text!(Tag);
 
 #[cfg(test)]
 mod tests {

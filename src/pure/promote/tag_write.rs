@@ -5,32 +5,21 @@
 use crate::pure::image::digest::Digest;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::facts::TagKind;
+use crate::pure::text::words::words;
 
-/// What happens to a tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TagAction {
-    /// It was not there.
-    Created,
-    /// It pointed elsewhere.
-    Moved,
-    /// It has the digest already.
-    Unchanged,
-    /// Somebody else moved it on to a newer version right after us.
-    Superseded,
-    /// A rollback has nothing to put back, or no right to.
-    Left,
-}
-
-impl TagAction {
-    /// As it is printed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TagAction::Created => "created",
-            TagAction::Moved => "moved",
-            TagAction::Unchanged => "unchanged",
-            TagAction::Superseded => "superseded",
-            TagAction::Left => "left",
-        }
+words! {
+    /// What happens to a tag.
+    TagAction {
+        /// It was not there.
+        Created = "created",
+        /// It pointed elsewhere.
+        Moved = "moved",
+        /// It has the digest already.
+        Unchanged = "unchanged",
+        /// Somebody else moved it on to a newer version right after us.
+        Superseded = "superseded",
+        /// A rollback has nothing to put back, or no right to.
+        Left = "left",
     }
 }
 

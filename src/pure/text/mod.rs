@@ -7,3 +7,4 @@ pub mod json;
 pub mod percent;
 pub mod shell;
 pub mod show;
+pub mod words;

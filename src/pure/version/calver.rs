@@ -7,8 +7,8 @@
 
 use crate::error::{Code, Error};
 use crate::pure::text::show::quoted;
+use crate::pure::text::words::words;
 use crate::pure::version::scheme::Version;
-use std::fmt;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime, UtcOffset};
 
@@ -31,34 +31,17 @@ pub enum OnConflict {
     Bump,
 }
 
-/// Why a version is the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Nothing was looked up.
-    NotCompared,
-    /// There was no version before it.
-    NoPrevious,
-    /// It is higher than all others.
-    AfterPrevious,
-    /// It was raised above the highest.
-    Bumped,
-}
-
-impl Reason {
-    /// As it is printed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::NotCompared => "not-compared",
-            Reason::NoPrevious => "no-previous",
-            Reason::AfterPrevious => "after-previous",
-            Reason::Bumped => "bumped",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// Why a version is the next one.
+    Reason {
+        /// Nothing was looked up.
+        NotCompared = "not-compared",
+        /// There was no version before it.
+        NoPrevious = "no-previous",
+        /// It is higher than all others.
+        AfterPrevious = "after-previous",
+        /// It was raised above the highest.
+        Bumped = "bumped",
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::error::{Code, Error};
 use crate::pure::image::tag::Tag;
 use crate::pure::text::show::quoted;
-use serde::{Serialize, Serializer};
+use crate::pure::text::words::serialized_as_text;
 use std::fmt;
 
 const MOST_PARTS: usize = 4;
@@ -68,11 +68,7 @@ impl fmt::Display for Version {
     }
 }
 
-impl Serialize for Version {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serialized_as_text!(Version);
 
 /// A version as it stands in a longer text, nothing copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
