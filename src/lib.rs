@@ -11,6 +11,7 @@ mod house {
     pub mod command;
     pub mod error;
     pub mod http;
+    pub mod last_words;
     pub mod output;
     pub mod program;
     pub mod pure;
@@ -25,6 +26,7 @@ use house::*;
 #[cfg(feature = "internals")]
 pub use house::*;
 
+pub use last_words::at_panic;
 pub use output::envelope::Ending;
 pub use world::{Log, World};
 
@@ -111,6 +113,7 @@ fn carry_out(world: &World, invocation: Invocation, style: Style) -> Ending {
     match read.and_then(|()| Session::new(world, &common, &request)) {
         Err(error) => envelope::ending(command, Err(error), &[], &[], style),
         Ok(session) => {
+            last_words::note(request.command(), style, session.client.exchange.journal.clone());
             let outcome = dispatch(&session, &request);
             let exchange = &session.client.exchange;
             // The words of a failure are partly a server's, and a server may repeat what it was sent.

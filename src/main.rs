@@ -3,24 +3,32 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
-use tagwright::{Log, World};
+use tagwright::{Ending, Log, World};
 
 /// How long the line is that is drawn over, in characters.
 static DRAWN: Mutex<usize> = Mutex::new(0);
 
 fn main() -> ExitCode {
+    tagwright::at_panic(|ending| {
+        let _ = print(ending);
+        std::process::exit(i32::from(ending.exit));
+    });
     let log: Log = Box::new(|line| write(line, true));
     let draw: Log = Box::new(|line| write(line, false));
     let world = World::real(log, std::io::stderr().is_terminal().then_some(draw));
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let ending = tagwright::run(&words, &world, std::io::stdout().is_terminal());
-    let printed = std::io::stdout().lock().write_all(ending.stdout.as_bytes());
-    let _ = std::io::stderr().lock().write_all(ending.stderr.as_bytes());
-    match printed {
+    match print(&ending) {
         Ok(()) => ExitCode::from(ending.exit),
         // Whoever reads the output has gone; the work is done, its report is lost.
         Err(_) => ExitCode::from(70),
     }
+}
+
+fn print(ending: &Ending) -> std::io::Result<()> {
+    let printed = std::io::stdout().lock().write_all(ending.stdout.as_bytes());
+    let _ = std::io::stderr().lock().write_all(ending.stderr.as_bytes());
+    printed
 }
 
 /// Writes a line that stays, or draws one that the next line takes the place of; an empty one wipes it away.

@@ -16,6 +16,7 @@ use crate::pure::http::url::Scheme;
 use crate::pure::http::{redact, redirect, warning};
 use crate::pure::text::instant;
 use crate::world::World;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the flags say about every exchange.
@@ -55,7 +56,7 @@ pub struct Exchange<'w> {
     /// What the flags say.
     pub settings: ExchangeSettings,
     /// What there is to tell beside the result.
-    pub journal: Journal,
+    pub journal: Arc<Journal>,
     http: Http,
     limits: Limits,
 }
@@ -64,7 +65,7 @@ impl<'w> Exchange<'w> {
     /// Nothing is opened before the first request.
     pub fn new(world: &'w World, settings: ExchangeSettings, http: Http) -> Self {
         let limits = Limits::default().over_at(settings.until);
-        Self { world, settings, journal: Journal::default(), http, limits }
+        Self { world, settings, journal: Arc::default(), http, limits }
     }
 
     /// The same, with other limits for the time without a byte: while bytes go to and fro, and at the end of an upload.

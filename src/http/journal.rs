@@ -1,5 +1,6 @@
 //! What a run has to tell beside its result: the last exchanges, warnings, and which texts must not be shown.
 
+use crate::error::Progress;
 use crate::pure::http::redact;
 use crate::pure::http::message::Request;
 use crate::pure::text::percent;
@@ -29,6 +30,7 @@ pub struct Journal {
     lines: Mutex<VecDeque<String>>,
     warnings: Mutex<Vec<Warning>>,
     secrets: Mutex<Vec<Secret>>,
+    progress: Mutex<Progress>,
 }
 
 impl Journal {
@@ -67,6 +69,16 @@ impl Journal {
         let warnings = lock(&self.warnings).clone();
         let shown = |warning: Warning| Warning { message: self.without_secrets(&warning.message), ..warning };
         warnings.into_iter().map(shown).collect()
+    }
+
+    /// Notes what has been changed so far, for a run that ends before it can tell.
+    pub fn note_progress(&self, progress: Progress) {
+        *lock(&self.progress) = progress;
+    }
+
+    /// What had been changed when that was noted last.
+    pub fn progress(&self) -> Progress {
+        lock(&self.progress).clone()
     }
 
     /// The last exchanges, redacted, oldest first.

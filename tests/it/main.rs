@@ -14,6 +14,7 @@ mod across;
 mod alone;
 mod auth;
 mod aws_sources;
+mod bugs;
 mod call;
 mod contributing;
 mod counts;

@@ -8,7 +8,7 @@ use crate::command::promote::{copy, holder, look, report, write};
 use crate::command::report::Report;
 use crate::command::request::Promote;
 use crate::command::session::{Session, Sides};
-use crate::error::Error;
+use crate::error::{Error, Progress};
 use crate::pure::promote::plan;
 use crate::pure::promote::tag_write::TagWrite;
 use crate::threads::both;
@@ -38,7 +38,7 @@ pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
         holder::name_previous(&sides.target, survey.versions.as_ref(), &survey.facts, &[], &mut writes);
         survey.totals
     } else {
-        carry_out(sides, request, &survey, &mut writes).map_err(|error| keeper.failed(error, &writes))?
+        carry_out(sides, request, &survey, &keeper, &mut writes).map_err(|error| keeper.failed(error, &writes))?
     };
     let record = keeper.done(request, &writes, totals);
     let attached = attach(&sides.target, request, &record, survey.manifest.body.len());
@@ -46,24 +46,38 @@ pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
 }
 
 /// Copies what is missing, then writes the tags.
-fn carry_out(sides: &Sides, request: &Promote, survey: &Survey, writes: &mut [TagWrite]) -> Result<Totals, Error> {
+fn carry_out(
+    sides: &Sides,
+    request: &Promote,
+    survey: &Survey,
+    keeper: &Keeper,
+    writes: &mut [TagWrite],
+) -> Result<Totals, Error> {
     let (target, versions, planned) = (&sides.target, survey.versions.as_ref(), writes.to_vec());
     let mut totals = survey.totals;
+    let journal = &target.exchange().journal;
+    if survey.copy.as_ref().is_some_and(|copy| !copy.is_empty()) {
+        let done = format!("blobs and manifests in `{}`, without a tag, as far as the copy came", target.repository());
+        journal.note_progress(Progress { done: vec![done], ..Progress::default() });
+    }
     if let Some(copy) = &survey.copy {
         totals.tally = copy::copy(sides, request.jobs, &survey.manifest, copy)?;
     }
     let is_long_past = target.world().instant().saturating_duration_since(target.world().started) > OLD;
     let old = is_long_past || survey.copy.as_ref().is_some_and(|copy| !copy.is_empty());
+    let copied = copy::written(sides, &totals);
+    let note = |writes: &[TagWrite]| {
+        let mut progress = keeper.progress(writes);
+        progress.done.splice(0..0, copied.clone());
+        journal.note_progress(progress);
+    };
     let guard = Guard::new(target, request, survey, is_long_past);
     // Which older version a tag held is only told, never decides, so it is found out beside the writing.
     let (previous, outcome) = both(
         || holder::previous(target, versions, &survey.facts, &planned),
-        || write::write(target, &[&survey.manifest], &guard, old, writes),
+        || write::write(target, &[&survey.manifest], &guard, old, writes, &note),
     );
-    outcome.map_err(|error| match copy::written(sides, &totals) {
-        Some(done) => error.after_also(done),
-        None => error,
-    })?;
+    outcome.map_err(|error| copied.iter().cloned().fold(error, Error::after_also))?;
     holder::name_previous(target, versions, &survey.facts, &previous, writes);
     Ok(totals)
 }

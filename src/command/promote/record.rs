@@ -103,7 +103,8 @@ impl<'r, 'w> Keeper<'r, 'w> {
     /// The failure with its record, which is written down too.
     pub fn failed(&self, error: Error, writes: &[TagWrite]) -> Error {
         let target = &self.sides.target;
-        let done: Vec<String> = error.progress().done.iter().cloned().chain(written(target, writes)).collect();
+        let Progress { mut done, rollback } = self.progress(writes);
+        done.splice(0..0, error.progress().done.iter().cloned());
         let failure = Failure {
             code: error.code().as_str(),
             message: target.exchange().journal.without_secrets(error.message()),
@@ -111,15 +112,12 @@ impl<'r, 'w> Keeper<'r, 'w> {
         };
         // What a tag held may have changed after the plan was made.
         let mut tags = self.record.tags.clone();
-        let undos = writes.iter().filter(|write| write.state != WriteState::Open).filter_map(TagWrite::undo);
-        let undos: Vec<Undo> = undos.collect();
-        for undo in &undos {
+        for undo in undos(writes) {
             let before = Some(&undo.before);
             for tag in tags.iter_mut().filter(|tag| tag.tag == undo.tag.as_str() && tag.before.as_ref() != before) {
                 (tag.before, tag.action) = (before.cloned(), TagAction::Moved.as_str());
             }
         }
-        let rollback = self.commands(&undos);
         let at = instant::rfc3339(target.world().now());
         let record = Record {
             state: "failed",
@@ -150,6 +148,12 @@ impl<'r, 'w> Keeper<'r, 'w> {
         record
     }
 
+    /// What has been changed so far.
+    pub fn progress(&self, writes: &[TagWrite]) -> Progress {
+        let rollback = self.commands(&undos(writes));
+        Progress { done: written(&self.sides.target, writes), rollback }
+    }
+
     fn commands(&self, undos: &[Undo]) -> Vec<Vec<String>> {
         // A tag that is somebody else's by now would stop the others.
         commands(self.sides, undos, self.file.as_deref().map(|file| (file, undos.len() >= self.moves)))
@@ -176,6 +180,11 @@ pub fn commands(sides: &Sides, undos: &[Undo], file: Option<(&str, bool)>) -> Ve
             undos.iter().map(one).collect()
         }
     }
+}
+
+/// What puts back the tags that were written so far.
+pub fn undos(writes: &[TagWrite]) -> Vec<Undo> {
+    writes.iter().filter(|write| write.state != WriteState::Open).filter_map(TagWrite::undo).collect()
 }
 
 /// What was written by a run that ended early, in words.

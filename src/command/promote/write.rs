@@ -55,7 +55,8 @@ pub trait Judge: Sync {
 /// Writes what is due, `--to` tags first, and reads it back. Where the first look is `old`, all tags are looked at again
 /// before the first is written, and otherwise those that move before the first of them is.
 ///
-/// What has become of each tag stands in `writes`, also where the run ends early.
+/// What has become of each tag stands in `writes`, also where the run ends early; `note` is told of it right before and
+/// after each write, because a bug may end the run in between.
 ///
 /// # Errors
 /// Those of the judge, before anything is written that it is about; `tag-immutable`, `denied`, `raced`, and those of
@@ -66,7 +67,16 @@ pub fn write(
     judge: &dyn Judge,
     old: bool,
     writes: &mut [TagWrite],
+    note: &dyn Fn(&[TagWrite]),
 ) -> Result<(), Error> {
+    let put = |writes: &mut [TagWrite], i: usize| {
+        let state = std::mem::replace(&mut writes[i].state, WriteState::Unknown);
+        note(writes);
+        writes[i].state = state;
+        let outcome = put(target, manifests, judge, &mut writes[i]);
+        note(writes);
+        outcome
+    };
     let due = |writes: &[TagWrite], kind| {
         let numbers = 0..writes.len();
         numbers.filter(|&i| writes[i].kind == kind && writes[i].is_due()).collect::<Vec<usize>>()
@@ -79,7 +89,7 @@ pub fn write(
     }
     let fixed = due(writes, TagKind::Fixed);
     for &i in &fixed {
-        put(target, manifests, judge, &mut writes[i])?;
+        put(writes, i)?;
     }
     let moves = !due(writes, TagKind::Moving).is_empty();
     if moves && !(old && fixed.is_empty()) {
@@ -88,7 +98,7 @@ pub fn write(
     }
     let mut exposed = Duration::ZERO;
     for i in due(writes, TagKind::Moving) {
-        put(target, manifests, judge, &mut writes[i])?;
+        put(writes, i)?;
         exposed = now().saturating_duration_since(looked);
     }
     read_back(target, manifests, judge, writes, moves, exposed)

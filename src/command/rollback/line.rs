@@ -14,7 +14,7 @@ use crate::pure::promote::race::{Overlap, Reading, Watch};
 use crate::pure::promote::record::{Record, TagRecord};
 use crate::pure::promote::recorded::{Promotion, RecordEntry};
 use crate::pure::promote::rollback_plan::{self, TagState};
-use crate::pure::promote::tag_write::{TagAction, TagWrite, Undo, WriteState};
+use crate::pure::promote::tag_write::{TagAction, TagWrite, Undo};
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 use crate::threads;
@@ -39,11 +39,13 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
     if !request.dry_run {
         let judge = Restoration { target, promotion, manifests: &manifests, force: request.force };
         let manifests: Vec<&RawManifest> = manifests.iter().collect();
-        write::write(target, &manifests, &judge, true, &mut writes).map_err(|error| {
-            let undos = writes.iter().filter(|write| write.state != WriteState::Open).filter_map(TagWrite::undo);
-            let rollback = record::commands(sides, &undos.collect::<Vec<_>>(), None);
-            error.after(Progress { done: record::written(target, &writes), rollback })
-        })?;
+        let progress = |writes: &[TagWrite]| {
+            let rollback = record::commands(sides, &record::undos(writes), None);
+            Progress { done: record::written(target, writes), rollback }
+        };
+        let note = |writes: &[TagWrite]| target.exchange().journal.note_progress(progress(writes));
+        let outcome = write::write(target, &manifests, &judge, true, &mut writes, &note);
+        outcome.map_err(|error| error.after(progress(&writes)))?;
     }
     told(sides, request.dry_run, promotion, writes)
 }
