@@ -304,9 +304,8 @@ impl Ecr<'_> {
         loop {
             let body = self.place(repository).page(next.as_deref());
             let response = self.answer(repository, operation, &body, &wanted, PAGE_LIMIT)?;
-            let read = if times { ecr::described } else { ecr::listed };
             let EcrPage { tags: page, next: token } =
-                read(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
+                ecr::page(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
             tags.extend(page);
             match token {
                 None => return Ok(tags),

@@ -110,11 +110,13 @@ pub fn moment(value: &Value) -> Option<OffsetDateTime> {
 }
 
 fn epoch(seconds: f64) -> Option<OffsetDateTime> {
-    let in_range = seconds.is_finite() && (0.0..=253_402_300_799.0).contains(&seconds);
-    // The range above fits; what is cut off is less than a second.
-    #[expect(clippy::cast_possible_truncation, reason = "the range has been checked")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what does not fit becomes the farthest number, which is no date"
+    )]
     let whole = seconds as i64;
-    if in_range { OffsetDateTime::from_unix_timestamp(whole).ok() } else { None }
+    // No number is neither less nor more than zero.
+    OffsetDateTime::from_unix_timestamp(whole).ok().filter(|_| seconds >= 0.0)
 }
 
 /// Says what a body is that should have been JSON, without repeating it.

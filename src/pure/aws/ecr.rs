@@ -20,8 +20,6 @@ use crate::pure::text::words::words;
 use crate::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -172,66 +170,26 @@ pub struct EcrLogin {
     pub expires_at: Option<OffsetDateTime>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireId {
-    image_digest: Option<String>,
-    image_tag: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireImage {
-    image_id: Option<WireId>,
-    image_manifest: Option<String>,
-    image_manifest_media_type: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireFailure {
-    image_id: Option<WireId>,
-    #[serde(default)]
-    failure_code: String,
-    #[serde(default)]
-    failure_reason: String,
-}
-
 /// Reads the answer to `BatchGetImage`: the images in the order of the service, and what failed, by tag.
 ///
 /// # Errors
 /// `reply-malformed`.
 pub fn images(body: &[u8]) -> Result<(Vec<EcrImage>, Vec<EcrFailure>), Error> {
-    #[derive(Deserialize)]
-    struct Wire {
-        #[serde(default)]
-        images: Vec<WireImage>,
-        #[serde(default)]
-        failures: Vec<WireFailure>,
-    }
-    let wire: Wire = read(body)?;
-    let images = wire
-        .images
-        .into_iter()
-        .map(|image| {
-            let (digest, tag) = image.image_id.map(|id| (id.image_digest, id.image_tag)).unwrap_or_default();
-            match (digest, image.image_manifest) {
-                (Some(digest), Some(manifest)) => {
-                    Ok(EcrImage { tag, digest, manifest, media_type: image.image_manifest_media_type })
-                }
-                _ => Err(bad("an image of the answer has no digest or no manifest")),
-            }
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let failures = wire
-        .failures
-        .into_iter()
-        .map(|failure| {
-            let tag = failure.image_id.and_then(|id| id.image_tag);
-            (tag, AwsFault::listed(&failure.failure_code, &failure.failure_reason))
-        })
-        .collect();
-    Ok((images, failures))
+    let answer = read(body)?;
+    let image = |one: &Value| {
+        let found = (text(&one["imageId"]["imageDigest"]), text(&one["imageManifest"]));
+        let (Some(digest), Some(manifest)) = found else {
+            return Err(bad("an image of the answer has no digest or no manifest"));
+        };
+        let (tag, media_type) = (text(&one["imageId"]["imageTag"]), text(&one["imageManifestMediaType"]));
+        Ok(EcrImage { tag, digest, manifest, media_type })
+    };
+    let failure = |one: &Value| {
+        let [code, reason] = ["failureCode", "failureReason"].map(|key| text(&one[key]).unwrap_or_default());
+        (text(&one["imageId"]["imageTag"]), AwsFault::listed(&code, &reason))
+    };
+    let images = list(&answer["images"]).iter().map(image).collect::<Result<_, _>>()?;
+    Ok((images, list(&answer["failures"]).iter().map(failure).collect()))
 }
 
 /// Reads the answer to `DescribeRepositories`: which of these tags cannot change once they are there.
@@ -239,27 +197,14 @@ pub fn images(body: &[u8]) -> Result<(Vec<EcrImage>, Vec<EcrFailure>), Error> {
 /// # Errors
 /// `reply-malformed`.
 pub fn kept<'t>(body: &[u8], tags: &[&'t Tag]) -> Result<Option<&'t Tag>, Error> {
-    #[derive(Deserialize)]
-    struct WireFilter {
-        filter: String,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct WireRepository {
-        image_tag_mutability: String,
-        image_tag_mutability_exclusion_filters: Option<Vec<WireFilter>>,
-    }
-    #[derive(Deserialize)]
-    struct Wire {
-        repositories: Vec<WireRepository>,
-    }
-    let wire: Wire = read(body)?;
-    let Some(repository) = wire.repositories.first() else { return Ok(None) };
-    let filters = repository.image_tag_mutability_exclusion_filters.iter().flatten();
-    let patterns: Vec<Glob> = filters.filter_map(|one| Glob::parse(&one.filter).ok()).collect();
+    let answer = read(body)?;
+    let repository = &answer["repositories"][0];
+    let mutability = repository["imageTagMutability"].as_str().ok_or_else(|| bad(not_json(body)))?;
+    let filters = list(&repository["imageTagMutabilityExclusionFilters"]).iter();
+    let patterns: Vec<Glob> = filters.filter_map(|one| Glob::parse(one["filter"].as_str()?).ok()).collect();
     let is_kept = |tag: &&&Tag| {
         let is_excluded = patterns.iter().any(|pattern| pattern.matches(tag.as_str()));
-        repository.image_tag_mutability.starts_with("IMMUTABLE") != is_excluded
+        mutability.starts_with("IMMUTABLE") != is_excluded
     };
     Ok(tags.iter().find(is_kept).copied())
 }
@@ -269,13 +214,7 @@ pub fn kept<'t>(body: &[u8], tags: &[&'t Tag]) -> Result<Option<&'t Tag>, Error>
 /// # Errors
 /// `reply-malformed`.
 pub fn stored(body: &[u8]) -> Result<String, Error> {
-    #[derive(Deserialize)]
-    struct Wire {
-        image: WireImage,
-    }
-    let wire: Wire = read(body)?;
-    let digest = wire.image.image_id.and_then(|id| id.image_digest);
-    digest.ok_or_else(|| bad("the answer does not say what was stored"))
+    text(&read(body)?["image"]["imageId"]["imageDigest"]).ok_or_else(|| bad("the answer does not say what was stored"))
 }
 
 /// Reads the answer to `GetDownloadUrlForLayer`.
@@ -283,59 +222,25 @@ pub fn stored(body: &[u8]) -> Result<String, Error> {
 /// # Errors
 /// `reply-malformed`, without any part of the address, for its query is a signature.
 pub fn download_url(body: &[u8]) -> Result<Url, Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Wire {
-        download_url: String,
-    }
-    let wire: Wire = read(body)?;
-    Url::parse(&wire.download_url).map_err(|error| bad("the download address cannot be read").cause(error.message()))
+    let url = text(&read(body)?["downloadUrl"]).ok_or_else(|| bad(not_json(body)))?;
+    Url::parse(&url).map_err(|error| bad("the download address cannot be read").cause(error.message()))
 }
 
-/// Reads a page of `ListImages`.
+/// Reads a page of `ListImages` or `DescribeImages`, whichever came.
 ///
 /// # Errors
 /// `reply-malformed`.
-pub fn listed(body: &[u8]) -> Result<EcrPage, Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Wire {
-        image_ids: Vec<WireId>,
-        next_token: Option<String>,
-    }
-    let wire: Wire = read(body)?;
-    let tagged = |id: WireId| Some(EcrTag { tag: id.image_tag?, digest: id.image_digest?, pushed_at: None });
-    Ok(EcrPage { tags: wire.image_ids.into_iter().filter_map(tagged).collect(), next: filled(wire.next_token) })
-}
-
-/// Reads a page of `DescribeImages`.
-///
-/// # Errors
-/// `reply-malformed`.
-pub fn described(body: &[u8]) -> Result<EcrPage, Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct WireDetail {
-        image_digest: Option<String>,
-        #[serde(default)]
-        image_tags: Option<Vec<String>>,
-        image_pushed_at: Option<Value>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Wire {
-        image_details: Vec<WireDetail>,
-        next_token: Option<String>,
-    }
-    let wire: Wire = read(body)?;
+pub fn page(body: &[u8]) -> Result<EcrPage, Error> {
+    let answer = read(body)?;
+    let entries = answer.get("imageIds").or(answer.get("imageDetails")).and_then(Value::as_array);
     let mut tags = Vec::new();
-    for detail in wire.image_details {
-        let Some(digest) = detail.image_digest else { continue };
-        let pushed_at = detail.image_pushed_at.as_ref().and_then(moment);
-        let tagged = |tag| EcrTag { tag, digest: digest.clone(), pushed_at };
-        tags.extend(detail.image_tags.unwrap_or_default().into_iter().map(tagged));
+    for entry in entries.ok_or_else(|| bad(not_json(body)))? {
+        let Some(digest) = text(&entry["imageDigest"]) else { continue };
+        let pushed_at = moment(&entry["imagePushedAt"]);
+        let names = text(&entry["imageTag"]).into_iter().chain(list(&entry["imageTags"]).iter().filter_map(text));
+        tags.extend(names.map(|tag| EcrTag { tag, digest: digest.clone(), pushed_at }));
     }
-    Ok(EcrPage { tags, next: filled(wire.next_token) })
+    Ok(EcrPage { tags, next: text(&answer["nextToken"]).filter(|next| !next.is_empty()) })
 }
 
 /// Reads the answer to `GetAuthorizationToken`, of either service.
@@ -343,49 +248,30 @@ pub fn described(body: &[u8]) -> Result<EcrPage, Error> {
 /// # Errors
 /// `reply-malformed`, without any part of the token.
 pub fn login(body: &[u8]) -> Result<EcrLogin, Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct WireToken {
-        authorization_token: String,
-        expires_at: Option<Value>,
-    }
+    let answer = read(body)?;
     // The private service answers with a list of one, the public one with the thing itself.
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(WireToken),
-        Many(Vec<WireToken>),
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Wire {
-        authorization_data: OneOrMany,
-    }
-    let wire: Wire = read(body)?;
-    let token = match wire.authorization_data {
-        OneOrMany::One(token) => Some(token),
-        OneOrMany::Many(tokens) => tokens.into_iter().next(),
-    };
-    let token = token.ok_or_else(|| bad("the answer holds no token"))?;
-    let decoded =
-        STANDARD.decode(token.authorization_token.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let data = answer.get("authorizationData").ok_or_else(|| bad(not_json(body)))?;
+    let data = data.get(0).unwrap_or(data);
+    let token = data["authorizationToken"].as_str().ok_or_else(|| bad("the answer holds no token"))?;
+    let decoded = STANDARD.decode(token.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let (username, password) = decoded
         .as_deref()
         .and_then(|text| text.split_once(':'))
         .ok_or_else(|| bad("the token of the answer is not user and password in Base64"))?;
-    Ok(EcrLogin {
-        username: username.to_owned(),
-        password: Secret::new(password),
-        expires_at: token.expires_at.as_ref().and_then(moment),
-    })
+    let expires_at = moment(&data["expiresAt"]);
+    Ok(EcrLogin { username: username.to_owned(), password: Secret::new(password), expires_at })
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|_| bad(not_json(body)))
+fn read(body: &[u8]) -> Result<Value, Error> {
+    serde_json::from_slice(body).ok().filter(Value::is_object).ok_or_else(|| bad(not_json(body)))
 }
 
-fn filled(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.is_empty())
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn bad(why: &str) -> Error {
@@ -495,13 +381,13 @@ mod tests {
     #[test]
     fn lists_give_tags_with_digests_and_times() {
         let body = json!({"imageIds": [{"imageDigest": "d", "imageTag": "a"}, {"imageDigest": "e"}], "nextToken": "n"});
-        let page = listed(body.to_string().as_bytes()).unwrap();
+        let first = page(body.to_string().as_bytes()).unwrap();
         let tagged = |tag: &str, pushed_at| EcrTag { tag: tag.into(), digest: "d".into(), pushed_at };
-        assert_eq!(page, EcrPage { tags: vec![tagged("a", None)], next: Some("n".into()) });
+        assert_eq!(first, EcrPage { tags: vec![tagged("a", None)], next: Some("n".into()) });
         let text = r#"{"imageDetails":[{"imageDigest":"d","imageTags":["a","b"],"imagePushedAt":1.7E9},{"imageDigest":"e"}],"nextToken":""}"#;
         let at = Some(datetime!(2023-11-14 22:13:20 UTC));
-        let page = described(text.as_bytes()).unwrap();
-        assert_eq!(page, EcrPage { tags: vec![tagged("a", at), tagged("b", at)], next: None });
+        let second = page(text.as_bytes()).unwrap();
+        assert_eq!(second, EcrPage { tags: vec![tagged("a", at), tagged("b", at)], next: None });
     }
 
     #[test]

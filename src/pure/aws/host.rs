@@ -78,15 +78,6 @@ pub struct PrivateRegistry {
 /// The region of the public registry's API.
 pub const PUBLIC_REGION: &str = "us-east-1";
 
-const SUFFIXES: [&str; 7] = [
-    "amazonaws.com",
-    "amazonaws.com.cn",
-    "amazonaws.eu",
-    "sc2s.sgov.gov",
-    "c2s.ic.gov",
-    "cloud.adc-e.uk",
-    "csp.hci.ic.gov",
-];
 const DUAL_STACK_SUFFIXES: [&str; 2] = ["on.aws", "on.amazonwebservices.com.cn"];
 
 impl EcrHost {
@@ -110,7 +101,7 @@ impl EcrHost {
         let dual_stack = DUAL_STACK_SUFFIXES.contains(&suffix);
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let starts_well = region.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !(dual_stack || SUFFIXES.contains(&suffix)) || !starts_well || !region.bytes().all(fits) {
+        if !(dual_stack || is_suffix(suffix)) || !starts_well || !region.bytes().all(fits) {
             return None;
         }
         let variant = Variant { fips, dual_stack };
@@ -158,19 +149,23 @@ impl EcrHost {
     }
 }
 
+fn is_suffix(text: &str) -> bool {
+    PARTITIONS.iter().any(|partition| partition.suffix == text)
+}
+
 /// What is wrong with a host name that looks like one of ECR and is none.
 pub fn misspelt(host: &str) -> Option<&'static str> {
     let host = host.to_ascii_lowercase();
-    let known = |suffix: &&str| host.ends_with(&format!(".{suffix}"));
+    let mut suffixes = PARTITIONS.iter().map(|partition| partition.suffix).chain(DUAL_STACK_SUFFIXES);
     let rest = host.split_once(".dkr.ecr").or_else(|| host.split_once(".dkr-ecr"));
-    let (account, rest) = rest.filter(|_| SUFFIXES.iter().chain(&DUAL_STACK_SUFFIXES).any(known))?;
+    let (account, rest) = rest.filter(|_| suffixes.any(|suffix| host.ends_with(&format!(".{suffix}"))))?;
     if EcrHost::parse(&host).is_some() {
         return None;
     }
     let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
     Some(match rest.strip_prefix("-fips").unwrap_or(rest).strip_prefix('.') {
         _ if !is_account => "the account in front of `.dkr` has not 12 digits",
-        Some(rest) if SUFFIXES.contains(&rest) || DUAL_STACK_SUFFIXES.contains(&rest) => "it names no region",
+        Some(rest) if is_suffix(rest) || DUAL_STACK_SUFFIXES.contains(&rest) => "it names no region",
         _ => "what stands between `ecr` and the domain is no region",
     })
 }
@@ -216,28 +211,12 @@ pub fn sts_host(region: &str, variant: Variant) -> String {
 }
 
 // The regions that the one global endpoint serves when `AWS_STS_REGIONAL_ENDPOINTS=legacy`.
-const LEGACY_REGIONS: [&str; 16] = [
-    "ap-northeast-1",
-    "ap-south-1",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ca-central-1",
-    "eu-central-1",
-    "eu-north-1",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-    "aws-global",
-];
+const LEGACY_REGIONS: &str = "ap-northeast-1 ap-south-1 ap-southeast-1 ap-southeast-2 ca-central-1 eu-central-1 \
+     eu-north-1 eu-west-1 eu-west-2 eu-west-3 sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2 aws-global";
 
 /// Whether the one global endpoint of the token service serves a region.
 pub fn is_served_globally(region: &str) -> bool {
-    LEGACY_REGIONS.contains(&region)
+    LEGACY_REGIONS.split(' ').any(|known| known == region)
 }
 
 #[cfg(test)]

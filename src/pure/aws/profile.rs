@@ -56,7 +56,7 @@ pub struct Profiles {
 }
 
 impl Profiles {
-    /// Adds what one file says; where both files give a key, the credentials file counts.
+    /// Adds what one file says. Where both give a key the later one counts, so the credentials file comes last.
     ///
     /// # Errors
     /// `config-malformed` with file and line.
@@ -79,7 +79,8 @@ impl Profiles {
                 Group::BareDefault if !bare_default => continue,
                 Group::BareDefault => &mut self.profiles,
             };
-            merge(map, name, section, kind);
+            let origin = section.origin;
+            map.entry(name).or_insert_with(|| Section { origin, ..Section::default() }).values.extend(section.values);
         }
         Ok(())
     }
@@ -110,24 +111,6 @@ impl Profiles {
         let key = format!("{}.endpoint_url", service.replace('-', "_"));
         let services = section.get("services").and_then(|name| self.services.get(name));
         services.and_then(|services| services.get(&key)).or_else(|| section.get("endpoint_url"))
-    }
-}
-
-// Credentials are read after the configuration or before it: either way theirs count.
-fn merge(map: &mut BTreeMap<String, Section>, name: String, section: Section, kind: SharedFile) {
-    let known = map.entry(name).or_insert_with(|| Section { origin: section.origin.clone(), ..Section::default() });
-    for (key, value) in section.values {
-        let marker = format!("\0{key}");
-        match kind {
-            SharedFile::Credentials => {
-                known.values.insert(marker, String::new());
-                known.values.insert(key, value);
-            }
-            SharedFile::Config if known.values.contains_key(&marker) => {}
-            SharedFile::Config => {
-                known.values.insert(key, value);
-            }
-        }
     }
 }
 
@@ -300,18 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn the_credentials_file_counts_more_in_either_order() {
-        let credentials = "[p]\nk = credentials\n";
+    fn the_credentials_file_counts_more_and_a_prefixed_default_too() {
         let config = "[profile p]\nk = config\nregion = r\n[default]\nd = bare\n[profile default]\nd = prefixed\n[default]\nd = bare\n";
-        let first = read(credentials, config);
-        let mut second = Profiles::default();
-        second.add(credentials, "credentials", SharedFile::Credentials).unwrap();
-        second.add(config, "config", SharedFile::Config).unwrap();
-        for found in [first, second] {
-            let section = found.get("p").unwrap();
-            assert_eq!((section.get("k"), section.get("region")), (Some("credentials"), Some("r")));
-            assert_eq!(found.get("default").unwrap().get("d"), Some("prefixed"));
-        }
+        let found = read("[p]\nk = credentials\n", config);
+        let section = found.get("p").unwrap();
+        assert_eq!((section.get("k"), section.get("region")), (Some("credentials"), Some("r")));
+        assert_eq!(found.get("default").unwrap().get("d"), Some("prefixed"));
     }
 
     #[test]
