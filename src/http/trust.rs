@@ -50,7 +50,7 @@ impl Trust {
     /// `config-malformed` where `--ca-file` holds no certificates, or others than roots.
     pub fn new(world: &World, ca_file: Option<&str>) -> Result<Self, Error> {
         let given = match ca_file {
-            Some(path) => read_pem(path).and_then(|given| checked(path, given)).map_err(|why| {
+            Some(path) => read_pem(path).map_err(|why| {
                 Error::new(Code::ConfigMalformed, format!("`--ca-file` {why}"))
                     .hint("give a file with the certificate of an authority in PEM form, `-----BEGIN CERTIFICATE-----`")
             })?,
@@ -100,24 +100,17 @@ fn read_named(path: &str) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("names `{path}`, which cannot be read: {}", plain(&error)))
 }
 
-/// The certificates of a PEM file; there is at least one.
+/// The certificates of a PEM file; there is at least one, and all can be roots.
 fn read_pem(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = read_named(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if found.is_empty() => Err(format!("names `{path}`, which holds no certificate in PEM form")),
-        Ok(found) => Ok(found),
-        Err(_) => Err(format!("names `{path}`, which is not proper PEM")),
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read_named(path)?).collect();
+    let found = found.map_err(|_| format!("names `{path}`, which is not proper PEM"))?;
+    if found.is_empty() {
+        return Err(format!("names `{path}`, which holds no certificate in PEM form"));
     }
-}
-
-fn checked(path: &str, found: Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, String> {
-    for (i, certificate) in found.iter().enumerate() {
-        RootCertStore::empty()
-            .add(certificate.clone())
-            .map_err(|_| format!("names `{path}`, whose certificate number {} cannot be read", i + 1))?;
+    match found.iter().position(|one| RootCertStore::empty().add(one.clone()).is_err()) {
+        Some(index) => Err(format!("names `{path}`, whose certificate number {} cannot be read", index + 1)),
+        None => Ok(found),
     }
-    Ok(found)
 }
 
 /// Some roots, and the certificates that may also stand for a server themselves.
