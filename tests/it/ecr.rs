@@ -80,7 +80,7 @@ fn promote_looks_writes_and_reads_back_over_the_api() {
         assert_eq!(tag["action"], "unchanged");
     }
     let undo: Vec<&str> = result["rollback"][0].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
-    let back = amazon.signed([undo[1], undo[2], undo[3], undo[4]]).run().result();
+    let back = amazon.signed([undo[1], undo[2], undo[3], undo[4], undo[5]]).run().result();
     assert_eq!(back["tags"][0]["action"], "moved");
     assert_ne!(amazon.resolve("team/app", "latest"), Some(newest));
 }

@@ -143,12 +143,12 @@ fn placeholders_stand_for_tag_and_version() {
     registry.push(APP, "v2026.34.104-rc", &image("candidate"));
     let ran = promote(&registry, ":v2026.34.104-rc", ["--to", "{version}", "--to", "was-{tag}"]).run();
     assert_eq!(actions(&ran), ["2026.34.104: created", "was-v2026.34.104-rc: created"]);
+    let nightly = registry.push(APP, "nightly", &image("nightly"));
     for (source, words) in [
         (":nightly".to_owned(), ["--to", "{version}"]),
-        (format!("@{}", registry.resolve(APP, "latest").unwrap()), ["--to", "{version}-x"]),
-        (format!("@{}", registry.resolve(APP, "latest").unwrap()), ["--to", "{tag}-x"]),
+        (format!("@{nightly}"), ["--to", "{version}-x"]),
+        (format!("@{nightly}"), ["--to", "{tag}-x"]),
     ] {
-        point(&registry, "nightly", "2026.34.102");
         let ran = promote(&registry, &source, words).run();
         assert_eq!(ran.exit, Some(2), "{ran}");
     }
@@ -229,7 +229,7 @@ fn the_guard_counts_only_tags_of_the_format() {
     // With the usual format this source names no version.
     point(&registry, "latest", "2026.34.103");
     let ran = promote(&registry, ":feature-x-2026.34.5", ["--move", "latest"]).run();
-    assert_eq!(ran.warnings(), ["order-unknown"]);
+    assert_eq!(ran.code(), "order-unknown");
 }
 
 #[test]
@@ -242,16 +242,79 @@ fn what_no_version_holds_is_moved_with_a_warning() {
 }
 
 #[test]
-fn a_source_without_version_is_moved_with_a_warning() {
+fn a_digest_and_a_tag_that_is_no_version_have_the_version_of_the_tag_with_that_digest() {
     let registry = versions();
-    let digest = registry.resolve(APP, "2026.34.103").unwrap();
-    point(&registry, "nightly", "2026.34.103");
-    for source in [format!("@{digest}"), format!(":2026.34.103@{digest}"), ":nightly".to_owned()] {
-        point(&registry, "latest", "2026.34.102");
+    let digest = registry.resolve(APP, "2026.34.102").unwrap();
+    point(&registry, "candidate", "2026.34.102");
+    let sources = [
+        format!("@{digest}"),
+        format!(":2026.34.102@{digest}"),
+        format!(":candidate@{digest}"),
+        ":candidate".to_owned(),
+    ];
+    for source in sources {
+        point(&registry, "latest", "2026.34.101");
         let ran = promote(&registry, &source, ["--move", "latest"]).run();
-        assert_eq!((actions(&ran), ran.warnings()), (vec!["latest: moved".into()], vec!["order-unknown".to_owned()]));
-        assert_eq!(ran.result()["version"], Value::Null);
+        assert_eq!((actions(&ran), ran.warnings()), (vec!["latest: moved".into()], Vec::new()), "{source}");
+        assert_eq!(ran.result()["version"], "2026.34.102");
+        assert_eq!(ran.result()["tags"][0]["beforeVersion"], "2026.34.101");
+        // The guard is the same as for the version itself.
+        point(&registry, "latest", "2026.34.103");
+        let ran = promote(&registry, &source, ["--move", "latest"]).run();
+        assert_eq!(ran.code(), "downgrade-refused", "{source}");
+        assert_eq!(registry.resolve(APP, "latest"), registry.resolve(APP, "2026.34.103"));
+        let ran = promote(&registry, &source, ["--to", "rc-{version}"]).run();
+        assert!(actions(&ran)[0].starts_with("rc-2026.34.102: "), "{ran}");
     }
+}
+
+#[test]
+fn no_version_is_looked_for_where_none_is_needed() {
+    let registry = versions();
+    let digest = registry.resolve(APP, "2026.34.102").unwrap();
+    point(&registry, "same", "2026.34.102");
+    for words in [["--to", "copy"], ["--move", "new"], ["--move", "same"]] {
+        let result = promote(&registry, &format!("@{digest}"), words).run().result();
+        assert_eq!(result["version"], Value::Null);
+    }
+    point(&registry, "latest", "2026.34.103");
+    let words = ["--move", "latest", "--allow-downgrade"];
+    let ran = promote(&registry, &format!("@{digest}"), words).run();
+    assert_eq!((actions(&ran), ran.warnings()), (vec!["latest: moved".into()], vec!["order-unknown".to_owned()]));
+    assert_eq!(registry.log().matching("GET", "/tags/list"), 0, "{:#?}", registry.log().lines());
+}
+
+#[test]
+fn a_tag_and_a_digest_that_are_not_the_same_image_are_refused() {
+    let registry = versions();
+    let digest = registry.resolve(APP, "2026.34.102").unwrap();
+    let ran = promote(&registry, &format!(":2026.34.103@{digest}"), ["--move", "latest"]).run();
+    assert_eq!((ran.code().as_str(), registry.log().writes()), ("digest-unexpected", 0), "{ran}");
+    assert_eq!(ran.error()["details"]["expected"], digest);
+}
+
+#[test]
+fn a_source_without_version_does_not_replace_a_version() {
+    let registry = versions();
+    registry.push(APP, "nightly", &image("nightly"));
+    point(&registry, "latest", "2026.34.102");
+    let ran = promote(&registry, ":nightly", ["--move", "latest"]).run();
+    assert_eq!((ran.code().as_str(), registry.log().writes()), ("order-unknown", 0), "{ran}");
+    assert_eq!(ran.error()["details"]["beforeVersion"], "2026.34.102");
+    let ran = promote(&registry, ":nightly", ["--move", "latest", "--allow-downgrade"]).run();
+    assert_eq!((actions(&ran), ran.warnings()), (vec!["latest: moved".into()], vec!["order-unknown".to_owned()]));
+    // What is no version either is replaced, and what is new is made.
+    registry.push(APP, "edge", &image("edge"));
+    let ran = promote(&registry, ":nightly", ["--move", "edge"]).run();
+    assert_eq!((actions(&ran), ran.warnings()), (vec!["edge: moved".into()], vec!["order-unknown".to_owned()]));
+    let ran = promote(&registry, ":nightly", ["--move", "fresh"]).run();
+    assert_eq!((actions(&ran), ran.warnings()), (vec!["fresh: created".into()], Vec::new()));
+    // Where the list is denied it cannot be told.
+    registry.before(|asked, _| {
+        asked.path.ends_with("/tags/list").then(|| Reply::error(403, "DENIED", "requested access is denied"))
+    });
+    point(&registry, "latest", "2026.34.102");
+    assert_eq!(promote(&registry, ":nightly", ["--move", "latest"]).run().code(), "denied");
 }
 
 #[test]

@@ -37,26 +37,40 @@ impl Versions {
         Self { tags }
     }
 
-    /// Whether a digest belongs to a version newer than this one.
+    /// The version tag that has a digest, the longest before the newest of them, as far as a long look tells.
     ///
     /// # Errors
     /// Those of looking at a tag.
-    pub fn newer(
-        &self,
-        target: &Remote,
-        version: &Version,
-        digest: &Digest,
-    ) -> Result<Comparison, Error> {
-        let newer: Vec<_> = self.tags.iter().take_while(|(tag, _)| tag.version > *version).collect();
-        if let Some((tag, _)) = newer.iter().find(|(_, known)| known.as_ref() == Some(digest)) {
-            return Ok(Comparison::Newer(tag.version));
+    pub fn of_digest(&self, remote: &Remote, digest: &Digest) -> Result<Option<VersionTag>, Error> {
+        let known = self.tags.iter().filter(|(_, known)| known.as_ref() == Some(digest)).map(|(tag, _)| tag);
+        if let Some(tag) = known.max_by_key(|tag| (tag.version.parts().len(), tag.version)) {
+            return Ok(Some(tag.clone()));
         }
+        let unknown: Vec<&VersionTag> =
+            self.tags.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(MOST).collect();
+        Ok(find(remote, &unknown, WIDTH, digest)?.cloned())
+    }
+
+    /// How what a tag holds compares with a source of this version, or of none.
+    ///
+    /// # Errors
+    /// Those of looking at a tag.
+    pub fn compare(&self, target: &Remote, version: Option<&Version>, held: &Digest) -> Result<Comparison, Error> {
+        let newer = |tag: &VersionTag| version.is_none_or(|version| tag.version > *version);
+        let newer: Vec<_> = self.tags.iter().take_while(|(tag, _)| newer(tag)).collect();
         let unknown: Vec<&VersionTag> = newer.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).collect();
         let looked = unknown.len().min(MOST);
-        if let Some(tag) = find(target, &unknown[..looked], WIDTH, digest)? {
-            return Ok(Comparison::Newer(tag.version));
-        }
-        if unknown.len() > looked { Ok(Comparison::TooMany { newer: newer.len(), looked }) } else { Ok(Comparison::NotNewer) }
+        let hit = match newer.iter().find(|(_, known)| known.as_ref() == Some(held)) {
+            Some((tag, _)) => Some(tag),
+            None => find(target, &unknown[..looked], WIDTH, held)?,
+        };
+        Ok(match (hit, version) {
+            (Some(tag), Some(_)) => Comparison::Newer(tag.version),
+            (Some(tag), None) => Comparison::Unordered(tag.version),
+            (None, _) if unknown.len() > looked => Comparison::TooMany { newer: newer.len(), looked },
+            (None, Some(_)) => Comparison::NotNewer,
+            (None, None) => Comparison::Unversioned,
+        })
     }
 
     /// Whether a digest belongs to a version older than this one, as far as a long look tells.
@@ -108,8 +122,9 @@ fn find<'t>(
 ) -> Result<Option<&'t VersionTag>, Error> {
     for batch in tags.chunks(at_once) {
         let heads = threads::map(batch, |tag| target.head(&tag.tag))?;
-        if let Some(hit) = heads.iter().position(|held| held.as_ref() == Some(digest)) {
-            return Ok(Some(batch[hit]));
+        let hits = batch.iter().zip(heads).filter(|(_, held)| held.as_ref() == Some(digest)).map(|(tag, _)| *tag);
+        if let Some(tag) = hits.max_by_key(|tag| (tag.version.parts().len(), tag.version)) {
+            return Ok(Some(tag));
         }
     }
     Ok(None)
@@ -125,16 +140,20 @@ pub fn previous(
     facts: &Facts,
     writes: &[TagWrite],
 ) -> Vec<PreviousVersion> {
-    let (Some(version), Some(versions)) = (&facts.version, versions) else { return Vec::new() };
+    let Some(versions) = versions else { return Vec::new() };
     let previous = |write: &TagWrite| {
         let before = write.before.as_ref().filter(|before| Some(*before) != write.wanted.as_ref())?;
         let same = |known: &&Target| known.tag == write.tag && known.before == write.before;
         let newer = facts.targets.iter().find(same).and_then(|known| match &known.comparison {
-            Comparison::Newer(version) => Some(*version),
+            Comparison::Newer(version) | Comparison::Unordered(version) => Some(*version),
             _ => None,
         });
-        let found = newer.or_else(|| versions.older(target, version, before));
-        Some((write.tag.clone(), before.clone(), found))
+        let found = match &facts.version {
+            Some(version) => newer.or_else(|| versions.older(target, version, before)),
+            None => newer,
+        };
+        // Of a source without version it is said already that nothing could be compared.
+        (found.is_some() || facts.version.is_some()).then(|| (write.tag.clone(), before.clone(), found))
     };
     writes.iter().filter_map(previous).collect()
 }

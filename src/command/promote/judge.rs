@@ -69,8 +69,8 @@ impl Judge for Guard<'_, '_> {
         let comparison = match (&now, &self.survey.facts.version) {
             (None, _) => Comparison::Nothing,
             (now, _) if *now == write.wanted || write.kind == TagKind::Fixed => Comparison::Nothing,
-            (_, None) => Comparison::SourceUnversioned,
-            (Some(digest), Some(version)) => self.versions()?.newer(self.target, version, digest)?,
+            (_, None) if self.request.allow_downgrade => Comparison::Unversioned,
+            (Some(digest), version) => self.versions()?.compare(self.target, version.as_ref(), digest)?,
         };
         let target = Target { tag: write.tag.clone(), kind: write.kind, before: now, comparison };
         let facts = Facts { targets: vec![target], ..self.survey.facts.clone() };
@@ -86,7 +86,7 @@ impl Judge for Guard<'_, '_> {
             return Ok(Reading::Other);
         };
         let versions = self.versions()?;
-        Ok(match versions.newer(self.target, version, other)? {
+        Ok(match versions.compare(self.target, Some(version), other)? {
             Comparison::Newer(newer) => Reading::Newer(newer),
             Comparison::NotNewer if versions.is_older(self.target, version, other)? => Reading::Older,
             _ => Reading::Other,

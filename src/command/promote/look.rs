@@ -13,11 +13,11 @@ use crate::pure::image::listing::{Detail, Listing};
 use crate::pure::image::media_type::MediaType;
 use crate::pure::image::reference::{Identifier, Reference};
 use crate::pure::image::referrers;
-use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::facts::{Comparison, Facts, TagKind, Target};
 use crate::pure::promote::record::Referrers;
 use crate::pure::promote::tag_write::{TagAction, TagWrite};
+use crate::pure::promote::template::Template;
 use crate::pure::text::show::quoted;
 use crate::pure::version::scheme::VersionTag;
 use crate::pure::image::raw_manifest::RawManifest;
@@ -32,21 +32,34 @@ use serde_json::json;
 /// `request-invalid`.
 pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
     let Sides { source: here, target, .. } = sides;
-    let (source, listing) = source(here, request)?;
+    let (source, mut listing) = source(here, request)?;
+    let mut version = source.tag().and_then(|tag| request.format.read(tag.as_str()));
+    // Words that cannot become tags are refused before anything is asked.
+    let mut wanted = match (&version, request.to.iter().chain(&request.moves).any(Template::needs_version)) {
+        (None, true) => None,
+        _ => Some(expand(request, &source, version.as_ref())?),
+    };
+    let manifest = manifest(here, &source)?;
+    expect_digest(request, &source, &manifest.digest)?;
+    let wanted = match wanted.take() {
+        Some(wanted) => wanted,
+        None => {
+            let hint = "give the credential the right to list tags, or name the target tags in full";
+            let found = here.tags(Detail::Times);
+            let found = found.map_err(|error| error.during(format!("finding out the version of `{source}`")).hint(hint))?;
+            version = Versions::of(&found, &request.format).of_digest(here, &manifest.digest)?;
+            listing = Some(found);
+            expand(request, &source, version.as_ref())?
+        }
+    };
+    let images = require_labels(here, request, &source, &manifest)?;
     // The source's list says nothing about the target's tags, and one that was filtered by name lacks the tags that
     // belong to the image.
     let (listing, elsewhere) = match request.into {
         Some(_) => (None, listing.filter(|listing| listing.is_whole)),
         None => (listing, None),
     };
-    let version = source.tag().filter(|_| source.digest().is_none()).and_then(|tag| request.format.read(tag.as_str()));
-    let wanted = expand(request, &source, version.as_ref())?;
 
-    let manifest = here.manifest(&platforms::identifier(&source)?)?;
-    expect_digest(request, &source, &manifest.digest)?;
-    let images = require_labels(here, request, &source, &manifest)?;
-
-    // A digest without version cannot be compared, so nothing would be gained from the list.
     let compared = version.is_some() && !request.moves.is_empty();
     let list = || match listing {
         Some(listing) => Some(Ok(listing)),
@@ -79,24 +92,43 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
         }
     };
 
-    let (mut targets, mut versions) = (Vec::new(), None);
-    for ((tag, kind), before) in wanted.into_iter().zip(befores) {
-        let comparison = match &before {
-            Some(before) if kind == TagKind::Moving && *before != manifest.digest => {
-                if let Some(Ok(listing)) = &listing {
-                    versions.get_or_insert_with(|| Versions::of(listing, &request.format));
-                } else if let Some(Err(error)) = listing.take()
-                    && !request.allow_downgrade
-                {
-                    return Err(unlisted(error, target.repository(), &tag));
-                }
-                match (&version, &versions) {
-                    (Some(version), Some(versions)) => versions.newer(target, &version.version, before)?,
-                    (None, _) => Comparison::SourceUnversioned,
-                    // Only `--allow-downgrade` comes here without a list, and then nothing is compared.
-                    (Some(_), None) => Comparison::NotNewer,
-                }
+    let is_compared = |kind: TagKind, before: &Option<Digest>| {
+        kind == TagKind::Moving && before.as_ref().is_some_and(|before| *before != manifest.digest)
+    };
+    let mut versions = None;
+    let mut moved = wanted.iter().zip(&befores).filter(|((_, kind), before)| is_compared(*kind, before));
+    if let Some(((tag, _), _)) = moved.next() {
+        // Without a version, and with leave to go back, nothing would be gained from the list.
+        if version.is_none() && !request.allow_downgrade {
+            listing = listing.or_else(|| Some(target.tags(Detail::Times)));
+        }
+        match listing.take() {
+            Some(Err(error)) if !request.allow_downgrade => {
+                return Err(unlisted(error, &target.repository().tagged(tag).to_string()));
             }
+            read => listing = read,
+        }
+        versions = listing.as_ref().and_then(|listing| Some(Versions::of(listing.as_ref().ok()?, &request.format)));
+        if version.is_none() && !request.allow_downgrade {
+            version = match (&request.into, &versions) {
+                (None, Some(versions)) => versions.of_digest(here, &manifest.digest)?,
+                _ => {
+                    let listing = here.tags(Detail::Times).map_err(|error| unlisted(error, &source.to_string()))?;
+                    Versions::of(&listing, &request.format).of_digest(here, &manifest.digest)?
+                }
+            };
+        }
+    }
+    let own = version.as_ref().map(|tag| tag.version);
+    let mut targets = Vec::new();
+    for ((tag, kind), before) in wanted.into_iter().zip(befores) {
+        let comparison = match (&before, &versions) {
+            (Some(before), Some(versions)) if is_compared(kind, &Some(before.clone())) => {
+                versions.compare(target, own.as_ref(), before)?
+            }
+            // Only `--allow-downgrade` comes here without a list, and then nothing is compared.
+            (before, None) if is_compared(kind, before) && own.is_none() => Comparison::Unversioned,
+            (before, None) if is_compared(kind, before) => Comparison::NotNewer,
             _ => Comparison::Nothing,
         };
         targets.push(Target { tag, kind, before, comparison });
@@ -110,7 +142,7 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
     let facts = Facts {
         repository: target.repository().to_string(),
         digest: manifest.digest.clone(),
-        version: version.as_ref().map(|tag| tag.version),
+        version: own,
         targets,
     };
     Ok(Survey { source, manifest, version, facts, versions, listing, totals, copy, notes })
@@ -155,7 +187,7 @@ fn source(here: &Remote, request: &Promote) -> Result<(Reference, Option<Listing
 /// Fills the placeholders in; a tag that ends up among those that stay and those that move is refused.
 fn expand(request: &Promote, source: &Reference, version: Option<&VersionTag>) -> Result<Vec<(Tag, TagKind)>, Error> {
     let mut wanted: Vec<(Tag, TagKind)> = Vec::new();
-    let named = source.tag().filter(|_| source.digest().is_none());
+    let named = source.tag();
     let templates = [(&request.to, TagKind::Fixed), (&request.moves, TagKind::Moving)];
     for (templates, kind) in templates {
         for template in templates {
@@ -176,6 +208,22 @@ fn expand(request: &Promote, source: &Reference, version: Option<&VersionTag>) -
         }
     }
     Ok(wanted)
+}
+
+/// The source's manifest. A reference with tag and digest means both.
+fn manifest(here: &Remote, source: &Reference) -> Result<RawManifest, Error> {
+    let (Some(tag), Some(digest)) = (source.tag(), source.digest()) else {
+        return here.manifest(&platforms::identifier(source)?);
+    };
+    let manifest = here.manifest(&Identifier::Tag(tag.clone()))?;
+    if *digest == manifest.digest || digest.matches(&manifest.body) {
+        return Ok(manifest);
+    }
+    let (name, is) = (here.repository().tagged(tag), &manifest.digest);
+    Err(Error::new(Code::DigestUnexpected, format!("`{name}` is `{is}`, and the reference says `{digest}`"))
+        .hint("somebody may have moved the tag; name the tag or the digest alone, whichever is meant")
+        .detail("digest", is.as_str())
+        .detail("expected", digest.as_str()))
 }
 
 fn expect_digest(request: &Promote, source: &Reference, digest: &Digest) -> Result<(), Error> {
@@ -222,9 +270,9 @@ fn require_labels(
     Ok(Some(found))
 }
 
-fn unlisted(error: Error, repository: &Repository, tag: &Tag) -> Error {
+fn unlisted(error: Error, name: &str) -> Error {
     error
-        .during(format!("finding out which version `{repository}:{tag}` holds"))
+        .during(format!("finding out which version `{name}` holds"))
         .hint("give the credential the right to list tags (on ECR `ecr:ListImages` and `ecr:DescribeImages`), or say `--allow-downgrade` to move without comparing")
 }
 

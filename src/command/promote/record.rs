@@ -175,7 +175,7 @@ pub fn commands(sides: &Sides, undos: &[Undo], file: Option<(&str, bool)>) -> Ve
         None => {
             let one = |undo: &Undo| {
                 let source = sides.target.repository().at(&undo.before).to_string();
-                command(vec!["promote", &source, "--move", undo.tag.as_str()])
+                command(vec!["promote", &source, "--move", undo.tag.as_str(), "--allow-downgrade"])
             };
             undos.iter().map(one).collect()
         }

@@ -18,8 +18,10 @@ pub enum TagKind {
 pub enum Comparison {
     /// There is nothing to compare: the tag is new, or has the source's digest.
     Nothing,
-    /// The source has no version, so nothing can be compared.
-    SourceUnversioned,
+    /// The source has no version, and neither has what the tag holds, as far as was looked.
+    Unversioned,
+    /// The tag holds this version, and the source has none.
+    Unordered(Version),
     /// A newer version, by the tag that names it.
     Newer(Version),
     /// No newer version; which older one, if any, does not decide.
@@ -53,7 +55,7 @@ pub struct Facts {
     pub repository: String,
     /// The digest that is promoted.
     pub digest: Digest,
-    /// Its version, where its tag names one.
+    /// Its version, where its tag or another one of its digest names one.
     pub version: Option<Version>,
     /// The tags, `--to` first.
     pub targets: Vec<Target>,

@@ -59,10 +59,22 @@ fn may_move(
             format!("`{name}` goes back from `{newer}` to `{version}`, as `--allow-downgrade` says"),
         ))),
         Comparison::TooMany { .. } if allow_downgrade => Ok(None),
-        Comparison::SourceUnversioned => Ok(Some((
+        Comparison::Unversioned => Ok(Some((
             "order-unknown",
             format!("the source has no version, so it could not be told whether `{name}` moves forward"),
         ))),
+        Comparison::Unordered(held) if allow_downgrade => Ok(Some((
+            "order-unknown",
+            format!("`{name}` held `{held}`, and the source has no version, so it could not be told which is newer"),
+        ))),
+        Comparison::Unordered(held) => Err(Error::new(
+            Code::OrderUnknown,
+            format!("`{name}` holds the version `{held}`, and no version tag has the digest of the source"),
+        )
+        .hint("promote an image that has a version, or say `--allow-downgrade` to move the tag without comparing")
+        .detail("tag", target.tag.as_str())
+        .detail("before", before.as_str())
+        .detail("beforeVersion", held.to_string())),
         Comparison::Newer(newer) => Err(Error::new(
             Code::DowngradeRefused,
             format!("`{name}` holds the newer version `{newer}` and would go back to `{version}`"),
@@ -74,9 +86,14 @@ fn may_move(
         .detail("version", version)),
         Comparison::TooMany { newer, looked } => Err(Error::new(
             Code::OrderUnknown,
-            format!(
-                "{newer} versions are newer than `{version}`, and none of the first {looked} is what `{name}` holds"
-            ),
+            match &facts.version {
+                Some(version) => format!(
+                    "{newer} versions are newer than `{version}`, and none of the first {looked} is what `{name}` holds"
+                ),
+                None => format!(
+                    "the source has no version, and none of the first {looked} of {newer} versions is what `{name}` holds"
+                ),
+            },
         )
         .hint("promote a newer version, narrow the versions down with `--tag-format`, or say `--allow-downgrade`")
         .detail("tag", target.tag.as_str())
@@ -128,6 +145,7 @@ mod tests {
     #[test]
     fn each_state_of_a_tag_has_its_answer() {
         let newer = || Comparison::Newer(Version::parse("2026.35.1").unwrap());
+        let unordered = || Comparison::Unordered(Version::parse("2026.35.1").unwrap());
         let many = || Comparison::TooMany { newer: 900, looked: 200 };
         for (kind, before, held, allow, expected) in [
             (TagKind::Fixed, None, Comparison::Nothing, false, Ok("created")),
@@ -136,7 +154,9 @@ mod tests {
             (TagKind::Moving, None, Comparison::Nothing, false, Ok("created")),
             (TagKind::Moving, Some("source"), Comparison::Nothing, false, Ok("unchanged")),
             (TagKind::Moving, Some("other"), Comparison::NotNewer, false, Ok("moved")),
-            (TagKind::Moving, Some("other"), Comparison::SourceUnversioned, false, Ok("moved")),
+            (TagKind::Moving, Some("other"), Comparison::Unversioned, false, Ok("moved")),
+            (TagKind::Moving, Some("other"), unordered(), false, Err(Code::OrderUnknown)),
+            (TagKind::Moving, Some("other"), unordered(), true, Ok("moved")),
             (TagKind::Moving, Some("other"), newer(), false, Err(Code::DowngradeRefused)),
             (TagKind::Moving, Some("other"), newer(), true, Ok("moved")),
             (TagKind::Moving, Some("other"), many(), false, Err(Code::OrderUnknown)),

@@ -81,8 +81,8 @@ impl Template {
             let template = quoted(&self.text);
             if self.needs_version() && version.is_none() {
                 let source = match tag {
-                    Some(tag) => format!("the source tag `{tag}` is none"),
-                    None => "the source is named by its digest".to_owned(),
+                    Some(tag) => format!("the source tag `{tag}` is none and no version tag has its digest"),
+                    None => "no version tag has the digest of the source".to_owned(),
                 };
                 return Err(Error::new(
                     Code::VersionInvalid,
@@ -242,13 +242,13 @@ mod tests {
                 "{version}-rc",
                 Some(&tag),
                 Code::VersionInvalid,
-                "the tag `{version}-rc` needs a version, and the source tag `stable` is none",
+                "the tag `{version}-rc` needs a version, and the source tag `stable` is none and no version tag has its digest",
             ),
             (
                 "{version}",
                 None,
                 Code::VersionInvalid,
-                "the tag `{version}` needs a version, and the source is named by its digest",
+                "the tag `{version}` needs a version, and no version tag has the digest of the source",
             ),
             (
                 "{tag}",
