@@ -185,12 +185,6 @@ impl Read for Payload<'_> {
     }
 }
 
-impl fmt::Debug for Payload<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Payload").field("left", &self.left).finish_non_exhaustive()
-    }
-}
-
 /// Which limit ureq has noticed itself.
 fn timed_out(timeout: Timeout) -> Fault {
     let what = match timeout {

@@ -11,7 +11,6 @@ use crate::pure::http::fault::{Fault, Phase};
 use crate::pure::http::message::{Headers, Method, Repeat, Request};
 use crate::pure::http::proxy::{Proxies, Proxy};
 use crate::pure::http::url::Scheme;
-use std::fmt;
 use std::io::Read;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -156,12 +155,6 @@ impl Http {
             None => self.agent.run(ready),
         };
         outcome.map_err(broken)
-    }
-}
-
-impl fmt::Debug for Http {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Http")
     }
 }
 

@@ -298,7 +298,7 @@ mod tests {
     }
 
     fn pull() -> ScopeSet {
-        Scope::pull("acme/app").into()
+        [Scope::pull("acme/app")].into_iter().collect()
     }
 
     fn ask(registry: &str, header: &str, wanted: &ScopeSet, credential: &Credential) -> Result<Authorization, Error> {
@@ -429,7 +429,11 @@ mod tests {
         let mount: ScopeSet = [Scope::push("into"), Scope::pull("from")].into_iter().collect();
         for (demanded, wanted, expected) in [
             ("", &pull(), "repository:acme/app:pull"),
-            ("repository:acme/app:pull", &Scope::push("acme/app").into(), "repository:acme/app:pull,push"),
+            (
+                "repository:acme/app:pull",
+                &[Scope::push("acme/app")].into_iter().collect(),
+                "repository:acme/app:pull,push",
+            ),
             ("repository:acme/app:push,pull", &pull(), "repository:acme/app:pull,push"),
             ("repository:from:pull", &mount, "repository:from:pull repository:into:pull,push"),
             ("aws", &pull(), "aws repository:acme/app:pull"),

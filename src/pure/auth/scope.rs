@@ -120,12 +120,6 @@ impl ScopeSet {
     }
 }
 
-impl From<Scope> for ScopeSet {
-    fn from(scope: Scope) -> Self {
-        Self(vec![scope])
-    }
-}
-
 impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         let mut set = Self::new();
@@ -185,7 +179,7 @@ mod tests {
             (&[], "repository:a:pull,push"),
         ] {
             let granted: Vec<String> = granted.iter().map(|&text| text.to_owned()).collect();
-            assert_eq!(ScopeSet::from(Scope::push("a")).missing(&granted).to_string(), missing, "{granted:?}");
+            assert_eq!(ScopeSet::from_iter([Scope::push("a")]).missing(&granted).to_string(), missing, "{granted:?}");
         }
     }
 }

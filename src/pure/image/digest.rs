@@ -93,12 +93,6 @@ impl Hasher {
     }
 }
 
-impl fmt::Debug for Hasher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hasher")
-    }
-}
-
 /// Says why a text is not a digest.
 pub(super) fn check(text: &str) -> Result<(), String> {
     let Some((algorithm, encoded)) = text.split_once(':') else {
