@@ -115,11 +115,8 @@ impl AwsFault {
 
     /// Whether the service asks to be called less often; told by the name, for the status is 400.
     pub fn is_throttle(&self) -> bool {
-        self.name.starts_with("Throttl")
-            || self.name.starts_with("TooManyRequests")
-            || self.name == "RequestLimitExceeded"
-            || self.name == "SlowDown"
-            || self.name == "UpstreamTooManyRequests"
+        ["Throttl", "TooManyRequests"].iter().any(|start| self.name.starts_with(start))
+            || self.known().is_some_and(|known| known.code == Code::RateLimited)
             || self.status == 429
     }
 
