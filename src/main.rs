@@ -11,6 +11,7 @@ static DRAWN: Mutex<usize> = Mutex::new(0);
 fn main() -> ExitCode {
     tagwright::at_panic(|ending| {
         let _ = print(ending);
+        #[expect(clippy::disallowed_methods, reason = "a panic does not come back here")]
         std::process::exit(i32::from(ending.exit));
     });
     let log: Log = Box::new(|line| write(line, true));

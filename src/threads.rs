@@ -111,7 +111,7 @@ pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> 
         under(sign.clone(), one)
     };
     let ((one, gave_up), other) = thread::scope(|scope| {
-        let handle = thread::Builder::new().spawn_scoped(scope, &one);
+        let handle = thread::Builder::new().spawn_scoped(scope, one);
         let other = other();
         let one = match handle {
             Ok(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),

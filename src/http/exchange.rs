@@ -68,7 +68,9 @@ impl<'w> Exchange<'w> {
         Self { world, settings, journal: Arc::default(), http, limits }
     }
 
-    /// The same, with other limits for the time without a byte: while bytes go to and fro, and at the end of an upload.
+    /// The same, with other limits for the time without a byte, which are too long for tests: while bytes go to and fro,
+    /// and at the end of an upload.
+    #[cfg(feature = "internals")]
     #[must_use]
     pub fn with_silence(mut self, idle: Duration, commit: Duration) -> Self {
         (self.limits.idle, self.limits.commit) = (idle, commit);

@@ -195,7 +195,7 @@ fn a_circle_is_found_straight_and_round_about() {
     let root = [file("src/lib.rs", "use x::X;\nfn version() {}"), file("src/x.rs", "fn f() { crate::version() }")];
     assert_eq!(circles(&imports(&root)), ["src/lib.rs -> src/x.rs -> src/lib.rs"]);
     let none = [file("src/x.rs", "use crate::y::Y;"), file("src/y.rs", "use std::fmt;")];
-    assert_eq!(circles(&imports(&none)), [String::new(); 0]);
+    assert!(circles(&imports(&none)).is_empty());
 }
 
 #[test]
