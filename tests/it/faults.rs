@@ -316,6 +316,34 @@ fn missing_and_denied_are_told_apart() {
 }
 
 #[test]
+fn an_error_document_is_the_registrys_own_word_whatever_its_status() {
+    let mut texts = Texts::default();
+    let policy = versions();
+    policy.before(|_, _| {
+        Some(Reply::error(412, "PROJECTPOLICYVIOLATION", "current image with 3 vulnerabilities cannot be pulled"))
+    });
+    texts.check(
+        &once(["labels", &policy.name("acme/app:2026.34.101")]).run(),
+        "denied",
+        "acme/app",
+        Some(&policy),
+    );
+    for (status, words) in [
+        (403, "tag cannot be pushed because of the repository's immutability settings"),
+        (405, "The operation is disallowed on this registry, repository or image."),
+    ] {
+        let kept = versions();
+        kept.before(move |request, _| {
+            let is_tag = request.method == "PUT" && request.path.ends_with("/manifests/x");
+            is_tag.then(|| Reply::error(status, "DENIED", words))
+        });
+        let ran = once(["promote", &kept.name("acme/app:2026.34.101"), "--to", "x"]).run();
+        texts.check(&ran, "tag-immutable", "acme/app:x", Some(&kept));
+    }
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
 fn a_web_page_that_says_404_proves_nothing() {
     let mut texts = Texts::default();
     let page = || Reply::with(404, "text/html; charset=utf-8", "<html><h1>404 Not Found</h1>nginx</html>");

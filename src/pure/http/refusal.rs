@@ -6,10 +6,10 @@
 //!
 //! Error document: OCI distribution specification, "Error codes".
 
+use crate::error::{Code, Error, Refusal};
 use crate::pure::http::message::{Request, Response};
 use crate::pure::http::redact;
 use crate::pure::http::url::Url;
-use crate::error::{Code, Error, Refusal};
 use serde_json::Value;
 
 /// How much of a service's own words is shown, in characters.
@@ -20,16 +20,32 @@ const SAID_LIMIT: usize = 500;
 pub struct ErrorDocument {
     /// Its error codes, in order.
     pub codes: Vec<String>,
-    /// Its text, on one line, cut short.
+    /// Its text with its details, on one line, cut short.
     pub text: Option<String>,
+    /// Whether it is the error document of the specification, which no proxy and no router sends.
+    pub is_document: bool,
 }
+
+/// The words by which registries say that a tag cannot change.
+const IMMUTABLE: [&str; 6] = [
+    // Amazon ECR, Google Artifact Registry, Harbor, Quay, and Docker Hub ("immutability settings").
+    "immutab",
+    "not mutable",
+    // Azure, with the status 405, of a tag whose `writeEnabled` is false.
+    "is locked",
+    "operation is disallowed",
+    // Sonatype Nexus, where redeploying is switched off.
+    "does not allow updating",
+    // The registry of CUE.
+    "cannot overwrite tag",
+];
 
 impl ErrorDocument {
     /// Reads a reply's body.
     pub fn read(response: &Response) -> Self {
         let body = String::from_utf8_lossy(&response.body);
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
-            return Self { codes: Vec::new(), text: plain_text(&body) };
+            return Self { text: plain_text(&body), ..Self::default() };
         };
         let mut said = Self::default();
         let mut texts = Vec::new();
@@ -38,9 +54,10 @@ impl ErrorDocument {
                 if let Some(code) = error.get("code").and_then(Value::as_str) {
                     said.codes.push(code.to_owned());
                 }
-                if let Some(message) = error.get("message").and_then(Value::as_str).filter(|text| !text.is_empty()) {
-                    texts.push(message.to_owned());
-                }
+                said.is_document = true;
+                let [message, detail] = ["message", "detail"].map(|key| error.get(key).and_then(Value::as_str));
+                texts
+                    .extend([message, detail].into_iter().flatten().filter(|text| !text.is_empty()).map(str::to_owned));
             }
         }
         for key in ["detail", "message", "details", "text", "error_description", "error"] {
@@ -122,6 +139,10 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
             error.hint("check user name and password, or the access token")
         }
         Code::ReplyMalformed if subject == Subject::Service => error.hint(format!("check what answers at `{host}`")),
+        // A rule of the registry's refuses, and no credential changes that.
+        Code::Denied if response.status != 403 && !said.has(&["DENIED"]) => {
+            error.hint(format!("do what the registry says, or ask whoever runs `{host}` about the rule behind it"))
+        }
         Code::Denied => {
             error.hint("use a credential with the right to do this; a repository that does not exist may look the same")
         }
@@ -205,8 +226,8 @@ fn code(subject: Subject, status: u16, said: &ErrorDocument) -> Code {
     if status == 429 || said.has(&["TOOMANYREQUESTS"]) {
         return Code::RateLimited;
     }
-    let immutable = said.has(&["TAG_INVALID"]) || said.mentions("immutable");
-    if subject == Subject::Write && matches!(status, 400 | 403 | 409 | 412) && immutable {
+    let immutable = said.has(&["TAG_INVALID"]) || IMMUTABLE.iter().any(|words| said.mentions(words));
+    if subject == Subject::Write && matches!(status, 400 | 403 | 405 | 409 | 412) && immutable {
         return Code::TagImmutable;
     }
     match status {
@@ -222,7 +243,8 @@ fn code(subject: Subject, status: u16, said: &ErrorDocument) -> Code {
         },
         408 | 499 | 500..=599 => Code::RegistryUnavailable,
         400 | 405 | 409 | 411 | 412 | 413 | 415 | 422 if subject == Subject::Write => Code::Denied,
-        400 if said.has(&["DENIED"]) => Code::Denied,
+        // Whoever writes the document of the specification is a registry, and means no by it.
+        400..=499 if said.is_document => Code::Denied,
         _ => Code::ReplyMalformed,
     }
 }
@@ -266,8 +288,8 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::pure::http::message::{Headers, Method};
     use super::*;
+    use crate::pure::http::message::{Headers, Method};
 
     fn reply(status: u16, body: &str) -> Response {
         let from = Url::parse("https://r.example/v2/").unwrap();
@@ -281,6 +303,11 @@ mod tests {
                 r#"{"errors":[{"code":"DENIED","message":"access denied","detail":[1]}]}"#,
                 vec!["DENIED"],
                 Some("access denied"),
+            ),
+            (
+                r#"{"errors":[{"code":"X","message":"no","detail":"policy 7"},{"message":"","detail":{}}]}"#,
+                vec!["X"],
+                Some("no; policy 7"),
             ),
             (r#"{"detail":"Object not found","message":"x"}"#, vec![], Some("Object not found")),
             (
@@ -300,6 +327,24 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_that_cannot_change_is_known_by_the_words_of_every_registry() {
+        for (status, code, message) in [
+            (400, "TAG_INVALID", "The image tag '1' already exists in the 'a' repository and cannot be overwritten"),
+            (412, "PRECONDITION", "Failed to process request due to 'app:1' configured as immutable."),
+            (403, "DENIED", "tag 1 cannot be pushed because of the repository's immutability settings"),
+            (400, "MANIFEST_INVALID", "cannot update tag 1: the repository has enabled tag immutability"),
+            (405, "UNSUPPORTED", "The operation is disallowed on this registry, repository or image."),
+            (400, "UNKNOWN", "Repository does not allow updating assets: docker-hosted"),
+            (403, "DENIED", "requested access to the resource is denied: cannot overwrite tag"),
+        ] {
+            let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#);
+            let request = Request::new(Method::Put, Url::parse("https://reg.example/v2/").unwrap());
+            let error = error(Subject::Write, "push to `x`", &request, &reply(status, &body));
+            assert_eq!(error.code(), Code::TagImmutable, "{status} {message}");
+        }
+    }
+
+    #[test]
     fn a_refusal_means_what_its_subject_makes_of_it() {
         let immutable = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag '1' already exists and cannot be overwritten because the repository is immutable."}]}"#;
         for (subject, status, body, expected) in [
@@ -311,6 +356,8 @@ mod tests {
             (Subject::Write, 400, r#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#, Code::Denied),
             (Subject::Manifest, 400, r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#, Code::RateLimited),
             (Subject::Manifest, 522, "", Code::RegistryUnavailable),
+            (Subject::Manifest, 412, r#"{"errors":[{"code":"PROJECTPOLICYVIOLATION"}]}"#, Code::Denied),
+            (Subject::Manifest, 412, r#"{"message":"no"}"#, Code::ReplyMalformed),
             (Subject::Manifest, 418, "", Code::ReplyMalformed),
         ] {
             let request = Request::new(Method::Get, Url::parse("https://reg.example/v2/").unwrap());
