@@ -1,20 +1,18 @@
-//! Amazon's registries in one run: which registry is one, whose credential signs for it, and whether its
-//! own API answers or the registry API.
+//! Amazon's registries in one run: which registry is one, where its API answers, and whose credential signs for it.
 //!
-//! Where credentials are looked for is in [`crate::aws::chain`], the calls are in [`crate::registry::ecr`].
+//! Where credentials are looked for is in [`crate::aws::chain`].
 
 use crate::aws::call::{Caller, ClockSkew};
 use crate::aws::chain::{AwsLookup, Chain, ChainSettings};
-use crate::pure::auth::lookup::{self, LookupStep};
-use crate::registry::ecr::{self, Ecr};
+use crate::pure::auth::lookup;
 use crate::http::exchange::Exchange;
 use crate::threads::lock;
 use crate::error::{Code, Error};
 use crate::pure::aws::answer::AwsCredential;
-use crate::pure::aws::ecr::EcrLogin;
 use crate::pure::aws::host::{self, EcrHost};
 use crate::pure::aws::sts::CallerIdentity;
 use crate::pure::http::url::Url;
+use crate::pure::image::listing::Via;
 use crate::pure::image::registry::Registry;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -25,7 +23,7 @@ const MARGIN: time::Duration = time::Duration::minutes(2);
 
 /// What the flags say about Amazon's registries.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct AwsSettings {
     /// The profile, role and external id that are wanted.
     pub profile: Option<String>,
     /// A role to assume.
@@ -38,13 +36,13 @@ pub struct Settings {
     pub only: bool,
     /// Whether AWS is asked for a credential at all.
     pub asked: bool,
-    /// Which API is wanted: ECR's own, or the registry's.
-    pub native: Option<bool>,
+    /// The one API that is wanted.
+    pub via: Option<Via>,
     /// Whether this is the `--into` side, which has variables and flags of its own.
     pub into: bool,
 }
 
-impl Settings {
+impl AwsSettings {
     /// Which of Amazon's registries this one is, if any.
     pub fn host(&self, registry: &Registry) -> Option<EcrHost> {
         let authority = registry.authority();
@@ -53,30 +51,31 @@ impl Settings {
     }
 }
 
-/// What a search came to, with the address of the API.
-pub struct Standing {
+/// One registry of Amazon's, where its API answers, and what the search for its credential came to.
+pub struct AwsAccess {
     /// The registry.
     pub host: EcrHost,
+    /// Where its API answers: as environment or profile say, else by its host name.
+    pub api: Url,
     /// The credential, if any place had one.
-    pub search: AwsLookup,
-    api: Url,
+    pub lookup: AwsLookup,
 }
 
-/// A place for a standing; whoever holds the lock is looking.
-type Slot = Arc<Mutex<Option<Arc<Standing>>>>;
+/// A place for an access; whoever holds the lock is looking.
+type AccessSlot = Arc<Mutex<Option<Arc<AwsAccess>>>>;
 
 /// Everything that is known about AWS in this run.
 #[derive(Default)]
 pub struct Aws {
     /// What the flags say.
-    pub settings: Settings,
+    pub settings: AwsSettings,
     clock: ClockSkew,
-    standings: Mutex<HashMap<EcrHost, Slot>>,
+    accesses: Mutex<HashMap<EcrHost, AccessSlot>>,
 }
 
 impl Aws {
     /// Looks nowhere yet.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: AwsSettings) -> Self {
         Self { settings, ..Self::default() }
     }
 
@@ -92,7 +91,7 @@ impl Aws {
             return Err(Error::new(Code::ReferenceInvalid, message)
                 .hint("write a name such as `123456789012.dkr.ecr.eu-west-1.amazonaws.com`"));
         }
-        let wanted = if settings.native == Some(true) && !matches!(host, Some(EcrHost::Private(_))) {
+        let wanted = if settings.via == Some(Via::EcrApi) && !matches!(host, Some(EcrHost::Private(_))) {
             "--via ecr-api"
         } else if host.is_some() {
             return Ok(());
@@ -114,66 +113,50 @@ impl Aws {
     ///
     /// # Errors
     /// Those of [`Chain::search`].
-    pub fn standing(&self, exchange: &Exchange, registry: &Registry) -> Result<Option<Arc<Standing>>, Error> {
+    pub fn access(&self, exchange: &Exchange, registry: &Registry) -> Result<Option<Arc<AwsAccess>>, Error> {
         let Some(host) = self.settings.host(registry).filter(|_| self.settings.asked) else { return Ok(None) };
-        let slot = lock(&self.standings).entry(host.clone()).or_default().clone();
+        let slot = lock(&self.accesses).entry(host.clone()).or_default().clone();
         // Whoever comes second waits for what the first one finds.
         let mut slot = lock(&slot);
-        let fresh = |standing: &Arc<Standing>| {
-            let end = standing.search.found.as_ref().and_then(|found| found.credential.expires_at);
+        let fresh = |access: &Arc<AwsAccess>| {
+            let end = access.lookup.found.as_ref().and_then(|found| found.credential.expires_at);
             end.is_none_or(|end| exchange.world.now() + MARGIN < end)
         };
-        if let Some(standing) = slot.as_ref().filter(|standing| fresh(standing)) {
-            return Ok(Some(standing.clone()));
+        if let Some(access) = slot.as_ref().filter(|access| fresh(access)) {
+            return Ok(Some(access.clone()));
         }
         let caller = self.caller(exchange);
         let chain = Chain::new(&caller, self.wanted(&host));
-        let search =
+        let lookup =
             chain.search().map_err(|error| error.during(format!("looking for the AWS credential of `{registry}`")))?;
-        if let Some(AwsCredential { key_id, secret, session_token, .. }) = search.found.as_ref().map(|f| &f.credential)
+        if let Some(AwsCredential { key_id, secret, session_token, .. }) = lookup.found.as_ref().map(|f| &f.credential)
         {
             // A refusal may repeat what was signed.
             [Some(key_id), Some(secret), session_token.as_ref()].into_iter().flatten().for_each(|s| exchange.journal.guard(s));
         }
-        let standing = Arc::new(Standing { api: ecr::api(&chain, &host)?, host, search });
-        *slot = Some(standing.clone());
-        Ok(Some(standing))
+        let api = match chain.endpoint(host.service())? {
+            Some(url) => url,
+            None => Url::parse(&format!("https://{}/", host.api_host(chain.variant()?)))?,
+        };
+        let access = Arc::new(AwsAccess { host, api, lookup });
+        *slot = Some(access.clone());
+        Ok(Some(access))
     }
 
-    /// ECR's own API, where it is to be spoken to.
+    /// Refuses to do without a credential where nothing else may be used.
     ///
     /// # Errors
-    /// Those of [`Aws::standing`]; `credential-missing` where nothing else may be used and no place has one.
-    pub fn native<'a>(&'a self, exchange: &'a Exchange<'a>, registry: &Registry) -> Result<Option<Ecr<'a>>, Error> {
-        if self.settings.native == Some(false) || matches!(self.settings.host(registry), None | Some(EcrHost::Public)) {
-            return Ok(None);
+    /// `credential-missing`.
+    pub fn require(&self, registry: &Registry, access: &AwsAccess) -> Result<(), Error> {
+        if access.lookup.found.is_some() || !(self.settings.only || self.settings.via == Some(Via::EcrApi)) {
+            return Ok(());
         }
-        let Some(standing) = self.standing(exchange, registry)? else { return Ok(None) };
-        if standing.search.found.is_some() {
-            return Ok(Some(Ecr { exchange, caller: self.caller(exchange), api: standing.api.clone(), standing }));
-        }
-        if self.settings.only || self.settings.native == Some(true) {
-            return Err(missing(registry, &standing.search.tried));
-        }
-        Ok(None)
-    }
-
-    /// A password for the registry API, where AWS has a credential.
-    ///
-    /// # Errors
-    /// As [`Aws::native`], and those of the call.
-    pub fn login(
-        &self,
-        exchange: &Exchange,
-        registry: &Registry,
-        standing: &Arc<Standing>,
-    ) -> Result<Option<EcrLogin>, Error> {
-        if standing.search.found.is_none() {
-            return if self.settings.only { Err(missing(registry, &standing.search.tried)) } else { Ok(None) };
-        }
-        let (caller, api, standing) = (self.caller(exchange), standing.api.clone(), standing.clone());
-        let login = Ecr { exchange, caller, api, standing }.get_authorization_token(&registry.to_string())?;
-        Ok(Some(login))
+        let tried = &access.lookup.tried;
+        let message = format!("`{registry}` needs an AWS credential and none was found");
+        Err(Error::new(Code::CredentialMissing, message)
+            .cause(lookup::line(tried))
+            .hint(HINT)
+            .detail("tried", lookup::values(tried)))
     }
 
     /// Who the caller is. With `patience` it is asked once, and no longer than that.
@@ -183,19 +166,20 @@ impl Aws {
     pub fn identity(
         &self,
         exchange: &Exchange,
-        standing: &Standing,
+        access: &AwsAccess,
         patience: Option<Duration>,
     ) -> Result<Option<CallerIdentity>, Error> {
-        let Some(found) = &standing.search.found else { return Ok(None) };
+        let Some(found) = &access.lookup.found else { return Ok(None) };
         let mut caller = self.caller(exchange);
         if let Some(patience) = patience {
             let end = exchange.world.instant() + patience;
             (caller.until, caller.retries) = (Some(caller.until.map_or(end, |until| until.min(end))), 0);
         }
-        Chain::new(&caller, self.wanted(&standing.host)).identity(&found.credential).map(Some)
+        Chain::new(&caller, self.wanted(&access.host)).identity(&found.credential).map(Some)
     }
 
-    fn caller<'a>(&'a self, exchange: &'a Exchange<'a>) -> Caller<'a> {
+    /// The way to a service of AWS.
+    pub fn caller<'a>(&'a self, exchange: &'a Exchange<'a>) -> Caller<'a> {
         Caller {
             world: exchange.world,
             send: Box::new(|request, limits, number| exchange.attempt(request, None, limits, number)),
@@ -217,14 +201,6 @@ impl Aws {
             metadata: matches!(host, EcrHost::Private(_)) || settings.only || settings.role.is_some(),
         }
     }
-}
-
-/// That AWS was to have a credential, and what each place said.
-pub fn missing(registry: &Registry, tried: &[LookupStep]) -> Error {
-    Error::new(Code::CredentialMissing, format!("`{registry}` needs an AWS credential and none was found"))
-        .cause(lookup::line(tried))
-        .hint(HINT)
-        .detail("tried", lookup::values(tried))
 }
 
 /// What to do when no place has an AWS credential.

@@ -2,7 +2,8 @@
 
 use crate::cli::given::{Arguments, invalid, shown};
 use crate::cli::suggest;
-use crate::command::request::{AwsIdentity, Common, CredentialSource, Resolve};
+use crate::command::request::{AwsIdentity, Common, Resolve};
+use crate::pure::auth::credential::CredentialSource;
 use crate::error::{Code, Error};
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::url::{Place, Scheme, Url, place, split_host_port};

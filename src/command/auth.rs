@@ -4,10 +4,10 @@ use crate::pure::image::listing::Detail;
 use crate::command::request::Auth;
 use crate::command::session::Session;
 use crate::error::Error;
-use crate::registry::login::client;
+use crate::registry::login::grant;
 use crate::pure::auth::lookup::LookupStep;
 use crate::command::report::Report;
-use crate::pure::auth::scope::{Action, Scope, ScopeSet};
+use crate::pure::auth::scope::{Action, Scope};
 use crate::pure::auth::token::Token;
 use crate::pure::text::instant;
 use serde::Serialize;
@@ -30,11 +30,8 @@ struct AuthResult {
 /// `credential-missing`, `unauthenticated`, `token-expired`, `realm-refused`, and those of the keychain.
 pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
     let push = request.actions.contains(&Action::Push);
-    let scopes = match &request.repository {
-        Some(repository) => client::scopes(repository, if push { Action::Push } else { Action::Pull }),
-        None => ScopeSet::new(),
-    };
-    let granted = session.client.grant(&request.registry, request.repository.as_ref(), &scopes)?;
+    let rights = if push { Action::Push } else { Action::Pull };
+    let granted = grant::grant(&session.client, &request.registry, request.repository.as_ref(), rights)?;
     let rights = match (&granted.token, &request.repository) {
         (Some(token), _) if token.granted().is_some() => token.granted().unwrap_or_default(),
         // An opaque token, Basic or no challenge: only asking tells, and only reading can be tried without writing.
@@ -50,7 +47,7 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
         },
         (_, None) => Vec::new(),
     };
-    let missing = scopes.missing(&rights);
+    let missing = granted.scopes.missing(&rights);
     if !missing.is_empty() {
         match granted.token.as_ref().and_then(Token::granted) {
             Some(_) => session.client.exchange.warn("not-granted", format!("the token was lent without `{missing}`")),

@@ -3,7 +3,7 @@
 
 use crate::threads;
 use crate::error::{Code, Error};
-use crate::registry::distribution::CONFIG_LIMIT;
+use crate::registry::limits;
 use crate::registry::remote::Remote;
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::config::Config;
@@ -160,7 +160,7 @@ fn image(remote: &Remote, name: &str, leaf: &Leaf) -> Result<Image, Error> {
         return Err(Error::new(Code::Internal, "an index among the images"));
     };
     let body = remote
-        .blob(&manifest.config, "config blob", CONFIG_LIMIT)
+        .blob(&manifest.config, "config blob", limits::CONFIG)
         .map_err(|error| error.during(format!("reading the labels of `{name}`")))?;
     let config = Config::parse(&body).map_err(|error| error.about(name))?;
     let platform = leaf

@@ -3,6 +3,7 @@
 //! The `cli` layer fills these in; the command files act on them.
 
 use crate::pure::auth::scope::Action;
+use crate::pure::auth::credential::CredentialSource;
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;
@@ -273,19 +274,6 @@ pub struct Auth {
     pub repository: Option<Repository>,
     /// What is asked for; `pull` if nothing was.
     pub actions: Vec<Action>,
-}
-
-/// A place where a credential may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialSource {
-    /// `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`.
-    Env,
-    /// Docker's or podman's file, with its helpers.
-    DockerConfig,
-    /// Everything that AWS tools look at; for registries of Amazon.
-    Aws,
-    /// None at all.
-    Anonymous,
 }
 
 /// Whose AWS identity is wanted.

@@ -1,16 +1,17 @@
 //! What every command works with: the clients, set up as the flags say.
 
-use crate::command::request::{AwsIdentity, Common, CredentialSource, Request};
+use crate::command::request::{AwsIdentity, Common, Request};
+use crate::pure::auth::credential::CredentialSource;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::listing::Via;
 use crate::registry::remote::Remote;
 use crate::error::Error;
-use crate::aws::identity::{self as aws, Aws};
+use crate::aws::identity::{Aws, AwsSettings};
 use crate::registry::login::client::Client;
 use crate::http::exchange::{Exchange, ExchangeSettings};
 use crate::http::{Http, Options};
-use crate::registry::hub::{self, Hub};
-use crate::registry::login::keychain::{Keychain, Source};
+use crate::registry::hub::{self, HubApi};
+use crate::registry::login::keychain::Keychain;
 use crate::world::World;
 use crate::pure::http::url::Url;
 use crate::pure::image::registry::Registry;
@@ -36,7 +37,7 @@ pub struct Session<'w> {
     /// Registries.
     pub client: Client<'w>,
     /// Docker Hub's web API.
-    pub hub: Hub,
+    pub hub: HubApi,
     /// The one source of tag lists that is wanted.
     pub via: Option<Via>,
     /// The flags that reach the same registry in another command, for undo commands.
@@ -62,7 +63,7 @@ impl<'w> Session<'w> {
             https: common.https,
             plain_http: common.plain_http.clone(),
         };
-        let amazon = aws::Settings { names: common.ecr.clone(), ..aws::Settings::default() };
+        let amazon = AwsSettings { names: common.ecr.clone(), ..AwsSettings::default() };
         let is_aws = |registry: &Registry| amazon.host(registry).is_some();
         let registries = || registry.into_iter().chain(into.map(|(target, _)| target.registry()));
         // The roots that AWS tools are given count where one of Amazon's registries is meant.
@@ -108,21 +109,16 @@ impl<'w> Session<'w> {
         into: bool,
         mounts: Option<(&Repository, &Repository)>,
     ) -> Result<Self, Error> {
-        let pin = common.credentials_from.map(|source| match source {
-            CredentialSource::Env => Source::Env,
-            CredentialSource::DockerConfig => Source::DockerConfig,
-            CredentialSource::Aws => Source::Aws,
-            CredentialSource::Anonymous => Source::Anonymous,
-        });
+        let pin = common.credentials_from;
         let named = identity.role.is_some() || identity.profile.is_some();
-        let aws = aws::Settings {
+        let aws = AwsSettings {
             profile: identity.profile.clone(),
             role: identity.role.clone(),
             external_id: identity.external_id.clone(),
             names: common.ecr.clone(),
-            only: named || pin == Some(Source::Aws),
-            asked: pin.is_none_or(|pin| pin == Source::Aws),
-            native: common.via.map(|via| via == Via::EcrApi),
+            only: named || pin == Some(CredentialSource::Aws),
+            asked: pin.is_none_or(|pin| pin == CredentialSource::Aws),
+            via: common.via,
             into,
         };
         let api = match &common.hub_api {
@@ -137,7 +133,7 @@ impl<'w> Session<'w> {
                 Some((target, source)) => client.mounting(target, source),
                 None => client,
             },
-            hub: Hub::new(api, common.via != Some(Via::HubApi)),
+            hub: HubApi::new(api),
             via: common.via,
             connection: connection(common, identity),
             into: None,

@@ -3,19 +3,16 @@
 //! A source that breaks is opened again where it broke. What goes wrong for good is kept here, because
 //! between this reader and its owner stands a request to another registry that could not tell it on.
 
-use crate::registry::login::client::Client;
-use crate::registry::ecr::REFUSED_ADDRESS;
+use crate::registry::backend::Backend;
 use crate::http::Body;
 use crate::http::repeat::repeat;
 use crate::error::{Code, Error};
-use crate::pure::auth::scope::Action;
 use crate::pure::http::fault::Fault;
-use crate::pure::http::message::{Method, Request, Response};
+use crate::pure::http::message::{Method, Request};
 use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::retry::Verdict;
 use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::{Digest, Hasher};
-use crate::pure::image::repository::Repository;
+use crate::pure::image::digest::Hasher;
 use crate::pure::promote::upload::content_range;
 use std::io::{self, Read};
 
@@ -35,9 +32,8 @@ pub(crate) trait BlobContent: Read {
 }
 
 /// A blob of a registry.
-pub(crate) struct SourceBlob<'a, 'w> {
-    from: &'a Client<'w>,
-    repository: &'a Repository,
+pub(crate) struct SourceBlob<'a> {
+    from: &'a dyn Backend,
     descriptor: &'a Descriptor,
     wanted: String,
     moved: &'a (dyn Fn(u64) -> bool + Sync),
@@ -58,20 +54,18 @@ enum Interruption {
     Failed(Error),
 }
 
-impl<'a, 'w> SourceBlob<'a, 'w> {
+impl<'a> SourceBlob<'a> {
     /// Asks nothing yet.
     pub fn new(
-        from: &'a Client<'w>,
-        repository: &'a Repository,
+        from: &'a dyn Backend,
         descriptor: &'a Descriptor,
         moved: &'a (dyn Fn(u64) -> bool + Sync),
     ) -> Self {
         let hasher = Hasher::like(&descriptor.digest);
         Self {
             from,
-            repository,
             descriptor,
-            wanted: format!("read the blob `{}` of `{repository}`", descriptor.digest.short()),
+            wanted: format!("read the blob `{}` of `{}`", descriptor.digest.short(), from.access().repository),
             moved,
             body: None,
             at: 0,
@@ -86,14 +80,10 @@ impl<'a, 'w> SourceBlob<'a, 'w> {
     fn open(&mut self) -> Result<(), Interruption> {
         let (digest, size) = (&self.descriptor.digest, self.descriptor.size);
         let range = (self.at > 0).then(|| format!("bytes={}-", self.at));
-        let (request, response, body) = self.ask(digest, range.as_deref()).map_err(Interruption::Failed)?;
+        let (request, response, body) = self.from.open_blob(digest, &self.wanted, range.as_deref()).map_err(Interruption::Failed)?;
         let Some(mut body) = body else {
             return Err(Interruption::Failed(match content_range(&response.headers) {
                 Some((_, Some(whole))) if response.status == 416 && whole < size => self.sized(whole),
-                // A registry's own refusal has become an error before.
-                _ if response.status == 403 => {
-                    refusal::error(Subject::Blob, &self.wanted, &request, &response).hint(REFUSED_ADDRESS)
-                }
                 _ => refusal::error(Subject::Blob, &self.wanted, &request, &response),
             }));
         };
@@ -128,20 +118,6 @@ impl<'a, 'w> SourceBlob<'a, 'w> {
         Ok(())
     }
 
-    fn ask(&self, digest: &Digest, range: Option<&str>) -> Result<(Request, Response, Option<Body>), Error> {
-        let registry = self.repository.registry();
-        if let Some(ecr) = self.from.native(registry)? {
-            return ecr.open_blob(self.repository, digest, &self.wanted, range);
-        }
-        let url = self.from.url(registry, &format!("{}/blobs/{digest}", self.repository.path()));
-        let mut request = Request::new(Method::Get, url);
-        if let Some(range) = range {
-            request = request.header("Range", range);
-        }
-        let (response, body) = self.from.open(self.repository, Action::Pull, &self.wanted, &request)?;
-        Ok((request, response, body))
-    }
-
     /// Reads some bytes, and proves everything before it gives the last ones out.
     fn some(&mut self, buffer: &mut [u8]) -> Result<usize, Interruption> {
         if self.body.is_none() {
@@ -173,7 +149,7 @@ impl<'a, 'w> SourceBlob<'a, 'w> {
         if got == *digest {
             return Ok(());
         }
-        let message = format!("the blob `{digest}` of `{}` is not what its digest says", self.repository);
+        let message = format!("the blob `{digest}` of `{}` is not what its digest says", self.from.access().repository);
         Err(Error::new(Code::DigestMismatch, message)
             .cause(format!("expected `{digest}`, received {} bytes with `{got}`", self.at))
             .hint("run it again; if it stays, the registry or a proxy in between serves damaged content"))
@@ -181,7 +157,7 @@ impl<'a, 'w> SourceBlob<'a, 'w> {
 
     /// The error where the size is wrong.
     fn sized(&self, got: u64) -> Error {
-        let (digest, size, repository) = (&self.descriptor.digest, self.descriptor.size, self.repository);
+        let (digest, size, repository) = (&self.descriptor.digest, self.descriptor.size, &self.from.access().repository);
         let than = if got < size { "shorter" } else { "longer" };
         let got = if got > size && self.at == size { format!("more than {size}") } else { got.to_string() };
         Error::new(Code::DigestMismatch, format!("the blob `{digest}` of `{repository}` is {than} than it has to be"))
@@ -190,16 +166,15 @@ impl<'a, 'w> SourceBlob<'a, 'w> {
     }
 
     fn broke(&self, fault: &Fault) -> Interruption {
-        let registry = self.repository.registry();
-        let url = self.from.url(registry, &format!("{}/blobs/{}", self.repository.path(), self.descriptor.digest));
-        let error = self.from.exchange.failed(&self.wanted, &Request::new(Method::Get, url), fault);
+        let url = self.from.access().url(&format!("blobs/{}", self.descriptor.digest));
+        let error = self.from.access().client.exchange.failed(&self.wanted, &Request::new(Method::Get, url), fault);
         let error = error.cause(format!("{} of {} bytes were read", self.at, self.descriptor.size));
         if fault.repeatable() { Interruption::Broke(error) } else { Interruption::Failed(error) }
     }
 
     /// Tries until it succeeds, as long as a broken connection is what keeps it from that and there are tries.
     fn persist<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Result<T, Interruption>) -> Result<T, Error> {
-        let exchange = self.from.exchange.clone();
+        let exchange = self.from.access().client.exchange.clone();
         let outcome = repeat(exchange.world, exchange.pace(), exchange.settings.until, |_| match attempt(self) {
             Ok(done) => (Ok(done), Verdict::Keep),
             Err(Interruption::Failed(error)) => (Err(error), Verdict::Keep),
@@ -213,7 +188,7 @@ impl<'a, 'w> SourceBlob<'a, 'w> {
     }
 }
 
-impl Read for SourceBlob<'_, '_> {
+impl Read for SourceBlob<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.descriptor.size || buffer.is_empty() {
             return Ok(0);
@@ -231,7 +206,7 @@ impl Read for SourceBlob<'_, '_> {
     }
 }
 
-impl BlobContent for SourceBlob<'_, '_> {
+impl BlobContent for SourceBlob<'_> {
     fn seek(&mut self, to: u64) -> Result<(), Error> {
         if self.at != to {
             let beginning = || (0, Hasher::like(&self.descriptor.digest));

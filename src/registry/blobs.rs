@@ -6,12 +6,12 @@
 //! Specification: OCI distribution, endpoints end-2, end-4 to end-6, end-11, end-13 and end-14.
 
 use crate::registry::blob_source::{BlobContent, MemoryBlob, SourceBlob};
-use crate::registry::login::client::Client;
-use crate::registry::ecr;
+use crate::registry::backend::Backend;
+use crate::registry::limits;
+use crate::registry::login::access::Access;
 use crate::error::{Code, Error};
 use crate::http::Payload;
 use crate::http::repeat::repeat;
-use crate::pure::auth::scope::Action;
 use crate::pure::http::fault::Fault;
 use crate::pure::http::message::{Method, Repeat, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
@@ -27,8 +27,6 @@ use std::time::Duration;
 
 /// How much a chunk holds where the registry does not ask for more.
 const CHUNK: u64 = 8 << 20;
-/// The largest answer to anything here that is not the blob itself.
-const SMALL_LIMIT: u64 = 1 << 20;
 
 /// An upload that a registry has begun.
 #[derive(Clone, Debug)]
@@ -50,52 +48,15 @@ pub enum Mount {
     Refused,
 }
 
-/// Whether a repository has a blob.
-///
-/// # Errors
-/// Those of [`Client::ask`], and the status where it says neither.
-pub fn has_blob(client: &Client, repository: &Repository, digest: &Digest, action: Action) -> Result<bool, Error> {
-    let wanted = format!("look for the blob `{}` in `{repository}`", digest.short());
-    let url = client.url(repository.registry(), &format!("{}/blobs/{digest}", repository.path()));
-    let request = Request::new(Method::Head, url.clone());
-    let refused = match client.ask(repository, action, &wanted, request.clone(), SMALL_LIMIT) {
-        Ok(response) if response.is_success() => return Ok(true),
-        Ok(response) if response.status == 404 && !refusal::is_page(&response) => return Ok(false),
-        Ok(response) => refusal::error(Subject::Blob, &wanted, &request, &response),
-        Err(error) => error,
-    };
-    // "Not now" would be said again; a refusal to `HEAD` has no words, and a store may answer `GET` alone.
-    let is_to_head = refused.refusal().is_none_or(|refusal| refusal.method == "HEAD");
-    if !is_to_head || !matches!(refused.code(), Code::Denied | Code::Unauthenticated | Code::ReplyMalformed) {
-        return Err(refused);
-    }
-    let request = Request::new(Method::Get, url).header("Range", "bytes=0-0");
-    let opened = client.open(repository, action, &wanted, &request);
-    let (response, _) = opened.map_err(|error| match error.hint_text() {
-        // On ECR each of the two questions takes a right, and the first one is the lesser.
-        Some(hint) if hint.contains("GetDownloadUrlForLayer") => {
-            let hint = hint.replace("GetDownloadUrlForLayer", "BatchCheckLayerAvailability");
-            error.hint(hint)
-        }
-        _ => error,
-    })?;
-    match response.status {
-        // A range cannot be served of a blob that is empty.
-        200..=299 | 416 => Ok(true),
-        404 if !refusal::is_page(&response) => Ok(false),
-        _ => Err(refusal::error(Subject::Blob, &wanted, &request, &response)),
-    }
-}
-
 /// Asks for a blob of another repository of the same registry.
 ///
 /// # Errors
-/// Those of [`Client::ask`], but for refusals: whether an upload may be begun is asked by beginning one.
-pub fn mount_blob(to: &Client, target: &Repository, source: &Repository, digest: &Digest) -> Result<Mount, Error> {
-    let wanted = format!("mount the blob `{}` of `{source}` in `{target}`", digest.short());
+/// Those of [`Access::ask`], but for refusals: whether an upload may be begun is asked by beginning one.
+pub(super) fn mount_blob(target: &Access, source: &Repository, digest: &Digest) -> Result<Mount, Error> {
+    let wanted = format!("mount the blob `{}` of `{source}` in `{}`", digest.short(), target.repository);
     let query = format!("mount={}&from={}", percent::encode(digest.as_str()), percent::encode(source.path()));
-    let request = start_request(to, target, query);
-    match to.ask(target, Action::Push, &wanted, request.clone(), SMALL_LIMIT) {
+    let request = start_request(target, query);
+    match target.ask(&wanted, &request, limits::SMALL) {
         Ok(response) if response.status == 201 => Ok(Mount::Mounted),
         Ok(response) if response.status == 202 => started(&wanted, &request, &response).map(Mount::Started),
         Ok(response) if matches!(response.status, 400..=499) && response.status != 429 => Ok(Mount::Refused),
@@ -113,40 +74,38 @@ pub fn mount_blob(to: &Client, target: &Repository, source: &Repository, digest:
 /// is not told again, so that the sum is the size of the blob at most. Where it says no, the copy is given up.
 ///
 /// # Errors
-/// `blob-missing`, `digest-mismatch`, `denied`, `registry-unavailable`, and those of both clients.
-pub fn copy_blob(
-    from: &Client,
-    source: &Repository,
-    to: &Client,
-    target: &Repository,
+/// `blob-missing`, `digest-mismatch`, `denied`, `registry-unavailable`, and those of both sides.
+pub(super) fn copy_blob(
+    source: &dyn Backend,
+    target: &dyn Backend,
     descriptor: &Descriptor,
     started: Option<Upload>,
     moved: &(dyn Fn(u64) -> bool + Sync),
 ) -> Result<(), Error> {
-    let mut content = SourceBlob::new(from, source, descriptor, moved);
-    Delivery::new(to, target, &descriptor.digest, descriptor.size).run(started, &mut content)
+    let mut content = SourceBlob::new(source, descriptor, moved);
+    Delivery::new(target, &descriptor.digest, descriptor.size).run(started, &mut content)
 }
 
 /// Tells the registry to forget an upload that nobody goes on with; that it does not is no failure.
-pub fn give_up(client: &Client, repository: &Repository, upload: Upload) {
+pub(super) fn give_up(target: &Access, upload: Upload) {
     let request = Request::new(Method::Delete, upload.url);
-    let _ = client.upload(repository, &format!("give up an upload to `{repository}`"), &request, None);
+    let _ = target.upload(&format!("give up an upload to `{}`", target.repository), &request, None);
 }
 
 /// Puts a blob that is in memory, unless it is there already.
 ///
 /// # Errors
 /// As [`copy_blob`] for the target.
-pub fn put_blob(client: &Client, repository: &Repository, bytes: &[u8]) -> Result<Digest, Error> {
+pub(super) fn put_blob(target: &dyn Backend, bytes: &[u8]) -> Result<Digest, Error> {
     let digest = Digest::of(bytes);
-    if !has_blob(client, repository, &digest, Action::Push)? {
-        Delivery::new(client, repository, &digest, bytes.len() as u64).run(None, &mut MemoryBlob::new(bytes))?;
+    if !target.has_blob(&digest)? {
+        Delivery::new(target, &digest, bytes.len() as u64).run(None, &mut MemoryBlob::new(bytes))?;
     }
     Ok(digest)
 }
 
-fn start_request(to: &Client, target: &Repository, query: String) -> Request {
-    let url = to.url(target.registry(), &format!("{}/blobs/uploads/", target.path()));
+fn start_request(target: &Access, query: String) -> Request {
+    let url = target.url("blobs/uploads/");
     // Begun twice, one of two uploads is never gone on with, and registries forget those.
     Request::new(Method::Post, if query.is_empty() { url } else { url.with_query(query) }).repeated(Repeat::Freely)
 }
@@ -177,9 +136,8 @@ fn located(wanted: &str, from: &Url, response: &Response) -> Result<Option<Url>,
 type UploadEnd = (Result<(), Error>, Verdict);
 
 /// One blob on its way to a repository.
-struct Delivery<'a, 'w> {
-    to: &'a Client<'w>,
-    target: &'a Repository,
+struct Delivery<'a> {
+    target: &'a dyn Backend,
     digest: &'a Digest,
     size: u64,
     wanted: String,
@@ -190,15 +148,15 @@ struct Delivery<'a, 'w> {
     chunks: bool,
 }
 
-impl<'a, 'w> Delivery<'a, 'w> {
-    fn new(to: &'a Client<'w>, target: &'a Repository, digest: &'a Digest, size: u64) -> Self {
-        let wanted = format!("push the blob `{}` to `{target}`", digest.short());
-        Self { to, target, digest, size, wanted, open: None, renewed: false, chunks: false }
+impl<'a> Delivery<'a> {
+    fn new(target: &'a dyn Backend, digest: &'a Digest, size: u64) -> Self {
+        let wanted = format!("push the blob `{}` to `{}`", digest.short(), target.access().repository);
+        Self { target, digest, size, wanted, open: None, renewed: false, chunks: false }
     }
 
     fn run(mut self, started: Option<Upload>, content: &mut dyn BlobContent) -> Result<(), Error> {
         self.open = started;
-        let exchange = self.to.exchange.clone();
+        let exchange = self.target.access().client.exchange.clone();
         let outcome = repeat(exchange.world, exchange.pace(), exchange.settings.until, |_| {
             let (outcome, verdict) = self.attempt(content).unwrap_or_else(|error| (Err(error), Verdict::Keep));
             if outcome.is_err() {
@@ -225,7 +183,7 @@ impl<'a, 'w> Delivery<'a, 'w> {
     }
 
     fn is_there(&self) -> bool {
-        has_blob(self.to, self.target, self.digest, Action::Push).unwrap_or(false)
+        self.target.has_blob(self.digest).unwrap_or(false)
     }
 
     /// Begins an upload, unless one was begun.
@@ -235,14 +193,12 @@ impl<'a, 'w> Delivery<'a, 'w> {
                 "sha256" => String::new(),
                 other => format!("digest-algorithm={other}"),
             };
-            let request = start_request(self.to, self.target, query);
-            let response = self.to.ask(self.target, Action::Push, &self.wanted, request.clone(), SMALL_LIMIT)?;
+            let request = start_request(self.target.access(), query);
+            let response = self.target.access().ask(&self.wanted, &request, limits::SMALL)?;
             if response.status != 202 {
                 let error = refusal::error(Subject::Write, &self.wanted, &request, &response);
-                return Err(match self.to.aws.settings.host(self.target.registry()) {
-                    Some(host) if error.code() == Code::RepositoryUnknown => {
-                        ecr::no_repository(error, &host, self.target)
-                    }
+                return Err(match error.code() {
+                    Code::RepositoryUnknown => self.target.without_repository(error),
                     _ => error,
                 });
             }
@@ -253,7 +209,7 @@ impl<'a, 'w> Delivery<'a, 'w> {
 
     fn give_up(&mut self) {
         if let Some(upload) = self.open.take() {
-            give_up(self.to, self.target, upload);
+            give_up(self.target.access(), upload);
         }
     }
 
@@ -286,7 +242,7 @@ impl<'a, 'w> Delivery<'a, 'w> {
 
     fn send_chunks(&mut self, content: &mut dyn BlobContent) -> Result<UploadEnd, Error> {
         let length = self.open.as_ref().and_then(|upload| upload.least).unwrap_or(CHUNK).max(1);
-        let exchange = self.to.exchange.clone();
+        let exchange = self.target.access().client.exchange.clone();
         let mut high = 0;
         while content.at() < self.size {
             let end = repeat(exchange.world, exchange.pace(), exchange.settings.until, |_| {
@@ -315,7 +271,7 @@ impl<'a, 'w> Delivery<'a, 'w> {
         let range = format!("{first}-{}", first + most - 1);
         let request = self.request(Method::Patch)?.header("Content-Range", range);
         let mut payload = Payload::new(content, most);
-        let outcome = self.to.upload(self.target, &self.wanted, &request, Some(&mut payload))?;
+        let outcome = self.target.access().upload(&self.wanted, &request, Some(&mut payload))?;
         let end = match (upload::next(Step::Chunk, outcome.as_ref()), outcome) {
             (Next::GoOn, Ok(response)) => {
                 self.moved_to(&request.url, &response)?;
@@ -347,7 +303,7 @@ impl<'a, 'w> Delivery<'a, 'w> {
         length: u64,
     ) -> Result<Result<Response, Fault>, Error> {
         let mut payload = Payload::new(content, length);
-        let outcome = self.to.upload(self.target, &self.wanted, request, Some(&mut payload))?;
+        let outcome = self.target.access().upload(&self.wanted, request, Some(&mut payload))?;
         if payload.left() == 0 && upload::may_be_at_work(outcome.as_ref()) {
             self.open = None;
         }
@@ -356,7 +312,7 @@ impl<'a, 'w> Delivery<'a, 'w> {
 
     /// How long the registry asks to wait.
     fn asked(&self, outcome: &Result<Response, Fault>) -> Option<Duration> {
-        let now = self.to.exchange.world.now();
+        let now = self.target.access().client.exchange.world.now();
         outcome.as_ref().ok().and_then(|response| retry::retry_after(&response.headers, now))
     }
 
@@ -374,7 +330,7 @@ impl<'a, 'w> Delivery<'a, 'w> {
     /// How much the registry has of an upload; `None` where it cannot say.
     fn ask_held(&mut self) -> Result<Option<u64>, Error> {
         let request = Request::new(Method::Get, self.url()?);
-        match self.to.upload(self.target, &self.wanted, &request, None)? {
+        match self.target.access().upload(&self.wanted, &request, None)? {
             Ok(response) if response.is_success() => {
                 self.moved_to(&request.url, &response)?;
                 Ok(upload::held(&response.headers))
@@ -426,23 +382,23 @@ impl<'a, 'w> Delivery<'a, 'w> {
     }
 
     fn stored(&self, stored: &Digest) -> Error {
-        let message = format!("the blob `{}` was pushed to `{}` and stored as `{stored}`", self.digest, self.target);
+        let message = format!("the blob `{}` was pushed to `{}` and stored as `{stored}`", self.digest, self.target.access().repository);
         Error::new(Code::DigestMismatch, message).hint("tell whoever runs the registry")
     }
 
     /// The error that an outcome is, should nothing better come.
     fn failure(&self, request: &Request, outcome: &Result<Response, Fault>, content: &dyn BlobContent) -> Error {
         let error = match outcome {
-            Err(fault) => self.to.exchange.failed(&self.wanted, request, fault),
+            Err(fault) => self.target.access().client.exchange.failed(&self.wanted, request, fault),
             Ok(response) if response.status == 413 => {
-                let error = self.to.upload_refused(self.target, &self.wanted, request, response);
+                let error = self.target.access().write_refused(&self.wanted, request, response);
                 error.hint(format!(
                     "raise the limit for the body of a request at `{}`, or at the proxy in front of it",
                     request.url.authority()
                 ))
             }
             Ok(response) if response.is_success() => Error::new(Code::Internal, "an upload that went well"),
-            Ok(response) => self.to.upload_refused(self.target, &self.wanted, request, response),
+            Ok(response) => self.target.access().write_refused(&self.wanted, request, response),
         };
         error.cause(format!("{} of {} bytes were sent", content.at(), self.size))
     }

@@ -1,58 +1,49 @@
-//! The requests of the distribution API, one function each: what was asked, and the answer as nouns.
+//! The requests of the distribution API that read, and the one that writes a manifest, one function each: what was
+//! asked, and the answer as nouns.
 //!
 //! Everything read is checked against its digest before anybody sees it.
 //!
-//! Specification: OCI distribution, endpoints end-2 to end-12.
+//! Specification: OCI distribution, endpoints end-2, end-3, end-7, end-8 and end-12.
 
-use crate::registry::login::client::Client;
 use crate::error::{Code, Error};
+use crate::http::Body;
 use crate::pure::auth::scope::Action;
-use crate::pure::http::link;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
-use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::{Listing, TagEntry, Via};
 use crate::pure::image::media_type::{ACCEPT, MediaType};
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers;
-use crate::pure::image::repository::Repository;
-use crate::pure::image::tag::Tag;
+use crate::pure::image::referrers::{self, ReferrerList};
 use crate::pure::text::percent;
+use crate::registry::login::access::Access;
+use crate::registry::{limits, pages};
 use std::collections::HashSet;
 
-/// The largest manifest that is read: 4 MiB, as registries accept, and some slack.
-pub const MANIFEST_LIMIT: u64 = (4 << 20) + (64 << 10);
-/// The largest config blob that is read.
-pub const CONFIG_LIMIT: u64 = 16 << 20;
-/// The largest page of a tag list that is read: some registries send all tags in one.
-const TAGS_LIMIT: u64 = 64 << 20;
 /// How many tags are asked for at once; the most that ECR allows.
 const TAGS_PAGE: usize = 1000;
-/// The largest answer to a write, to a `HEAD`, or to anything that is only looked at for its status.
-const SMALL_LIMIT: u64 = 1 << 20;
 
-/// Reads a manifest or index. `action` says which rights the token is asked for: a run that is going
-/// to write asks once for both.
+/// What a registry takes on with a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Whether it says that it lists the manifest among the referrers of its subject by itself.
+    pub lists_subject: bool,
+}
+
+/// Reads a manifest or index.
 ///
 /// # Errors
 /// `tag-unknown`, `repository-unknown`, `digest-mismatch`, `reply-malformed`, `schema1-unsupported`,
-/// and those of [`Client::ask`].
-pub fn get_manifest(
-    client: &Client,
-    repository: &Repository,
-    identifier: &Identifier,
-    action: Action,
-) -> Result<RawManifest, Error> {
-    if let Some(ecr) = client.native(repository.registry())? {
-        return ecr.get_manifest(repository, identifier);
-    }
-    let name = named(repository, identifier);
+/// and those of [`Access::ask`].
+pub(super) fn get_manifest(access: &Access, identifier: &Identifier) -> Result<RawManifest, Error> {
+    let name = named(access, identifier);
     let wanted = format!("read `{name}`");
-    let request = manifest_request(client, Method::Get, repository, identifier);
-    let response = client.ask(repository, action, &wanted, request.clone(), MANIFEST_LIMIT)?;
+    let request = manifest_request(access, Method::Get, identifier);
+    let response = access.ask(&wanted, &request, limits::MANIFEST)?;
     if response.status == 404 {
-        return Err(unknown(client, repository, identifier, &wanted, &request, &response));
+        return Err(unknown(access, identifier, &wanted, &request, &response));
     }
     if !response.is_success() {
         return Err(refusal::error(Subject::Manifest, &wanted, &request, &response));
@@ -62,34 +53,17 @@ pub fn get_manifest(
         .map_err(|error| error.about(&name).hint_if_none(not_a_registry(&request)))
 }
 
-/// What a tag points at now; `None` where the registry says that there is no such tag.
+/// What a tag or digest points at now; `None` where the registry says that there is no such thing.
 ///
 /// A refusal without a body, or an answer without digest, is asked again with `GET` before it is believed.
 ///
 /// # Errors
 /// As [`get_manifest`], but for what is not there.
-pub fn head_manifest(
-    client: &Client,
-    repository: &Repository,
-    tag: &Tag,
-    action: Action,
-) -> Result<Option<Digest>, Error> {
-    if let Some(ecr) = client.native(repository.registry())? {
-        return ecr.head_manifest(repository, tag);
-    }
-    head(client, repository, &Identifier::Tag(tag.clone()), action)
-}
-
-fn head(
-    client: &Client,
-    repository: &Repository,
-    identifier: &Identifier,
-    action: Action,
-) -> Result<Option<Digest>, Error> {
-    let name = named(repository, identifier);
+pub(super) fn head_manifest(access: &Access, identifier: &Identifier) -> Result<Option<Digest>, Error> {
+    let name = named(access, identifier);
     let wanted = format!("look at `{name}`");
-    let request = manifest_request(client, Method::Head, repository, identifier);
-    match client.ask(repository, action, &wanted, request.clone(), SMALL_LIMIT) {
+    let request = manifest_request(access, Method::Head, identifier);
+    match access.ask(&wanted, &request, limits::SMALL) {
         Ok(response) if response.is_success() => {
             if let Some(text) = response.headers.get("docker-content-digest")
                 && let Ok(digest) = Digest::parse(text)
@@ -108,8 +82,8 @@ fn head(
         Err(error) if matches!(error.code(), Code::Denied | Code::Unauthenticated | Code::RateLimited) => {}
         Err(error) => return Err(error),
     }
-    let request = manifest_request(client, Method::Get, repository, identifier);
-    let response = client.ask(repository, action, &wanted, request.clone(), MANIFEST_LIMIT)?;
+    let request = manifest_request(access, Method::Get, identifier);
+    let response = access.ask(&wanted, &request, limits::MANIFEST)?;
     match response.status {
         404 if !refusal::is_page(&response) => Ok(None),
         _ if response.is_success() => checked(&name, identifier, &response).map(Some),
@@ -117,95 +91,21 @@ fn head(
     }
 }
 
-/// Reads a blob that fits in memory and checks size and digest. Content that the descriptor brings
-/// along is used as it is.
-///
-/// # Errors
-/// `blob-missing`, `digest-mismatch`, `size-exceeded`, and those of [`Client::ask`].
-pub fn get_blob(
-    client: &Client,
-    repository: &Repository,
-    descriptor: &Descriptor,
-    what: &str,
-    limit: u64,
-) -> Result<Vec<u8>, Error> {
-    if let Some(bytes) = descriptor.inline() {
-        return Ok(bytes);
-    }
-    if let Some(ecr) = client.native(repository.registry())? {
-        return ecr.get_blob(repository, descriptor, what);
-    }
-    let digest = &descriptor.digest;
-    let wanted = format!("read the {what} `{}` of `{repository}`", digest.short());
-    if descriptor.size > limit {
-        return Err(Error::new(
-            Code::SizeExceeded,
-            format!("cannot {wanted}: the manifest says it has {} bytes, the limit is {limit}", descriptor.size),
-        )
-        .hint("check the image: no config blob that a build tool writes is that large"));
-    }
-    let url = client.url(repository.registry(), &format!("{}/blobs/{digest}", repository.path()));
-    let request = Request::new(Method::Get, url);
-    let response = client.ask(repository, Action::Pull, &wanted, request.clone(), limit)?;
-    if !response.is_success() {
-        return Err(refusal::error(Subject::Blob, &wanted, &request, &response));
-    }
-    if !digest.matches(&response.body) {
-        return Err(mismatch(&format!("the {what} of `{repository}`"), digest, &response.body));
-    }
-    if response.body.len() as u64 != descriptor.size {
-        let (got, said) = (response.body.len(), descriptor.size);
-        return Err(Error::new(
-            Code::DigestMismatch,
-            format!("the {what} `{digest}` of `{repository}` has {got} bytes, its manifest says {said}"),
-        )
-        .hint("build and push the image again: its manifest contradicts itself"));
-    }
-    Ok(response.body)
-}
-
-/// Whether a repository has a manifest.
-///
-/// # Errors
-/// As [`head_manifest`].
-pub fn has_manifest(client: &Client, repository: &Repository, digest: &Digest, action: Action) -> Result<bool, Error> {
-    let identifier = Identifier::Digest(digest.clone());
-    if let Some(ecr) = client.native(repository.registry())? {
-        return match ecr.get_manifest(repository, &identifier) {
-            Err(error) if matches!(error.code(), Code::TagUnknown | Code::RepositoryUnknown) => Ok(false),
-            outcome => outcome.map(|_| true),
-        };
-    }
-    head(client, repository, &identifier, action).map(|found| found.is_some())
-}
-
-/// What a registry takes on with a manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Acceptance {
-    /// Whether it says that it lists the manifest among the referrers of its subject by itself.
-    pub lists_subject: bool,
-}
-
 /// Puts a manifest under a tag or its digest, exactly the bytes that were read.
 ///
 /// # Errors
-/// `tag-immutable`, `denied`, `digest-mismatch` when the registry stored something else, and those of [`Client::ask`].
-pub fn put_manifest(
-    client: &Client,
-    repository: &Repository,
+/// `tag-immutable`, `denied`, `digest-mismatch` when the registry stored something else, and those of [`Access::ask`].
+pub(super) fn put_manifest(
+    access: &Access,
     identifier: &Identifier,
     manifest: &RawManifest,
 ) -> Result<Acceptance, Error> {
-    if let Some(ecr) = client.native(repository.registry())? {
-        // ECR lists referrers by itself.
-        return ecr.put_manifest(repository, identifier, manifest).map(|()| Acceptance { lists_subject: true });
-    }
-    let name = named(repository, identifier);
+    let name = named(access, identifier);
     let wanted = format!("push to `{name}`");
-    let request = manifest_request(client, Method::Put, repository, identifier)
+    let request = manifest_request(access, Method::Put, identifier)
         .header("Content-Type", manifest.media_type.as_str())
         .body(manifest.body.clone());
-    let response = client.ask(repository, Action::Push, &wanted, request.clone(), SMALL_LIMIT)?;
+    let response = access.ask(&wanted, &request, limits::SMALL)?;
     if !response.is_success() {
         return Err(refusal::error(Subject::Write, &wanted, &request, &response));
     }
@@ -222,20 +122,17 @@ pub fn put_manifest(
 /// Every tag of a repository, in the registry's order.
 ///
 /// # Errors
-/// `repository-unknown`, `reply-malformed`, and those of [`Client::ask`].
-pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Result<Vec<String>, Error> {
-    let wanted = format!("list the tags of `{repository}`");
-    let bare = client.url(repository.registry(), &format!("{}/tags/list", repository.path()));
-    let mut url = bare.clone().with_query(format!("n={TAGS_PAGE}"));
-    let mut tags: Vec<String> = Vec::new();
-    let mut seen: HashSet<String> = HashSet::new();
-    let mut linked = false;
-    loop {
+/// `repository-unknown`, `reply-malformed`, and those of [`Access::ask`].
+pub(super) fn list_tags(access: &Access) -> Result<Listing, Error> {
+    let wanted = format!("list the tags of `{}`", access.repository);
+    let bare = access.url("tags/list");
+    let mut tags: Vec<TagEntry> = Vec::new();
+    let (mut known, mut linked): (HashSet<String>, bool) = Default::default();
+    pages::walk(&wanted, bare.clone().with_query(format!("n={TAGS_PAGE}")), |url| {
         let request = Request::new(Method::Get, url.clone());
-        let response = client.ask(repository, action, &wanted, request.clone(), TAGS_LIMIT)?;
+        let response = access.ask(&wanted, &request, limits::TAGS)?;
         if response.status == 400 && url.query().is_some_and(|query| query.starts_with("n=")) && tags.is_empty() {
-            url = bare.clone();
-            continue;
+            return Ok(Some(bare.clone()));
         }
         if !response.is_success() {
             return Err(refusal::error(Subject::Tags, &wanted, &request, &response));
@@ -245,69 +142,141 @@ pub fn list_tags(client: &Client, repository: &Repository, action: Action) -> Re
                 .cause(why.to_string())
                 .hint(not_a_registry(&request))
         })?;
-        let (count, last) = (page.len(), page.last().cloned());
+        let next = pages::linked(&wanted, url, &response)?;
+        linked |= next.is_some();
+        // A registry that never links may still page; one that does has come to its last page.
+        let full = page.len() == TAGS_PAGE && !linked;
+        let after = page.last().filter(|_| full).map(|last| format!("n={TAGS_PAGE}&last={}", percent::encode(last)));
         let before = tags.len();
-        let more = link::next(&response.headers, &url).is_some() || count == TAGS_PAGE;
-        if tags.is_empty() && !more {
-            // Most lists are one page, and nothing can be there twice that matters.
-            return Ok(page);
-        }
-        tags.extend(page.into_iter().filter(|tag| seen.insert(tag.clone())));
-        let next = match link::next(&response.headers, &url) {
-            Some(next) => {
-                linked = true;
-                let elsewhere = |error: Error| {
-                    let hint = format!("ask whoever runs `{}` to correct the `Link` header", url.authority());
-                    error.restate(format!("cannot {wanted}: the next page is not where it must be")).hint(hint)
-                };
-                Some(next.map_err(elsewhere)?)
-            }
-            // A registry that never links may still page; one that does has come to its last page.
-            None if count == TAGS_PAGE && !linked => {
-                last.map(|last| bare.clone().with_query(format!("n={TAGS_PAGE}&last={}", percent::encode(&last))))
-            }
-            None => None,
-        };
-        match next {
-            // A page that adds nothing would be asked for again and again.
-            Some(next) if tags.len() > before => {
-                if next.origin() != url.origin() {
-                    return Err(Error::new(
-                        Code::RedirectRefused,
-                        format!("cannot {wanted}: the next page is said to be at another host, `{}`", next.authority()),
-                    ));
-                }
-                url = next;
-            }
-            _ => return Ok(tags),
-        }
-    }
+        // Most lists are one page, and nothing can be there twice that matters.
+        let is_all = before == 0 && next.is_none() && after.is_none();
+        tags.extend(page.into_iter().filter(|tag| is_all || known.insert(tag.clone())).map(TagEntry::named));
+        let is_new = tags.len() > before;
+        Ok(next.or_else(|| after.filter(|_| is_new).map(|query| bare.clone().with_query(query))))
+    })?;
+    Ok(Listing { scanned: tags.len(), tags, via: Via::Registry, is_whole: true })
 }
 
-/// How many manifests point at a digest by the referrers API, or `None` where the registry has none.
+/// What points at a manifest by the referrers API.
 ///
 /// # Errors
-/// Those of [`Client::ask`].
-pub fn count_referrers(
-    client: &Client,
-    repository: &Repository,
-    digest: &Digest,
-    action: Action,
-) -> Result<Option<usize>, Error> {
-    let wanted = format!("list what points at `{repository}@{}`", digest.short());
-    let mut url = client.url(repository.registry(), &format!("{}/referrers/{digest}", repository.path()));
-    let mut count = 0;
-    loop {
+/// `reply-malformed`, `redirect-refused`, and those of [`Access::ask`].
+pub(super) fn list_referrers(access: &Access, digest: &Digest) -> Result<ReferrerList, Error> {
+    let wanted = format!("list what points at `{}@{}`", access.repository, digest.short());
+    let (mut found, mut known): (Vec<Descriptor>, HashSet<Digest>) = Default::default();
+    let (first, mut has_api) = (access.url(&format!("referrers/{digest}")), true);
+    pages::walk(&wanted, first.clone(), |url| {
         let request = Request::new(Method::Get, url.clone()).header("Accept", MediaType::OciIndex.as_str());
-        let response = client.ask(repository, action, &wanted, request, MANIFEST_LIMIT)?;
-        let Some(list) = response.is_success().then(|| referrers::parse(&response.body).ok()).flatten() else {
-            return Ok(None);
-        };
-        count += list.len();
-        match link::next(&response.headers, &url) {
-            Some(Ok(next)) if next.origin() == url.origin() && !list.is_empty() => url = next,
-            _ => return Ok(Some(count)),
+        let response = access.ask(&wanted, &request, limits::MANIFEST)?;
+        if matches!(response.status, 408 | 429 | 500..) && response.status != 501 {
+            return Err(refusal::error(Subject::Service, &wanted, &request, &response));
         }
+        let Some(page) = response.is_success().then(|| referrers::parse(&response.body).ok()).flatten() else {
+            has_api = false;
+            return if *url == first {
+                Ok(None)
+            } else {
+                Err(Error::new(Code::ReplyMalformed, format!("cannot {wanted}: a page is no list")))
+            };
+        };
+        found.extend(page.into_iter().filter(|one| known.insert(one.digest.clone())));
+        pages::linked(&wanted, url, &response)
+    })?;
+    Ok(if has_api { ReferrerList::Listed(found) } else { ReferrerList::NoApi })
+}
+
+/// Reads a blob that fits in memory and checks size and digest. Content that the descriptor brings
+/// along is used as it is.
+///
+/// # Errors
+/// `blob-missing`, `digest-mismatch`, `size-exceeded`, and those of [`Access::ask`].
+pub(super) fn get_blob(access: &Access, descriptor: &Descriptor, what: &str, limit: u64) -> Result<Vec<u8>, Error> {
+    if let Some(bytes) = descriptor.inline() {
+        return Ok(bytes);
+    }
+    let digest = &descriptor.digest;
+    let wanted = format!("read the {what} `{}` of `{}`", digest.short(), access.repository);
+    fits(descriptor, &wanted, limit)?;
+    let request = Request::new(Method::Get, access.url(&format!("blobs/{digest}")));
+    let response = access.ask(&wanted, &request, limit)?;
+    if !response.is_success() {
+        return Err(refusal::error(Subject::Blob, &wanted, &request, &response));
+    }
+    proven(access, descriptor, what, response.body)
+}
+
+/// Refuses a blob that is larger than it can be.
+pub(super) fn fits(descriptor: &Descriptor, wanted: &str, limit: u64) -> Result<(), Error> {
+    if descriptor.size <= limit {
+        return Ok(());
+    }
+    let why = format!("the manifest says it has {} bytes, the limit is {limit}", descriptor.size);
+    Err(Error::new(Code::SizeExceeded, format!("cannot {wanted}: {why}"))
+        .hint("check the image: no config blob that a build tool writes is that large"))
+}
+
+/// The bytes of a blob, once they are what the descriptor says.
+pub(super) fn proven(
+    access: &Access,
+    descriptor: &Descriptor,
+    what: &str,
+    bytes: Vec<u8>,
+) -> Result<Vec<u8>, Error> {
+    let (digest, repository) = (&descriptor.digest, &access.repository);
+    if !digest.matches(&bytes) {
+        return Err(mismatch(&format!("the {what} of `{repository}`"), digest, &bytes));
+    }
+    if bytes.len() as u64 != descriptor.size {
+        let (got, size) = (bytes.len(), descriptor.size);
+        let message = format!("the {what} `{digest}` of `{repository}` has {got} bytes, its manifest says {size}");
+        return Err(Error::new(Code::DigestMismatch, message)
+            .hint("build and push the image again: its manifest contradicts itself"));
+    }
+    Ok(bytes)
+}
+
+/// Opens a blob to be read in pieces, from its beginning or at a range.
+///
+/// # Errors
+/// Those of [`Access::open`].
+pub(super) fn open_blob(
+    access: &Access,
+    digest: &Digest,
+    wanted: &str,
+    range: Option<&str>,
+) -> Result<(Request, Response, Option<Body>), Error> {
+    let mut request = Request::new(Method::Get, access.url(&format!("blobs/{digest}")));
+    if let Some(range) = range {
+        request = request.header("Range", range);
+    }
+    let (response, body) = access.open(wanted, &request)?;
+    Ok((request, response, body))
+}
+
+/// Whether a repository has a blob.
+///
+/// # Errors
+/// Those of [`Access::ask`], and the status where it says neither.
+pub(super) fn has_blob(access: &Access, digest: &Digest) -> Result<bool, Error> {
+    let wanted = format!("look for the blob `{}` in `{}`", digest.short(), access.repository);
+    let request = Request::new(Method::Head, access.url(&format!("blobs/{digest}")));
+    let refused = match access.ask(&wanted, &request, limits::SMALL) {
+        Ok(response) if response.is_success() => return Ok(true),
+        Ok(response) if response.status == 404 && !refusal::is_page(&response) => return Ok(false),
+        Ok(response) => refusal::error(Subject::Blob, &wanted, &request, &response),
+        Err(error) => error,
+    };
+    // "Not now" would be said again; a refusal to `HEAD` has no words, and a store may answer `GET` alone.
+    let is_to_head = refused.refusal().is_none_or(|refusal| refusal.method == "HEAD");
+    if !is_to_head || !matches!(refused.code(), Code::Denied | Code::Unauthenticated | Code::ReplyMalformed) {
+        return Err(refused);
+    }
+    let (request, response, _) = open_blob(access, digest, &wanted, Some("bytes=0-0"))?;
+    match response.status {
+        // A range cannot be served of a blob that is empty.
+        200..=299 | 416 => Ok(true),
+        404 if !refusal::is_page(&response) => Ok(false),
+        _ => Err(refusal::error(Subject::Blob, &wanted, &request, &response)),
     }
 }
 
@@ -326,38 +295,36 @@ fn tag_page(body: &[u8]) -> Result<Vec<String>, serde_json::Error> {
     Ok(page.tags.unwrap_or_default())
 }
 
-fn named(repository: &Repository, identifier: &Identifier) -> String {
+/// A tag or digest of the repository, as people write it.
+pub(super) fn named(access: &Access, identifier: &Identifier) -> String {
     match identifier {
-        Identifier::Tag(tag) => format!("{repository}:{tag}"),
-        Identifier::Digest(digest) => format!("{repository}@{digest}"),
+        Identifier::Tag(tag) => format!("{}:{tag}", access.repository),
+        Identifier::Digest(digest) => format!("{}@{digest}", access.repository),
     }
 }
 
-fn manifest_request(client: &Client, method: Method, repository: &Repository, identifier: &Identifier) -> Request {
-    let url = client.url(repository.registry(), &format!("{}/manifests/{identifier}", repository.path()));
-    let request = Request::new(method, url);
+fn manifest_request(access: &Access, method: Method, identifier: &Identifier) -> Request {
+    let request = Request::new(method, access.url(&format!("manifests/{identifier}")));
     if method == Method::Put { request } else { request.header("Accept", ACCEPT) }
 }
 
 /// The digest of what came, after every digest that was named agrees with it.
 fn checked(name: &str, identifier: &Identifier, response: &Response) -> Result<Digest, Error> {
-    if let Identifier::Digest(digest) = identifier {
-        return if digest.matches(&response.body) {
-            Ok(digest.clone())
-        } else {
-            Err(mismatch(&format!("`{name}`"), digest, &response.body))
-        };
-    }
-    match response.headers.get("docker-content-digest").map(Digest::parse) {
-        Some(Ok(digest)) if !digest.matches(&response.body) => {
+    let named = match identifier {
+        Identifier::Digest(digest) => Some(digest.clone()),
+        Identifier::Tag(_) => response.headers.get("docker-content-digest").and_then(|text| Digest::parse(text).ok()),
+    };
+    match named {
+        Some(digest) if !digest.matches(&response.body) => {
             Err(mismatch(&format!("`{name}`"), &digest, &response.body))
         }
-        Some(Ok(digest)) => Ok(digest),
-        _ => Ok(Digest::of(&response.body)),
+        Some(digest) => Ok(digest),
+        None => Ok(Digest::of(&response.body)),
     }
 }
 
-fn mismatch(name: &str, digest: &Digest, body: &[u8]) -> Error {
+/// That content is not what its digest says.
+pub(super) fn mismatch(name: &str, digest: &Digest, body: &[u8]) -> Error {
     Error::new(Code::DigestMismatch, format!("the content of {name} is not what its digest says"))
         .cause(format!("expected `{digest}`, received {} bytes with `{}`", body.len(), Digest::of(body)))
         .hint("run it again; if it stays, the registry or a proxy in between serves damaged content")
@@ -368,41 +335,36 @@ fn is_own(response: &Response) -> bool {
 }
 
 /// A 404 to a manifest: is it the tag that is missing, or the whole repository?
-fn unknown(
-    client: &Client,
-    repository: &Repository,
-    identifier: &Identifier,
-    wanted: &str,
-    request: &Request,
-    response: &Response,
-) -> Error {
+fn unknown(access: &Access, identifier: &Identifier, wanted: &str, request: &Request, response: &Response) -> Error {
     let error = refusal::error(Subject::Manifest, wanted, request, response);
     if error.code() == Code::ReplyMalformed {
         return error;
     }
     let whole = error.code() == Code::RepositoryUnknown
-        || list_tags_once(client, repository).is_err_and(|error| error.code() == Code::RepositoryUnknown);
-    let text = match identifier {
-        Identifier::Tag(tag) => format!("tag `{tag}`"),
-        Identifier::Digest(digest) => format!("manifest `{digest}`"),
-    };
+        || list_some_tags(access).is_err_and(|error| error.code() == Code::RepositoryUnknown);
     if whole {
         error
             .with_code(Code::RepositoryUnknown)
-            .retold(format!("there is no repository `{repository}`"))
+            .retold(format!("there is no repository `{}`", access.repository))
             .hint("check the spelling; a private repository may also look like this without a credential")
     } else {
         error
             .with_code(Code::TagUnknown)
-            .retold(format!("`{repository}` has no {text}"))
-            .hint(format!("list the tags there are with `tagwright tags {repository}`"))
+            .retold(lacking(access, identifier))
+            .hint(format!("list the tags there are with `tagwright tags {}`", access.repository))
     }
 }
 
-fn list_tags_once(client: &Client, repository: &Repository) -> Result<(), Error> {
-    let wanted = format!("list the tags of `{repository}`");
-    let url = client.url(repository.registry(), &format!("{}/tags/list", repository.path())).with_query("n=1");
-    let request = Request::new(Method::Get, url);
-    let response = client.ask(repository, Action::Pull, &wanted, request.clone(), TAGS_LIMIT)?;
+/// That a repository has no such tag or manifest.
+pub(super) fn lacking(access: &Access, identifier: &Identifier) -> String {
+    let kind = if matches!(identifier, Identifier::Tag(_)) { "tag" } else { "manifest" };
+    format!("`{}` has no {kind} `{identifier}`", access.repository)
+}
+
+fn list_some_tags(access: &Access) -> Result<(), Error> {
+    let access = Access { rights: Action::Pull, ..access.clone() };
+    let wanted = format!("list the tags of `{}`", access.repository);
+    let request = Request::new(Method::Get, access.url("tags/list").with_query("n=1"));
+    let response = access.ask(&wanted, &request, limits::TAGS)?;
     if response.status == 404 { Err(refusal::error(Subject::Tags, &wanted, &request, &response)) } else { Ok(()) }
 }

@@ -1,119 +1,110 @@
-//! Amazon ECR's own API, one function each: what was asked, and the answer as the nouns of registries.
+//! Amazon ECR: its own API where AWS has a credential, the distribution API for what that lacks, which is uploads,
+//! mounts and referrers.
 //!
-//! It reads an image in fewer round trips than the registry API, and needs no password for it. What is
-//! asked and answered is in `pure::aws::ecr`; whose credential signs is found in [`crate::aws::chain`].
-//!
-//! Source: Amazon ECR API Reference, version 2015-09-21.
+//! Its own API reads an image in fewer round trips than the registry API, and needs no password for it. The calls are
+//! in [`crate::registry::ecr_api`]; what is asked and answered is in `pure::aws::ecr`.
 
-use crate::aws::identity::Standing;
-use crate::aws::call::{Caller, Signer};
-use crate::aws::chain::{Chain, SourcedCredential};
-use crate::http::exchange::Exchange;
-use crate::http::Body;
-use crate::registry::distribution::CONFIG_LIMIT;
-use crate::pure::image::raw_manifest::RawManifest;
 use crate::error::{Code, Error};
-use crate::pure::aws::ecr::{self, EcrLogin, EcrPage, EcrTag, Operation};
-use crate::pure::aws::fault::{self, AwsFault};
+use crate::http::Body;
+use crate::pure::aws::ecr::{self, EcrTag, Operation};
+use crate::pure::aws::fault::AwsFault;
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::url::{Place, Scheme, Url, place};
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::{Detail, Listing, TagEntry, Via};
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
-use crate::pure::image::repository::Repository;
+use crate::pure::image::referrers::ReferrerList;
 use crate::pure::image::tag::Tag;
-use serde_json::{Value, json};
-use std::collections::HashSet;
-use std::sync::Arc;
+use crate::pure::text::instant;
+use crate::registry::backend::{Backend, Heads};
+use crate::registry::distribution::{self, Acceptance, lacking, mismatch, named};
+use crate::registry::ecr_api::EcrApi;
+use crate::registry::login::access::Access;
+use crate::registry::{limits, pages};
 
-/// A manifest of 4 MiB, written as a JSON string.
-const IMAGE_LIMIT: u64 = 16 << 20;
 /// How many images are asked for in one call.
 const AT_ONCE: usize = 16;
-/// As many manifests, few of which are as large as they may be.
-const MANY_LIMIT: u64 = 64 << 20;
-/// A page of a thousand tags with their digests.
-const PAGE_LIMIT: u64 = 16 << 20;
-/// Everything else is small.
-const SMALL_LIMIT: u64 = 1 << 20;
-/// What to do where the bucket refuses an address that was made for it.
-pub(crate) const REFUSED_ADDRESS: &str =
-    "set the clock of this machine; the download address is refused although it is new";
-/// The service's name in messages.
-const SERVICE: &str = "Amazon ECR";
 
-/// The API of one registry, as one caller sees it.
-pub struct Ecr<'a> {
-    /// The way to S3, for blobs.
-    pub exchange: &'a Exchange<'a>,
-    /// The way to the API.
-    pub caller: Caller<'a>,
-    /// Where the API answers.
-    pub api: Url,
-    /// Which registry it is, and whose credential signs.
-    pub standing: Arc<Standing>,
+/// A registry of Amazon's that is asked by the distribution API.
+pub(super) struct EcrRegistry<'a> {
+    /// The repository with its caller.
+    pub access: &'a Access<'a, 'a>,
+    /// Which registry it is.
+    pub host: &'a EcrHost,
 }
 
-/// Where the API of a registry answers: as environment or profile say, else by its host name.
-///
-/// # Errors
-/// `config-malformed`.
-pub fn api(chain: &Chain, host: &EcrHost) -> Result<Url, Error> {
-    match chain.endpoint(host.service())? {
-        Some(url) => Ok(url),
-        None => Url::parse(&format!("https://{}/", host.api_host(chain.variant()?))),
+impl Backend for EcrRegistry<'_> {
+    fn access(&self) -> &Access<'_, '_> {
+        self.access
+    }
+
+    fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        // Either of two requests answers, each takes a right, and this one is the lesser.
+        distribution::has_blob(self.access, digest).map_err(|error| match error.code() {
+            Code::Denied => error.hint("allow `ecr:BatchCheckLayerAvailability` for the caller that the service names"),
+            _ => error,
+        })
+    }
+
+    /// There comes to be a repository not by a push alone.
+    fn without_repository(&self, error: Error) -> Error {
+        let repository = &self.access.repository;
+        let error = error.restate(format!("there is no repository `{repository}`"));
+        let Some(account) = self.host.account() else { return error };
+        let (region, path) = (self.host.region(), repository.path());
+        error.hint(format!(
+            "check name, account and region; to write there, make it first, with `aws ecr create-repository \
+             --registry-id {account} --region {region} --repository-name {path}` or with a creation template for pushes"
+        ))
     }
 }
 
-impl Ecr<'_> {
-    /// Reads a manifest or index.
-    ///
-    /// # Errors
-    /// `tag-unknown`, `repository-unknown`, `digest-mismatch`, `reply-malformed`, and those of the call.
-    pub fn get_manifest(&self, repository: &Repository, identifier: &Identifier) -> Result<RawManifest, Error> {
-        let name = named(repository, identifier);
-        let wanted = format!("read `{name}`");
-        let found = self.batch_get_image(repository, identifier, &wanted)?;
-        found.map_err(|refusal| self.unknown(repository, identifier, &wanted, &refusal))
+/// A registry of Amazon's with a credential of AWS that signs calls to its own API.
+pub(super) struct Ecr<'a>(pub EcrRegistry<'a>);
+
+impl Backend for Ecr<'_> {
+    fn access(&self) -> &Access<'_, '_> {
+        self.0.access
     }
 
-    /// What a tag points at now; `None` where the service says that there is no such tag.
-    ///
-    /// # Errors
-    /// As [`Ecr::get_manifest`], but for what is not there.
-    pub fn head_manifest(&self, repository: &Repository, tag: &Tag) -> Result<Option<Digest>, Error> {
+    fn manifest(&self, identifier: &Identifier) -> Result<RawManifest, Error> {
+        let wanted = format!("read `{}`", named(self.access(), identifier));
+        let found = self.batch_get_image(identifier, &wanted)?;
+        found.map_err(|refusal| self.unknown(Operation::BatchGetImage, identifier, &wanted, &refusal))
+    }
+
+    fn head(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
         let identifier = Identifier::Tag(tag.clone());
-        let wanted = format!("look at `{}`", named(repository, &identifier));
-        match self.batch_get_image(repository, &identifier, &wanted)? {
-            Ok(fetched) => Ok(Some(fetched.digest)),
+        let wanted = format!("look at `{}`", named(self.access(), &identifier));
+        match self.batch_get_image(&identifier, &wanted)? {
+            Ok(manifest) => Ok(Some(manifest.digest)),
             Err(refusal) if refusal.code() == Code::TagUnknown => Ok(None),
-            Err(refusal) => Err(self.unknown(repository, &identifier, &wanted, &refusal)),
+            Err(refusal) => Err(self.unknown(Operation::BatchGetImage, &identifier, &wanted, &refusal)),
         }
     }
 
-    /// What several tags point at now, asked in one call.
-    ///
-    /// # Errors
-    /// As [`Ecr::head_manifest`].
-    pub fn head_manifests(&self, repository: &Repository, tags: &[Tag]) -> Result<Vec<Option<Digest>>, Error> {
+    fn heads(&self, tags: &[Tag]) -> Result<Heads, Error> {
         if let [tag] = tags {
-            return Ok(vec![self.head_manifest(repository, tag)?]);
+            return Ok(vec![self.head(tag)?]);
         }
-        let mut held = Vec::with_capacity(tags.len());
+        let repository = &self.access().repository;
+        let mut heads = Vec::with_capacity(tags.len());
         for tags in tags.chunks(AT_ONCE) {
             let names: Vec<String> = tags.iter().map(|tag| format!("`{tag}`")).collect();
             let wanted = format!("look at {} of `{repository}`", names.join(", "));
             let ids: Vec<Identifier> = tags.iter().cloned().map(Identifier::Tag).collect();
-            let body = self.place(repository).batch_get_image(&ids);
-            let response = self.answer(repository, Operation::BatchGetImage, &body, &wanted, MANY_LIMIT)?;
+            let body = self.repository().batch_get_image(&ids);
+            let response = self.answer(Operation::BatchGetImage, &body, &wanted, limits::ECR_IMAGES)?;
             let (images, failures) =
                 ecr::images(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
             for tag in tags {
                 let image = images.iter().find(|image| image.tag.as_deref() == Some(tag.as_str()));
                 let failure = failures.iter().find(|(of, _)| of.as_deref() == Some(tag.as_str()));
-                held.push(match (image, failure) {
+                heads.push(match (image, failure) {
                     (Some(image), _) => {
                         let digest =
                             Digest::parse(&image.digest).map_err(|error| error.with_code(Code::ReplyMalformed))?;
@@ -124,21 +115,188 @@ impl Ecr<'_> {
                     }
                     (None, Some((_, refusal))) if refusal.code() == Code::TagUnknown => None,
                     // One answer for two tags of one image leaves a tag out.
-                    _ => self.head_manifest(repository, tag)?,
+                    _ => self.head(tag)?,
                 });
             }
         }
-        Ok(held)
+        Ok(heads)
+    }
+
+    fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
+        match self.manifest(&Identifier::Digest(digest.clone())) {
+            Err(error) if matches!(error.code(), Code::TagUnknown | Code::RepositoryUnknown) => Ok(false),
+            outcome => outcome.map(|_| true),
+        }
+    }
+
+    /// The same digest again is success.
+    fn put_manifest(&self, identifier: &Identifier, manifest: &RawManifest) -> Result<Acceptance, Error> {
+        // ECR lists referrers by itself.
+        let accepted = Acceptance { lists_subject: true };
+        let tag = match identifier {
+            Identifier::Tag(tag) => Some(tag),
+            Identifier::Digest(_) => None,
+        };
+        let (name, operation, api) = (named(self.access(), identifier), Operation::PutImage, self.api()?);
+        let wanted = format!("push to `{name}`");
+        let text = std::str::from_utf8(&manifest.body).map_err(|error| {
+            Error::new(Code::ReplyMalformed, format!("cannot {wanted}: the manifest is not text"))
+                .cause(error.to_string())
+        })?;
+        let body = self.repository().put_image(text, &manifest.media_type, tag, &manifest.digest);
+        let response = match api.call(operation, &body, &wanted, limits::ECR_IMAGE)? {
+            Ok(response) => response,
+            // The tag has this very digest already, so nothing had to change; that is seen rather than believed,
+            // because "already exists" is also what a tag that cannot change may be refused with.
+            Err(refusal) if refusal.name == "ImageAlreadyExistsException" => {
+                let there = match tag {
+                    Some(tag) => self.head(tag)?.as_ref() == Some(&manifest.digest),
+                    None => true,
+                };
+                return if there { Ok(accepted) } else { Err(api.refused(operation, &wanted, &refusal)) };
+            }
+            Err(refusal) => return Err(self.unknown(operation, identifier, &wanted, &refusal)),
+        };
+        let stored = ecr::stored(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
+        if stored != manifest.digest.as_str() {
+            let message = format!("`{name}` was pushed as `{}` and the registry stored `{stored}`", manifest.digest);
+            return Err(Error::new(Code::DigestMismatch, message));
+        }
+        Ok(accepted)
+    }
+
+    /// Asked of the settings of the repository, which takes a right that nothing else does.
+    fn immutable(&self, tags: &[&Tag]) -> Result<Option<Tag>, Error> {
+        if tags.is_empty() {
+            return Ok(None);
+        }
+        let wanted = format!("look at the settings of `{}`", self.access().repository);
+        let body = self.repository().describe_repository();
+        let response = self.answer(Operation::DescribeRepositories, &body, &wanted, limits::SMALL)?;
+        let kept = ecr::kept(&response.body, tags).map_err(|error| error.during(format!("cannot {wanted}")))?;
+        Ok(kept.cloned())
+    }
+
+    /// The kind of list that fits, or the other kind where only that is allowed.
+    fn tags(&self, detail: Detail, _part: Option<&str>) -> Result<Listing, Error> {
+        let times = detail == Detail::Times;
+        let tags = match self.list(times) {
+            Err(error) if error.code() == Code::Denied => self.list(!times).map_err(|_| error)?,
+            outcome => outcome?,
+        };
+        let entry = |tag: EcrTag| TagEntry {
+            name: tag.tag,
+            digest: Digest::parse(&tag.digest).ok(),
+            updated: tag.pushed_at.map(instant::rfc3339),
+        };
+        let tags: Vec<TagEntry> = tags.into_iter().map(entry).collect();
+        Ok(Listing { scanned: tags.len(), tags, via: Via::EcrApi, is_whole: true })
+    }
+
+    fn fresh_tags(&self) -> Result<Listing, Error> {
+        self.tags(Detail::Times, None)
+    }
+
+    fn lists_digests(&self) -> bool {
+        true
+    }
+
+    /// The registry API takes rights that its own API does without.
+    fn api_referrers(&self, digest: &Digest) -> Result<ReferrerList, Error> {
+        match distribution::list_referrers(self.access(), digest) {
+            Err(error) if matches!(error.code(), Code::Denied | Code::CredentialMissing) => {
+                Ok(ReferrerList::Unknown(error))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn tells_referrers(&self) -> bool {
+        false
+    }
+
+    fn blob(&self, descriptor: &Descriptor, what: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        if let Some(bytes) = descriptor.inline() {
+            return Ok(bytes);
+        }
+        let wanted = format!("read the {what} `{}` of `{}`", descriptor.digest.short(), self.access().repository);
+        distribution::fits(descriptor, &wanted, limit)?;
+        let exchange = &self.access().client.exchange;
+        let send = |request: &Request| Ok((exchange.send(&wanted, request, limit)?, None));
+        let (request, response, _) = self.download(&descriptor.digest, &wanted, None, send)?;
+        if !response.is_success() {
+            return Err(refusal::error(Subject::Blob, &wanted, &request, &response));
+        }
+        distribution::proven(self.access(), descriptor, what, response.body)
+    }
+
+    fn open_blob(
+        &self,
+        digest: &Digest,
+        wanted: &str,
+        range: Option<&str>,
+    ) -> Result<(Request, Response, Option<Body>), Error> {
+        let exchange = &self.access().client.exchange;
+        self.download(digest, wanted, range, |request| exchange.open(wanted, request))
+    }
+
+    fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        self.0.has_blob(digest)
+    }
+
+    fn without_repository(&self, error: Error) -> Error {
+        self.0.without_repository(error)
+    }
+}
+
+impl Ecr<'_> {
+    /// The API, with a credential that has not run out.
+    fn api(&self) -> Result<EcrApi<'_>, Error> {
+        let api = self.access().client.ecr_api(self.access().registry())?;
+        api.ok_or_else(|| Error::new(Code::Internal, "a call to ECR without a credential"))
+    }
+
+    fn repository(&self) -> ecr::EcrRepository<'_> {
+        let account = self.0.host.account().unwrap_or_default();
+        ecr::EcrRepository { account, path: self.access().repository.path() }
+    }
+
+    fn answer(
+        &self,
+        operation: Operation,
+        body: &serde_json::Value,
+        wanted: &str,
+        limit: u64,
+    ) -> Result<Response, Error> {
+        let api = self.api()?;
+        api.call(operation, body, wanted, limit)?.map_err(|refusal| self.refused(&api, operation, wanted, &refusal))
+    }
+
+    fn refused(&self, api: &EcrApi, operation: Operation, wanted: &str, refusal: &AwsFault) -> Error {
+        let error = api.refused(operation, wanted, refusal);
+        if error.code() == Code::RepositoryUnknown { self.without_repository(error) } else { error }
+    }
+
+    fn unknown(&self, operation: Operation, identifier: &Identifier, wanted: &str, refusal: &AwsFault) -> Error {
+        let error = match self.api() {
+            Ok(api) => self.refused(&api, operation, wanted, refusal),
+            Err(error) => error,
+        };
+        match error.code() {
+            Code::TagUnknown => error
+                .restate(lacking(self.access(), identifier))
+                .hint(format!("`tagwright tags {}` lists the tags there are", self.access().repository)),
+            _ => error,
+        }
     }
 
     fn batch_get_image(
         &self,
-        repository: &Repository,
         identifier: &Identifier,
         wanted: &str,
     ) -> Result<Result<RawManifest, AwsFault>, Error> {
-        let body = self.place(repository).batch_get_image(std::slice::from_ref(identifier));
-        let response = match self.call(Operation::BatchGetImage, &body, wanted, IMAGE_LIMIT)? {
+        let body = self.repository().batch_get_image(std::slice::from_ref(identifier));
+        let response = match self.api()?.call(Operation::BatchGetImage, &body, wanted, limits::ECR_IMAGE)? {
             Ok(response) => response,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -148,7 +306,7 @@ impl Ecr<'_> {
             let silent = AwsFault::listed("ImageNotFound", "");
             return Ok(Err(failures.into_iter().next().map_or(silent, |(_, refusal)| refusal)));
         };
-        let name = named(repository, identifier);
+        let name = named(self.access(), identifier);
         let said =
             Digest::parse(&image.digest).map_err(|error| error.with_code(Code::ReplyMalformed)).map_err(during)?;
         let expected = match identifier {
@@ -163,255 +321,73 @@ impl Ecr<'_> {
         manifest.map(Ok).map_err(|error| error.about(&name))
     }
 
-    /// Reads a blob that fits in memory and checks size and digest.
-    ///
-    /// # Errors
-    /// `blob-missing`, `digest-mismatch`, `size-exceeded`, and those of call and download.
-    pub fn get_blob(&self, repository: &Repository, descriptor: &Descriptor, what: &str) -> Result<Vec<u8>, Error> {
-        let digest = &descriptor.digest;
-        let wanted = format!("read the {what} `{}` of `{repository}`", digest.short());
-        if descriptor.size > CONFIG_LIMIT {
-            let why = format!("the manifest says it has {} bytes, the limit is {CONFIG_LIMIT}", descriptor.size);
-            return Err(Error::new(Code::SizeExceeded, format!("cannot {wanted}: {why}")));
-        }
-        let mut response = self.download(repository, digest, &wanted)?;
-        if response.1.status == 403 {
-            // An address counts for some minutes; one that has run out on the way is asked for once more.
-            response = self.download(repository, digest, &wanted)?;
-        }
-        let (request, response) = response;
-        if !response.is_success() {
-            let error = refusal::error(Subject::Blob, &wanted, &request, &response);
-            return Err(if response.status == 403 { error.hint(REFUSED_ADDRESS) } else { error });
-        }
-        if !digest.matches(&response.body) {
-            return Err(mismatch(&format!("the {what} of `{repository}`"), digest, &response.body));
-        }
-        if response.body.len() as u64 != descriptor.size {
-            let (got, said) = (response.body.len(), descriptor.size);
-            let message = format!("the {what} `{digest}` of `{repository}` has {got} bytes, its manifest says {said}");
-            return Err(Error::new(Code::DigestMismatch, message));
-        }
-        Ok(response.body)
+    /// Every tag with its digest; with `times`, when each was pushed as well.
+    fn list(&self, times: bool) -> Result<Vec<EcrTag>, Error> {
+        let wanted = format!("list the tags of `{}`", self.access().repository);
+        let operation = if times { Operation::DescribeImages } else { Operation::ListImages };
+        let mut tags = Vec::new();
+        pages::walk(&wanted, None::<String>, |token| {
+            let body = self.repository().page(token.as_deref());
+            let response = self.answer(operation, &body, &wanted, limits::ECR_PAGE)?;
+            let page = ecr::page(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
+            tags.extend(page.tags);
+            Ok(page.next.map(Some))
+        })?;
+        Ok(tags)
     }
 
-    /// Opens a blob to be read in pieces, from its beginning or at a range.
-    ///
-    /// # Errors
-    /// Those of call and download.
-    pub fn open_blob(
+    /// Downloads a blob from the address that the API makes for it. An address counts for some minutes; one that has
+    /// run out on the way is asked for once more.
+    fn download(
         &self,
-        repository: &Repository,
         digest: &Digest,
         wanted: &str,
         range: Option<&str>,
+        send: impl Fn(&Request) -> Result<(Response, Option<Body>), Error>,
     ) -> Result<(Request, Response, Option<Body>), Error> {
-        let mut first = true;
+        let mut tried = false;
         loop {
-            let mut request = self.download_request(repository, digest, wanted)?;
+            let mut request = self.download_request(digest, wanted)?;
             if let Some(range) = range {
                 request = request.header("Range", range);
             }
-            let (response, body) = self.exchange.open(wanted, &request).map_err(unreached)?;
-            if response.status != 403 || !first {
+            let (response, body) = send(&request).map_err(unreached)?;
+            if response.status != 403 {
                 return Ok((request, response, body));
             }
-            first = false;
+            if tried {
+                return Err(refusal::error(Subject::Blob, wanted, &request, &response)
+                    .hint("set the clock of this machine; the download address is refused although it is new"));
+            }
+            tried = true;
         }
     }
 
-    fn download(&self, repository: &Repository, digest: &Digest, wanted: &str) -> Result<(Request, Response), Error> {
-        let request = self.download_request(repository, digest, wanted)?;
-        let response = self.exchange.send(wanted, &request, CONFIG_LIMIT).map_err(unreached)?;
-        Ok((request, response))
-    }
-
-    fn download_request(&self, repository: &Repository, digest: &Digest, wanted: &str) -> Result<Request, Error> {
-        let body = self.place(repository).get_download_url_for_layer(digest);
-        let response = self.answer(repository, Operation::GetDownloadUrlForLayer, &body, wanted, SMALL_LIMIT)?;
+    fn download_request(&self, digest: &Digest, wanted: &str) -> Result<Request, Error> {
+        let body = self.repository().get_download_url_for_layer(digest);
+        let response = self.answer(Operation::GetDownloadUrlForLayer, &body, wanted, limits::SMALL)?;
+        let api = &self.api()?.access.api;
         let url = ecr::download_url(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
-        self.checked(&url, wanted)?;
+        check_address(api, &url, wanted)?;
         // The address is signed itself, and S3 refuses a second credential beside that.
         Ok(Request::new(Method::Get, url))
     }
+}
 
-    /// A download address follows the rules of redirects: not into the clear, not into another network.
-    fn checked(&self, url: &Url, wanted: &str) -> Result<(), Error> {
-        let open = |place: Place| place == Place::Public;
-        let worse = url.scheme() == Scheme::Http && self.api.scheme() == Scheme::Https;
-        let inward =
-            place(url.host()) == Place::LinkLocal || (open(place(self.api.host())) && !open(place(url.host())));
-        if worse || inward {
-            let (from, to) = (self.api.authority(), url.origin());
-            return Err(Error::new(
-                Code::RedirectRefused,
-                format!("cannot {wanted}: `{from}` sends to `{to}` for it, which is not followed"),
-            ));
-        }
-        Ok(())
+/// A download address follows the rules of redirects: not into the clear, not into another network.
+fn check_address(api: &Url, url: &Url, wanted: &str) -> Result<(), Error> {
+    let open = |place: Place| place == Place::Public;
+    let worse = url.scheme() == Scheme::Http && api.scheme() == Scheme::Https;
+    let inward =
+        place(url.host()) == Place::LinkLocal || (open(place(api.host())) && !open(place(url.host())));
+    if worse || inward {
+        let (from, to) = (api.authority(), url.origin());
+        return Err(Error::new(
+            Code::RedirectRefused,
+            format!("cannot {wanted}: `{from}` sends to `{to}` for it, which is not followed"),
+        ));
     }
-
-    /// Puts a manifest under a tag or its digest, exactly the bytes that were read; the same digest again is success.
-    ///
-    /// # Errors
-    /// `tag-immutable`, `denied`, `digest-mismatch` when something else was stored, and those of the call.
-    pub fn put_manifest(
-        &self,
-        repository: &Repository,
-        identifier: &Identifier,
-        manifest: &RawManifest,
-    ) -> Result<(), Error> {
-        let tag = match identifier {
-            Identifier::Tag(tag) => Some(tag),
-            Identifier::Digest(_) => None,
-        };
-        let wanted = format!("push to `{}`", named(repository, identifier));
-        let text = std::str::from_utf8(&manifest.body).map_err(|error| {
-            Error::new(Code::ReplyMalformed, format!("cannot {wanted}: the manifest is not text"))
-                .cause(error.to_string())
-        })?;
-        let body = self.place(repository).put_image(text, &manifest.media_type, tag, &manifest.digest);
-        let response = match self.call(Operation::PutImage, &body, &wanted, IMAGE_LIMIT)? {
-            Ok(response) => response,
-            // The tag has this very digest already, so nothing had to change; that is seen rather than believed,
-            // because "already exists" is also what a tag that cannot change may be refused with.
-            Err(refusal) if refusal.name == "ImageAlreadyExistsException" => {
-                let there = match tag {
-                    Some(tag) => self.head_manifest(repository, tag)?.as_ref() == Some(&manifest.digest),
-                    None => true,
-                };
-                return if there { Ok(()) } else { Err(self.refused(Operation::PutImage, &wanted, &refusal)) };
-            }
-            Err(refusal) => return Err(self.unknown(repository, identifier, &wanted, &refusal)),
-        };
-        let stored = ecr::stored(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
-        if stored != manifest.digest.as_str() {
-            let name = named(repository, identifier);
-            let message = format!("`{name}` was pushed as `{}` and the registry stored `{stored}`", manifest.digest);
-            return Err(Error::new(Code::DigestMismatch, message));
-        }
-        Ok(())
-    }
-
-    /// Every tag with its digest; with `times`, when each was pushed as well.
-    ///
-    /// # Errors
-    /// `repository-unknown`, `reply-malformed`, and those of the call.
-    pub fn list_tags(&self, repository: &Repository, times: bool) -> Result<Vec<EcrTag>, Error> {
-        let wanted = format!("list the tags of `{repository}`");
-        let operation = if times { Operation::DescribeImages } else { Operation::ListImages };
-        let (mut tags, mut seen, mut next) = (Vec::new(), HashSet::new(), None::<String>);
-        loop {
-            let body = self.place(repository).page(next.as_deref());
-            let response = self.answer(repository, operation, &body, &wanted, PAGE_LIMIT)?;
-            let EcrPage { tags: page, next: token } =
-                ecr::page(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
-            tags.extend(page);
-            match token {
-                None => return Ok(tags),
-                Some(token) if !seen.insert(token.clone()) => {
-                    let message = format!("cannot {wanted}: a page is named as its own successor");
-                    return Err(Error::new(Code::ReplyMalformed, message));
-                }
-                Some(token) => next = Some(token),
-            }
-        }
-    }
-
-    /// The first of these tags that cannot change, by the settings of the repository.
-    ///
-    /// # Errors
-    /// Those of the call, which takes a right that nothing else does.
-    pub fn kept<'t>(&self, repository: &Repository, tags: &[&'t Tag]) -> Result<Option<&'t Tag>, Error> {
-        let wanted = format!("look at the settings of `{repository}`");
-        let body = self.place(repository).describe_repository();
-        let response = self.answer(repository, Operation::DescribeRepositories, &body, &wanted, SMALL_LIMIT)?;
-        ecr::kept(&response.body, tags).map_err(|error| error.during(format!("cannot {wanted}")))
-    }
-
-    /// A password for the registry API.
-    ///
-    /// # Errors
-    /// Those of the call.
-    pub fn get_authorization_token(&self, registry: &str) -> Result<EcrLogin, Error> {
-        let wanted = format!("get a password for `{registry}`");
-        let response = match self.call(Operation::GetAuthorizationToken, &json!({}), &wanted, SMALL_LIMIT)? {
-            Ok(response) => response,
-            Err(refusal) => return Err(self.refused(Operation::GetAuthorizationToken, &wanted, &refusal)),
-        };
-        ecr::login(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))
-    }
-
-    fn place<'p>(&'p self, repository: &'p Repository) -> ecr::EcrRepository<'p> {
-        ecr::EcrRepository { account: self.standing.host.account().unwrap_or_default(), path: repository.path() }
-    }
-
-    fn call(
-        &self,
-        operation: Operation,
-        body: &Value,
-        wanted: &str,
-        limit: u64,
-    ) -> Result<Result<Response, AwsFault>, Error> {
-        let request = ecr::call(&self.api, &self.standing.host, operation, body);
-        let host = &self.standing.host;
-        let credential = &self.found()?.credential;
-        let signer = Signer { credential, region: host.region(), service: host.service() };
-        let answer = self.caller.call(wanted, &request, Some(signer), limit)?;
-        if let Some(ahead) = self.caller.clock.ahead() {
-            self.exchange.warn("clock-wrong", fault::skew_text(ahead));
-        }
-        Ok(answer)
-    }
-
-    fn answer(
-        &self,
-        repository: &Repository,
-        operation: Operation,
-        body: &Value,
-        wanted: &str,
-        limit: u64,
-    ) -> Result<Response, Error> {
-        self.call(operation, body, wanted, limit)?.map_err(|refusal| {
-            let error = self.refused(operation, wanted, &refusal);
-            if error.code() == Code::RepositoryUnknown {
-                no_repository(error, &self.standing.host, repository)
-            } else {
-                error
-            }
-        })
-    }
-
-    fn unknown(&self, repository: &Repository, identifier: &Identifier, wanted: &str, refusal: &AwsFault) -> Error {
-        let operation = if wanted.starts_with("push") { Operation::PutImage } else { Operation::BatchGetImage };
-        let error = self.refused(operation, wanted, refusal);
-        match error.code() {
-            Code::RepositoryUnknown => no_repository(error, &self.standing.host, repository),
-            Code::TagUnknown => {
-                let text = match identifier {
-                    Identifier::Tag(tag) => format!("tag `{tag}`"),
-                    Identifier::Digest(digest) => format!("manifest `{digest}`"),
-                };
-                error
-                    .restate(format!("`{repository}` has no {text}"))
-                    .hint(format!("`tagwright tags {repository}` lists the tags there are"))
-            }
-            _ => error,
-        }
-    }
-
-    fn refused(&self, operation: Operation, wanted: &str, refusal: &AwsFault) -> Error {
-        let request = ecr::call(&self.api, &self.standing.host, operation, &Value::Null);
-        let error = refusal.error(&format!("cannot {wanted}"), SERVICE, &request);
-        let source = self.standing.search.found.as_ref().map_or("nobody", |found| found.source.as_str());
-        let error = error.cause(format!("`{}` was signed with the credential from: {source}", operation.as_str()));
-        self.caller.explained(error)
-    }
-
-    fn found(&self) -> Result<&SourcedCredential, Error> {
-        let found = self.standing.search.found.as_ref();
-        found.ok_or_else(|| Error::new(Code::Internal, "a call to ECR without a credential"))
-    }
+    Ok(())
 }
 
 fn unreached(error: Error) -> Error {
@@ -421,28 +397,4 @@ fn unreached(error: Error) -> Error {
         ),
         _ => error,
     }
-}
-
-/// That a repository is not there, and how there comes to be one: not by a push alone.
-pub fn no_repository(error: Error, host: &EcrHost, repository: &Repository) -> Error {
-    let error = error.restate(format!("there is no repository `{repository}`"));
-    let Some(account) = host.account() else { return error };
-    let (region, path) = (host.region(), repository.path());
-    error.hint(format!(
-        "check name, account and region; to write there, make it first, with `aws ecr create-repository \
-         --registry-id {account} --region {region} --repository-name {path}` or with a creation template for pushes"
-    ))
-}
-
-fn named(repository: &Repository, identifier: &Identifier) -> String {
-    match identifier {
-        Identifier::Tag(tag) => format!("{repository}:{tag}"),
-        Identifier::Digest(digest) => format!("{repository}@{digest}"),
-    }
-}
-
-fn mismatch(name: &str, digest: &Digest, body: &[u8]) -> Error {
-    Error::new(Code::DigestMismatch, format!("the content of {name} is not what its digest says"))
-        .cause(format!("expected `{digest}`, received {} bytes with `{}`", body.len(), Digest::of(body)))
-        .hint("run it again; if it stays, the registry or a proxy in between serves damaged content")
 }

@@ -1,125 +1,149 @@
-//! The web API of Docker Hub: logs in where there is a credential, and reads tag pages to the end.
+//! Docker Hub: the distribution API without a referrers API, and the web API beside it, which lists tags with their
+//! digests and can look for a part of a name.
 //!
-//! A client of its own beside the registry, because host, login and limits are others.
+//! The web API logs in where there is a credential. Host, login and limits are others than the registry's.
 //!
 //! Documentation: Docker Hub API, operations `AuthCreateAccessToken` and `ListRepositoryTags`.
 
-use crate::registry::login::client::Client;
-use crate::threads::lock;
 use crate::error::{Code, Error};
-use crate::pure::http::message::{Method, Request, Response};
+use crate::pure::http::message::{Method, Request};
 use crate::pure::http::refusal::{self, Subject};
 use crate::pure::http::url::Url;
 use crate::pure::hub::{login, page};
-use crate::pure::image::repository::Repository;
-use crate::pure::image::listing::TagEntry;
+use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::{Detail, Listing, TagEntry, Via};
+use crate::pure::image::referrers::ReferrerList;
+use crate::registry::backend::Backend;
+use crate::registry::login::access::Access;
+use crate::registry::{distribution, limits, pages};
 use crate::secret::Secret;
+use crate::threads::lock;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
 /// The public address of the API.
 pub const API: &str = "https://hub.docker.com";
-/// A page holds at most 100 tags with all their images.
-const PAGE_LIMIT: u64 = 32 << 20;
-/// A login answers with a token and little else.
-const LOGIN_LIMIT: u64 = 1 << 20;
 /// The way out where the API answers with something that is none of its answers.
 const ELSEWHERE: &str =
     "check what answers at the address of `--hub-api`, or read the registry's own list with `--via registry`";
 /// How long to wait for an API that there is a substitute for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The tags of a repository as the API has them.
-#[derive(Clone, Debug)]
-pub struct Tags {
-    /// The tags, in the order of the pages.
-    pub listed: Vec<TagEntry>,
-    /// How many tags were looked at.
-    pub scanned: usize,
-}
-
-/// The API at one address, logged in at most once.
-pub struct Hub {
-    api: Url,
-    patience: Option<Duration>,
+/// The web API at one address, logged in at most once.
+pub struct HubApi {
+    url: Url,
     token: Mutex<Option<Option<Secret>>>,
 }
 
-impl Hub {
-    /// The API at an address; asks nothing yet. Where something stands in for it, it is not waited for long.
-    pub fn new(api: Url, has_substitute: bool) -> Self {
-        Self { api, patience: has_substitute.then_some(PATIENCE), token: Mutex::default() }
+impl HubApi {
+    /// The API at an address; asks nothing yet.
+    pub fn new(url: Url) -> Self {
+        Self { url, token: Mutex::default() }
+    }
+}
+
+/// A repository of Docker Hub.
+pub(super) struct Hub<'a> {
+    /// The repository with its caller.
+    pub access: &'a Access<'a, 'a>,
+    /// The web API.
+    pub api: &'a HubApi,
+    /// The one source of tag lists that is wanted.
+    pub via: Option<Via>,
+}
+
+impl Backend for Hub<'_> {
+    fn access(&self) -> &Access<'_, '_> {
+        self.access
     }
 
-    /// Reads all tag pages, or those that a name filter leaves where the server honours it.
+    /// The list of the web API; where that is of no use, and another is not ruled out, the registry's own.
+    fn tags(&self, _detail: Detail, part: Option<&str>) -> Result<Listing, Error> {
+        if self.via == Some(Via::Registry) {
+            return distribution::list_tags(self.access);
+        }
+        let error = match self.list(part) {
+            Err(error) if self.via.is_none() && gives_way(&error) => error,
+            outcome => return outcome,
+        };
+        let reason = error.causes().last().map(|cause| format!(": {cause}")).unwrap_or_default();
+        let sentence = "Docker Hub's web API was of no use, so the registry's own tag list was read";
+        let exchange = &self.access.client.exchange;
+        exchange.warn("hub-api-unavailable", format!("{sentence}: {}{reason}", error.message()));
+        distribution::list_tags(self.access)
+    }
+
+    /// The registry's own list, unless the other is asked for: the web API may show a tag later.
+    fn fresh_tags(&self) -> Result<Listing, Error> {
+        if self.via == Some(Via::HubApi) { self.list(None) } else { distribution::list_tags(self.access) }
+    }
+
+    fn api_referrers(&self, _digest: &Digest) -> Result<ReferrerList, Error> {
+        Ok(ReferrerList::NoApi)
+    }
+}
+
+impl Hub<'_> {
+    /// Reads all tag pages of the web API, or those that a part of the name leaves where the server honours it.
     ///
     /// # Errors
     /// `unauthenticated` and `denied` where the API refuses login or token, `repository-unknown`, the codes of
     /// unreachable and broken services, `reply-malformed`.
-    pub fn tags(&self, client: &Client, repository: &Repository, filter: Option<&str>) -> Result<Tags, Error> {
-        let wanted = format!("list the tags of `{repository}`");
-        let mut request = page::first(&self.api, repository, filter);
-        let mut seen: HashSet<Url> = HashSet::new();
-        let mut names: HashSet<String> = HashSet::new();
-        let mut listed: Vec<TagEntry> = Vec::new();
-        let (mut most, mut scanned) = (usize::MAX, 0usize);
-        loop {
-            if !seen.insert(request.url.clone()) {
-                return Err(malformed(&wanted, "a page is named as its own successor"));
-            }
-            let response = self.ask(client, repository, &wanted, &request)?;
+    fn list(&self, part: Option<&str>) -> Result<Listing, Error> {
+        let wanted = format!("list the tags of `{}`", self.access.repository);
+        let (mut tags, mut known): (Vec<TagEntry>, HashSet<String>) = Default::default();
+        let (mut pages, mut most, mut scanned) = (0_usize, usize::MAX, 0_usize);
+        let first = page::first(&self.api.url, &self.access.repository, part);
+        pages::walk(&wanted, first, |url| {
+            let request = Request::new(Method::Get, url.clone()).header("Accept", "application/json");
+            let ready = match self.token()? {
+                Some(token) => request.clone().header("Authorization", format!("Bearer {}", token.reveal())),
+                None => request.clone(),
+            };
+            let response = self.access.client.exchange.send(&wanted, &self.patient(ready), limits::HUB_PAGE)?;
             if !response.is_success() {
                 return Err(refusal::error(Subject::Tags, &wanted, &request, &response));
             }
             let page = page::parse(&response.body).map_err(|error| foreign(&wanted, error))?;
-            if seen.len() == 1 {
+            pages += 1;
+            if pages == 1 {
                 most = page.count.saturating_add(1);
             }
             scanned += page.tags.len();
-            listed.extend(page.tags.into_iter().filter(|tag| names.insert(tag.name.clone())));
-            match page.next {
-                None => return Ok(Tags { listed, scanned }),
-                Some(_) if seen.len() > most => return Err(malformed(&wanted, "there are more pages than tags")),
-                Some(next) => {
-                    let url = page::next_url(&self.api, &next).map_err(|error| foreign(&wanted, error))?;
-                    request = Request::new(Method::Get, url);
-                }
+            tags.extend(page.tags.into_iter().filter(|tag| known.insert(tag.name.clone())));
+            let Some(next) = page.next else { return Ok(None) };
+            if pages > most {
+                let message = format!("cannot {wanted}: there are more pages than tags");
+                return Err(Error::new(Code::ReplyMalformed, message));
             }
-        }
+            page::next_url(&self.api.url, &next).map(Some).map_err(|error| foreign(&wanted, error))
+        })
+        .map_err(|error| if error.code() == Code::ReplyMalformed { error.hint_if_none(ELSEWHERE) } else { error })?;
+        Ok(Listing { tags, scanned, via: Via::HubApi, is_whole: part.is_none() })
     }
 
-    fn ask(
-        &self,
-        client: &Client,
-        repository: &Repository,
-        wanted: &str,
-        request: &Request,
-    ) -> Result<Response, Error> {
-        let request = match self.token(client, repository)? {
-            Some(token) => request.clone().header("Authorization", format!("Bearer {}", token.reveal())),
-            None => request.clone(),
-        };
-        client.exchange.send(wanted, &Request { patience: self.patience, ..request }, PAGE_LIMIT)
+    /// An API that the registry's own list stands in for is not waited for as long as another.
+    fn patient(&self, request: Request) -> Request {
+        Request { patience: self.via.is_none().then_some(PATIENCE), ..request }
     }
 
     /// The login, once a run; without a credential the API is read as anybody.
-    fn token(&self, client: &Client, repository: &Repository) -> Result<Option<Secret>, Error> {
-        let mut token = lock(&self.token);
+    fn token(&self) -> Result<Option<Secret>, Error> {
+        let mut token = lock(&self.api.token);
         if token.is_none() {
-            *token = Some(self.log_in(client, repository)?);
+            *token = Some(self.log_in()?);
         }
         Ok(token.clone().flatten())
     }
 
-    fn log_in(&self, client: &Client, repository: &Repository) -> Result<Option<Secret>, Error> {
-        let wanted = "log in to Docker Hub's web API";
-        let found = client.credential(repository)?;
-        let Some(request) = login::request(&self.api, &found.credential) else {
+    fn log_in(&self) -> Result<Option<Secret>, Error> {
+        let (wanted, client) = ("log in to Docker Hub's web API", self.access.client);
+        let found = client.credential(&self.access.repository)?;
+        let Some(request) = login::request(&self.api.url, &found.credential) else {
             return Ok(None);
         };
-        let request = Request { patience: self.patience, ..request };
-        let response = client.exchange.send(wanted, &request, LOGIN_LIMIT)?;
+        let response = client.exchange.send(wanted, &self.patient(request.clone()), limits::SMALL)?;
         if response.is_success() {
             let token = login::parse(&response.body).map_err(|error| foreign(wanted, error))?;
             client.exchange.journal.guard(&token);
@@ -129,12 +153,25 @@ impl Hub {
     }
 }
 
+/// Whether the registry's own list is worth asking after the web API failed in this way.
+fn gives_way(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Code::Unauthenticated
+            | Code::Denied
+            | Code::TokenExpired
+            | Code::RepositoryUnknown
+            | Code::Unreachable
+            | Code::Timeout
+            | Code::RateLimited
+            | Code::RegistryUnavailable
+            | Code::ReplyMalformed
+            | Code::SizeExceeded
+    )
+}
+
 /// An answer that is none of the API's.
 fn foreign(wanted: &str, error: Error) -> Error {
     let message = format!("cannot {wanted}: {}", error.message());
     error.retold(message).hint_if_none(ELSEWHERE)
-}
-
-fn malformed(wanted: &str, why: &str) -> Error {
-    Error::new(Code::ReplyMalformed, format!("cannot {wanted}: {why}")).hint(ELSEWHERE)
 }

@@ -1,12 +1,14 @@
 //! What a command knows of a registry: one repository with its caller, and the kinds of registries behind it.
 
+mod backend;
 mod blob_source;
 pub mod blobs;
 pub mod distribution;
-pub mod ecr;
+mod ecr;
+mod ecr_api;
 pub mod hub;
-mod listing;
+pub mod limits;
 pub mod login;
-pub mod referrers;
+mod pages;
+mod referrers;
 pub mod remote;
-pub mod transfer;

@@ -3,80 +3,103 @@
 //! This is all that a command sees of a registry: it says what it wants to know or to write, and never how that is
 //! asked, which API answers, or under which credential.
 
-use crate::aws::identity as aws;
 use crate::error::{Code, Error};
 use crate::http::exchange::Exchange;
 use crate::pure::auth::scope::Action;
+use crate::pure::aws::host::EcrHost;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::listing::{Detail, Listing, Via};
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
+use crate::pure::image::referrers::ReferrerList;
 use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
 use crate::pure::version::scheme::TagFormat;
+use crate::registry::backend::{Backend, Distribution, Heads};
 use crate::registry::blobs::{self, Mount, Upload};
-use crate::registry::distribution::{self, Acceptance};
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::registry::hub::Hub;
+use crate::registry::distribution::Acceptance;
+use crate::registry::ecr::{Ecr, EcrRegistry};
+use crate::registry::hub::{Hub, HubApi};
+use crate::registry::login::access::Access;
 use crate::registry::login::client::Client;
-use crate::pure::image::referrers::ReferrerList;
+use crate::registry::login::grant;
 use crate::registry::referrers;
-use crate::registry::listing;
-use crate::threads;
 use crate::world::World;
+use std::sync::OnceLock;
+
+/// The kind that a registry is of.
+enum RegistryKind {
+    Distribution,
+    Hub,
+    /// One of Amazon's, with a credential for its own API or without.
+    Amazon { host: EcrHost, has_api: bool },
+}
 
 /// One repository, with its caller and its rights.
-#[derive(Clone)]
 pub struct Remote<'s, 'w> {
-    /// Whoever asks.
-    pub client: &'s Client<'w>,
-    pub(super) hub: &'s Hub,
-    pub(super) via: Option<Via>,
-    pub(super) repository: Repository,
-    pub(super) rights: Action,
+    access: Access<'s, 'w>,
+    hub: &'s HubApi,
+    via: Option<Via>,
+    /// Known once something is asked: to look for a credential of AWS takes its time.
+    kind: OnceLock<Result<RegistryKind, Error>>,
 }
 
 impl<'s, 'w> Remote<'s, 'w> {
     /// A repository as `client` sees it; asks nothing.
-    pub fn new(client: &'s Client<'w>, hub: &'s Hub, via: Option<Via>, repository: &Repository, rights: Action) -> Self {
-        Self { client, hub, via, repository: repository.clone(), rights }
+    pub fn new(
+        client: &'s Client<'w>,
+        hub: &'s HubApi,
+        via: Option<Via>,
+        repository: &Repository,
+        rights: Action,
+    ) -> Self {
+        let access = Access { client, repository: repository.clone(), rights };
+        Self { access, hub, via, kind: OnceLock::new() }
+    }
+
+    fn backend(&self) -> Result<Box<dyn Backend + '_>, Error> {
+        let (access, via) = (&self.access, self.via);
+        let resolve = || match access.client.amazon(access.registry()) {
+            Some(host) => {
+                let has_api = access.client.ecr_api(access.registry())?.is_some();
+                Ok(RegistryKind::Amazon { host, has_api })
+            }
+            None if access.registry().is_docker_hub() || via == Some(Via::HubApi) => Ok(RegistryKind::Hub),
+            None => Ok(RegistryKind::Distribution),
+        };
+        Ok(match self.kind.get_or_init(resolve).as_ref().map_err(Clone::clone)? {
+            RegistryKind::Distribution => Box::new(Distribution(access)),
+            RegistryKind::Hub => Box::new(Hub { access, api: self.hub, via }),
+            RegistryKind::Amazon { host, has_api: false } => Box::new(EcrRegistry { access, host }),
+            RegistryKind::Amazon { host, has_api: true } => Box::new(Ecr(EcrRegistry { access, host })),
+        })
     }
 
     /// The repository.
     pub fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
-    /// The rights that are asked for.
-    pub fn rights(&self) -> Action {
-        self.rights
+        &self.access.repository
     }
 
     /// The registry that it is in.
     pub fn registry(&self) -> &Registry {
-        self.repository.registry()
-    }
-
-    /// The same repository, with other rights asked for.
-    #[must_use]
-    pub fn with_rights(&self, rights: Action) -> Self {
-        Self { rights, ..self.clone() }
+        self.access.registry()
     }
 
     /// The way out, with what the flags say about it.
     pub fn exchange(&self) -> &'s Exchange<'w> {
-        &self.client.exchange
+        &self.access.client.exchange
     }
 
     /// Clock, files, and the log.
     pub fn world(&self) -> &'w World {
-        self.client.exchange.world
+        self.exchange().world
     }
 
     /// Notes a warning for the report.
     pub fn warn(&self, code: &'static str, message: impl Into<String>) {
-        self.client.exchange.warn(code, message);
+        self.exchange().warn(code, message);
     }
 
     /// Reads a manifest or index.
@@ -84,7 +107,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// `tag-unknown`, `repository-unknown`, `digest-mismatch`, `reply-malformed`, `schema1-unsupported`.
     pub fn manifest(&self, identifier: &Identifier) -> Result<RawManifest, Error> {
-        distribution::get_manifest(self.client, &self.repository, identifier, self.rights)
+        self.backend()?.manifest(identifier)
     }
 
     /// What a tag points at now; `None` where the registry says that there is no such tag.
@@ -92,18 +115,15 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of the question.
     pub fn head(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
-        distribution::head_manifest(self.client, &self.repository, tag, self.rights)
+        self.backend()?.head(tag)
     }
 
     /// What several tags point at now, in the order of the tags: in one call where the registry has one for that.
     ///
     /// # Errors
     /// As [`Remote::head`].
-    pub fn heads(&self, tags: &[Tag]) -> Result<Vec<Option<Digest>>, Error> {
-        match self.client.native(self.registry())? {
-            Some(ecr) if !tags.is_empty() => ecr.head_manifests(&self.repository, tags),
-            _ => threads::map(tags, |tag| self.head(tag)),
-        }
+    pub fn heads(&self, tags: &[Tag]) -> Result<Heads, Error> {
+        self.backend()?.heads(tags)
     }
 
     /// Whether there is a manifest of this digest.
@@ -111,7 +131,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// As [`Remote::head`].
     pub fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
-        distribution::has_manifest(self.client, &self.repository, digest, self.rights)
+        self.backend()?.has_manifest(digest)
     }
 
     /// Puts a manifest under a tag or its digest, exactly the bytes that were read.
@@ -119,7 +139,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// `tag-immutable`, `denied`, `digest-mismatch`.
     pub fn put_manifest(&self, identifier: &Identifier, manifest: &RawManifest) -> Result<Acceptance, Error> {
-        distribution::put_manifest(self.client, &self.repository, identifier, manifest)
+        self.backend()?.put_manifest(identifier, manifest)
     }
 
     /// One of these tags that cannot be moved, where the registry tells that beforehand.
@@ -127,10 +147,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of the question.
     pub fn immutable(&self, tags: &[&Tag]) -> Result<Option<Tag>, Error> {
-        match self.client.native(self.registry())? {
-            Some(ecr) if !tags.is_empty() => Ok(ecr.kept(&self.repository, tags)?.cloned()),
-            _ => Ok(None),
-        }
+        self.backend()?.immutable(tags)
     }
 
     /// Every tag, from the place that knows them best.
@@ -138,7 +155,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// `repository-unknown`, `reply-malformed`, and those of the place that was asked last.
     pub fn tags(&self, detail: Detail) -> Result<Listing, Error> {
-        listing::all(self, detail)
+        self.backend()?.tags(detail, None)
     }
 
     /// Every tag as the registry itself has it this moment: a web API beside it may show it later.
@@ -146,15 +163,26 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// As [`Remote::tags`].
     pub fn fresh_tags(&self) -> Result<Listing, Error> {
-        listing::fresh(self)
+        self.backend()?.fresh_tags()
     }
 
-    /// The tags that may belong to a build: all of them, or fewer where the place can filter.
+    /// The tags that may belong to a build: all of them, or fewer where the place can filter. A filter that finds nothing
+    /// proves nothing, so all are read before anything is said to be missing.
     ///
     /// # Errors
     /// As [`Remote::tags`].
     pub fn tags_of_build(&self, build: u64, format: &TagFormat, detail: Detail) -> Result<Listing, Error> {
-        listing::of_build(self, build, format, detail)
+        let listing = self.backend()?.tags(detail, Some(&format!(".{build}")))?;
+        let is_of_build = |name: &str| format.read(name).and_then(|tag| tag.version.build()) == Some(build);
+        if !listing.is_whole && !listing.tags.iter().any(|entry| is_of_build(&entry.name)) {
+            return self.tags(detail);
+        }
+        Ok(listing)
+    }
+
+    /// Whether a look at the list, which has the digests too, costs less than one at the list and one at tags.
+    pub fn lists_digests(&self) -> bool {
+        self.backend().is_ok_and(|backend| backend.lists_digests())
     }
 
     /// Reads a blob that fits in memory.
@@ -162,7 +190,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// `blob-missing`, `digest-mismatch`, `size-exceeded`.
     pub fn blob(&self, descriptor: &Descriptor, what: &str, limit: u64) -> Result<Vec<u8>, Error> {
-        distribution::get_blob(self.client, &self.repository, descriptor, what, limit)
+        self.backend()?.blob(descriptor, what, limit)
     }
 
     /// Whether there is a blob of this digest.
@@ -170,7 +198,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of the question.
     pub fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
-        blobs::has_blob(self.client, &self.repository, digest, self.rights)
+        self.backend()?.has_blob(digest)
     }
 
     /// Asks for a blob of another repository of the same registry.
@@ -178,7 +206,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of the question, but for refusals.
     pub fn mount(&self, source: &Repository, digest: &Digest) -> Result<Mount, Error> {
-        blobs::mount_blob(self.client, &self.repository, source, digest)
+        blobs::mount_blob(&self.access, source, digest)
     }
 
     /// Copies a blob from another repository, hashed on the way.
@@ -192,12 +220,12 @@ impl<'s, 'w> Remote<'s, 'w> {
         started: Option<Upload>,
         moved: &(dyn Fn(u64) -> bool + Sync),
     ) -> Result<(), Error> {
-        blobs::copy_blob(source.client, &source.repository, self.client, &self.repository, descriptor, started, moved)
+        blobs::copy_blob(&*source.backend()?, &*self.backend()?, descriptor, started, moved)
     }
 
     /// Tells the registry to forget an upload that nobody goes on with.
     pub fn give_up(&self, upload: Upload) {
-        blobs::give_up(self.client, &self.repository, upload);
+        blobs::give_up(&self.access, upload);
     }
 
     /// Puts a blob that is in memory, unless it is there already.
@@ -205,19 +233,17 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// As [`Remote::copy_blob`].
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, Error> {
-        blobs::put_blob(self.client, &self.repository, bytes)
+        blobs::put_blob(&*self.backend()?, bytes)
     }
 
     /// How many manifests point at a digest, by the referrers API; `Some(None)` where the registry has none, `None` where
-    /// that cannot be told without a right of its own.
+    /// that cannot be told, or not without a right of its own.
     pub fn count_referrers(&self, digest: &Digest) -> Option<Option<usize>> {
-        if self.registry().is_docker_hub() {
-            return Some(None);
+        match self.free_referrers(digest).ok()? {
+            ReferrerList::Listed(list) => Some(Some(list.len())),
+            ReferrerList::NoApi => Some(None),
+            ReferrerList::Unknown(_) => None,
         }
-        if self.client.native(self.registry()).ok()?.is_some() {
-            return None;
-        }
-        distribution::count_referrers(self.client, &self.repository, digest, self.rights).ok()
     }
 
     /// Everything that points at a manifest, where that can be told without a right of its own.
@@ -225,26 +251,27 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of the question.
     pub fn referrers(&self, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
-        referrers::list(self.client, &self.repository, digest, self.rights)
+        match self.free_referrers(digest)? {
+            ReferrerList::Listed(list) => Ok(Some(list)),
+            ReferrerList::NoApi => self.tagged_referrers(digest).map(Some),
+            ReferrerList::Unknown(_) => Ok(None),
+        }
     }
 
-    /// What the referrers API says of a manifest, whatever other API there is.
+    fn free_referrers(&self, digest: &Digest) -> Result<ReferrerList, Error> {
+        if self.backend()?.tells_referrers() {
+            return self.api_referrers(digest);
+        }
+        let message = format!("to ask `{}` what points at an image takes a right of its own", self.registry());
+        Ok(ReferrerList::Unknown(Error::new(Code::Denied, message)))
+    }
+
+    /// What the referrers API says of a manifest, whatever right it takes to ask.
     ///
     /// # Errors
     /// Those of the question.
     pub fn api_referrers(&self, digest: &Digest) -> Result<ReferrerList, Error> {
-        // Docker Hub has no referrers API.
-        if self.registry().is_docker_hub() {
-            return Ok(ReferrerList::NoApi);
-        }
-        // For ECR the registry API takes rights that its own API does without.
-        let native = self.client.native(self.registry())?.is_some();
-        match referrers::by_api(self.client, &self.repository, digest, self.rights) {
-            Err(error) if native && matches!(error.code(), Code::Denied | Code::CredentialMissing) => {
-                Ok(ReferrerList::Unknown(error))
-            }
-            outcome => Ok(outcome?.map_or(ReferrerList::NoApi, ReferrerList::Listed)),
-        }
+        self.backend()?.api_referrers(digest)
     }
 
     /// What the list under the fall-back tag says, empty where there is none.
@@ -252,12 +279,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of reading the tag.
     pub fn tagged_referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        referrers::by_tag(self.client, &self.repository, digest, self.rights)
-    }
-
-    /// Whether a look at the list, which has the digests too, costs less than one at the list and one at tags.
-    pub fn lists_digests(&self) -> bool {
-        matches!(self.client.native(self.registry()), Ok(Some(_)))
+        referrers::tagged(&*self.backend()?, digest)
     }
 
     /// Puts manifests that point at another one, and sees to it that they are listed.
@@ -265,7 +287,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of [`Remote::put_manifest`]; `raced`.
     pub fn put_referrers(&self, manifests: &[RawManifest], subject: &Digest) -> Result<(), Error> {
-        referrers::put(self.client, &self.repository, manifests, subject)
+        referrers::put(&*self.backend()?, manifests, subject)
     }
 
     /// Whose credential the registry asked for and took, and where it came from; asks nothing.
@@ -273,7 +295,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of the environment's credential.
     pub fn accepted(&self) -> Result<Option<(Option<String>, String)>, Error> {
-        self.client.accepted(&self.repository)
+        grant::accepted(self.access.client, self.repository())
     }
 
     /// Who AWS says the caller is; `None` where it is not AWS's credential that answers.
@@ -281,17 +303,11 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of the search for the credential, and of the call.
     pub fn arn(&self) -> Result<Option<String>, Error> {
-        self.client.arn(self.registry())
+        grant::arn(self.access.client, self.registry())
     }
 
     /// Whether both speak to one registry as one caller.
     pub fn is_of_one_caller(&self, other: &Self) -> bool {
-        std::ptr::eq(self.client, other.client) && self.registry() == other.registry()
-    }
-
-    /// Whether the registry is one of Amazon's, by its name or by what the flags say.
-    pub fn is_amazon(&self) -> bool {
-        let settings: &aws::Settings = &self.client.aws.settings;
-        settings.host(self.registry()).is_some()
+        std::ptr::eq(self.access.client, other.access.client) && self.registry() == other.registry()
     }
 }

@@ -12,10 +12,10 @@ use crate::support::tls::Authority;
 use crate::support::token::SERVICE;
 use crate::support::uploads::{Blobs, Location, Mounts};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tagwright::aws::identity::{self as aws, Aws};
+use tagwright::aws::identity::{Aws, AwsSettings};
 use tagwright::error::{Code, Error};
 use tagwright::http::exchange::{Exchange, ExchangeSettings};
 use tagwright::http::{Http, Limits, Options as HttpOptions};
@@ -23,9 +23,12 @@ use tagwright::pure::auth::scope::Action;
 use tagwright::pure::image::descriptor::Descriptor;
 use tagwright::pure::image::digest::Digest;
 use tagwright::pure::image::repository::Repository;
-use tagwright::registry::blobs::{self as blob, Mount};
+use tagwright::pure::http::url::Url;
+use tagwright::registry::blobs::Mount;
+use tagwright::registry::hub::{API, HubApi};
 use tagwright::registry::login::client::Client;
 use tagwright::registry::login::keychain::Keychain;
+use tagwright::registry::remote::Remote;
 use tagwright::world::World;
 
 /// Two registries, a blob in the first one, and the way in between.
@@ -42,6 +45,13 @@ struct Case {
 
 /// What came of a copy, and how many bytes were told to be on their way.
 type Outcome = (Result<(), Error>, u64);
+
+/// A repository as a client sees it; its kind asks no web API.
+fn remote<'s, 'w>(client: &'s Client<'w>, repository: &Repository, rights: Action) -> Remote<'s, 'w> {
+    static HUB: OnceLock<HubApi> = OnceLock::new();
+    let hub = HUB.get_or_init(|| HubApi::new(Url::parse(API).unwrap()));
+    Remote::new(client, hub, None, repository, rights)
+}
 
 impl Case {
     fn new(size: usize) -> Self {
@@ -96,7 +106,7 @@ impl Case {
         };
         let exchange =
             Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_silence(self.idle, self.commit);
-        Client::new(Arc::new(exchange), Keychain::new(world, None), Aws::new(aws::Settings::default()))
+        Client::new(Arc::new(exchange), Keychain::new(world, None), Aws::new(AwsSettings::default()))
     }
 
     fn repositories(&self) -> (Repository, Repository) {
@@ -109,7 +119,8 @@ impl Case {
         let (from, to) = (self.client(&here), self.client(&there));
         let (source, target) = self.repositories();
         let moved = AtomicU64::new(0);
-        let outcome = blob::copy_blob(&from, &source, &to, &target, &self.descriptor(), None, &|count| {
+        let (source, target) = (remote(&from, &source, Action::Pull), remote(&to, &target, Action::Push));
+        let outcome = target.copy_blob(&source, &self.descriptor(), None, &|count| {
             moved.fetch_add(count, Ordering::SeqCst);
             true
         });
@@ -567,7 +578,8 @@ fn a_mount_that_is_not_made_goes_on_as_an_upload() {
         });
         let other = Repository::parse(&case.target.name("other/app")).unwrap();
         let descriptor = case.descriptor();
-        let started = match blob::mount_blob(&client, &target, &other, &descriptor.digest).unwrap() {
+        let (source, target) = (remote(&client, &source, Action::Pull), remote(&client, &target, Action::Push));
+        let started = match target.mount(&other, &descriptor.digest).unwrap() {
             Mount::Mounted => {
                 assert!(mounts == Mounts::Made && case.arrived());
                 continue;
@@ -576,7 +588,7 @@ fn a_mount_that_is_not_made_goes_on_as_an_upload() {
             Mount::Refused => None,
         };
         assert_eq!(started.is_some(), mounts == Mounts::Ignored);
-        blob::copy_blob(&client, &source, &client, &target, &descriptor, started, &|_| true).unwrap();
+        target.copy_blob(&source, &descriptor, started, &|_| true).unwrap();
         assert!(case.arrived());
         assert_eq!(case.asked(&case.target, "POST").len(), posts, "{mounts:?}");
     }
@@ -645,13 +657,13 @@ fn bytes_in_memory_are_put_once() {
     let case = Case::new(0);
     let world = case.world();
     let client = case.client(&world);
-    let (_, target) = case.repositories();
+    let target = remote(&client, &case.repositories().1, Action::Push);
     case.target.state(|state| state.repositories.entry("to/app".into()).or_default().blobs.clear());
     case.target.fail(1, "PUT", "/blobs/uploads/", Reply::status(503));
     for _ in 0..2 {
-        assert_eq!(blob::put_blob(&client, &target, b"{}").unwrap(), Digest::of(b"{}"));
+        assert_eq!(target.put_blob(b"{}").unwrap(), Digest::of(b"{}"));
     }
-    assert!(blob::has_blob(&client, &target, &Digest::of(b"{}"), Action::Push).unwrap());
+    assert!(target.has_blob(&Digest::of(b"{}")).unwrap());
     assert_eq!(case.target.traffic(&digest(b"{}")).uploads, 1);
 }
 
@@ -665,8 +677,9 @@ fn a_store_that_answers_no_head_is_asked_for_a_byte() {
             (asked.method == "HEAD").then(|| Reply::status(status))
         });
         let world = case.world();
-        let (source, _) = case.repositories();
-        let has = blob::has_blob(&case.client(&world), &source, &Digest::of(&case.bytes), Action::Pull).unwrap();
+        let client = case.client(&world);
+        let source = remote(&client, &case.repositories().0, Action::Pull);
+        let has = source.has_blob(&Digest::of(&case.bytes)).unwrap();
         assert_eq!(has, found, "{status}");
     }
 }

@@ -6,6 +6,19 @@ use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+/// A place where a credential may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`.
+    Env,
+    /// Docker's or podman's file, with its helpers.
+    DockerConfig,
+    /// Everything that AWS tools look at; for registries of Amazon.
+    Aws,
+    /// None at all.
+    Anonymous,
+}
+
 /// A credential for one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {

@@ -45,6 +45,14 @@ impl Scope {
         Self { repository: repository.into(), actions: actions.into_iter().collect() }
     }
 
+    /// What reading or writing takes.
+    pub fn of(repository: impl Into<String>, action: Action) -> Self {
+        match action {
+            Action::Pull => Self::pull(repository),
+            Action::Push => Self::push(repository),
+        }
+    }
+
     /// What reading takes.
     pub fn pull(repository: impl Into<String>) -> Self {
         Self::new(repository, [Action::Pull])
@@ -96,6 +104,12 @@ impl ScopeSet {
     /// The scopes in order.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()
+    }
+
+    /// The right that these amount to.
+    pub fn action(&self) -> Action {
+        let writes = self.0.iter().any(|scope| scope.actions.contains(&Action::Push));
+        if writes { Action::Push } else { Action::Pull }
     }
 
     /// Whether nothing is asked for.

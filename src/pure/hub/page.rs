@@ -6,7 +6,6 @@
 //! Form: Docker Hub API, `/v2/namespaces/{namespace}/repositories/{repository}/tags`.
 
 use crate::error::{Code, Error};
-use crate::pure::http::message::{Method, Request};
 use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
@@ -45,8 +44,8 @@ struct WireTag {
     tag_last_pushed: Option<Value>,
 }
 
-/// The request for the first page; the filter is a part of the name, and a hint that the API may ignore.
-pub fn first(api: &Url, repository: &Repository, name_filter: Option<&str>) -> Request {
+/// The address of the first page; the filter is a part of the name, and a hint that the API may ignore.
+pub fn first(api: &Url, repository: &Repository, name_filter: Option<&str>) -> Url {
     let (namespace, name) = repository.path().split_once('/').unwrap_or(("library", repository.path()));
     let path = format!("/v2/namespaces/{}/repositories/{}/tags", percent::encode(namespace), percent::encode(name));
     let mut query = format!("page=1&page_size={PAGE_SIZE}");
@@ -54,7 +53,7 @@ pub fn first(api: &Url, repository: &Repository, name_filter: Option<&str>) -> R
         query.push_str("&name=");
         query.push_str(&percent::encode(part));
     }
-    Request::new(Method::Get, route(api, &path).with_query(query)).header("Accept", "application/json")
+    route(api, &path).with_query(query)
 }
 
 /// The address of a route, below whatever path the API's address has.
@@ -126,7 +125,7 @@ mod tests {
             ),
         ] {
             let repository = Repository::parse(repository).unwrap();
-            assert_eq!(first(&url(api), &repository, filter).url.to_string(), expected);
+            assert_eq!(first(&url(api), &repository, filter).to_string(), expected);
         }
     }
 

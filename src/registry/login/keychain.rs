@@ -6,14 +6,15 @@
 //!
 //! Order of the files: the documentation of `docker login` and of podman's `containers-auth.json`.
 
-use crate::aws::identity as aws;
+use crate::aws::identity::AwsSettings;
 use crate::world::World;
 use crate::error::{Code, Error};
-use crate::pure::auth::credential::Credential;
+use crate::pure::auth::credential::{Credential, CredentialSource};
 use crate::pure::auth::lookup::LookupStep;
 use crate::pure::auth::docker_config::{self, DockerConfig, Lookup};
 use crate::pure::image::registry::Registry;
 use crate::pure::text::show::quoted;
+use crate::registry::limits;
 use crate::secret::Secret;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -35,25 +36,8 @@ const INTO: Names =
     Names { username: "INTO_REGISTRY_USERNAME", password: "INTO_REGISTRY_PASSWORD", host: "INTO_REGISTRY_HOST" };
 const AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
 
-/// No credential file is larger.
-const FILE_LIMIT: u64 = 4 << 20;
-/// No helper says more.
-const ANSWER_LIMIT: u64 = 1 << 20;
 /// How long a helper may take.
 const HELPER_LIMIT: Duration = Duration::from_secs(30);
-
-/// A kind of place where a credential may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`.
-    Env,
-    /// Docker's or podman's file, with its helpers.
-    DockerConfig,
-    /// Everything that AWS tools look at; for registries of Amazon.
-    Aws,
-    /// None at all.
-    Anonymous,
-}
 
 /// What a search for a credential came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +59,8 @@ pub struct CredentialLookup {
 /// The places of one run.
 pub struct Keychain<'w> {
     world: &'w World,
-    pin: Option<Source>,
-    aws: aws::Settings,
+    pin: Option<CredentialSource>,
+    aws: AwsSettings,
     names: &'static Names,
 }
 
@@ -90,8 +74,8 @@ struct KeychainSearch<'a> {
 
 impl<'w> Keychain<'w> {
     /// The places of this world, or the one kind of place that is wanted; asks none of them yet.
-    pub fn new(world: &'w World, pin: Option<Source>) -> Self {
-        Self { world, pin, aws: aws::Settings::default(), names: &SOURCE }
+    pub fn new(world: &'w World, pin: Option<CredentialSource>) -> Self {
+        Self { world, pin, aws: AwsSettings::default(), names: &SOURCE }
     }
 
     /// The same places, with the variables of the `--into` side.
@@ -107,7 +91,7 @@ impl<'w> Keychain<'w> {
 
     /// The same places, with what the flags say about Amazon's registries.
     #[must_use]
-    pub fn with_aws(self, aws: aws::Settings) -> Self {
+    pub fn with_aws(self, aws: AwsSettings) -> Self {
         Self { aws, ..self }
     }
 
@@ -116,7 +100,7 @@ impl<'w> Keychain<'w> {
     /// # Errors
     /// Those of [`Keychain::check`].
     pub fn has_own(&self, registry: &Registry) -> Result<bool, Error> {
-        Ok(self.asks(Source::Env) && !self.aws.only && self.environment(registry)?.is_some())
+        Ok(self.asks(CredentialSource::Env) && !self.aws.only && self.environment(registry)?.is_some())
     }
 
     /// Refuses a registry that the environment's credential is not for, before any packet.
@@ -125,7 +109,7 @@ impl<'w> Keychain<'w> {
     /// `credential-host-mismatch`; `missing-value` where one half of the pair is not set;
     /// `config-malformed` where `REGISTRY_HOST` is no host.
     pub fn check(&self, registry: &Registry) -> Result<(), Error> {
-        if self.asks(Source::Env) { self.environment(registry).map(drop) } else { Ok(()) }
+        if self.asks(CredentialSource::Env) { self.environment(registry).map(drop) } else { Ok(()) }
     }
 
     /// Looks for the credential of a registry, or of a repository path in it.
@@ -136,7 +120,7 @@ impl<'w> Keychain<'w> {
     /// nothing; `timeout` where that helper does not answer.
     pub fn find(&self, registry: &Registry, path: Option<&str>) -> Result<CredentialLookup, Error> {
         let mut search = KeychainSearch { registry, path, tried: Vec::new(), warnings: Vec::new() };
-        if self.asks(Source::Env) {
+        if self.asks(CredentialSource::Env) {
             match self.environment(registry)? {
                 Some(credential) => return Ok(search.found("environment", credential)),
                 None if self.world.env(self.names.username).is_some() => {
@@ -148,12 +132,12 @@ impl<'w> Keychain<'w> {
                 }
             }
         }
-        if self.asks(Source::DockerConfig)
+        if self.asks(CredentialSource::DockerConfig)
             && let Some((source, credential)) = self.files(&mut search)?
         {
             return Ok(search.found(&source, credential));
         }
-        if self.asks(Source::Anonymous) {
+        if self.asks(CredentialSource::Anonymous) {
             let KeychainSearch { tried, warnings, .. } = search;
             let source = "anonymous".to_owned();
             let (credential, identity) = (Credential::Anonymous, None);
@@ -162,7 +146,7 @@ impl<'w> Keychain<'w> {
         Err(search.nothing())
     }
 
-    fn asks(&self, source: Source) -> bool {
+    fn asks(&self, source: CredentialSource) -> bool {
         self.pin.is_none_or(|pin| pin == source)
     }
 
@@ -241,7 +225,7 @@ impl<'w> Keychain<'w> {
     /// The text of a file; `None` where there is no such file.
     fn read(&self, path: &Path) -> Result<Option<String>, Error> {
         let bad = |why: &str| Error::new(Code::ConfigMalformed, format!("`{}` cannot be read: {why}", path.display()));
-        match self.world.read_file(path, FILE_LIMIT) {
+        match self.world.read_file(path, limits::CREDENTIAL_FILE) {
             Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| bad("it is not UTF-8 text")),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(bad(&error.kind().to_string())),
@@ -287,7 +271,7 @@ impl<'w> Keychain<'w> {
         let failed =
             |code, why: &str| Error::new(code, format!("`{program}` gave no credential for `{registry}`: {why}"));
         let missing = |why: &str| failed(Code::CredentialMissing, why);
-        let ran = self.world.run(program, &["get"], server_key.as_bytes(), HELPER_LIMIT, ANSWER_LIMIT);
+        let ran = self.world.run(program, &["get"], server_key.as_bytes(), HELPER_LIMIT, limits::HELPER_ANSWER);
         let ran = ran.map_err(|error| match error.kind() {
             ErrorKind::TimedOut => failed(Code::Timeout, &format!("no answer in {} s", HELPER_LIMIT.as_secs())),
             ErrorKind::NotFound => missing("there is no such program on the `PATH`"),
@@ -388,7 +372,7 @@ mod tests {
             let script = r#"mkdir -p "${1%/*}" && cat > "$1" && chmod 700 "$1""#;
             let world = world(&[("PATH", "/usr/bin:/bin")]);
             let args = ["-c", script, "sh", &self.path(name)];
-            let ran = world.run("sh", &args, text.as_bytes(), HELPER_LIMIT, ANSWER_LIMIT).unwrap();
+            let ran = world.run("sh", &args, text.as_bytes(), HELPER_LIMIT, limits::HELPER_ANSWER).unwrap();
             assert_eq!(ran.status, Some(0), "{ran:?}");
             self
         }
@@ -480,7 +464,7 @@ mod tests {
             assert_eq!(keychain.find(&registry(at), None).err(), checked.clone().err());
             assert!(!format!("{checked:?}").contains("hunter2"));
             // A source that is not asked cannot be wrong.
-            let pinned = Keychain::new(&world, Some(Source::Anonymous));
+            let pinned = Keychain::new(&world, Some(CredentialSource::Anonymous));
             assert_eq!(pinned.check(&registry(at)), Ok(()));
             assert!(pinned.find(&registry(at), None).unwrap().credential.is_anonymous());
         }
@@ -647,11 +631,11 @@ esac
         let folder = Folder::new().with(".docker/config.json", LOGIN);
         let pair = [("REGISTRY_USERNAME", "env"), ("REGISTRY_PASSWORD", "p1")];
         for (pin, more, at, expected) in [
-            (Source::Env, &pair[..], "reg.example", Some("environment env:p1")),
-            (Source::Env, &[], "reg.example", None),
-            (Source::DockerConfig, &pair, "reg.example", Some("~/.docker/config.json file:p2")),
-            (Source::DockerConfig, &pair, "elsewhere.example", None),
-            (Source::Anonymous, &pair, "reg.example", Some("anonymous -")),
+            (CredentialSource::Env, &pair[..], "reg.example", Some("environment env:p1")),
+            (CredentialSource::Env, &[], "reg.example", None),
+            (CredentialSource::DockerConfig, &pair, "reg.example", Some("~/.docker/config.json file:p2")),
+            (CredentialSource::DockerConfig, &pair, "elsewhere.example", None),
+            (CredentialSource::Anonymous, &pair, "reg.example", Some("anonymous -")),
         ] {
             let world = folder.world(more);
             match (Keychain::new(&world, Some(pin)).find(&registry(at), None), expected) {

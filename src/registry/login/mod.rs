@@ -1,6 +1,8 @@
 //! How a registry is answered that asks who one is: challenge, credential, token.
 
+pub mod access;
 pub mod client;
 pub mod grant;
 pub mod keychain;
-pub mod refused;
+mod refused;
+mod state;

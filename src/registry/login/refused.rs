@@ -2,83 +2,79 @@
 //! that is missing.
 
 use crate::aws::identity as aws;
-use crate::registry::login::client::{Client, Place, Standing};
-use crate::threads::lock;
 use crate::registry::login::keychain::CredentialLookup;
+use crate::registry::login::state::AuthState;
 use crate::pure::auth::lookup;
 use crate::error::{Code, Error};
-use crate::pure::auth::scope::{Action, ScopeSet};
+use crate::pure::auth::scope::ScopeSet;
 use crate::pure::auth::token::Token;
 use crate::pure::aws::fault::AwsFault;
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, ErrorDocument, Subject};
 use crate::pure::image::registry::Registry;
-use std::sync::Mutex;
+use time::OffsetDateTime;
 
-impl Client<'_> {
-    /// Why an answered request was refused all the same.
-    pub(crate) fn refused(
-        &self,
-        place: &Place,
-        standing: &Mutex<Standing>,
-        (action, scopes): (Action, &ScopeSet),
-        wanted: &str,
-        request: &Request,
-        response: &Response,
-    ) -> Error {
-        let standing = lock(standing);
-        let subject = if request.method == Method::Put { Subject::Write } else { Subject::Manifest };
-        let error = refusal::error(subject, wanted, request, response);
-        if error.code() == Code::TagImmutable {
-            return error;
-        }
-        let Some(found) = &standing.found else {
-            return error;
-        };
-        if found.credential.is_anonymous() {
-            let missing = credential_missing(&place.registry, found);
-            return error
-                .with_code(Code::CredentialMissing)
-                .retold(missing.message())
-                .hint(format!("{LOG_IN}; a repository that does not exist may look the same"))
-                .detail("tried", lookup::values(&found.tried));
-        }
-        let said = ErrorDocument::read(response);
-        let host = request.url.authority();
-        let identity = found.identity.as_deref().unwrap_or("the holder of the token");
-        let token = standing.tokens.values().next();
-        let withheld = token
-            .and_then(Token::granted)
-            .map(|granted| scopes.missing(&granted))
-            .filter(|missing| !missing.is_empty());
-        let insufficient = standing.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"));
-        let is_over = found.lent_until.is_some() && said.has_expired();
-        if !is_over && (response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"])) {
-            let error = error.with_code(Code::Denied).retold(format!("`{host}` refused to {wanted} as `{identity}`"));
-            let error = match withheld {
-                Some(missing) => error.cause(format!("the token was lent without `{missing}`")),
-                None => error,
-            };
-            // ECR names the action that is lacking, and a password of its own says nothing about who that is.
-            let named = said.text.as_deref().and_then(|text| AwsFault::listed("", text).hint());
-            return error.hint(named.unwrap_or_else(|| {
-                format!(
-                    "give `{identity}` the right to {} there, or use another credential; a repository that does not exist may look the same",
-                    action.as_str()
-                )
-            }));
-        }
-        let expired = token.is_some_and(|token| token.expires_at <= self.exchange.world.now()) || said.has_expired();
-        error
-            .with_code(if expired { Code::TokenExpired } else { Code::Unauthenticated })
-            .retold(format!("`{host}` did not accept the credential from {} to {wanted}", origin(found)))
-            .hint("check the credential; a repository that does not exist may look the same")
+/// Why an answered request was refused all the same.
+pub(super) fn refused(
+    registry: &Registry,
+    state: &AuthState,
+    scopes: &ScopeSet,
+    now: OffsetDateTime,
+    wanted: &str,
+    request: &Request,
+    response: &Response,
+) -> Error {
+    let subject = if request.method == Method::Put { Subject::Write } else { Subject::Manifest };
+    let error = refusal::error(subject, wanted, request, response);
+    if error.code() == Code::TagImmutable {
+        return error;
     }
+    let Some(found) = &state.found else {
+        return error;
+    };
+    if found.credential.is_anonymous() {
+        let missing = credential_missing(registry, found);
+        return error
+            .with_code(Code::CredentialMissing)
+            .retold(missing.message())
+            .hint(format!("{LOG_IN}; a repository that does not exist may look the same"))
+            .detail("tried", lookup::values(&found.tried));
+    }
+    let said = ErrorDocument::read(response);
+    let host = request.url.authority();
+    let identity = found.identity.as_deref().unwrap_or("the holder of the token");
+    let token = state.tokens.values().next();
+    let withheld = token
+        .and_then(Token::granted)
+        .map(|granted| scopes.missing(&granted))
+        .filter(|missing| !missing.is_empty());
+    let insufficient = state.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"));
+    let is_over = found.lent_until.is_some() && said.has_expired();
+    if !is_over && (response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"])) {
+        let error = error.with_code(Code::Denied).retold(format!("`{host}` refused to {wanted} as `{identity}`"));
+        let error = match withheld {
+            Some(missing) => error.cause(format!("the token was lent without `{missing}`")),
+            None => error,
+        };
+        // ECR names the action that is lacking, and a password of its own says nothing about who that is.
+        let named = said.text.as_deref().and_then(|text| AwsFault::listed("", text).hint());
+        return error.hint(named.unwrap_or_else(|| {
+            format!(
+                "give `{identity}` the right to {} there, or use another credential; a repository that does not exist may look the same",
+                scopes.action()
+            )
+        }));
+    }
+    let expired = token.is_some_and(|token| token.expires_at <= now) || said.has_expired();
+    error
+        .with_code(if expired { Code::TokenExpired } else { Code::Unauthenticated })
+        .retold(format!("`{host}` did not accept the credential from {} to {wanted}", origin(found)))
+        .hint("check the credential; a repository that does not exist may look the same")
 }
 
 /// Where a credential came from, in a sentence.
-pub(crate) fn origin(found: &CredentialLookup) -> String {
+pub(super) fn origin(found: &CredentialLookup) -> String {
     if found.source == "environment" { "the environment".to_owned() } else { format!("`{}`", found.source) }
 }
 
@@ -87,7 +83,7 @@ const LOG_IN: &str =
     "set REGISTRY_USERNAME and REGISTRY_PASSWORD, or log in so that Docker's `config.json` holds the credential";
 
 /// That a credential is wanted, and what each place said.
-pub(crate) fn credential_missing(registry: &Registry, found: &CredentialLookup) -> Error {
+pub(super) fn credential_missing(registry: &Registry, found: &CredentialLookup) -> Error {
     Error::new(Code::CredentialMissing, format!("`{registry}` asked for a credential and none was found"))
         .cause(lookup::line(&found.tried))
         .hint(if EcrHost::parse(registry.host()).is_some() { aws::HINT } else { LOG_IN })

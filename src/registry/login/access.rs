@@ -1,0 +1,182 @@
+//! One repository with whoever asks and the rights that are asked for: what it sends is answered for as far as the
+//! registry asks, and nobody else is answered.
+
+use crate::error::{Code, Error};
+use crate::http::{Body, Payload};
+use crate::pure::auth::challenge;
+use crate::pure::auth::scope::{Action, ScopeSet};
+use crate::pure::http::fault::Fault;
+use crate::pure::http::message::{Request, Response};
+use crate::pure::http::redirect;
+use crate::pure::http::refusal::{self, ErrorDocument, Subject};
+use crate::pure::http::url::{Scheme, Url};
+use crate::pure::image::registry::Registry;
+use crate::pure::image::repository::Repository;
+use crate::registry::limits;
+use crate::registry::login::client::Client;
+use crate::registry::login::refused::refused;
+use crate::registry::login::state::{AuthState, CredentialDomain};
+use crate::secret::Secret;
+use crate::threads::lock;
+use std::sync::{Arc, Mutex};
+
+/// One repository, with its caller and its rights.
+#[derive(Clone)]
+pub struct Access<'c, 'w> {
+    /// Whoever asks.
+    pub client: &'c Client<'w>,
+    /// The repository.
+    pub repository: Repository,
+    /// The rights that are asked for.
+    pub rights: Action,
+}
+
+impl Access<'_, '_> {
+    /// The registry that the repository is in.
+    pub fn registry(&self) -> &Registry {
+        self.repository.registry()
+    }
+
+    /// The address of something below the repository, such as `tags/list`.
+    pub fn url(&self, tail: &str) -> Url {
+        self.client.url(self.registry(), &format!("{}/{tail}", self.repository.path()))
+    }
+
+    /// Sends a request, authenticated as far as the registry asks for it.
+    ///
+    /// Every status but those about authentication comes back as an answer; 401 and 403 become errors.
+    ///
+    /// # Errors
+    /// As [`crate::http::exchange::Exchange::send`], and `credential-missing`, `unauthenticated`, `denied`,
+    /// `token-expired`, `realm-refused`, and those of the keychain.
+    pub fn ask(&self, wanted: &str, request: &Request, limit: u64) -> Result<Response, Error> {
+        self.speak(wanted, request, Some(limit)).map(|(response, _)| response)
+    }
+
+    /// As [`Access::ask`], with the body of a success left to be read in pieces.
+    ///
+    /// # Errors
+    /// As [`Access::ask`].
+    pub fn open(&self, wanted: &str, request: &Request) -> Result<(Response, Option<Body>), Error> {
+        self.speak(wanted, request, None)
+    }
+
+    /// Without a limit, the body of a success is left to be read in pieces.
+    ///
+    /// Only the registry is answered: a refusal of a server that it led to is that server's, and what that one asks for
+    /// is not even read.
+    fn speak(&self, wanted: &str, request: &Request, limit: Option<u64>) -> Result<(Response, Option<Body>), Error> {
+        let (client, exchange) = (self.client, &self.client.exchange);
+        let (domain, state, scopes) = self.standing();
+        let mut sent = client.authorization(&domain, &state, &scopes).map_err(Error::unsent)?;
+        let mut answered = false;
+        loop {
+            let ready = authorized(request, sent.as_ref());
+            let (response, body) = match limit {
+                Some(limit) => (exchange.send(wanted, &ready, limit)?, None),
+                None => exchange.open(wanted, &ready)?,
+            };
+            match response.status {
+                401 | 403 if response.from.origin() != request.url.origin() => {
+                    return Err(refusal::elsewhere(&request.url, wanted, request, &response));
+                }
+                401 if !answered => {
+                    let values: Vec<&str> = response.headers.all("www-authenticate").collect();
+                    let challenges = challenge::parse(&values);
+                    if challenges.is_empty() {
+                        return Err(refusal::error(Subject::Service, wanted, request, &response)
+                            .cause("the answer names no way to authenticate (no `WWW-Authenticate` header)"));
+                    }
+                    let answer = client.answer(&domain, &state, &challenges, &scopes, sent.as_ref());
+                    sent = answer.map_err(Error::unsent)?;
+                    answered = true;
+                }
+                403 if !answered && sent.is_some() && has_run_out(&response) => {
+                    sent = client.answer(&domain, &state, &[], &scopes, sent.as_ref())?;
+                    answered = true;
+                }
+                401 | 403 => return Err(self.refused(wanted, request, &response)),
+                _ => return Ok((response, body)),
+            }
+        }
+    }
+
+    /// Sends a request of an upload to the address that the registry has named for it, once.
+    ///
+    /// A body is read while it is sent; where it fails, the fault says no more than that. The credential
+    /// goes to the registry alone. Its 401 comes back as an answer, and the next request has a new token.
+    ///
+    /// # Errors
+    /// `redirect-refused` for an address that nothing is sent to, the refusal of a server that is not the registry, and
+    /// those of the credential.
+    pub fn upload(
+        &self,
+        wanted: &str,
+        request: &Request,
+        payload: Option<&mut Payload>,
+    ) -> Result<Result<Response, Fault>, Error> {
+        let (client, exchange) = (self.client, &self.client.exchange);
+        let home = client.url(self.registry(), "");
+        if let Some(why) = redirect::unsafe_way(&home, &home, &request.url) {
+            let host = home.authority();
+            let message = format!("cannot {wanted}: `{host}` names an address for it that is not used: {why}");
+            let error = Error::new(Code::RedirectRefused, message);
+            return Err(if request.url.scheme() == Scheme::Http && home.scheme() == Scheme::Https {
+                error.hint(format!(
+                    "tell the registry its public address: the proxy in front of `{host}` has to send \
+                     `X-Forwarded-Proto: https`, or the registry's own setting (`http.host`) has to name it"
+                ))
+            } else {
+                error.hint(format!("ask whoever runs `{host}` to correct the `Location` of uploads"))
+            });
+        }
+        let (domain, state, scopes) = self.standing();
+        let own = request.url.origin() == home.origin();
+        let sent = if own { client.authorization(&domain, &state, &scopes)? } else { None };
+        let ready = authorized(request, sent.as_ref());
+        let outcome = exchange.attempt(&ready, payload, &exchange.limits(limits::SMALL), 1);
+        if let Ok(response) = &outcome {
+            if !own && matches!(response.status, 401 | 403) {
+                return Err(refusal::elsewhere(&home, wanted, request, response));
+            }
+            let values: Vec<&str> = response.headers.all("www-authenticate").collect();
+            if own && (response.status == 401 && !values.is_empty() || sent.is_some() && has_run_out(response)) {
+                client.answer(&domain, &state, &challenge::parse(&values), &scopes, sent.as_ref())?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Why a request that writes was refused.
+    pub fn write_refused(&self, wanted: &str, request: &Request, response: &Response) -> Error {
+        match response.status {
+            401 | 403 => self.refused(wanted, request, response),
+            _ => refusal::error(Subject::Write, wanted, request, response),
+        }
+    }
+
+    fn refused(&self, wanted: &str, request: &Request, response: &Response) -> Error {
+        let (_, state, scopes) = self.standing();
+        let now = self.client.exchange.world.now();
+        refused(self.registry(), &lock(&state), &scopes, now, wanted, request, response)
+    }
+
+    fn standing(&self) -> (CredentialDomain, Arc<Mutex<AuthState>>, ScopeSet) {
+        let domain = CredentialDomain::of(&self.repository);
+        let state = self.client.state(&domain);
+        (domain, state, self.client.scopes(&self.repository, self.rights))
+    }
+}
+
+/// Whether a refusal says that what was sent has run out; ECR does so with the status of a missing right.
+fn has_run_out(response: &Response) -> bool {
+    response.status == 403 && ErrorDocument::read(response).has_expired()
+}
+
+/// The request with what answers for it.
+pub(super) fn authorized(request: &Request, header: Option<&Secret>) -> Request {
+    match header {
+        Some(header) => request.clone().header("Authorization", header.reveal()),
+        None => request.clone(),
+    }
+}

@@ -1,0 +1,43 @@
+//! What a run has learned about how a registry answers to whom.
+
+use crate::pure::auth::challenge::Challenge;
+use crate::pure::auth::token::Token;
+use crate::pure::image::registry::Registry;
+use crate::pure::image::repository::Repository;
+use crate::registry::login::keychain::CredentialLookup;
+use crate::secret::Secret;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What a credential belongs to: a registry, or with podman's files one repository of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CredentialDomain {
+    pub registry: Registry,
+    pub path: Option<String>,
+}
+
+impl CredentialDomain {
+    pub fn of(repository: &Repository) -> Self {
+        Self { registry: repository.registry().clone(), path: Some(repository.path().to_owned()) }
+    }
+}
+
+/// What has been learned about one domain in this run.
+#[derive(Default)]
+pub(super) struct AuthState {
+    /// How it asked for a credential; empty while it has not.
+    pub challenges: Vec<Challenge>,
+    /// A header that answers every request: Basic, or a token of the user's own.
+    pub header: Option<Secret>,
+    /// Tokens by the scopes they were asked for.
+    pub tokens: HashMap<String, Token>,
+    /// The credential, looked up at the first challenge.
+    pub found: Option<Arc<CredentialLookup>>,
+}
+
+impl AuthState {
+    /// Forgets a password that was lent, so that the next request has another.
+    pub fn give_back(&mut self) {
+        (self.header, self.found) = (None, None);
+    }
+}

@@ -1,0 +1,49 @@
+//! Reads lists page by page: a list ends where no next page is named, and nowhere else.
+//!
+//! What a `Link` header says is read in `pure::http::link`.
+
+use crate::error::{Code, Error};
+use crate::pure::http::link;
+use crate::pure::http::message::Response;
+use crate::pure::http::url::Url;
+use crate::registry::limits;
+use std::collections::HashSet;
+use std::hash::Hash;
+
+/// Reads page after page. `read` reads the one that is at a place, and says where the next one is.
+///
+/// # Errors
+/// `reply-malformed` where a page is named that was read before, `size-exceeded` where there are ever more of them, and
+/// those of `read`.
+pub(super) fn walk<P: Clone + Eq + Hash>(
+    wanted: &str,
+    first: P,
+    mut read: impl FnMut(&P) -> Result<Option<P>, Error>,
+) -> Result<(), Error> {
+    let (mut place, mut seen) = (first, HashSet::new());
+    loop {
+        if !seen.insert(place.clone()) {
+            let message = format!("cannot {wanted}: a page is named as its own successor");
+            return Err(Error::new(Code::ReplyMalformed, message));
+        }
+        if seen.len() > limits::PAGES {
+            let message = format!("cannot {wanted}: the list has more than {} pages", limits::PAGES);
+            return Err(Error::new(Code::SizeExceeded, message));
+        }
+        match read(&place)? {
+            Some(next) => place = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The next page that a `Link` header names.
+///
+/// # Errors
+/// `redirect-refused` for another host, `reply-malformed` for a header that cannot be read.
+pub(super) fn linked(wanted: &str, from: &Url, response: &Response) -> Result<Option<Url>, Error> {
+    link::next(&response.headers, from).transpose().map_err(|error| {
+        let hint = format!("ask whoever runs `{}` to correct the `Link` header", from.authority());
+        error.restate(format!("cannot {wanted}: the next page is not where it must be")).hint(hint)
+    })
+}
