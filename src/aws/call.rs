@@ -4,11 +4,9 @@
 //! AWS says "slow down" with status 400 and a name, and a wrong clock with a refused signature, and each try needs a
 //! signature of its own. What a refusal means is decided in `pure::aws::fault`.
 
-use crate::threads::lock;
+use crate::error::{Code, Error};
 use crate::http::Limits;
 use crate::http::repeat::repeat;
-use crate::world::World;
-use crate::error::{Code, Error};
 use crate::pure::aws::answer::AwsCredential;
 use crate::pure::aws::fault::{self, AwsFault};
 use crate::pure::aws::sigv4::signature::sign;
@@ -16,6 +14,8 @@ use crate::pure::aws::sigv4::string_to_sign::SignatureScope;
 use crate::pure::http::fault::Fault;
 use crate::pure::http::message::{Repeat, Request, Response};
 use crate::pure::http::retry::{self, Pace, Verdict};
+use crate::threads::lock;
+use crate::world::World;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -96,9 +96,7 @@ impl Caller<'_> {
                             corrected = true;
                             Verdict::AtOnce
                         }
-                        None if refusal.is_repeatable() => {
-                            Verdict::Passing(retry::retry_after(&response.headers, now))
-                        }
+                        None if refusal.is_repeatable() => Verdict::Passing(retry::retry_after(&response.headers, now)),
                         None => Verdict::Keep,
                     }
                 }
@@ -157,11 +155,11 @@ pub fn unanswered(wanted: &str, request: &Request, fault: &Fault) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use crate::world::instant;
     use super::*;
     use crate::pure::http::message::{Headers, Method};
     use crate::pure::http::url::Url;
     use crate::secret::Secret;
+    use crate::world::instant;
     use std::collections::BTreeMap;
     use time::macros::format_description;
 
@@ -178,7 +176,12 @@ mod tests {
     }
 
     fn reply(status: u16, body: &str) -> Response {
-        Response { from: Url::parse("https://api.example/").unwrap(), status, headers: Headers::new(), body: body.as_bytes().to_vec() }
+        Response {
+            from: Url::parse("https://api.example/").unwrap(),
+            status,
+            headers: Headers::new(),
+            body: body.as_bytes().to_vec(),
+        }
     }
 
     /// Calls with prepared outcomes; returns what came and the timestamps that were signed.

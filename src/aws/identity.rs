@@ -4,16 +4,16 @@
 
 use crate::aws::call::{Caller, ClockSkew};
 use crate::aws::chain::{AwsLookup, Chain, ChainSettings};
-use crate::pure::auth::lookup;
-use crate::http::exchange::Exchange;
-use crate::threads::lock;
 use crate::error::{Code, Error};
+use crate::http::exchange::Exchange;
+use crate::pure::auth::lookup;
 use crate::pure::aws::answer::AwsCredential;
 use crate::pure::aws::host::{self, EcrHost};
 use crate::pure::aws::sts::CallerIdentity;
 use crate::pure::http::url::Url;
 use crate::pure::image::listing::Via;
 use crate::pure::image::registry::Registry;
+use crate::threads::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -132,7 +132,10 @@ impl Aws {
         if let Some(AwsCredential { key_id, secret, session_token, .. }) = lookup.found.as_ref().map(|f| &f.credential)
         {
             // A refusal may repeat what was signed.
-            [Some(key_id), Some(secret), session_token.as_ref()].into_iter().flatten().for_each(|s| exchange.journal.guard(s));
+            [Some(key_id), Some(secret), session_token.as_ref()]
+                .into_iter()
+                .flatten()
+                .for_each(|s| exchange.journal.guard(s));
         }
         let api = match chain.endpoint(host.service())? {
             Some(url) => url,

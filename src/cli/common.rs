@@ -3,8 +3,8 @@
 use crate::cli::given::{Arguments, invalid, shown};
 use crate::cli::suggest;
 use crate::command::request::{AwsIdentity, Common, Resolve};
-use crate::pure::auth::credential::CredentialSource;
 use crate::error::{Code, Error};
+use crate::pure::auth::credential::CredentialSource;
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::url::{Place, Scheme, Url, place, split_host_port};
 use crate::pure::image::listing::Via;

@@ -1,15 +1,15 @@
 //! `auth`: which credential answers a registry, where it comes from, and what it is granted.
 
-use crate::pure::image::listing::Detail;
+use crate::command::report::Report;
 use crate::command::request::Auth;
 use crate::command::session::Session;
 use crate::error::Error;
-use crate::registry::login::grant;
 use crate::pure::auth::lookup::LookupStep;
-use crate::command::report::Report;
 use crate::pure::auth::scope::{Action, Scope};
 use crate::pure::auth::token::Token;
+use crate::pure::image::listing::Detail;
 use crate::pure::text::instant;
+use crate::registry::login::grant;
 use serde::Serialize;
 
 #[derive(Serialize)]

@@ -1,17 +1,17 @@
 //! `find-tag`: the one tag whose version belongs to a build number.
 
-use crate::pure::image::listing::{Detail, Listing};
+use crate::command::report::Report;
 use crate::command::request::FindTag;
 use crate::command::session::Session;
-use crate::threads;
 use crate::error::{Code, Error};
-use crate::registry::remote::Remote;
-use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::{Detail, Listing};
 use crate::pure::image::repository::Repository;
 use crate::pure::version::pick::{self, Candidate, Choice};
 use crate::pure::version::scheme::{TagFormat, VersionTag};
+use crate::registry::remote::Remote;
+use crate::threads;
 use serde::Serialize;
 use serde_json::json;
 use std::borrow::Cow;

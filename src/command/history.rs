@@ -3,16 +3,14 @@
 //! A record points at the image that was promoted, so every image that has a tag is asked what points at it. A record
 //! tells what the tags held before, and so leads on to images that have lost their tags.
 
-use crate::pure::image::listing::Detail;
+use crate::command::report::Report;
 use crate::command::request::History;
 use crate::command::session::Session;
-use crate::threads;
 use crate::error::{Code, Error};
-use crate::registry::remote::Remote;
-use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::content::Content;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::Detail;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers::{self, ReferrerList};
 use crate::pure::image::tag::Tag;
@@ -20,6 +18,8 @@ use crate::pure::promote::history::{self, StoredRecord};
 use crate::pure::promote::record::{self, ARTIFACT};
 use crate::pure::version::pick;
 use crate::pure::version::scheme::TagFormat;
+use crate::registry::remote::Remote;
+use crate::threads;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,18 +1,18 @@
 //! `inspect`: what a reference is, with every other tag that is the same.
 
-use crate::pure::image::listing::{Detail, Listing};
 use crate::command::platforms::{self, ImageSet};
+use crate::command::report::Report;
 use crate::command::request::Inspect;
 use crate::command::session::Session;
-use crate::threads::both;
 use crate::error::Error;
-use crate::registry::remote::Remote;
-use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::{Detail, Listing};
 use crate::pure::image::tag::Tag;
 use crate::pure::version::pick;
 use crate::pure::version::scheme::TagFormat;
+use crate::registry::remote::Remote;
+use crate::threads::both;
 use serde::Serialize;
 
 /// How many tags are looked at one by one where the list has no digests.

@@ -1,10 +1,10 @@
 //! `labels`: the labels of an image, read from its config blob without pulling a layer.
 
 use crate::command::platforms::{self, Image};
+use crate::command::report::Report;
 use crate::command::request::Labels;
 use crate::command::session::Session;
 use crate::error::{Code, Error};
-use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::platform::Platform;

@@ -1,11 +1,11 @@
 //! `next-version`: the next version from the date, the build number and what the registry holds.
 
-use crate::pure::image::listing::Detail;
+use crate::command::report::Report;
 use crate::command::request::NextVersion;
 use crate::command::session::Session;
 use crate::error::{Code, Error};
-use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
+use crate::pure::image::listing::Detail;
 use crate::pure::version::calver;
 use crate::pure::version::scheme::Version;
 use serde::Serialize;

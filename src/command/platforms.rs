@@ -1,19 +1,19 @@
 //! The images behind a reference, one for each platform, with their config blobs; shared by the commands that
 //! look into images.
 
-use crate::threads;
 use crate::error::{Code, Error};
-use crate::registry::limits;
-use crate::registry::remote::Remote;
-use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::config::Config;
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::manifest::Manifest;
 use crate::pure::image::platform::Platform;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::{Identifier, Reference};
 use crate::pure::text::show::quoted;
+use crate::registry::limits;
+use crate::registry::remote::Remote;
+use crate::threads;
 use serde_json::json;
 use std::collections::BTreeSet;
 

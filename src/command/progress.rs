@@ -1,8 +1,8 @@
 //! How far a long transfer has come, for people: a line that is drawn over on a terminal, a line every few
 //! seconds in a log.
 
-use crate::world::World;
 use crate::pure::text::show;
+use crate::world::World;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -2,8 +2,8 @@
 //!
 //! The `cli` layer fills these in; the command files act on them.
 
-use crate::pure::auth::scope::Action;
 use crate::pure::auth::credential::CredentialSource;
+use crate::pure::auth::scope::Action;
 use crate::pure::aws::host::EcrHost;
 use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;

@@ -1,21 +1,21 @@
 //! What every command works with: the clients, set up as the flags say.
 
-use crate::command::request::{AwsIdentity, Common, Request};
-use crate::pure::auth::credential::CredentialSource;
-use crate::pure::auth::scope::Action;
-use crate::pure::image::listing::Via;
-use crate::registry::remote::Remote;
-use crate::error::Error;
 use crate::aws::identity::{Aws, AwsSettings};
-use crate::registry::login::client::Client;
+use crate::command::request::{AwsIdentity, Common, Request};
+use crate::error::Error;
 use crate::http::exchange::{Exchange, ExchangeSettings};
 use crate::http::{Http, Options};
-use crate::registry::hub::{self, HubApi};
-use crate::registry::login::keychain::Keychain;
-use crate::world::World;
+use crate::pure::auth::credential::CredentialSource;
+use crate::pure::auth::scope::Action;
 use crate::pure::http::url::Url;
+use crate::pure::image::listing::Via;
 use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
+use crate::registry::hub::{self, HubApi};
+use crate::registry::login::client::Client;
+use crate::registry::login::keychain::Keychain;
+use crate::registry::remote::Remote;
+use crate::world::World;
 use std::sync::Arc;
 use std::time::Duration;
 

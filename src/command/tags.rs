@@ -1,12 +1,12 @@
 //! `tags`: every tag of a repository, versions newest first.
 
-use crate::pure::image::listing::Detail;
+use crate::command::report::Report;
 use crate::command::request::{Sort, Tags};
 use crate::command::session::Session;
 use crate::error::Error;
-use crate::command::report::Report;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::Detail;
 use crate::pure::image::listing::TagEntry;
 use crate::pure::version::pick;
 use serde::Serialize;

@@ -1,16 +1,16 @@
 //! Sends requests and keeps connections.
 
+use crate::error::Error;
 use crate::http::body::{Body, Incoming, Payload, broken};
 use crate::http::connect::{Dial, NoResolver};
 use crate::http::limits::{Limits, Stopwatch};
-use crate::http::transport::{TransportError, HEAD_LIMIT};
+use crate::http::transport::{HEAD_LIMIT, TransportError};
 use crate::http::trust::Trust;
-use crate::error::Error;
-use crate::world::{World, instant};
 use crate::pure::http::fault::{Fault, Phase};
 use crate::pure::http::message::{Headers, Method, Repeat, Request};
 use crate::pure::http::proxy::{Proxies, Proxy};
 use crate::pure::http::url::Scheme;
+use crate::world::{World, instant};
 use std::io::Read;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -220,8 +220,8 @@ impl From<Fault> for TransportError {
 
 #[cfg(test)]
 mod tests {
-    use crate::http::testing::{ask, get, http, limits, read_request, server, shut, url};
     use super::*;
+    use crate::http::testing::{ask, get, http, limits, read_request, server, shut, url};
     use crate::pure::http::message::Response;
     use crate::pure::http::url::Url;
     use std::io::{Read, Write};

@@ -1,8 +1,8 @@
 //! What a run has to tell beside its result: the last exchanges, warnings, and which texts must not be shown.
 
 use crate::error::Progress;
-use crate::pure::http::redact;
 use crate::pure::http::message::Request;
+use crate::pure::http::redact;
 use crate::pure::text::percent;
 use crate::secret::Secret;
 use crate::threads::lock;

@@ -25,13 +25,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self {
-            connect: seconds(5),
-            idle: seconds(30),
-            commit: seconds(15 * 60),
-            until: None,
-            body: 4 * 1024 * 1024,
-        }
+        Self { connect: seconds(5), idle: seconds(30), commit: seconds(15 * 60), until: None, body: 4 * 1024 * 1024 }
     }
 }
 

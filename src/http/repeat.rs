@@ -16,12 +16,7 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Tries until what came counts, until there is no other try, or until the next one would come too late.
 ///
 /// `attempt` is given the number of the try, the first being 1, and says what came and what that means.
-pub fn repeat<T>(
-    world: &World,
-    pace: Pace,
-    until: Option<Instant>,
-    mut attempt: impl FnMut(u32) -> (T, Verdict),
-) -> T {
+pub fn repeat<T>(world: &World, pace: Pace, until: Option<Instant>, mut attempt: impl FnMut(u32) -> (T, Verdict)) -> T {
     let (mut number, mut failures) = (0, 0);
     loop {
         number += 1;

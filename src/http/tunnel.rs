@@ -55,9 +55,9 @@ fn read_head(stream: &mut dyn Stream, failed: &dyn Fn(Option<u16>, String) -> Fa
 
 #[cfg(test)]
 mod tests {
-    use crate::http::testing::{Authority, ask, limits, options, read_request, server, shut, tls_server, world};
     use super::super::{Http, Limits, Options};
     use super::*;
+    use crate::http::testing::{Authority, ask, limits, options, read_request, server, shut, tls_server, world};
     use crate::pure::http::fault::Phase;
     use crate::pure::http::message::{Method, Request, Response};
     use crate::pure::http::url::Url;

@@ -3,10 +3,9 @@
 //! A source that breaks is opened again where it broke. What goes wrong for good is kept here, because
 //! between this reader and its owner stands a request to another registry that could not tell it on.
 
-use crate::registry::backend::Backend;
+use crate::error::{Code, Error};
 use crate::http::Body;
 use crate::http::repeat::repeat;
-use crate::error::{Code, Error};
 use crate::pure::http::fault::Fault;
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::refusal::{self, Subject};
@@ -14,6 +13,7 @@ use crate::pure::http::retry::Verdict;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Hasher;
 use crate::pure::promote::upload::content_range;
+use crate::registry::backend::Backend;
 use std::io::{self, Read};
 
 /// Content that an upload takes its bytes from, any part of it more than once if need be.
@@ -56,11 +56,7 @@ enum Interruption {
 
 impl<'a> SourceBlob<'a> {
     /// Asks nothing yet.
-    pub fn new(
-        from: &'a dyn Backend,
-        descriptor: &'a Descriptor,
-        moved: &'a (dyn Fn(u64) -> bool + Sync),
-    ) -> Self {
+    pub fn new(from: &'a dyn Backend, descriptor: &'a Descriptor, moved: &'a (dyn Fn(u64) -> bool + Sync)) -> Self {
         let hasher = Hasher::like(&descriptor.digest);
         Self {
             from,
@@ -80,7 +76,8 @@ impl<'a> SourceBlob<'a> {
     fn open(&mut self) -> Result<(), Interruption> {
         let (digest, size) = (&self.descriptor.digest, self.descriptor.size);
         let range = (self.at > 0).then(|| format!("bytes={}-", self.at));
-        let (request, response, body) = self.from.open_blob(digest, &self.wanted, range.as_deref()).map_err(Interruption::Failed)?;
+        let (request, response, body) =
+            self.from.open_blob(digest, &self.wanted, range.as_deref()).map_err(Interruption::Failed)?;
         let Some(mut body) = body else {
             return Err(Interruption::Failed(match content_range(&response.headers) {
                 Some((_, Some(whole))) if response.status == 416 && whole < size => self.sized(whole),
@@ -157,7 +154,8 @@ impl<'a> SourceBlob<'a> {
 
     /// The error where the size is wrong.
     fn sized(&self, got: u64) -> Error {
-        let (digest, size, repository) = (&self.descriptor.digest, self.descriptor.size, &self.from.access().repository);
+        let (digest, size, repository) =
+            (&self.descriptor.digest, self.descriptor.size, &self.from.access().repository);
         let than = if got < size { "shorter" } else { "longer" };
         let got = if got > size && self.at == size { format!("more than {size}") } else { got.to_string() };
         Error::new(Code::DigestMismatch, format!("the blob `{digest}` of `{repository}` is {than} than it has to be"))
@@ -193,7 +191,8 @@ impl Read for SourceBlob<'_> {
         if self.at == self.descriptor.size || buffer.is_empty() {
             return Ok(0);
         }
-        let amount = self.persist(|blob| blob.some(buffer)).map_err(|_| io::Error::other("the content cannot be read"))?;
+        let amount =
+            self.persist(|blob| blob.some(buffer)).map_err(|_| io::Error::other("the content cannot be read"))?;
         if self.at > self.high {
             let wanted = (self.moved)(self.at - self.high);
             self.high = self.at;

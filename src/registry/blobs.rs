@@ -5,10 +5,6 @@
 //!
 //! Specification: OCI distribution, endpoints end-2, end-4 to end-6, end-11, end-13 and end-14.
 
-use crate::registry::blob_source::{BlobContent, MemoryBlob, SourceBlob};
-use crate::registry::backend::Backend;
-use crate::registry::limits;
-use crate::registry::login::access::Access;
 use crate::error::{Code, Error};
 use crate::http::Payload;
 use crate::http::repeat::repeat;
@@ -22,6 +18,10 @@ use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
 use crate::pure::promote::upload::{self, Next, Step};
 use crate::pure::text::percent;
+use crate::registry::backend::Backend;
+use crate::registry::blob_source::{BlobContent, MemoryBlob, SourceBlob};
+use crate::registry::limits;
+use crate::registry::login::access::Access;
 use std::io::Read;
 use std::time::Duration;
 
@@ -361,7 +361,8 @@ impl<'a> Delivery<'a> {
         let verdict = match upload::next(step, outcome.as_ref()) {
             Next::Done => {
                 self.open = None;
-                let stored = outcome.ok().and_then(|answer| Digest::parse(answer.headers.get("docker-content-digest")?).ok());
+                let stored =
+                    outcome.ok().and_then(|answer| Digest::parse(answer.headers.get("docker-content-digest")?).ok());
                 return match stored.filter(|stored| stored != self.digest) {
                     Some(stored) => Err(self.stored(&stored)),
                     None => Ok((Ok(()), Verdict::Keep)),
@@ -382,7 +383,11 @@ impl<'a> Delivery<'a> {
     }
 
     fn stored(&self, stored: &Digest) -> Error {
-        let message = format!("the blob `{}` was pushed to `{}` and stored as `{stored}`", self.digest, self.target.access().repository);
+        let message = format!(
+            "the blob `{}` was pushed to `{}` and stored as `{stored}`",
+            self.digest,
+            self.target.access().repository
+        );
         Error::new(Code::DigestMismatch, message).hint("tell whoever runs the registry")
     }
 

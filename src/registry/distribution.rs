@@ -216,12 +216,7 @@ pub(super) fn fits(descriptor: &Descriptor, wanted: &str, limit: u64) -> Result<
 }
 
 /// The bytes of a blob, once they are what the descriptor says.
-pub(super) fn proven(
-    access: &Access,
-    descriptor: &Descriptor,
-    what: &str,
-    bytes: Vec<u8>,
-) -> Result<Vec<u8>, Error> {
+pub(super) fn proven(access: &Access, descriptor: &Descriptor, what: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
     let (digest, repository) = (&descriptor.digest, &access.repository);
     if !digest.matches(&bytes) {
         return Err(mismatch(&format!("the {what} of `{repository}`"), digest, &bytes));
@@ -315,9 +310,7 @@ fn checked(name: &str, identifier: &Identifier, response: &Response) -> Result<D
         Identifier::Tag(_) => response.headers.get("docker-content-digest").and_then(|text| Digest::parse(text).ok()),
     };
     match named {
-        Some(digest) if !digest.matches(&response.body) => {
-            Err(mismatch(&format!("`{name}`"), &digest, &response.body))
-        }
+        Some(digest) if !digest.matches(&response.body) => Err(mismatch(&format!("`{name}`"), &digest, &response.body)),
         Some(digest) => Ok(digest),
         None => Ok(Digest::of(&response.body)),
     }

@@ -43,9 +43,13 @@ impl Backend for EcrRegistry<'_> {
     }
 
     fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
-        // Either of two requests answers, each takes a right, and this one is the lesser.
+        // Either of two requests answers, each takes a right, and this one is the lesser. That a password is refused, by
+        // a call, has words of its own.
+        let of_blob = |error: &Error| error.refusal().is_some_and(|refusal| refusal.method != "POST");
         distribution::has_blob(self.access, digest).map_err(|error| match error.code() {
-            Code::Denied => error.hint("allow `ecr:BatchCheckLayerAvailability` for the caller that the service names"),
+            Code::Denied if of_blob(&error) => {
+                error.hint("allow `ecr:BatchCheckLayerAvailability` for the caller that the service names")
+            }
             _ => error,
         })
     }
@@ -290,11 +294,7 @@ impl Ecr<'_> {
         }
     }
 
-    fn batch_get_image(
-        &self,
-        identifier: &Identifier,
-        wanted: &str,
-    ) -> Result<Result<RawManifest, AwsFault>, Error> {
+    fn batch_get_image(&self, identifier: &Identifier, wanted: &str) -> Result<Result<RawManifest, AwsFault>, Error> {
         let body = self.repository().batch_get_image(std::slice::from_ref(identifier));
         let response = match self.api()?.call(Operation::BatchGetImage, &body, wanted, limits::ECR_IMAGE)? {
             Ok(response) => response,
@@ -378,8 +378,7 @@ impl Ecr<'_> {
 fn check_address(api: &Url, url: &Url, wanted: &str) -> Result<(), Error> {
     let open = |place: Place| place == Place::Public;
     let worse = url.scheme() == Scheme::Http && api.scheme() == Scheme::Https;
-    let inward =
-        place(url.host()) == Place::LinkLocal || (open(place(api.host())) && !open(place(url.host())));
+    let inward = place(url.host()) == Place::LinkLocal || (open(place(api.host())) && !open(place(url.host())));
     if worse || inward {
         let (from, to) = (api.authority(), url.origin());
         return Err(Error::new(

@@ -119,7 +119,7 @@ impl Hub<'_> {
             }
             page::next_url(&self.api.url, &next).map(Some).map_err(|error| foreign(&wanted, error))
         })
-        .map_err(|error| if error.code() == Code::ReplyMalformed { error.hint_if_none(ELSEWHERE) } else { error })?;
+        .map_err(|error| if error.code() == Code::ReplyMalformed { error.hint(ELSEWHERE) } else { error })?;
         Ok(Listing { tags, scanned, via: Via::HubApi, is_whole: part.is_none() })
     }
 

@@ -24,7 +24,8 @@ pub(super) fn walk<P: Clone + Eq + Hash>(
     loop {
         if !seen.insert(place.clone()) {
             let message = format!("cannot {wanted}: a page is named as its own successor");
-            return Err(Error::new(Code::ReplyMalformed, message));
+            return Err(Error::new(Code::ReplyMalformed, message)
+                .hint("tell whoever runs the registry, or the proxy in front of it, that its list has no end"));
         }
         if seen.len() > limits::PAGES {
             let message = format!("cannot {wanted}: the list has more than {} pages", limits::PAGES);

@@ -34,7 +34,10 @@ enum RegistryKind {
     Distribution,
     Hub,
     /// One of Amazon's, with a credential for its own API or without.
-    Amazon { host: EcrHost, has_api: bool },
+    Amazon {
+        host: EcrHost,
+        has_api: bool,
+    },
 }
 
 /// One repository, with its caller and its rights.

@@ -266,16 +266,34 @@ fn tag_lists_that_are_not_what_they_claim() {
 }
 
 #[test]
-fn a_list_that_leads_in_a_circle_ends() {
+fn a_list_that_leads_in_a_circle_or_on_by_a_link_that_cannot_be_read_is_no_list() {
+    let mut texts = Texts::default();
+    for link in ["<PAGE>; rel=\"next\"", "<PAGE; rel=\"next\"", "next page: PAGE", "<http://[::1>; rel=\"next\""] {
+        let registry = versions();
+        registry.after(move |asked, _, reply| {
+            if asked.path.ends_with("/tags/list") {
+                *reply = reply.clone().set("Link", link.replace("PAGE", &asked.target));
+            }
+        });
+        let app = registry.name("acme/app");
+        texts.check(&once(["tags", &app]).run(), "reply-malformed", "acme/app", Some(&registry));
+        let ran = once(["next-version", &app, "--build", "7"]).run();
+        texts.check(&ran, "reply-malformed", "acme/app", Some(&registry));
+        texts.check(&once(["find-tag", &app, "--build", "7"]).run(), "reply-malformed", "acme/app", Some(&registry));
+        assert!(registry.log().count() <= 6, "it was asked again and again: {link}");
+    }
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn an_empty_page_that_names_a_next_one_is_a_page_like_any_other() {
     let registry = versions();
-    registry.after(|asked, _, reply| {
-        if asked.path.ends_with("/tags/list") {
-            *reply = reply.clone().set("Link", format!("<{}>; rel=\"next\"", asked.target));
-        }
+    registry.before(|asked, _| {
+        let next = format!("<{}?last=0>; rel=\"next\"", asked.path);
+        let is_first = asked.path.ends_with("/tags/list") && !asked.target.contains("last=");
+        is_first.then(|| Reply::json(&serde_json::json!({"name": "acme/app", "tags": null})).set("Link", next))
     });
-    let result = once(["tags", &registry.name("acme/app")]).run().result();
-    assert_eq!(result["scanned"], 4);
-    assert_eq!(registry.log().count(), 2);
+    assert_eq!(once(["tags", &registry.name("acme/app")]).run().result()["scanned"], 4);
 }
 
 #[test]
@@ -322,12 +340,7 @@ fn an_error_document_is_the_registrys_own_word_whatever_its_status() {
     policy.before(|_, _| {
         Some(Reply::error(412, "PROJECTPOLICYVIOLATION", "current image with 3 vulnerabilities cannot be pulled"))
     });
-    texts.check(
-        &once(["labels", &policy.name("acme/app:2026.34.101")]).run(),
-        "denied",
-        "acme/app",
-        Some(&policy),
-    );
+    texts.check(&once(["labels", &policy.name("acme/app:2026.34.101")]).run(), "denied", "acme/app", Some(&policy));
     for (status, words) in [
         (403, "tag cannot be pushed because of the repository's immutability settings"),
         (405, "The operation is disallowed on this registry, repository or image."),

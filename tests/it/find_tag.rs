@@ -7,8 +7,8 @@ use crate::support::registry::{Options, Registry, one_user};
 use crate::support::reply::{Fault, Reply};
 use crate::support::token::Rights;
 use serde_json::{Value, json};
-use std::time::Duration;
 use std::collections::HashMap;
+use std::time::Duration;
 
 fn find<const N: usize>(registry: &Registry, build: &str, words: [&str; N]) -> Ran {
     tagwright(["find-tag", &registry.name("acme/app"), "--build", build]).args(words).run()

@@ -98,7 +98,8 @@ fn who_stands_behind_a_redirect_gets_no_credential_and_is_named_as_the_one_who_r
             ] {
                 let what = &format!("{login:?} {status} {own_realm} {what}");
                 let registry = login.registry(Blobs::default());
-                let realm = (!own_realm && registry.has_tokens()).then(|| format!("http://{}/token", registry.tokens().host()));
+                let realm =
+                    (!own_realm && registry.has_tokens()).then(|| format!("http://{}/token", registry.tokens().host()));
                 let store = stranger(status, realm);
                 let location = format!("{}/bucket/it", store.url());
                 registry.after(move |asked, _, reply| {

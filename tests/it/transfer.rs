@@ -12,18 +12,18 @@ use crate::support::tls::Authority;
 use crate::support::token::SERVICE;
 use crate::support::uploads::{Blobs, Location, Mounts};
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tagwright::aws::identity::{Aws, AwsSettings};
 use tagwright::error::{Code, Error};
 use tagwright::http::exchange::{Exchange, ExchangeSettings};
 use tagwright::http::{Http, Limits, Options as HttpOptions};
 use tagwright::pure::auth::scope::Action;
+use tagwright::pure::http::url::Url;
 use tagwright::pure::image::descriptor::Descriptor;
 use tagwright::pure::image::digest::Digest;
 use tagwright::pure::image::repository::Repository;
-use tagwright::pure::http::url::Url;
 use tagwright::registry::blobs::Mount;
 use tagwright::registry::hub::{API, HubApi};
 use tagwright::registry::login::client::Client;
@@ -412,9 +412,21 @@ fn an_upload_is_begun_again_when_the_registry_says_so_with_a_time_of_its_own() {
     // A date has no parts of a second, so two seconds ahead are more than one.
     let times = [
         ("seconds", "2".to_owned()),
-        ("a date", date(3, form!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"))),
-        ("an old date", date(3, form!("[weekday], [day]-[month repr:short]-[year repr:last_two] [hour]:[minute]:[second] GMT"))),
-        ("the oldest", date(3, form!("[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]"))),
+        (
+            "a date",
+            date(3, form!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT")),
+        ),
+        (
+            "an old date",
+            date(3, form!("[weekday], [day]-[month repr:short]-[year repr:last_two] [hour]:[minute]:[second] GMT")),
+        ),
+        (
+            "the oldest",
+            date(
+                3,
+                form!("[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]"),
+            ),
+        ),
     ];
     side_by_side(times, |(what, when)| {
         let case = Case { retries: 1, ..Case::new(100_000) };

@@ -3,13 +3,13 @@
 //! By then the tags are where they belong, so that a record which cannot be kept is told and is no failure.
 
 use crate::command::request::Promote;
-use crate::threads;
 use crate::error::Error;
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::registry::remote::Remote;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::promote::record::{self, EMPTY_BLOB, Record};
+use crate::registry::remote::Remote;
+use crate::threads;
 
 /// Attaches a record where that is wanted; the digest of the artifact.
 pub fn attach(target: &Remote, request: &Promote, record: &Record, subject_size: usize) -> Option<Digest> {

@@ -9,14 +9,14 @@ use crate::error::{Code, Error};
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy::Tally;
 use crate::registry::blobs::{Mount, Upload};
-use crate::pure::image::raw_manifest::RawManifest;
 use crate::threads::{self, lock};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Writes what is missing, everything but the tags; what went which way.
 ///
@@ -87,9 +87,12 @@ impl Transport<'_, '_> {
             now => {
                 let now = now.map_or("is not there any more".to_owned(), |now| format!("points at `{now}` now"));
                 let name = target.repository().tagged(tag);
-                Err(Error::new(Code::TagConflict, format!("`{name}` {now}, and somebody else wrote it during this run"))
-                    .hint("run it again; signatures that only the target has are left as they are")
-                    .detail("tag", tag.as_str()))
+                Err(Error::new(
+                    Code::TagConflict,
+                    format!("`{name}` {now}, and somebody else wrote it during this run"),
+                )
+                .hint("run it again; signatures that only the target has are left as they are")
+                .detail("tag", tag.as_str()))
             }
         }
     }

@@ -3,15 +3,15 @@
 //! Where the tag list came with digests nothing is asked; elsewhere tags are looked at one by one,
 //! 16 side by side, newest first, and never more than 200.
 
-use crate::pure::image::listing::Listing;
-use crate::threads::{self, WIDTH};
 use crate::error::Error;
-use crate::registry::remote::Remote;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::Listing;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::facts::{Comparison, Facts, Target};
 use crate::pure::promote::tag_write::TagWrite;
 use crate::pure::version::scheme::{TagFormat, Version, VersionTag};
+use crate::registry::remote::Remote;
+use crate::threads::{self, WIDTH};
 
 /// How many tags are looked at in search of a digest.
 const MOST: usize = 200;
@@ -77,22 +77,12 @@ impl Versions {
     ///
     /// # Errors
     /// Those of looking at a tag.
-    pub fn is_older(
-        &self,
-        target: &Remote,
-        version: &Version,
-        digest: &Digest,
-    ) -> Result<bool, Error> {
+    pub fn is_older(&self, target: &Remote, version: &Version, digest: &Digest) -> Result<bool, Error> {
         Ok(self.below(target, version, digest, (MOST, WIDTH))?.is_some())
     }
 
     /// The version older than this one that a digest belongs to, as far as a short look tells.
-    pub fn older(
-        &self,
-        target: &Remote,
-        version: &Version,
-        digest: &Digest,
-    ) -> Option<Version> {
+    pub fn older(&self, target: &Remote, version: &Version, digest: &Digest) -> Option<Version> {
         self.below(target, version, digest, (OLDER, OLDER_AT_ONCE)).ok().flatten()
     }
 

@@ -115,9 +115,7 @@ impl Judge for Guard<'_, '_> {
         // Other runs see this one by a tag that it made.
         let made = |write: &TagWrite| {
             let name = write.tag.as_str();
-            write.state == WriteState::Written
-                && announcement.version_in(name) == Some(*own)
-                && !before.contains(&name)
+            write.state == WriteState::Written && announcement.version_in(name) == Some(*own) && !before.contains(&name)
         };
         Some(Overlap::of(own, announcement, writes.iter().any(made), &before, &names(now)))
     }

@@ -11,6 +11,7 @@ use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
 use crate::pure::image::listing::{Detail, Listing};
 use crate::pure::image::media_type::MediaType;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::{Identifier, Reference};
 use crate::pure::image::referrers;
 use crate::pure::image::tag::Tag;
@@ -20,7 +21,6 @@ use crate::pure::promote::tag_write::{TagAction, TagWrite};
 use crate::pure::promote::template::Template;
 use crate::pure::text::show::quoted;
 use crate::pure::version::scheme::VersionTag;
-use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 use crate::threads::both;
 use serde_json::json;
@@ -46,7 +46,8 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
         None => {
             let hint = "give the credential the right to list tags, or name the target tags in full";
             let found = here.tags(Detail::Times);
-            let found = found.map_err(|error| error.during(format!("finding out the version of `{source}`")).hint(hint))?;
+            let found =
+                found.map_err(|error| error.during(format!("finding out the version of `{source}`")).hint(hint))?;
             version = Versions::of(&found, &request.format).of_digest(here, &manifest.digest)?;
             listing = Some(found);
             expand(request, &source, version.as_ref())?
@@ -134,17 +135,11 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
         targets.push(Target { tag, kind, before, comparison });
     }
     let listing = match listing {
-        Some(Err(error)) if error.code() == Code::RepositoryUnknown => {
-            Some(Listing::empty())
-        }
+        Some(Err(error)) if error.code() == Code::RepositoryUnknown => Some(Listing::empty()),
         listing => listing.and_then(Result::ok),
     };
-    let facts = Facts {
-        repository: target.repository().to_string(),
-        digest: manifest.digest.clone(),
-        version: own,
-        targets,
-    };
+    let facts =
+        Facts { repository: target.repository().to_string(), digest: manifest.digest.clone(), version: own, targets };
     Ok(Survey { source, manifest, version, facts, versions, listing, totals, copy, notes })
 }
 

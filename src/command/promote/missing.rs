@@ -12,11 +12,11 @@ use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::listing::{Detail, Listing};
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy::{self as parts, Tally};
 use crate::pure::promote::record::Referrers;
-use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 use crate::threads::{self, both};
 use std::collections::HashSet;
@@ -125,7 +125,10 @@ pub fn plan(
 fn warn_left(Sides { source, target, .. }: &Sides, request: &Promote, tree: &Tree, wanted: usize) {
     let left = tree.referrers.len() - wanted;
     if left > 0 && !request.referrers {
-        let message = format!("{left} signatures, attestations or SBOMs stay in `{}`, as `--no-referrers` says", source.repository());
+        let message = format!(
+            "{left} signatures, attestations or SBOMs stay in `{}`, as `--no-referrers` says",
+            source.repository()
+        );
         target.warn("referrers-left", message);
     }
 }
@@ -161,12 +164,7 @@ fn unlisted<'t>(
 
 /// What the target's tag for a subject points at, where it is to be written: it neither has the manifest already nor
 /// something that would be lost.
-fn untagged(
-    target: &Remote,
-    tree: &Tree,
-    referrer: &Referrer,
-    tag: &Tag,
-) -> Result<Option<Option<Digest>>, Error> {
+fn untagged(target: &Remote, tree: &Tree, referrer: &Referrer, tag: &Tag) -> Result<Option<Option<Digest>>, Error> {
     let before = match target.head(tag) {
         Err(error) if error.code() == Code::RepositoryUnknown => None,
         before => before?,

@@ -5,9 +5,9 @@ use crate::command::promote::state::RecordNotes;
 use crate::command::request::Promote;
 use crate::command::session::Sides;
 use crate::error::Code;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Reference;
 use crate::pure::promote::record;
-use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 
 /// Reads what belongs into the record; `found` is what was read for required labels.
@@ -18,8 +18,9 @@ pub fn read(
     top: &RawManifest,
     found: Option<&ImageSet>,
 ) -> RecordNotes {
-    let labels =
-        |found: &ImageSet| record::labels(found.images.iter().map(|image| &image.config.labels), &request.require_labels);
+    let labels = |found: &ImageSet| {
+        record::labels(found.images.iter().map(|image| &image.config.labels), &request.require_labels)
+    };
     if request.record.is_none() && !request.attach_record {
         return RecordNotes { labels: found.map(labels), ..RecordNotes::default() };
     }

@@ -9,7 +9,9 @@ use crate::command::session::{Session, Sides};
 use crate::error::{Code, Error, Progress};
 use crate::pure::http::redact;
 use crate::pure::promote::copy::Tally;
-use crate::pure::promote::record::{self, Account, Accounts, Claims, Failure, Record, Referrers, SourceImage, TagRecord};
+use crate::pure::promote::record::{
+    self, Account, Accounts, Claims, Failure, Record, Referrers, SourceImage, TagRecord,
+};
 use crate::pure::promote::tag_write::{TagAction, TagWrite, Undo, WriteState};
 use crate::pure::text::{instant, shell};
 use crate::registry::remote::Remote;

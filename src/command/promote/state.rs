@@ -4,13 +4,13 @@ use crate::command::promote::holder::Versions;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::listing::Listing;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Reference;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy::Tally;
 use crate::pure::promote::facts::Facts;
 use crate::pure::promote::record::Referrers;
 use crate::pure::version::scheme::VersionTag;
-use crate::pure::image::raw_manifest::RawManifest;
 use std::collections::BTreeMap;
 
 /// What was seen: the facts for the plan, and what acting on it needs.

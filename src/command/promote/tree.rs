@@ -3,16 +3,16 @@
 //! Signatures, attestations and SBOMs are found by the referrers API, by its fall-back tag, and by the tags of
 //! cosign's older scheme; what points at those belongs to the image too.
 
-use crate::threads::{self, both};
 use crate::error::{Code, Error};
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::registry::remote::Remote;
 use crate::pure::image::content::Content;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers::{ReferrerList, cosign_tags, fallback_tag};
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy;
+use crate::registry::remote::Remote;
+use crate::threads::{self, both};
 use std::collections::{HashMap, HashSet};
 
 /// More manifests than any image has; a registry that names ever more of them is stopped here.
@@ -70,7 +70,10 @@ impl Tree {
             if self.manifests.len() + below.len() > MOST {
                 return Err(Error::new(
                     Code::SizeExceeded,
-                    format!("more than {MOST} manifests belong to the image in `{}`, which is not copied", here.repository()),
+                    format!(
+                        "more than {MOST} manifests belong to the image in `{}`, which is not copied",
+                        here.repository()
+                    ),
                 ));
             }
             level = threads::map(&below, |digest| child(here, digest))?;
@@ -163,11 +166,7 @@ fn child(here: &Remote, digest: &Digest) -> Result<RawManifest, Error> {
 }
 
 /// The manifests under the tags that cosign makes from a digest.
-fn tagged(
-    here: &Remote,
-    subject: &Digest,
-    names: Option<&HashSet<String>>,
-) -> Result<Vec<(Tag, RawManifest)>, Error> {
+fn tagged(here: &Remote, subject: &Digest, names: Option<&HashSet<String>>) -> Result<Vec<(Tag, RawManifest)>, Error> {
     let tags = cosign_tags(subject);
     let there: Vec<&Tag> = tags.iter().filter(|tag| names.is_none_or(|names| names.contains(tag.as_str()))).collect();
     let read = |tag: &&Tag| {

@@ -7,12 +7,12 @@
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
 use crate::pure::image::listing::Listing;
+use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::facts::TagKind;
 use crate::pure::promote::race::{Overlap, Reading, Ruling, Watch};
 use crate::pure::promote::tag_write::{TagAction, TagWrite, WriteState};
-use crate::pure::image::raw_manifest::RawManifest;
 use crate::registry::remote::Remote;
 use crate::threads::both;
 use std::time::{Duration, Instant};
@@ -241,15 +241,13 @@ fn to_read_back(writes: &[TagWrite], moves: bool) -> Vec<usize> {
     (0..writes.len()).filter(|&i| due(&writes[i])).collect()
 }
 
-type Heads = Result<Vec<Option<Digest>>, Error>;
-
 /// What these tags are now, and the tag list where it is wanted, both at once.
 fn look_back(
     target: &Remote,
     writes: &[TagWrite],
     open: &[usize],
     list: bool,
-) -> (Heads, Option<Result<Listing, Error>>) {
+) -> (Result<Vec<Option<Digest>>, Error>, Option<Result<Listing, Error>>) {
     let tags: Vec<Tag> = open.iter().map(|&i| writes[i].tag.clone()).collect();
     let list = || list.then(|| target.fresh_tags());
     if !target.lists_digests() {

@@ -2,8 +2,8 @@
 
 use crate::command::request::{RecordSource, Rollback};
 use crate::error::{Code, Error};
-use crate::world::World;
 use crate::pure::promote::recorded;
+use crate::world::World;
 use std::path::Path;
 
 /// The largest record that is read.

@@ -6,19 +6,23 @@
 //!
 //! Grammar: RFC 8288, section 3.
 
+use crate::error::{Code, Error};
 use crate::pure::http::message::Headers;
 use crate::pure::http::redact;
 use crate::pure::http::url::Url;
-use crate::error::{Code, Error};
 
 /// The address of the next page; `None` on the last one.
 ///
 /// # Errors
 /// `redirect-refused` for a link to another host, `reply-malformed` for one that cannot be read.
 pub fn next(headers: &Headers, base: &Url) -> Option<Result<Url, Error>> {
-    let target =
-        headers.all("link").find_map(|value| links(value).into_iter().find(is_next)).map(|link| link.target)?;
-    Some(resolve(&target, base))
+    headers.all("link").find_map(|value| match links(value) {
+        Some(links) => links.iter().find(|link| is_next(link)).map(|link| resolve(&link.target, base)),
+        None => {
+            let message = format!("`{}` sends a `Link` header that cannot be read", base.origin());
+            Some(Err(Error::new(Code::ReplyMalformed, message)))
+        }
+    })
 }
 
 fn resolve(target: &str, base: &Url) -> Result<Url, Error> {
@@ -43,12 +47,12 @@ fn is_next(link: &Link) -> bool {
     rel.is_some_and(|(_, types)| types.split_ascii_whitespace().any(|one| one.eq_ignore_ascii_case("next")))
 }
 
-/// The links of one header value; what cannot be read ends the list.
-fn links(value: &str) -> Vec<Link> {
+/// The links of one header value; `None` where it is no list of links.
+fn links(value: &str) -> Option<Vec<Link>> {
     let mut found = Vec::new();
     let mut rest = value.trim_start_matches([' ', '\t', ',']);
-    while let Some(after) = rest.strip_prefix('<') {
-        let Some((target, after)) = after.split_once('>') else { break };
+    while !rest.is_empty() {
+        let (target, after) = rest.strip_prefix('<')?.split_once('>')?;
         let mut link = Link { target: target.trim().to_owned(), parameters: Vec::new() };
         rest = after.trim_start();
         while let Some(after) = rest.strip_prefix(';') {
@@ -66,7 +70,7 @@ fn links(value: &str) -> Vec<Link> {
         found.push(link);
         rest = rest.trim_start_matches([' ', '\t', ',']);
     }
-    found
+    Some(found)
 }
 
 /// A quoted text or a word, and what follows it.
@@ -119,20 +123,22 @@ mod tests {
 
     #[test]
     fn no_next_page_is_none() {
-        for value in
-            ["", "</x>", r#"</x>; rel="prev""#, "<", "</x; rel=next", r#"</x>; rel="prev"; rel="next""#, "next"]
-        {
+        for value in ["", "</x>", r#"</x>; rel="prev""#, r#"</x>; rel="prev"; rel="next""#] {
             check(value, None);
         }
     }
 
     #[test]
-    fn links_to_elsewhere_are_refused() {
+    fn links_to_elsewhere_and_links_that_cannot_be_read_are_refused() {
         let base = Url::parse("https://reg.example/v2/a/tags/list").unwrap();
         for (value, code) in [
             ("<https://evil.example/v2/a/tags/list>; rel=next", Code::RedirectRefused),
             ("<//evil.example/x>; rel=next", Code::RedirectRefused),
             ("<https://user:pass@reg.example/x>; rel=next", Code::ReplyMalformed),
+            ("<", Code::ReplyMalformed),
+            ("</x; rel=next", Code::ReplyMalformed),
+            ("</x>; rel=prev, next", Code::ReplyMalformed),
+            ("next", Code::ReplyMalformed),
         ] {
             let error = next(&Headers::new().with("link", value), &base).unwrap().unwrap_err();
             assert_eq!(error.code(), code, "{value}");

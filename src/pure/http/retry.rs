@@ -211,9 +211,7 @@ mod tests {
     #[test]
     fn dates_are_read_in_the_three_forms_of_the_specification() {
         let expected = time::macros::datetime!(1994-11-06 08:49:37 UTC);
-        for text in
-            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
-        {
+        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             assert_eq!(http_date(text, NOW), Some(expected), "{text}");
         }
         assert_eq!(http_date("Monday, 06-Nov-28 08:49:37 GMT", NOW).map(OffsetDateTime::year), Some(2028));

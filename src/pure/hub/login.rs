@@ -5,11 +5,11 @@
 //!
 //! Form: Docker Hub API, `AuthCreateAccessToken`.
 
-use crate::pure::hub::page;
 use crate::error::{Code, Error};
 use crate::pure::auth::credential::Credential;
 use crate::pure::http::message::{Method, Repeat, Request};
 use crate::pure::http::url::Url;
+use crate::pure::hub::page;
 use crate::secret::Secret;
 use serde_json::{Value, json};
 

@@ -8,9 +8,9 @@
 use crate::error::{Code, Error};
 use crate::pure::http::url::Url;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::listing::TagEntry;
 use crate::pure::image::repository::Repository;
 use crate::pure::text::percent;
-use crate::pure::image::listing::TagEntry;
 use serde::Deserialize;
 use serde_json::Value;
 

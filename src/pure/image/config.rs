@@ -2,8 +2,8 @@
 //!
 //! Fields: OCI image specification, "Image Configuration".
 
-use crate::pure::image::content::unreadable;
 use crate::error::{Code, Error};
+use crate::pure::image::content::unreadable;
 use crate::pure::text::show::quoted;
 use serde::Deserialize;
 use serde_json::Value;

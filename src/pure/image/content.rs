@@ -5,11 +5,11 @@
 //! Rules: OCI image specification, "Image Manifest" and "Image Index"; a body that could be read as
 //! either is refused.
 
+use crate::error::{Code, Error};
 use crate::pure::image::descriptor::{Descriptor, strings};
 use crate::pure::image::index::Index;
 use crate::pure::image::manifest::Manifest;
 use crate::pure::image::media_type::MediaType;
-use crate::error::{Code, Error};
 use crate::pure::text::show::quoted;
 use serde::Deserialize;
 use serde::de::IgnoredAny;

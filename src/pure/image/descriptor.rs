@@ -44,8 +44,7 @@ impl Descriptor {
     /// Whether it may point at an image or an index of images, by its media type, artifact type and platform.
     pub fn may_be_image(&self) -> bool {
         let media_type = MediaType::parse(&self.media_type);
-        let artifact =
-            self.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !is_image_config(kind));
+        let artifact = self.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !is_image_config(kind));
         !artifact && !self.is_attestation() && !matches!(media_type, MediaType::Other(_))
     }
 

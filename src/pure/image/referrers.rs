@@ -3,12 +3,12 @@
 //! Rules: OCI distribution specification, "Listing Referrers" and "Referrers Tag Schema"; the tag
 //! endings are those of cosign's older scheme.
 
+use crate::error::{Code, Error};
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
 use crate::pure::image::tag::Tag;
-use crate::error::{Code, Error};
 use serde_json::{Value, json};
 
 /// What the referrers API says of a manifest.

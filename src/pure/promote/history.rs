@@ -2,9 +2,9 @@
 //!
 //! Whoever may write to a repository may write such a record, so nothing in one is trusted to be of a certain form.
 
-use crate::pure::promote::recorded::{self, PastRecord};
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
+use crate::pure::promote::recorded::{self, PastRecord};
 use crate::pure::text::json::Document;
 use serde_json::Value;
 

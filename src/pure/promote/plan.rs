@@ -137,8 +137,10 @@ mod tests {
 
     #[test]
     fn fixed_tags_come_first_whatever_the_order_given() {
-        let targets =
-            vec![target("latest", TagKind::Moving, None, Comparison::Nothing), target("rc", TagKind::Fixed, None, Comparison::Nothing)];
+        let targets = vec![
+            target("latest", TagKind::Moving, None, Comparison::Nothing),
+            target("rc", TagKind::Fixed, None, Comparison::Nothing),
+        ];
         assert_eq!(check(targets, false), Ok(vec![("rc".into(), "created"), ("latest".into(), "created")]));
     }
 

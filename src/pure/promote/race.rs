@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn new_tags_of_our_own_kind_are_other_runs() {
-        let tags = Announcement { templates: vec![Template::parse("{version}-rc").unwrap()], format: TagFormat::default() };
+        let tags =
+            Announcement { templates: vec![Template::parse("{version}-rc").unwrap()], format: TagFormat::default() };
         let first = ["latest", "2026.34.101", "2026.34.105", "2026.34.101-rc", "2026.34.105-rc"];
         let check = |more: &[&str], expected: Overlap| {
             let second: Vec<&str> = first.iter().chain(more).copied().collect();

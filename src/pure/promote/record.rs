@@ -5,12 +5,12 @@
 //!
 //! Artifact: OCI image specification, "Guidelines for Artifact Usage", with an empty config.
 
-use crate::pure::promote::copy::Tally;
-use crate::pure::promote::tag_write::TagWrite;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
 use crate::pure::image::repository::Repository;
+use crate::pure::promote::copy::Tally;
+use crate::pure::promote::tag_write::TagWrite;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
@@ -289,9 +289,7 @@ mod tests {
     fn the_environment_is_only_quoted() {
         let variables = BTreeMap::from([("BUILD_NUMBER", "7"), ("USER", "jenkins"), ("BUILD_USER_ID", "mo")]);
         let read = |with: bool| {
-            Claims::of(&|name| {
-                variables.get(name).filter(|_| with || name != "BUILD_USER_ID").map(|v| (*v).to_owned())
-            })
+            Claims::of(&|name| variables.get(name).filter(|_| with || name != "BUILD_USER_ID").map(|v| (*v).to_owned()))
         };
         assert_eq!((read(true).user.as_deref(), read(true).build.as_deref()), (Some("mo"), Some("7")));
         assert_eq!((read(false).user.as_deref(), read(false).job), (Some("jenkins"), None));

@@ -3,11 +3,11 @@
 //! Keys that are not known are passed over. A record of a later schema is refused, because what it means is not
 //! known here.
 
-use crate::pure::promote::record::{SCHEMA, SourceImage};
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
 use crate::pure::image::repository::Repository;
 use crate::pure::image::tag::Tag;
+use crate::pure::promote::record::{SCHEMA, SourceImage};
 use crate::pure::text::show::quoted;
 use serde_json::Value;
 

@@ -34,7 +34,8 @@ pub fn plan(
 ) -> Result<(Vec<TagWrite>, Vec<String>), Error> {
     let (mut writes, mut warnings) = (Vec::new(), Vec::new());
     for TagState { tag, before, superseded, now } in tags {
-        let write = |kind, to: &Option<Digest>, action| TagWrite::new(tag.clone(), kind, now.clone(), to.clone(), action);
+        let write =
+            |kind, to: &Option<Digest>, action| TagWrite::new(tag.clone(), kind, now.clone(), to.clone(), action);
         // What is not put back is nobody's business here, so that it is not read again.
         let keeps = |action| write(TagKind::Fixed, now, action);
         let back = |action| write(TagKind::Moving, before, action);

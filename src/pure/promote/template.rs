@@ -111,8 +111,11 @@ impl Template {
             !before.is_some_and(|c| c.is_ascii_digit() || c == '.') && !after.starts_with(|c: char| c.is_ascii_digit())
         };
         let Some(at) = text.match_indices(version).map(|(at, _)| at).find(whole) else { return self.clone() };
-        let around =
-            [TemplatePiece::Text(text[..at].to_owned()), TemplatePiece::Version, TemplatePiece::Text(text[at + version.len()..].to_owned())];
+        let around = [
+            TemplatePiece::Text(text[..at].to_owned()),
+            TemplatePiece::Version,
+            TemplatePiece::Text(text[at + version.len()..].to_owned()),
+        ];
         let empty = TemplatePiece::Text(String::new());
         Self { text: self.text.clone(), pieces: around.into_iter().filter(|piece| *piece != empty).collect() }
     }

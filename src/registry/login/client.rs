@@ -5,14 +5,8 @@
 //! with it is [`crate::registry::login::access`].
 
 use crate::aws::identity::{Aws, AwsAccess};
-use crate::registry::ecr_api::EcrApi;
-use crate::registry::limits;
-use crate::http::exchange::Exchange;
-use crate::threads::lock;
-use crate::registry::login::keychain::{CredentialLookup, Keychain};
-use crate::registry::login::refused::{credential_missing, origin};
-use crate::registry::login::state::{AuthState, CredentialDomain};
 use crate::error::{Code, Error};
+use crate::http::exchange::Exchange;
 use crate::pure::auth::challenge::Challenge;
 use crate::pure::auth::credential::Credential;
 use crate::pure::auth::flow::{self, Authorization, TokenRequest};
@@ -24,7 +18,13 @@ use crate::pure::http::url::{Origin, Url};
 use crate::pure::image::listing::Via;
 use crate::pure::image::registry::Registry;
 use crate::pure::image::repository::Repository;
+use crate::registry::ecr_api::EcrApi;
+use crate::registry::limits;
+use crate::registry::login::keychain::{CredentialLookup, Keychain};
+use crate::registry::login::refused::{credential_missing, origin};
+use crate::registry::login::state::{AuthState, CredentialDomain};
 use crate::secret::Secret;
+use crate::threads::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
@@ -284,7 +284,12 @@ impl<'w> Client<'w> {
         }
     }
 
-    fn fetch_token(&self, registry: &Registry, wanted: &TokenRequest, found: &CredentialLookup) -> Result<Token, Error> {
+    fn fetch_token(
+        &self,
+        registry: &Registry,
+        wanted: &TokenRequest,
+        found: &CredentialLookup,
+    ) -> Result<Token, Error> {
         let what = format!("get a token for `{registry}`");
         let mut request = wanted.request();
         let mut response = self.exchange.send(&what, &request, limits::SMALL)?;

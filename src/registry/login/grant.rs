@@ -52,14 +52,15 @@ pub fn grant(
     repository: Option<&Repository>,
     rights: Action,
 ) -> Result<GrantReport, Error> {
-    let scopes = repository.map(|repository| ScopeSet::from_iter([Scope::of(repository.path(), rights)])).unwrap_or_default();
+    let scopes =
+        repository.map(|repository| ScopeSet::from_iter([Scope::of(repository.path(), rights)])).unwrap_or_default();
     if let Some(ecr) = client.ecr_api(registry)? {
         return Ok(GrantReport { scopes, ..signed(client, &ecr.access)? });
     }
     let (wanted, exchange) = (format!("log in to `{registry}`"), &client.exchange);
     let request = Request::new(Method::Get, client.url(registry, ""));
-    let domain = repository
-        .map_or_else(|| CredentialDomain { registry: registry.clone(), path: None }, CredentialDomain::of);
+    let domain =
+        repository.map_or_else(|| CredentialDomain { registry: registry.clone(), path: None }, CredentialDomain::of);
     let state = client.state(&domain);
     let response = exchange.send(&wanted, &request, limits::SMALL)?;
     if response.status != 401 {

@@ -7,15 +7,15 @@
 //! Order of the files: the documentation of `docker login` and of podman's `containers-auth.json`.
 
 use crate::aws::identity::AwsSettings;
-use crate::world::World;
 use crate::error::{Code, Error};
 use crate::pure::auth::credential::{Credential, CredentialSource};
-use crate::pure::auth::lookup::LookupStep;
 use crate::pure::auth::docker_config::{self, DockerConfig, Lookup};
+use crate::pure::auth::lookup::LookupStep;
 use crate::pure::image::registry::Registry;
 use crate::pure::text::show::quoted;
 use crate::registry::limits;
 use crate::secret::Secret;
+use crate::world::World;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -233,7 +233,12 @@ impl<'w> Keychain<'w> {
     }
 
     /// Asks one file, and the helper that it names.
-    fn config(&self, search: &mut KeychainSearch, origin: &str, text: &str) -> Result<Option<(String, Credential)>, Error> {
+    fn config(
+        &self,
+        search: &mut KeychainSearch,
+        origin: &str,
+        text: &str,
+    ) -> Result<Option<(String, Credential)>, Error> {
         let correct =
             |error: Error| error.hint_if_none("correct it, or choose another source with `--credentials-from`");
         let config = DockerConfig::parse(text, origin).map_err(correct)?;

@@ -2,10 +2,8 @@
 //! that is missing.
 
 use crate::aws::identity as aws;
-use crate::registry::login::keychain::CredentialLookup;
-use crate::registry::login::state::AuthState;
-use crate::pure::auth::lookup;
 use crate::error::{Code, Error};
+use crate::pure::auth::lookup;
 use crate::pure::auth::scope::ScopeSet;
 use crate::pure::auth::token::Token;
 use crate::pure::aws::fault::AwsFault;
@@ -13,6 +11,8 @@ use crate::pure::aws::host::EcrHost;
 use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, ErrorDocument, Subject};
 use crate::pure::image::registry::Registry;
+use crate::registry::login::keychain::CredentialLookup;
+use crate::registry::login::state::AuthState;
 use time::OffsetDateTime;
 
 /// Why an answered request was refused all the same.
@@ -45,10 +45,8 @@ pub(super) fn refused(
     let host = request.url.authority();
     let identity = found.identity.as_deref().unwrap_or("the holder of the token");
     let token = state.tokens.values().next();
-    let withheld = token
-        .and_then(Token::granted)
-        .map(|granted| scopes.missing(&granted))
-        .filter(|missing| !missing.is_empty());
+    let withheld =
+        token.and_then(Token::granted).map(|granted| scopes.missing(&granted)).filter(|missing| !missing.is_empty());
     let insufficient = state.challenges.iter().any(|c| c.error.as_deref() == Some("insufficient_scope"));
     let is_over = found.lent_until.is_some() && said.has_expired();
     if !is_over && (response.status == 403 || insufficient || withheld.is_some() || said.has(&["DENIED"])) {
