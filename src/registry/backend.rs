@@ -8,7 +8,7 @@ use crate::http::Body;
 use crate::pure::http::message::{Request, Response};
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, Listing};
+use crate::pure::image::listing::{Detail, Heads, Listing};
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers::ReferrerList;
@@ -16,9 +16,6 @@ use crate::pure::image::tag::Tag;
 use crate::registry::distribution::{self, Acceptance};
 use crate::registry::login::access::Access;
 use crate::threads;
-
-/// What several tags point at, in their order; `None` for those that there are not.
-pub type Heads = Vec<Option<Digest>>;
 
 /// One repository, asked in the way of its registry's kind. What the questions mean is said at
 /// [`crate::registry::remote::Remote`].

@@ -6,7 +6,7 @@
 
 use crate::error::{Code, Error};
 use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::Listing;
+use crate::pure::image::listing::{Heads, Listing};
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::tag::Tag;
@@ -247,7 +247,7 @@ fn look_back(
     writes: &[TagWrite],
     open: &[usize],
     list: bool,
-) -> (Result<Vec<Option<Digest>>, Error>, Option<Result<Listing, Error>>) {
+) -> (Result<Heads, Error>, Option<Result<Listing, Error>>) {
     let tags: Vec<Tag> = open.iter().map(|&i| writes[i].tag.clone()).collect();
     let list = || list.then(|| target.fresh_tags());
     if !target.lists_digests() {

@@ -61,3 +61,6 @@ pub enum Detail {
     /// The tags with times, as far as there are any.
     Times,
 }
+
+/// What several tags point at, in the order of the tags; `None` for one that is not there.
+pub type Heads = Vec<Option<Digest>>;
