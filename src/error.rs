@@ -102,6 +102,8 @@ codes! {
     Schema1Unsupported = "schema1-unsupported", 5;
     /// the index names no image
     IndexEmpty = "index-empty", 5;
+    /// the registry does not take this manifest
+    ManifestRefused = "manifest-refused", 5;
     /// the credential is pinned to another registry
     CredentialHostMismatch = "credential-host-mismatch", 5;
     /// the registry names a token realm that a credential must not be sent to

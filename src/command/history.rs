@@ -122,7 +122,7 @@ fn read(remote: &Remote, artifact: &Digest, image: &Digest) -> Result<StoredReco
     let fetched = remote.manifest(&identifier)?;
     let layer = match &fetched.content {
         Content::Image(manifest) => manifest.layers.iter().find(|layer| layer.media_type == ARTIFACT),
-        Content::Index(_) => None,
+        Content::Index(_) | Content::Artifact(_) => None,
     };
     let layer = layer.ok_or_else(|| Error::new(Code::RecordInvalid, "it has no record in it"))?;
     let bytes = remote.blob(layer, "record", LIMIT)?;

@@ -2,6 +2,7 @@
 //! look into images.
 
 use crate::error::{Code, Error};
+use crate::pure::image::artifact::Artifact;
 use crate::pure::image::config::Config;
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
@@ -95,11 +96,11 @@ struct Leaf {
 }
 
 fn leaves(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platform>) -> Result<Vec<Leaf>, Error> {
-    if let Content::Image(manifest) = &top.content {
-        if !manifest.is_image() {
-            return Err(not_an_image(name, manifest));
-        }
-        return Ok(vec![Leaf { platform: None, fetched: top }]);
+    match &top.content {
+        Content::Image(manifest) if !manifest.is_image() => return Err(not_an_image(name, manifest)),
+        Content::Image(_) => return Ok(vec![Leaf { platform: None, fetched: top }]),
+        Content::Artifact(artifact) => return Err(of_another_kind(name, artifact)),
+        Content::Index(_) => {}
     }
     let entries = if let Content::Index(index) = &top.content { index.manifests.len() } else { 0 };
     let (mut level, mut leaves, mut others) = (vec![top], Vec::new(), None);
@@ -109,7 +110,7 @@ fn leaves(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platf
             .iter()
             .filter_map(|fetched| match &fetched.content {
                 Content::Index(index) => Some(index.images().cloned().collect::<Vec<_>>()),
-                Content::Image(_) => None,
+                Content::Image(_) | Content::Artifact(_) => None,
             })
             .flatten()
             .filter(|entry| match (&entry.platform, platform) {
@@ -135,6 +136,7 @@ fn leaves(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platf
                     leaves.push(Leaf { platform: entry.platform, fetched })
                 }
                 Content::Image(manifest) => others = Some(not_an_image(name, manifest)),
+                Content::Artifact(artifact) => others = Some(of_another_kind(name, artifact)),
             }
         }
         if level.is_empty() {
@@ -186,6 +188,12 @@ fn child(name: &str, entry: &Descriptor, error: Error) -> Error {
     } else {
         error
     }
+}
+
+fn of_another_kind(name: &str, artifact: &Artifact) -> Error {
+    let kind = quoted(artifact.media_type.as_str());
+    Error::new(Code::NotAnImage, format!("`{name}` is not a container image: its manifest is of the media type {kind}"))
+        .hint("name a container image; artifacts have no labels")
 }
 
 fn not_an_image(name: &str, manifest: &Manifest) -> Error {

@@ -69,7 +69,7 @@ pub(super) fn put(backend: &dyn Backend, manifests: &[RawManifest], subject: &Di
             exchange.world.sleep(PAUSE * (1 << (read - 2)));
         }
         let there = fallback(backend, subject)?;
-        let body = there.as_ref().map(|there| there.body.as_slice());
+        let body = there.as_ref().map(|there| &*there.body);
         let Some(body) = referrers::with_entries(body, &unlisted).map_err(|error| error.about(&name))? else {
             return Ok(());
         };

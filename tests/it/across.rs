@@ -173,17 +173,6 @@ fn what_points_at_an_image_goes_along_wherever_it_is_listed() {
 }
 
 #[test]
-fn what_stays_behind_is_counted_and_told() {
-    let (from, to) = (Registry::start(), Registry::start());
-    let built = signed(two_platforms("abc", "one"));
-    built.push(&Client::new(&from.host()), FROM, TAG);
-    let ran = across(&from, &to).arg("--no-referrers").run();
-    assert_eq!(ran.result()["referrers"], json!({"found": 5, "copied": 0, "left": 5}));
-    assert_eq!(ran.warnings(), ["referrers-left"]);
-    assert_eq!(to.resolve(TO, &built.cosign_tag("sig")), None);
-}
-
-#[test]
 fn a_list_that_is_cut_short_between_two_runs_is_made_whole() {
     let (from, to) = (Registry::start(), Registry::start());
     let built = signed(image("abc"));

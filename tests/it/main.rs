@@ -32,6 +32,7 @@ mod interleavings;
 mod labels;
 mod meanwhile;
 mod next_version;
+mod odd_content;
 mod promote;
 mod race_model;
 mod record;

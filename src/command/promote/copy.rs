@@ -4,27 +4,43 @@
 
 use crate::command::progress::ProgressLine;
 use crate::command::promote::state::{CopyPlan, ReferrerWrite, Totals};
+use crate::command::promote::tree::width;
 use crate::command::session::Sides;
 use crate::error::{Code, Error};
-use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::tag::Tag;
 use crate::pure::promote::copy::Tally;
+use crate::pure::text::show::quoted;
 use crate::registry::blobs::{Mount, Upload};
+use crate::registry::remote::Remote;
 use crate::threads::{self, lock};
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Writes what is missing, everything but the tags; what went which way.
+/// Writes what is missing, everything but the tags; what it came to.
 ///
 /// # Errors
 /// Those of reading and of writing; each says what had been written.
-pub fn copy(sides: &Sides, jobs: usize, root: &RawManifest, plan: &CopyPlan) -> Result<Tally, Error> {
-    let run = Transport { sides, jobs, plan, written: AtomicU64::new(0), manifests: AtomicU64::new(0) };
-    run.all(root).map_err(|error| match run.done() {
+pub fn copy(
+    sides: &Sides,
+    jobs: usize,
+    root: &RawManifest,
+    plan: &CopyPlan,
+    planned: &Totals,
+) -> Result<Totals, Error> {
+    let run = Transport {
+        sides,
+        jobs,
+        plan,
+        written: AtomicU64::new(0),
+        manifests: AtomicU64::new(0),
+        lost: Mutex::new(HashSet::new()),
+    };
+    run.all(root, planned).map_err(|error| match run.done() {
         None => error,
         Some(done) => error.after_also(done),
     })
@@ -46,36 +62,81 @@ struct Transport<'r, 'w> {
     plan: &'r CopyPlan,
     written: AtomicU64,
     manifests: AtomicU64,
+    /// Blobs of referrers that the source has lost.
+    lost: Mutex<HashSet<Digest>>,
 }
 
 /// One blob on its way, with the upload that a refused mount has begun.
 type Job<'r> = (&'r Descriptor, Mutex<Option<Upload>>, bool);
 
 impl Transport<'_, '_> {
-    fn all(&self, root: &RawManifest) -> Result<Tally, Error> {
-        let (plan, target) = (self.plan, &self.sides.target);
-        let tally = self.blobs()?;
+    fn all(&self, root: &RawManifest, planned: &Totals) -> Result<Totals, Error> {
+        let (plan, mut totals) = (self.plan, *planned);
+        totals.tally = self.blobs()?;
 
         // Images name no other manifest, so they go side by side; an index comes after all that it names.
-        let (images, indexes): (Vec<&RawManifest>, Vec<&RawManifest>) =
-            plan.manifests.iter().partition(|fetched| matches!(fetched.content, Content::Image(_)));
-        threads::map(&images, |fetched| self.put(fetched))?;
-        for fetched in indexes {
-            self.put(fetched)?;
+        let is_image = |digest: &&Digest| plan.nodes[*digest].parts.manifests.is_empty();
+        let (images, indexes): (Vec<&Digest>, Vec<&Digest>) = plan.manifests.iter().partition(is_image);
+        let largest = images.iter().map(|digest| plan.nodes[*digest].size()).max().unwrap_or_default();
+        threads::map_at(width(largest), &images, |digest| self.put_node(digest))?;
+        for digest in indexes {
+            self.put_node(digest)?;
         }
         // Whoever admits only what is signed must find the signature before the tag, and some registries
         // refuse a referrer whose subject is not there.
         if !plan.referrers.is_empty() && !plan.root_is_there {
-            self.put(root)?;
+            self.put(root).map_err(|error| with_foreign(error, plan.foreign))?;
         }
-        for ReferrerWrite { subject, manifest, tag } in &plan.referrers {
-            match tag {
-                None => target.put_referrers(std::slice::from_ref(manifest), subject)?,
-                Some((tag, before)) => self.put_tagged(manifest, tag, before.as_ref())?,
+        let mut left: HashSet<&Digest> = HashSet::new();
+        for referrer in &plan.referrers {
+            if left.contains(&referrer.subject) || !self.put_referrer(referrer)? {
+                left.insert(&referrer.digest);
+                (totals.referrers.copied, totals.referrers.left) =
+                    (totals.referrers.copied.saturating_sub(1), totals.referrers.left + 1);
             }
-            self.manifests.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(tally)
+        Ok(totals)
+    }
+
+    /// Puts one manifest that the image names. One that is neither image nor index may stay behind.
+    fn put_node(&self, digest: &Digest) -> Result<(), Error> {
+        let node = &self.plan.nodes[digest];
+        match self.put(&node.manifest(digest)?) {
+            Err(error) if node.is_of_another_kind() && is_refused(&error) => {
+                let kind = quoted(&node.media_type);
+                let message = format!("the entry `{digest}` of the index, of the kind {kind}, is not copied");
+                self.sides.target.warn("entries-left", format!("{message}: {}", error.message()));
+                Ok(())
+            }
+            outcome => outcome.map_err(|error| with_foreign(error, node.parts.foreign.len())),
+        }
+    }
+
+    /// Puts what points at the image or at a part of it; whether it is there now. One that has lost a part of itself, or
+    /// that the target does not take, stays behind.
+    fn put_referrer(&self, referrer: &ReferrerWrite) -> Result<bool, Error> {
+        let ReferrerWrite { subject, digest, tag } = referrer;
+        let (target, node) = (&self.sides.target, &self.plan.nodes[digest]);
+        let lost = node.parts.blobs.iter().find(|blob| lock(&self.lost).contains(&blob.digest));
+        let why = match lost {
+            Some(blob) => format!("its blob `{}` is gone or damaged", blob.digest),
+            None => {
+                let manifest = node.manifest(digest)?;
+                let outcome = match tag {
+                    None => target.put_referrers(std::slice::from_ref(&manifest), subject),
+                    Some((tag, before)) => self.put_tagged(&manifest, tag, before.as_ref()),
+                };
+                match outcome {
+                    Err(error) if is_refused(&error) => error.message().to_owned(),
+                    outcome => {
+                        self.manifests.fetch_add(1, Ordering::Relaxed);
+                        return outcome.map(|()| true);
+                    }
+                }
+            }
+        };
+        target.warn("referrers-left", format!("`{digest}`, which points at `{subject}`, is not copied: {why}"));
+        Ok(false)
     }
 
     /// Puts a signature under its tag, unless another one came up there since the look.
@@ -147,12 +208,23 @@ impl Transport<'_, '_> {
                 progress.moved(bytes);
                 !stopped.load(Ordering::Relaxed)
             };
-            let outcome = target.copy_blob(source, blob, upload, &moved);
-            match outcome {
+            let sent = match checkable(source, blob) {
+                Ok(()) => target.copy_blob(source, blob, upload, &moved),
+                Err(error) => {
+                    give_up(upload);
+                    Err(error)
+                }
+            };
+            match sent {
                 Ok(()) => {
                     progress.done();
                     self.written.fetch_add(1, Ordering::Relaxed);
                     Ok(Some(true))
+                }
+                // The image does not depend on what points at it.
+                Err(error) if is_lost(blob, error.code()) && plan.spare.contains(&blob.digest) => {
+                    lock(&self.lost).insert(blob.digest.clone());
+                    Ok(None)
                 }
                 // Only the first failure is one; the others were stopped by it.
                 Err(_) if stopped.swap(true, Ordering::Relaxed) => Ok(None),
@@ -180,4 +252,40 @@ impl Transport<'_, '_> {
         let target = self.sides.target.repository();
         (blobs + manifests > 0).then(|| format!("{blobs} blobs and {manifests} manifests in `{target}`, without a tag"))
     }
+}
+
+/// Whether a blob is gone at the source, or is not shown to be what its digest says.
+fn is_lost(blob: &Descriptor, code: Code) -> bool {
+    matches!(code, Code::BlobMissing | Code::DigestMismatch) || !blob.digest.is_known()
+}
+
+/// Refuses to send a blob that nobody here can check.
+///
+/// # Errors
+/// `reply-malformed`.
+pub fn checkable(source: &Remote, blob: &Descriptor) -> Result<(), Error> {
+    if blob.digest.is_known() {
+        return Ok(());
+    }
+    let (digest, algorithm, repository) = (&blob.digest, blob.digest.algorithm(), source.repository());
+    let message =
+        format!("cannot copy the blob `{digest}` of `{repository}`: the algorithm `{algorithm}` is not known");
+    Err(Error::new(Code::ReplyMalformed, message)
+        .hint("bring that blob to the target by other means; what is there is not sent again"))
+}
+
+/// Whether the target does not take a manifest, whoever sends it.
+fn is_refused(error: &Error) -> bool {
+    let status = error.refusal().map(|refusal| refusal.status);
+    error.code() == Code::ManifestRefused || error.code() == Code::Denied && matches!(status, Some(400 | 405 | 415))
+}
+
+/// Says that layers which were not copied may be why a manifest is refused.
+pub fn with_foreign(error: Error, foreign: usize) -> Error {
+    if error.code() != Code::ManifestRefused || foreign == 0 {
+        return error;
+    }
+    error
+        .cause(format!("{foreign} of its layers are not distributed by registries, so they were not copied"))
+        .hint("let the target take manifests with such layers, or build the image without them")
 }

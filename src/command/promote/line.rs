@@ -61,7 +61,7 @@ fn carry_out(
         journal.note_progress(Progress { done: vec![done], ..Progress::default() });
     }
     if let Some(copy) = &survey.copy {
-        totals.tally = copy::copy(sides, request.jobs, &survey.manifest, copy)?;
+        totals = copy::copy(sides, request.jobs, &survey.manifest, copy, &totals)?;
     }
     let is_long_past = target.world().instant().saturating_duration_since(target.world().started) > OLD;
     let old = is_long_past || survey.copy.as_ref().is_some_and(|copy| !copy.is_empty());
@@ -77,7 +77,11 @@ fn carry_out(
         || holder::previous(target, versions, &survey.facts, &planned),
         || write::write(target, &[&survey.manifest], &guard, old, writes, &note),
     );
-    outcome.map_err(|error| copied.iter().cloned().fold(error, Error::after_also))?;
+    let foreign = survey.copy.as_ref().map_or(0, |copy| copy.foreign);
+    outcome.map_err(|error| {
+        let error = copy::with_foreign(error, foreign);
+        copied.iter().cloned().fold(error, Error::after_also)
+    })?;
     holder::name_previous(target, versions, &survey.facts, &previous, writes);
     Ok(totals)
 }

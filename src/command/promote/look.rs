@@ -69,7 +69,7 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
     let heads = || target.heads(&tags);
     let referrers = || match request.into {
-        Some(_) => (None, Some(missing::find(sides, &manifest, elsewhere))),
+        Some(_) => (None, Some(missing::find(sides, &manifest, elsewhere, request.referrers))),
         None => (here.count_referrers(&manifest.digest), None),
     };
     let notes = || notes::read(sides, request, &source, &manifest, images.as_ref());
@@ -84,7 +84,7 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
     let (copy, totals) = match tree.transpose()? {
         Some((tree, is_there)) => {
             let is_there = is_there || befores.iter().flatten().any(|before| *before == manifest.digest);
-            let (copy, totals) = missing::plan(sides, request, &manifest, &tree, is_there)?;
+            let (copy, totals) = missing::plan(sides, request, &manifest, tree, is_there)?;
             (Some(copy), totals)
         }
         None => {

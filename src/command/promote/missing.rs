@@ -3,6 +3,7 @@
 //! A manifest that is there already is taken to be complete, for registries refuse one whose parts are missing; an index
 //! is looked into all the same, because some do not.
 
+use crate::command::promote::copy::checkable;
 use crate::command::promote::state::{CopyPlan, ReferrerWrite, Totals};
 use crate::command::promote::tree::{Referrer, Tree};
 use crate::command::request::Promote;
@@ -15,17 +16,23 @@ use crate::pure::image::listing::{Detail, Listing};
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::tag::Tag;
-use crate::pure::promote::copy::{self as parts, Tally};
+use crate::pure::promote::copy::{self as parts, ManifestParts, Tally};
 use crate::pure::promote::record::Referrers;
 use crate::registry::remote::Remote;
 use crate::threads::{self, both};
 use std::collections::HashSet;
 
-/// Reads all that belongs to the image, and whether the target knows the image already. `listing` is the source's list of tags, where it was read already.
+/// Reads all that belongs to the image, and whether the target knows the image already. `listing` is the source's list
+/// of tags, where it was read already; where referrers stay behind, none is read.
 ///
 /// # Errors
 /// Those of reading at either side.
-pub fn find(sides: &Sides, root: &RawManifest, listing: Option<Listing>) -> Result<(Tree, bool), Error> {
+pub fn find(
+    sides: &Sides,
+    root: &RawManifest,
+    listing: Option<Listing>,
+    referrers: bool,
+) -> Result<(Tree, bool), Error> {
     let Sides { source: here, target, .. } = sides;
     let names = || -> Option<HashSet<String>> {
         let listing = listing.or_else(|| here.tags(Detail::Names).ok())?;
@@ -33,7 +40,9 @@ pub fn find(sides: &Sides, root: &RawManifest, listing: Option<Listing>) -> Resu
     };
     let read = || {
         let mut tree = Tree::read(here, root)?;
-        tree.find_referrers(here, names)?;
+        if referrers {
+            tree.find_referrers(here, names)?;
+        }
         Ok(tree)
     };
     // Where blobs cost nothing to bring along, an image is not asked for beforehand.
@@ -52,36 +61,29 @@ pub fn plan(
     sides: &Sides,
     request: &Promote,
     root: &RawManifest,
-    tree: &Tree,
+    tree: Tree,
     root_is_there: bool,
 ) -> Result<(CopyPlan, Totals), Error> {
     let Sides { source: here, target, .. } = sides;
     let same = here.registry() == target.registry();
-    let found = (tree.whole || !tree.referrers.is_empty()).then_some(tree.referrers.len());
-    if !tree.whole {
-        let message = format!(
-            "`{}` does not tell what points at an image, so signatures there may be left behind",
-            here.registry()
-        );
-        target.warn("referrers-unknown", message);
-    }
-    let wanted: &[Referrer] = if request.referrers { &tree.referrers } else { &[] };
-    let unlisted = unlisted(target, tree, wanted)?;
-    warn_left(sides, request, tree, wanted.len());
+    let mut counts = left(sides, request, root, &tree);
+    let unlisted = unlisted(target, &tree)?;
+    counts.copied = unlisted.len();
 
-    let contents = tree.contents();
+    let known = tree.parts();
     let roots: Vec<Digest> =
         std::iter::once(&root.digest).chain(unlisted.iter().map(|(referrer, _)| &referrer.digest)).cloned().collect();
-    let all = parts::order(&roots, &contents);
+    let all = parts::order(&roots, &known);
     let below: Vec<&Digest> = all.iter().filter(|digest| **digest != root.digest).collect();
     // Nothing below can be there as long as nothing has been copied but blobs.
-    let known: HashSet<&Digest> = threads::map(&below, |digest| target.has_manifest(digest))?
+    let there: HashSet<&Digest> = threads::map(&below, |digest| target.has_manifest(digest))?
         .into_iter()
         .zip(&below)
         .filter_map(|(there, digest)| there.then_some(*digest))
         .chain(root_is_there.then_some(&root.digest))
         .collect();
-    let of = |there: bool| parts::blobs(all.iter().filter(|d| known.contains(d) == there).map(|d| contents[d]));
+    let of =
+        |is_there: bool| parts::blobs(all.iter().filter(|one| there.contains(one) == is_there).map(|one| known[one]));
     let ((needed, foreign), (has_already, _)) = (of(false), of(true));
     if foreign > 0 {
         let message = format!("{foreign} layers are not distributed by registries and stay where their addresses say");
@@ -89,6 +91,11 @@ pub fn plan(
     }
     let has_already: HashSet<&Digest> = has_already.iter().map(|blob| &blob.digest).collect();
     let needed: Vec<Descriptor> = needed.into_iter().filter(|blob| !has_already.contains(&blob.digest)).collect();
+    let of_image = parts::order(std::slice::from_ref(&root.digest), &known);
+    let of_image: HashSet<Digest> =
+        parts::blobs(of_image.iter().map(|digest| known[digest])).0.into_iter().map(|blob| blob.digest).collect();
+    let is_spare = |digest: &&Digest| !of_image.contains(*digest);
+    let spare: HashSet<Digest> = needed.iter().map(|blob| &blob.digest).filter(is_spare).cloned().collect();
     let mut skipped = has_already.len() as u64;
     let (mut mount, mut stream) = (Vec::new(), Vec::new());
     if same {
@@ -96,49 +103,76 @@ pub fn plan(
     } else {
         let there = threads::map(&needed, |blob| target.has_blob(&blob.digest))?;
         for (blob, is_there) in needed.into_iter().zip(there) {
-            if is_there { skipped += 1 } else { stream.push(blob) }
+            if is_there {
+                skipped += 1;
+            } else {
+                if !spare.contains(&blob.digest) {
+                    checkable(here, &blob)?;
+                }
+                stream.push(blob);
+            }
         }
     }
-    let referring: HashSet<&Digest> = unlisted.iter().map(|(referrer, _)| &referrer.digest).collect();
-    let manifests = all
-        .iter()
-        .filter(|digest| !known.contains(digest) && !referring.contains(digest) && **digest != root.digest)
-        .map(|digest| tree.manifests[digest].clone())
-        .collect();
-    let left = tree.referrers.len() - wanted.len();
     let tally = Tally {
         blobs: stream.len() as u64,
         mounted: mount.len() as u64,
         skipped,
         bytes: stream.iter().map(|blob| blob.size).sum(),
     };
-    let totals = Totals { tally, referrers: Referrers { found, copied: unlisted.len(), left } };
+    let referring: HashSet<&Digest> = unlisted.iter().map(|(referrer, _)| &referrer.digest).collect();
+    let lacks = |digest: &&Digest| !there.contains(digest) && !referring.contains(digest) && **digest != root.digest;
+    let manifests: Vec<Digest> = all.iter().filter(lacks).cloned().collect();
     let write = |(referrer, before): (&Referrer, Option<Digest>)| ReferrerWrite {
         subject: referrer.subject.clone(),
-        manifest: tree.manifests[&referrer.digest].clone(),
+        digest: referrer.digest.clone(),
         tag: referrer.tag.clone().map(|tag| (tag, before)),
     };
-    let referrers = unlisted.into_iter().map(write).collect();
-    Ok((CopyPlan { mount, stream, skipped, manifests, root_is_there, referrers }, totals))
+    let referrers: Vec<ReferrerWrite> = unlisted.into_iter().map(write).collect();
+    let mut nodes = tree.nodes;
+    nodes.retain(|digest, _| manifests.contains(digest) || referrers.iter().any(|one| one.digest == *digest));
+    let plan = CopyPlan { mount, stream, skipped, spare, nodes, manifests, root_is_there, foreign, referrers };
+    Ok((plan, Totals { tally, referrers: counts }))
 }
 
-fn warn_left(Sides { source, target, .. }: &Sides, request: &Promote, tree: &Tree, wanted: usize) {
-    let left = tree.referrers.len() - wanted;
-    if left > 0 && !request.referrers {
+/// How many referrers there are, and how many of them stay behind whatever the target has.
+fn left(Sides { source, target, .. }: &Sides, request: &Promote, root: &RawManifest, tree: &Tree) -> Referrers {
+    let here = source.repository();
+    if !request.referrers {
+        let found = source.count_referrers(&root.digest).flatten();
+        match found {
+            Some(0) => {}
+            Some(count) => target.warn(
+                "referrers-left",
+                format!("{count} signatures, attestations or SBOMs stay in `{here}`, as `--no-referrers` says"),
+            ),
+            None => target.warn(
+                "referrers-left",
+                format!("what points at the image stays in `{here}`, as `--no-referrers` says; how much that is, the registry does not tell"),
+            ),
+        }
+        return Referrers { found, copied: 0, left: found.unwrap_or_default() };
+    }
+    if !tree.whole {
         let message = format!(
-            "{left} signatures, attestations or SBOMs stay in `{}`, as `--no-referrers` says",
-            source.repository()
+            "`{}` does not tell what points at an image, so signatures there may be left behind",
+            source.registry()
+        );
+        target.warn("referrers-unknown", message);
+    }
+    let count = tree.referrers.len() + tree.left;
+    if tree.left > 0 {
+        let message = format!(
+            "of {count} signatures, attestations or SBOMs, {} in `{here}` are gone or cannot be read",
+            tree.left
         );
         target.warn("referrers-left", message);
     }
+    Referrers { found: (tree.whole || count > 0).then_some(count), copied: 0, left: tree.left }
 }
 
 /// The referrers that the target does not tie to their subject yet, each with what its tag points at there.
-fn unlisted<'t>(
-    target: &Remote,
-    tree: &Tree,
-    wanted: &'t [Referrer],
-) -> Result<Vec<(&'t Referrer, Option<Digest>)>, Error> {
+fn unlisted<'t>(target: &Remote, tree: &'t Tree) -> Result<Vec<(&'t Referrer, Option<Digest>)>, Error> {
+    let wanted = &tree.referrers;
     let mut subjects: Vec<&Digest> =
         wanted.iter().filter(|referrer| referrer.tag.is_none()).map(|referrer| &referrer.subject).collect();
     subjects.sort();
@@ -174,12 +208,11 @@ fn untagged(target: &Remote, tree: &Tree, referrer: &Referrer, tag: &Tag) -> Res
         return Ok(None);
     }
     let there = target.manifest(&Identifier::Digest(digest.clone()))?;
-    let digests = |content: &Content| -> HashSet<Digest> {
-        let parts = parts::parts(content);
+    let digests = |parts: &ManifestParts| -> HashSet<Digest> {
         parts.blobs.iter().skip(1).chain(&parts.manifests).map(|entry| entry.digest.clone()).collect()
     };
-    let ours = tree.manifests.get(&referrer.digest).map(|manifest| digests(&manifest.content)).unwrap_or_default();
-    if digests(&there.content).is_subset(&ours) {
+    let ours = tree.nodes.get(&referrer.digest).map(|node| digests(&node.parts)).unwrap_or_default();
+    if digests(&parts::parts(&there.content)).is_subset(&ours) {
         return Ok(Some(before));
     }
     let repository = target.repository();

@@ -1,6 +1,7 @@
 //! What the stations of a promotion hand on: what was seen, what a copy takes, what is noted for the record.
 
 use crate::command::promote::holder::Versions;
+use crate::command::promote::tree::Node;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::listing::Listing;
@@ -11,7 +12,7 @@ use crate::pure::promote::copy::Tally;
 use crate::pure::promote::facts::Facts;
 use crate::pure::promote::record::Referrers;
 use crate::pure::version::scheme::VersionTag;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What was seen: the facts for the plan, and what acting on it needs.
 pub struct Survey {
@@ -43,10 +44,16 @@ pub struct CopyPlan {
     pub stream: Vec<Descriptor>,
     /// How many blobs are there.
     pub skipped: u64,
-    /// Manifests that the target lacks, each after what it names; without the root and without referrers.
-    pub manifests: Vec<RawManifest>,
+    /// Blobs that only referrers need.
+    pub spare: HashSet<Digest>,
+    /// The manifests, the root not among them.
+    pub nodes: HashMap<Digest, Node>,
+    /// Those that the target lacks, each after what it names; without referrers.
+    pub manifests: Vec<Digest>,
     /// Whether the target has the image itself.
     pub root_is_there: bool,
+    /// How many layers stay where their addresses say.
+    pub foreign: usize,
     /// Referrers that the target does not list, each after what it points at.
     pub referrers: Vec<ReferrerWrite>,
 }
@@ -63,7 +70,7 @@ pub struct ReferrerWrite {
     /// What it points at.
     pub subject: Digest,
     /// The manifest.
-    pub manifest: RawManifest,
+    pub digest: Digest,
     /// The tag that ties it to its subject, in cosign's older scheme, and what that points at in the target.
     pub tag: Option<(Tag, Option<Digest>)>,
 }

@@ -4,17 +4,24 @@
 //! cosign's older scheme; what points at those belongs to the image too.
 
 use crate::error::{Code, Error};
-use crate::pure::image::content::Content;
+use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::media_type::MediaType;
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers::{ReferrerList, cosign_tags, fallback_tag};
 use crate::pure::image::tag::Tag;
-use crate::pure::promote::copy;
+use crate::pure::promote::copy::{self, ManifestParts};
+use crate::pure::text::show::{self, quoted};
 use crate::registry::remote::Remote;
-use crate::threads::{self, both};
-use std::collections::{HashMap, HashSet};
+use crate::threads::{self, WIDTH, both};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
+/// The most bytes of manifests that an image may have.
+const MOST_BYTES: u64 = 64 << 20;
+/// How many bytes of manifests are held at once beside the tree.
+const AT_ONCE: u64 = 4 << 20;
 /// More manifests than any image has; a registry that names ever more of them is stopped here.
 const MOST: usize = 2000;
 
@@ -29,56 +36,132 @@ pub struct Referrer {
     pub tag: Option<Tag>,
 }
 
+/// One manifest of the tree: its bytes, and what it names.
+pub struct Node {
+    /// The media type.
+    pub media_type: String,
+    /// The bytes; none for the root, whose bytes are held elsewhere.
+    body: Arc<[u8]>,
+    /// What it names.
+    pub parts: ManifestParts,
+}
+
+impl Node {
+    /// Whether its kind is neither that of an image nor that of an index.
+    pub fn is_of_another_kind(&self) -> bool {
+        matches!(MediaType::parse(&self.media_type), MediaType::Other(_))
+    }
+
+    /// How many bytes it has.
+    pub fn size(&self) -> u64 {
+        self.body.len() as u64
+    }
+
+    /// As it is written. What it says is read again, for together the manifests of an image may be large.
+    ///
+    /// # Errors
+    /// None of its own: it has been read before.
+    pub fn manifest(&self, digest: &Digest) -> Result<RawManifest, Error> {
+        RawManifest::parse(digest.clone(), self.body.clone(), Some(&self.media_type))
+    }
+}
+
+/// How many manifests of this size are held at once beside those of the tree.
+pub fn width(largest: u64) -> usize {
+    usize::try_from(AT_ONCE / largest.max(1)).unwrap_or(WIDTH).clamp(1, WIDTH)
+}
+
 /// An image with all that belongs to it, as the source has it.
 pub struct Tree {
     /// Every manifest by its digest.
-    pub manifests: HashMap<Digest, RawManifest>,
+    pub nodes: HashMap<Digest, Node>,
     /// What points at one of them, each after what it points at.
     pub referrers: Vec<Referrer>,
+    /// How many more there are that cannot be read.
+    pub left: usize,
     /// Whether all of these were to be found out.
     pub whole: bool,
+    bytes: u64,
 }
 
 impl Tree {
     /// Reads the manifests below a root.
     ///
     /// # Errors
-    /// `blob-missing` where the source lacks one that an index names, and those of reading.
+    /// `blob-missing` where the source lacks one that an index names, `size-exceeded` where there is more than an image
+    /// may have, and those of reading.
     pub fn read(here: &Remote, root: &RawManifest) -> Result<Self, Error> {
-        let mut tree = Self { manifests: HashMap::new(), referrers: Vec::new(), whole: true };
-        tree.add(here, vec![root.clone()])?;
+        let mut tree = Self::empty();
+        tree.bytes = root.body.len() as u64;
+        let node = Node { media_type: root.media_type.clone(), body: Arc::new([]), parts: copy::parts(&root.content) };
+        tree.add(here, vec![(root.digest.clone(), node)])?;
         Ok(tree)
     }
 
-    /// What the manifests say, by digest.
-    pub fn contents(&self) -> HashMap<Digest, &Content> {
-        self.manifests.iter().map(|(digest, fetched)| (digest.clone(), &fetched.content)).collect()
+    fn empty() -> Self {
+        Self { nodes: HashMap::new(), referrers: Vec::new(), left: 0, whole: true, bytes: 0 }
     }
 
-    fn add(&mut self, here: &Remote, mut level: Vec<RawManifest>) -> Result<(), Error> {
+    /// What the manifests name, by digest.
+    pub fn parts(&self) -> HashMap<Digest, &ManifestParts> {
+        self.nodes.iter().map(|(digest, node)| (digest.clone(), &node.parts)).collect()
+    }
+
+    /// Adds manifests with all that is below them.
+    fn add(&mut self, here: &Remote, mut level: Vec<(Digest, Node)>) -> Result<(), Error> {
         while !level.is_empty() {
-            let mut below: Vec<Digest> = Vec::new();
-            for fetched in &level {
-                for entry in copy::parts(&fetched.content).manifests {
-                    if !self.manifests.contains_key(&entry.digest) && !below.contains(&entry.digest) {
-                        below.push(entry.digest.clone());
-                    }
-                }
+            let (mut below, mut next): (Vec<Descriptor>, Vec<(Digest, Node)>) = (Vec::new(), Vec::new());
+            for (_, node) in &mut level {
+                below.extend(node.parts.manifests.iter().cloned());
+                next.append(&mut self.unknown(here, &mut node.parts)?);
             }
-            self.manifests.extend(level.into_iter().map(|fetched| (fetched.digest.clone(), fetched)));
-            below.retain(|digest| !self.manifests.contains_key(digest));
-            if self.manifests.len() + below.len() > MOST {
-                return Err(Error::new(
-                    Code::SizeExceeded,
-                    format!(
-                        "more than {MOST} manifests belong to the image in `{}`, which is not copied",
-                        here.repository()
-                    ),
-                ));
-            }
-            level = threads::map(&below, |digest| child(here, digest))?;
+            self.nodes.extend(level);
+            let mut met = HashSet::new();
+            below.retain(|entry| !self.nodes.contains_key(&entry.digest) && met.insert(entry.digest.clone()));
+            let declared = below.iter().fold(self.bytes, |sum, entry| sum.saturating_add(entry.size));
+            self.check(here, self.nodes.len() + below.len(), declared)?;
+            let largest = below.iter().map(|entry| entry.size).max().unwrap_or_default();
+            next.extend(threads::map_at(width(largest), &below, |entry| child(here, &entry.digest))?);
+            level = next;
+            self.bytes += level.iter().map(|(_, node)| node.size()).sum::<u64>();
+            self.check(here, 0, self.bytes)?;
         }
         Ok(())
+    }
+
+    fn check(&self, here: &Remote, count: usize, bytes: u64) -> Result<(), Error> {
+        let what = match (count > MOST, bytes > MOST_BYTES) {
+            (false, false) => return Ok(()),
+            (true, _) => format!("more than {MOST} manifests belong"),
+            (_, true) => format!("manifests of {} belong, more than {},", show::bytes(bytes), show::bytes(MOST_BYTES)),
+        };
+        let message = format!("{what} to the image in `{}`, which is not copied", here.repository());
+        Err(Error::new(Code::SizeExceeded, message))
+    }
+
+    /// Finds out what entries of a kind that is not known are: manifests, blobs, or nothing that is there.
+    fn unknown(&self, here: &Remote, parts: &mut ManifestParts) -> Result<Vec<(Digest, Node)>, Error> {
+        let entries: Vec<Descriptor> = std::mem::take(&mut parts.unknown)
+            .into_iter()
+            .filter(|one| !self.nodes.contains_key(&one.digest))
+            .collect();
+        let mut manifests = Vec::new();
+        for entry in entries {
+            match child(here, &entry.digest) {
+                Ok(manifest) => {
+                    parts.manifests.push(entry);
+                    manifests.push(manifest);
+                }
+                Err(error) if !is_of_one(error.code()) => return Err(error),
+                Err(_) if here.has_blob(&entry.digest)? => parts.blobs.push(entry),
+                Err(error) => {
+                    let (kind, digest) = (quoted(&entry.media_type), &entry.digest);
+                    let message = format!("the entry `{digest}` of the index, of the kind {kind}, is not copied");
+                    here.warn("entries-left", format!("{message}: {}", error.message()));
+                }
+            }
+        }
+        Ok(manifests)
     }
 
     /// Finds what points at any manifest of the tree, and reads it with everything below it.
@@ -95,11 +178,9 @@ impl Tree {
     ) -> Result<(), Error> {
         let mut asked: HashSet<Digest> = HashSet::new();
         let api = |subject: &Digest| here.api_referrers(subject);
-        let mut open: Vec<Digest> = self.manifests.keys().cloned().collect();
+        let mut open: Vec<Digest> = self.nodes.keys().cloned().collect();
         let (names, mut listed) = both(names, || threads::map(&open, api));
         loop {
-            let mut fresh: Vec<Digest> = Vec::new();
-            let mut level: Vec<RawManifest> = Vec::new();
             let questions: Vec<(Digest, ReferrerList)> = open.into_iter().zip(listed?).collect();
             let found = threads::map(&questions, |(subject, answer)| {
                 let by_tag = match answer {
@@ -110,26 +191,25 @@ impl Tree {
                 };
                 Ok((by_tag, tagged(here, subject, names.as_ref())?))
             })?;
+            let (mut fresh, mut level): (Vec<(Referrer, u64)>, Vec<(Digest, Node)>) = (Vec::new(), Vec::new());
             for ((subject, answer), (by_tag, tagged)) in questions.into_iter().zip(found) {
                 self.whole &= !matches!(answer, ReferrerList::Unknown(_));
                 let by_api = if let ReferrerList::Listed(list) = answer { list } else { Vec::new() };
-                for descriptor in by_api.into_iter().chain(by_tag) {
-                    fresh.push(descriptor.digest.clone());
-                    self.referrers.push(Referrer { subject: subject.clone(), digest: descriptor.digest, tag: None });
-                }
-                for (tag, fetched) in tagged {
-                    let digest = fetched.digest.clone();
-                    self.referrers.push(Referrer { subject: subject.clone(), digest, tag: Some(tag) });
-                    level.push(fetched);
+                let referrer = |digest, tag| Referrer { subject: subject.clone(), digest, tag };
+                fresh.extend(by_api.into_iter().chain(by_tag).map(|one| (referrer(one.digest, None), one.size)));
+                for (tag, read) in tagged {
+                    match read {
+                        Some((digest, node)) => {
+                            fresh.push((referrer(digest.clone(), Some(tag)), node.size()));
+                            level.push((digest, node));
+                        }
+                        None => self.left += 1,
+                    }
                 }
                 asked.insert(subject);
             }
-            fresh.retain(|digest| !self.manifests.contains_key(digest));
-            fresh.sort();
-            fresh.dedup();
-            level.extend(threads::map(&fresh, |digest| child(here, digest))?);
-            self.add(here, level)?;
-            open = self.manifests.keys().filter(|digest| !asked.contains(*digest)).cloned().collect();
+            self.add_referrers(here, fresh, level)?;
+            open = self.nodes.keys().filter(|digest| !asked.contains(*digest)).cloned().collect();
             if open.is_empty() {
                 // What points at a referrer comes after that referrer, whatever order the sets gave.
                 let all = self.referrers.clone();
@@ -139,6 +219,56 @@ impl Tree {
             listed = threads::map(&open, api);
         }
     }
+
+    /// Reads referrers, each with all that is below it; some are `read` already. The image depends on none, so one that is gone, or of a kind
+    /// that cannot be read, is only counted.
+    fn add_referrers(
+        &mut self,
+        here: &Remote,
+        referrers: Vec<(Referrer, u64)>,
+        mut read: Vec<(Digest, Node)>,
+    ) -> Result<(), Error> {
+        let mut sizes: BTreeMap<&Digest, u64> = referrers.iter().map(|(one, size)| (&one.digest, *size)).collect();
+        sizes.retain(|&digest, _| !self.nodes.contains_key(digest) && read.iter().all(|(known, _)| known != digest));
+        let largest = sizes.values().copied().max().unwrap_or_default();
+        let fresh: Vec<&Digest> = sizes.into_keys().collect();
+        let more = threads::map_at(width(largest), &fresh, |digest| readable(child(here, digest)))?;
+        read.extend(more.into_iter().flatten());
+        for (digest, node) in read {
+            let mut own = Self { bytes: self.bytes + node.size(), ..Self::empty() };
+            match own.add(here, vec![(digest, node)]) {
+                Ok(()) => {
+                    self.bytes = own.bytes;
+                    self.nodes.extend(own.nodes);
+                }
+                Err(error) if is_of_one(error.code()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for (referrer, _) in referrers {
+            if self.nodes.contains_key(&referrer.digest) {
+                self.referrers.push(referrer);
+            } else {
+                self.left += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was read, or nothing where the failure is about this one manifest.
+fn readable<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(error) if is_of_one(error.code()) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Whether a failure is about one manifest, which is gone or cannot be read, and not about the registry.
+fn is_of_one(code: Code) -> bool {
+    use Code::{BlobMissing, DigestMismatch, NotAnImage, ReplyMalformed, Schema1Unsupported, SizeExceeded, TagUnknown};
+    let codes = [BlobMissing, DigestMismatch, NotAnImage, ReplyMalformed, Schema1Unsupported, SizeExceeded, TagUnknown];
+    codes.contains(&code)
 }
 
 fn has(names: Option<&HashSet<String>>, tag: &Tag) -> bool {
@@ -154,9 +284,8 @@ fn depth(referrer: &Referrer, all: &[Referrer]) -> usize {
     depth
 }
 
-fn child(here: &Remote, digest: &Digest) -> Result<RawManifest, Error> {
-    let identifier = Identifier::Digest(digest.clone());
-    here.manifest(&identifier).map_err(|error| match error.code() {
+fn child(here: &Remote, digest: &Digest) -> Result<(Digest, Node), Error> {
+    read(here, &Identifier::Digest(digest.clone())).map_err(|error| match error.code() {
         Code::TagUnknown => error
             .with_code(Code::BlobMissing)
             .retold(format!("`{}` lacks the manifest `{digest}`, which belongs to the image", here.repository()))
@@ -165,17 +294,21 @@ fn child(here: &Remote, digest: &Digest) -> Result<RawManifest, Error> {
     })
 }
 
-/// The manifests under the tags that cosign makes from a digest.
-fn tagged(here: &Remote, subject: &Digest, names: Option<&HashSet<String>>) -> Result<Vec<(Tag, RawManifest)>, Error> {
+fn read(here: &Remote, identifier: &Identifier) -> Result<(Digest, Node), Error> {
+    let manifest = here.manifest(identifier)?;
+    let parts = copy::parts(&manifest.content);
+    Ok((manifest.digest, Node { media_type: manifest.media_type, body: manifest.body, parts }))
+}
+
+/// The tags that cosign makes from a digest and that are there, each with its manifest where that can be read.
+type Signatures = Vec<(Tag, Option<(Digest, Node)>)>;
+
+fn tagged(here: &Remote, subject: &Digest, names: Option<&HashSet<String>>) -> Result<Signatures, Error> {
     let tags = cosign_tags(subject);
-    let there: Vec<&Tag> = tags.iter().filter(|tag| names.is_none_or(|names| names.contains(tag.as_str()))).collect();
-    let read = |tag: &&Tag| {
-        let identifier = Identifier::Tag((*tag).clone());
-        match here.manifest(&identifier) {
-            Ok(fetched) => Ok(Some(((*tag).clone(), fetched))),
-            Err(error) if error.code() == Code::TagUnknown => Ok(None),
-            Err(error) => Err(error),
-        }
-    };
-    Ok(threads::map(&there, read)?.into_iter().flatten().collect())
+    let there: Vec<&Tag> = tags.iter().filter(|tag| has(names, tag)).collect();
+    let manifests = threads::map(&there, |&tag| match read(here, &Identifier::Tag(tag.clone())) {
+        Err(error) if error.code() == Code::TagUnknown => Ok(None),
+        outcome => Ok(Some((tag.clone(), readable(outcome)?))),
+    })?;
+    Ok(manifests.into_iter().flatten().collect())
 }

@@ -7,6 +7,7 @@
 use crate::pure::http::url::Url;
 use crate::pure::text::words::words;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 words! {
@@ -95,8 +96,8 @@ pub struct Request {
     pub url: Url,
     /// With which fields; `Host`, `User-Agent` and `Content-Length` are added on the way.
     pub headers: Headers,
-    /// The body, for methods that have one.
-    pub body: Option<Vec<u8>>,
+    /// The body, for methods that have one; shared, for a request is sent in several forms.
+    pub body: Option<Arc<[u8]>>,
     /// Whether it may be sent again.
     pub repeat: Repeat,
     /// How long whoever made it waits for an answer, repeats included; `None` is as long as the command may take.
@@ -128,8 +129,8 @@ impl Request {
 
     /// Sets the body.
     #[must_use]
-    pub fn body(mut self, body: Vec<u8>) -> Self {
-        self.body = Some(body);
+    pub fn body(mut self, body: impl Into<Arc<[u8]>>) -> Self {
+        self.body = Some(body.into());
         self
     }
 }

@@ -120,6 +120,7 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
         Code::Denied => format!("`{host}` refused to {wanted}"),
         Code::Unauthenticated => format!("`{host}` did not accept the credential to {wanted}"),
         Code::TagImmutable => format!("cannot {wanted}: the registry does not let the tag change"),
+        Code::ManifestRefused => format!("cannot {wanted}: `{host}` does not take the manifest"),
         Code::RateLimited => format!("cannot {wanted}: `{host}` asks to come back later"),
         Code::RegistryUnavailable => format!("cannot {wanted}: `{host}` cannot answer now"),
         _ if is_page(response) => {
@@ -229,6 +230,10 @@ fn code(subject: Subject, status: u16, said: &ErrorDocument) -> Code {
     let immutable = said.has(&["TAG_INVALID"]) || IMMUTABLE.iter().any(|words| said.mentions(words));
     if subject == Subject::Write && matches!(status, 400 | 403 | 405 | 409 | 412) && immutable {
         return Code::TagImmutable;
+    }
+    let refused = ["MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNVERIFIED"];
+    if subject == Subject::Write && matches!(status, 400 | 404 | 415 | 422) && said.has(&refused) {
+        return Code::ManifestRefused;
     }
     match status {
         401 => Code::Unauthenticated,
@@ -353,7 +358,7 @@ mod tests {
             (Subject::Blob, 404, "", Code::BlobMissing),
             (Subject::Tags, 404, "", Code::RepositoryUnknown),
             (Subject::Write, 400, immutable, Code::TagImmutable),
-            (Subject::Write, 400, r#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#, Code::Denied),
+            (Subject::Write, 400, r#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#, Code::ManifestRefused),
             (Subject::Manifest, 400, r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#, Code::RateLimited),
             (Subject::Manifest, 522, "", Code::RegistryUnavailable),
             (Subject::Manifest, 412, r#"{"errors":[{"code":"PROJECTPOLICYVIOLATION"}]}"#, Code::Denied),

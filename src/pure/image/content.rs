@@ -6,16 +6,18 @@
 //! either is refused.
 
 use crate::error::{Code, Error};
+use crate::pure::image::artifact::Artifact;
 use crate::pure::image::descriptor::{Descriptor, strings};
 use crate::pure::image::index::Index;
 use crate::pure::image::manifest::Manifest;
 use crate::pure::image::media_type::MediaType;
 use crate::pure::text::show::quoted;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A manifest or an index.
+/// A manifest, an index, or something else that registries keep like these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "a command holds a handful of these")]
 pub enum Content {
@@ -23,6 +25,8 @@ pub enum Content {
     Image(Manifest),
     /// A list of manifests.
     Index(Index),
+    /// What is neither, of a kind of its own.
+    Artifact(Artifact),
 }
 
 #[derive(Deserialize)]
@@ -33,6 +37,8 @@ struct ManifestDocument {
     manifests: Option<Vec<Descriptor>>,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "lenient")]
+    blobs: Vec<Descriptor>,
     fs_layers: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "strings")]
     annotations: BTreeMap<String, String>,
@@ -44,8 +50,7 @@ impl Content {
     /// Reads a body with the `Content-Type` it came with.
     ///
     /// # Errors
-    /// `schema1-unsupported`; `not-an-image` for a kind of manifest that is neither image nor index;
-    /// `reply-malformed` for everything that is not a manifest, or contradicts itself or its header.
+    /// `schema1-unsupported`; `reply-malformed` for everything that is not a manifest, or contradicts itself or its header.
     pub fn parse(body: &[u8], content_type: Option<&str>) -> Result<Self, Error> {
         let header = content_type.map(MediaType::parse);
         if header.as_ref().is_some_and(MediaType::is_schema1) {
@@ -77,8 +82,13 @@ impl Content {
             // A header such as `application/json` says nothing; the members decide.
             _ if wire.manifests.is_some() => wire.index(MediaType::OciIndex),
             _ if wire.config.is_some() => wire.manifest(MediaType::OciManifest),
-            Some(MediaType::Other(kind)) if wire.schema_version.is_none() && wire.media_type.is_some() => {
-                Err(Error::new(Code::NotAnImage, format!("the manifest is of the media type {}", quoted(&kind))))
+            Some(media_type @ MediaType::Other(_)) if wire.media_type.is_some() || media_type.is_of_a_kind() => {
+                Ok(Content::Artifact(Artifact {
+                    media_type,
+                    blobs: wire.blobs,
+                    annotations: wire.annotations,
+                    artifact_type: wire.artifact_type,
+                }))
             }
             _ => Err(malformed("the reply is JSON, but neither a manifest nor an index")),
         }
@@ -89,6 +99,7 @@ impl Content {
         match self {
             Content::Image(manifest) => &manifest.media_type,
             Content::Index(index) => &index.media_type,
+            Content::Artifact(artifact) => &artifact.media_type,
         }
     }
 }
@@ -120,6 +131,12 @@ impl ManifestDocument {
             artifact_type: self.artifact_type,
         }))
     }
+}
+
+/// Reads descriptors where there are any; what else stands under that name is nothing.
+fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Descriptor>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(Vec::deserialize(value).unwrap_or_default())
 }
 
 fn malformed(message: impl Into<String>) -> Error {
@@ -188,7 +205,7 @@ mod tests {
 
     #[test]
     fn contradictions_and_other_things_are_refused() {
-        use Code::{NotAnImage, ReplyMalformed, Schema1Unsupported};
+        use Code::{ReplyMalformed, Schema1Unsupported};
         let deep = "[".repeat(100_000);
         for (body, header, code, message) in [
             ("", None, ReplyMalformed, "the reply is empty"),
@@ -214,7 +231,6 @@ mod tests {
                 ReplyMalformed,
                 "its `Content-Type` says",
             ),
-            ("{'mediaType':'application/vnd.oci.artifact.manifest.v1+json','blobs':[]}", None, NotAnImage, "artifact"),
             ("{'schemaVersion':1,'fsLayers':[]}", None, Schema1Unsupported, "schema 1"),
             ("{'fsLayers':[{'blobSum':'x'}]}", None, Schema1Unsupported, "schema 1"),
             ("x", Some("application/vnd.docker.distribution.manifest.v1+prettyjws"), Schema1Unsupported, "schema 1"),
@@ -223,6 +239,26 @@ mod tests {
             let error = Content::parse(json(body).as_bytes(), header).unwrap_err();
             assert_eq!(error.code(), code, "{body}: {error}");
             assert!(error.message().contains(message), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn other_kinds_are_kept_as_they_are_with_the_blobs_that_they_name() {
+        let retired = "application/vnd.oci.artifact.manifest.v1+json";
+        for (body, header, kind, blobs) in [
+            (format!("{{'mediaType':'{retired}','blobs':[<D>],'subject':<D>}}"), None, retired, 1),
+            (format!("{{'mediaType':'{retired}'}}"), Some(retired), retired, 0),
+            (
+                "{'blobs':7}".to_owned(),
+                Some("application/vnd.example.thing+json"),
+                "application/vnd.example.thing+json",
+                0,
+            ),
+        ] {
+            let Content::Artifact(artifact) = Content::parse(json(&body).as_bytes(), header).unwrap() else {
+                panic!("{body} is of another kind");
+            };
+            assert_eq!((artifact.media_type.as_str(), artifact.blobs.len()), (kind, blobs));
         }
     }
 

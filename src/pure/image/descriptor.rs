@@ -48,6 +48,21 @@ impl Descriptor {
         !artifact && !self.is_attestation() && !matches!(media_type, MediaType::Other(_))
     }
 
+    /// What points at the content, without all that is said about it.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        Self {
+            media_type: self.media_type.clone(),
+            digest: self.digest.clone(),
+            size: self.size,
+            platform: None,
+            annotations: BTreeMap::new(),
+            artifact_type: None,
+            data: None,
+            urls: Vec::new(),
+        }
+    }
+
     /// The embedded content, if there is any and size and digest are right.
     pub fn inline(&self) -> Option<Vec<u8>> {
         let bytes = BASE64_STANDARD.decode(self.data.as_ref()?).ok()?;
@@ -80,7 +95,7 @@ impl<'de> Deserialize<'de> for Descriptor {
         let wire = DescriptorDocument::deserialize(deserializer)?;
         Ok(Self {
             media_type: wire.media_type.unwrap_or_default(),
-            digest: Digest::parse(&wire.digest).map_err(|error| D::Error::custom(error.message()))?,
+            digest: Digest::parse_any(&wire.digest).map_err(|error| D::Error::custom(error.message()))?,
             size: wire.size,
             platform: wire.platform,
             annotations: wire.annotations,

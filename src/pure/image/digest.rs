@@ -14,6 +14,9 @@ use ring::digest::{Context, SHA256, SHA512};
 use sha2::{Digest as _, Sha256, Sha512};
 use std::fmt;
 
+/// The algorithms by which content is checked.
+const KNOWN: [&str; 2] = ["sha256", "sha512"];
+
 /// An algorithm and the lower-case hexadecimal hash, such as `sha256:9f2c…`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(Box<str>);
@@ -36,6 +39,29 @@ impl Digest {
         })
     }
 
+    /// Reads a digest of any algorithm, as a manifest may name one: it can be passed on, and content cannot be checked by
+    /// it.
+    ///
+    /// # Errors
+    /// `reference-invalid` for what is no digest, and for one of `sha256` or `sha512` that is wrong.
+    pub fn parse_any(text: &str) -> Result<Self, Error> {
+        let is_of_another = text.split_once(':').is_some_and(|(algorithm, encoded)| {
+            let part =
+                |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            let is_encoded = |b: u8| b.is_ascii_alphanumeric() || b"=_-".contains(&b);
+            !KNOWN.contains(&algorithm)
+                && algorithm.split(['+', '.', '_', '-']).all(part)
+                && !encoded.is_empty()
+                && encoded.bytes().all(is_encoded)
+        });
+        if is_of_another { Ok(Self(text.into())) } else { Self::parse(text) }
+    }
+
+    /// Whether content can be checked by it.
+    pub fn is_known(&self) -> bool {
+        KNOWN.contains(&self.algorithm())
+    }
+
     /// The sha256 digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(format!("sha256:{}", hex::encode(&Sha256::digest(bytes))).into())
@@ -45,7 +71,8 @@ impl Digest {
     pub fn matches(&self, bytes: &[u8]) -> bool {
         let hash = match self.algorithm() {
             "sha512" => hex::encode(&Sha512::digest(bytes)),
-            _ => hex::encode(&Sha256::digest(bytes)),
+            "sha256" => hex::encode(&Sha256::digest(bytes)),
+            _ => return false,
         };
         self.hex() == hash
     }
@@ -55,19 +82,19 @@ impl Digest {
         &self.0
     }
 
-    /// The algorithm, `sha256` or `sha512`.
+    /// The algorithm.
     pub fn algorithm(&self) -> &str {
-        &self.0[.."sha256".len()]
+        self.0.split_once(':').map_or(&*self.0, |(algorithm, _)| algorithm)
     }
 
     /// The hash without its algorithm.
     pub fn hex(&self) -> &str {
-        &self.0["sha256:".len()..]
+        self.0.split_once(':').map_or("", |(_, hash)| hash)
     }
 
     /// The algorithm and the first twelve digits, for sentences.
     pub fn short(&self) -> &str {
-        &self.0[.."sha256:".len() + 12]
+        self.0.get(..self.algorithm().len() + 1 + 12).unwrap_or(&self.0)
     }
 }
 
@@ -123,6 +150,20 @@ serialized_as_text!(Digest);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_of_another_algorithm_is_passed_on_and_proves_nothing() {
+        for text in ["blake3:AbC=_-9", "sha256+b64u:LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564", "x:1"] {
+            let digest = Digest::parse_any(text).unwrap();
+            assert!(!digest.is_known() && !digest.matches(b"") && text.starts_with(digest.short()));
+            assert_eq!(format!("{}:{}", digest.algorithm(), digest.hex()), text);
+            assert!(Digest::parse(text).is_err());
+        }
+        for text in ["", "blake3", "blake3:", ":1", "b+:1", "B:1", "x:1/2", "sha256:00", "sha512:zz"] {
+            assert!(Digest::parse_any(text).is_err(), "{text}");
+        }
+        assert!(Digest::parse_any(Digest::of(b"").as_str()).unwrap().is_known());
+    }
 
     const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const BRACES: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";

@@ -64,6 +64,11 @@ impl MediaType {
         }
     }
 
+    /// Whether it names a kind of its own, as `application/json` does not.
+    pub fn is_of_a_kind(&self) -> bool {
+        self.as_str().starts_with("application/vnd.")
+    }
+
     /// Whether it is a list of manifests.
     pub fn is_index(&self) -> bool {
         matches!(self, MediaType::OciIndex | MediaType::DockerList)

@@ -1,5 +1,6 @@
 //! The nouns of the OCI specifications, one a file; each parses, prints and compares itself.
 
+pub mod artifact;
 pub mod config;
 pub mod content;
 pub mod descriptor;

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::pure::image::content::Content;
 use crate::pure::image::digest::Digest;
+use std::sync::Arc;
 
 /// A manifest or index with its bytes.
 #[derive(Clone, Debug)]
@@ -11,8 +12,8 @@ pub struct RawManifest {
     pub digest: Digest,
     /// The media type it was served with, without parameters.
     pub media_type: String,
-    /// The bytes as received.
-    pub body: Vec<u8>,
+    /// The bytes as received; shared, for they may be large and are held where they are sent from.
+    pub body: Arc<[u8]>,
     /// What they say.
     pub content: Content,
 }
@@ -22,7 +23,8 @@ impl RawManifest {
     ///
     /// # Errors
     /// Those of [`Content::parse`].
-    pub fn parse(digest: Digest, body: Vec<u8>, content_type: Option<&str>) -> Result<Self, Error> {
+    pub fn parse(digest: Digest, body: impl Into<Arc<[u8]>>, content_type: Option<&str>) -> Result<Self, Error> {
+        let body = body.into();
         let content = Content::parse(&body, content_type)?;
         Ok(Self { digest, media_type: content.media_type().as_str().to_owned(), body, content })
     }

@@ -33,8 +33,11 @@ pub fn cosign_tags(digest: &Digest) -> [Tag; 3] {
 }
 
 fn derived(digest: &Digest, ending: &str) -> Tag {
-    // The specification cuts the hash to 64 digits, so that sha512 fits into a tag.
-    let text = format!("{}-{}{ending}", digest.algorithm(), &digest.hex()[..64]);
+    // The specification cuts algorithm and hash, so that sha512 fits into a tag.
+    let cut =
+        |text: &str, most: usize| text.chars().take(most).map(|c| if c == '=' || c == '+' { '-' } else { c }).collect();
+    let (algorithm, hash): (String, String) = (cut(digest.algorithm(), 32), cut(digest.hex(), 64));
+    let text = format!("{algorithm}-{hash}{ending}");
     Tag::parse(&text).expect("an algorithm, a hyphen, 64 digits and a short ending are a tag")
 }
 
@@ -50,7 +53,7 @@ pub fn subject(name: &str) -> Option<Digest> {
 pub fn parse(body: &[u8]) -> Result<Vec<Descriptor>, Error> {
     match Content::parse(body, None)? {
         Content::Index(index) => Ok(index.manifests),
-        Content::Image(_) => {
+        Content::Image(_) | Content::Artifact(_) => {
             Err(Error::new(Code::ReplyMalformed, "the list of referrers is a manifest where an index is wanted"))
         }
     }
@@ -64,6 +67,7 @@ pub fn entry(digest: &Digest, size: usize, content: &Content) -> Value {
             (Some(kind.unwrap_or(&manifest.config.media_type)), &manifest.annotations)
         }
         Content::Index(index) => (index.artifact_type.as_deref(), &index.annotations),
+        Content::Artifact(artifact) => (artifact.artifact_type.as_deref(), &artifact.annotations),
     };
     let mut entry = json!({"mediaType": content.media_type().as_str(), "digest": digest.as_str(), "size": size});
     if let Some(kind) = kind {

@@ -8,35 +8,45 @@
 use crate::pure::image::content::Content;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
+use crate::pure::image::media_type::MediaType;
 use std::collections::{HashMap, HashSet};
 
-/// What one manifest names.
+/// What one manifest names; of each descriptor only what a copy needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ManifestParts<'c> {
+pub struct ManifestParts {
     /// Manifests below it.
-    pub manifests: Vec<&'c Descriptor>,
+    pub manifests: Vec<Descriptor>,
     /// Blobs that go along.
-    pub blobs: Vec<&'c Descriptor>,
+    pub blobs: Vec<Descriptor>,
     /// Layers that stay where their addresses say.
-    pub foreign: Vec<&'c Descriptor>,
+    pub foreign: Vec<Descriptor>,
+    /// Entries of an index that may be manifests or blobs, of a kind that is not known.
+    pub unknown: Vec<Descriptor>,
 }
 
 /// Tells apart what a manifest names; the subject is not among it.
-pub fn parts(content: &Content) -> ManifestParts<'_> {
+pub fn parts(content: &Content) -> ManifestParts {
     let mut parts = ManifestParts::default();
     match content {
         Content::Image(manifest) => {
-            parts.blobs.push(&manifest.config);
+            parts.blobs.push(manifest.config.bare());
             for layer in &manifest.layers {
-                if is_foreign(layer) { parts.foreign.push(layer) } else { parts.blobs.push(layer) }
+                let list = if is_foreign(layer) { &mut parts.foreign } else { &mut parts.blobs };
+                list.push(layer.bare());
             }
         }
         // A build cache is an index whose entries are layers.
         Content::Index(index) => {
             for entry in &index.manifests {
-                if is_layer(entry) { parts.blobs.push(entry) } else { parts.manifests.push(entry) }
+                let list = match MediaType::parse(&entry.media_type) {
+                    _ if is_layer(entry) => &mut parts.blobs,
+                    MediaType::Other(_) => &mut parts.unknown,
+                    _ => &mut parts.manifests,
+                };
+                list.push(entry.bare());
             }
         }
+        Content::Artifact(artifact) => parts.blobs.extend(artifact.blobs.iter().map(Descriptor::bare)),
     }
     parts
 }
@@ -55,7 +65,7 @@ fn is_layer(entry: &Descriptor) -> bool {
 /// Every manifest from these roots down, each once and after everything below it.
 ///
 /// What is not in `known` is left out.
-pub fn order<'c>(roots: &[Digest], known: &'c HashMap<Digest, &'c Content>) -> Vec<Digest> {
+pub fn order(roots: &[Digest], known: &HashMap<Digest, &ManifestParts>) -> Vec<Digest> {
     let (mut written, mut entered) = (Vec::new(), HashSet::new());
     // A path down, as far as it has been gone; digests rule circles out, `entered` keeps it so.
     let mut path: Vec<(Digest, Vec<Digest>)> = Vec::new();
@@ -64,7 +74,7 @@ pub fn order<'c>(roots: &[Digest], known: &'c HashMap<Digest, &'c Content>) -> V
         while let Some((_, ahead)) = path.last_mut() {
             match ahead.pop() {
                 Some(digest) if known.contains_key(&digest) && entered.insert(digest.clone()) => {
-                    let below = parts(known[&digest]).manifests.iter().rev().map(|d| d.digest.clone()).collect();
+                    let below = known[&digest].manifests.iter().rev().map(|d| d.digest.clone()).collect();
                     path.push((digest, below));
                 }
                 Some(_) => {}
@@ -80,16 +90,15 @@ pub fn order<'c>(roots: &[Digest], known: &'c HashMap<Digest, &'c Content>) -> V
 }
 
 /// The blobs that these manifests name, each once, and how many layers stay behind.
-pub fn blobs<'c>(contents: impl Iterator<Item = &'c Content>) -> (Vec<Descriptor>, usize) {
+pub fn blobs<'p>(manifests: impl Iterator<Item = &'p ManifestParts>) -> (Vec<Descriptor>, usize) {
     let (mut found, mut seen, mut foreign) = (Vec::new(), HashSet::new(), HashSet::new());
-    for content in contents {
-        let parts = parts(content);
-        for blob in parts.blobs {
+    for parts in manifests {
+        for blob in &parts.blobs {
             if seen.insert(&blob.digest) {
                 found.push(blob.clone());
             }
         }
-        foreign.extend(parts.foreign.into_iter().map(|layer| &layer.digest));
+        foreign.extend(parts.foreign.iter().map(|layer| &layer.digest));
     }
     (found, foreign.len())
 }
@@ -165,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn entries_of_a_kind_that_is_not_known_are_told_apart() {
+        let body = format!(
+            r#"{{"schemaVersion":2,"manifests":[{},{},{}]}}"#,
+            entry("application/vnd.example.thing+json", "thing", ""),
+            entry("", "nothing", ""),
+            entry("application/vnd.oci.image.manifest.v1+json", "image", r#","annotations":{"a":"b"}"#)
+        );
+        let parts = parts(&Content::parse(body.as_bytes(), None).unwrap());
+        assert_eq!((parts.unknown.len(), parts.manifests.len(), parts.blobs.len()), (2, 1, 0));
+        assert!(parts.manifests[0].annotations.is_empty(), "what a copy does not need is not kept");
+    }
+
+    #[test]
     fn every_manifest_comes_after_what_it_names() {
         let contents = [
             ("root", index(&["a", "inner", "b", "unknown"])),
@@ -174,7 +196,9 @@ mod tests {
             ("c", image(&[])),
             ("signature", image(&[])),
         ];
-        let known: HashMap<Digest, &Content> = contents.iter().map(|(name, content)| (digest(name), content)).collect();
+        let parts: Vec<ManifestParts> = contents.iter().map(|(_, content)| parts(content)).collect();
+        let known: HashMap<Digest, &ManifestParts> =
+            contents.iter().zip(&parts).map(|((name, _), parts)| (digest(name), parts)).collect();
         let name = |wanted: &Digest| contents.iter().find(|(name, _)| digest(name) == *wanted).unwrap().0;
         let written = order(&[digest("root"), digest("signature"), digest("c")], &known);
         let names: Vec<&str> = written.iter().map(name).collect();
@@ -185,7 +209,7 @@ mod tests {
     fn a_blob_counts_once() {
         let layer = entry("application/vnd.oci.image.layer.v1.tar", "layer", "");
         let contents = [image(&[layer.clone(), layer.clone()]), image(&[layer])];
-        let (found, foreign) = blobs(contents.iter());
+        let (found, foreign) = blobs(contents.map(|content| parts(&content)).iter());
         assert_eq!((found.len(), foreign), (2, 0));
     }
 }
