@@ -1,7 +1,7 @@
 //! What the stations of a promotion hand on: what was seen, what a copy takes, what is noted for the record.
 
 use crate::command::promote::holder::Versions;
-use crate::command::promote::tree::Node;
+use crate::command::promote::tree::TreeNode;
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::listing::Listing;
@@ -47,7 +47,7 @@ pub struct CopyPlan {
     /// Blobs that only referrers need.
     pub spare: HashSet<Digest>,
     /// The manifests, the root not among them.
-    pub nodes: HashMap<Digest, Node>,
+    pub nodes: HashMap<Digest, TreeNode>,
     /// Those that the target lacks, each after what it names; without referrers.
     pub manifests: Vec<Digest>,
     /// Whether the target has the image itself.

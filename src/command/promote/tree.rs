@@ -37,7 +37,7 @@ pub struct Referrer {
 }
 
 /// One manifest of the tree: its bytes, and what it names.
-pub struct Node {
+pub struct TreeNode {
     /// The media type.
     pub media_type: String,
     /// The bytes; none for the root, whose bytes are held elsewhere.
@@ -46,7 +46,7 @@ pub struct Node {
     pub parts: ManifestParts,
 }
 
-impl Node {
+impl TreeNode {
     /// Whether its kind is neither that of an image nor that of an index.
     pub fn is_of_another_kind(&self) -> bool {
         matches!(MediaType::parse(&self.media_type), MediaType::Other(_))
@@ -74,7 +74,7 @@ pub fn width(largest: u64) -> usize {
 /// An image with all that belongs to it, as the source has it.
 pub struct Tree {
     /// Every manifest by its digest.
-    pub nodes: HashMap<Digest, Node>,
+    pub nodes: HashMap<Digest, TreeNode>,
     /// What points at one of them, each after what it points at.
     pub referrers: Vec<Referrer>,
     /// How many more there are that cannot be read.
@@ -93,7 +93,8 @@ impl Tree {
     pub fn read(here: &Remote, root: &RawManifest) -> Result<Self, Error> {
         let mut tree = Self::empty();
         tree.bytes = root.body.len() as u64;
-        let node = Node { media_type: root.media_type.clone(), body: Arc::new([]), parts: copy::parts(&root.content) };
+        let node =
+            TreeNode { media_type: root.media_type.clone(), body: Arc::new([]), parts: copy::parts(&root.content) };
         tree.add(here, vec![(root.digest.clone(), node)])?;
         Ok(tree)
     }
@@ -108,9 +109,9 @@ impl Tree {
     }
 
     /// Adds manifests with all that is below them.
-    fn add(&mut self, here: &Remote, mut level: Vec<(Digest, Node)>) -> Result<(), Error> {
+    fn add(&mut self, here: &Remote, mut level: Vec<(Digest, TreeNode)>) -> Result<(), Error> {
         while !level.is_empty() {
-            let (mut below, mut next): (Vec<Descriptor>, Vec<(Digest, Node)>) = (Vec::new(), Vec::new());
+            let (mut below, mut next): (Vec<Descriptor>, Vec<(Digest, TreeNode)>) = (Vec::new(), Vec::new());
             for (_, node) in &mut level {
                 below.extend(node.parts.manifests.iter().cloned());
                 next.append(&mut self.unknown(here, &mut node.parts)?);
@@ -140,7 +141,7 @@ impl Tree {
     }
 
     /// Finds out what entries of a kind that is not known are: manifests, blobs, or nothing that is there.
-    fn unknown(&self, here: &Remote, parts: &mut ManifestParts) -> Result<Vec<(Digest, Node)>, Error> {
+    fn unknown(&self, here: &Remote, parts: &mut ManifestParts) -> Result<Vec<(Digest, TreeNode)>, Error> {
         let entries: Vec<Descriptor> = std::mem::take(&mut parts.unknown)
             .into_iter()
             .filter(|one| !self.nodes.contains_key(&one.digest))
@@ -191,7 +192,8 @@ impl Tree {
                 };
                 Ok((by_tag, tagged(here, subject, names.as_ref())?))
             })?;
-            let (mut fresh, mut level): (Vec<(Referrer, u64)>, Vec<(Digest, Node)>) = (Vec::new(), Vec::new());
+            let mut fresh: Vec<(Referrer, u64)> = Vec::new();
+            let mut level: Vec<(Digest, TreeNode)> = Vec::new();
             for ((subject, answer), (by_tag, tagged)) in questions.into_iter().zip(found) {
                 self.whole &= !matches!(answer, ReferrerList::Unknown(_));
                 let by_api = if let ReferrerList::Listed(list) = answer { list } else { Vec::new() };
@@ -226,7 +228,7 @@ impl Tree {
         &mut self,
         here: &Remote,
         referrers: Vec<(Referrer, u64)>,
-        mut read: Vec<(Digest, Node)>,
+        mut read: Vec<(Digest, TreeNode)>,
     ) -> Result<(), Error> {
         let mut sizes: BTreeMap<&Digest, u64> = referrers.iter().map(|(one, size)| (&one.digest, *size)).collect();
         sizes.retain(|&digest, _| !self.nodes.contains_key(digest) && read.iter().all(|(known, _)| known != digest));
@@ -284,7 +286,7 @@ fn depth(referrer: &Referrer, all: &[Referrer]) -> usize {
     depth
 }
 
-fn child(here: &Remote, digest: &Digest) -> Result<(Digest, Node), Error> {
+fn child(here: &Remote, digest: &Digest) -> Result<(Digest, TreeNode), Error> {
     read(here, &Identifier::Digest(digest.clone())).map_err(|error| match error.code() {
         Code::TagUnknown => error
             .with_code(Code::BlobMissing)
@@ -294,14 +296,14 @@ fn child(here: &Remote, digest: &Digest) -> Result<(Digest, Node), Error> {
     })
 }
 
-fn read(here: &Remote, identifier: &Identifier) -> Result<(Digest, Node), Error> {
+fn read(here: &Remote, identifier: &Identifier) -> Result<(Digest, TreeNode), Error> {
     let manifest = here.manifest(identifier)?;
     let parts = copy::parts(&manifest.content);
-    Ok((manifest.digest, Node { media_type: manifest.media_type, body: manifest.body, parts }))
+    Ok((manifest.digest, TreeNode { media_type: manifest.media_type, body: manifest.body, parts }))
 }
 
 /// The tags that cosign makes from a digest and that are there, each with its manifest where that can be read.
-type Signatures = Vec<(Tag, Option<(Digest, Node)>)>;
+type Signatures = Vec<(Tag, Option<(Digest, TreeNode)>)>;
 
 fn tagged(here: &Remote, subject: &Digest, names: Option<&HashSet<String>>) -> Result<Signatures, Error> {
     let tags = cosign_tags(subject);
