@@ -49,6 +49,15 @@ impl AwsSettings {
         let named = self.names.iter().find(|(name, _)| *name == authority || *name == registry.host());
         named.map(|(_, host)| host.clone()).or_else(|| EcrHost::parse(registry.host()))
     }
+
+    /// Whether a registry is one that this API answers for.
+    pub fn has_api(&self, via: Via, registry: &Registry) -> bool {
+        match via {
+            Via::HubApi => registry.is_docker_hub(),
+            Via::EcrApi => self.host(registry).is_some(),
+            Via::Registry => true,
+        }
+    }
 }
 
 /// One registry of Amazon's, where its API answers, and what the search for its credential came to.

@@ -64,7 +64,7 @@ impl<'w> Session<'w> {
             plain_http: common.plain_http.clone(),
         };
         let amazon = AwsSettings { names: common.ecr.clone(), ..AwsSettings::default() };
-        let is_aws = |registry: &Registry| amazon.host(registry).is_some();
+        let is_aws = |registry: &Registry| amazon.has_api(Via::EcrApi, registry);
         let registries = || registry.into_iter().chain(into.map(|(target, _)| target.registry()));
         // The roots that AWS tools are given count where one of Amazon's registries is meant.
         let bundle = || world.env("AWS_CA_BUNDLE").filter(|_| registries().any(is_aws)).map(str::to_owned);
@@ -82,7 +82,7 @@ impl<'w> Session<'w> {
         let narrowed = |registry: &Registry| Common {
             via: common
                 .via
-                .filter(|via| knows(*via, registry, &is_aws) || !sides.iter().any(|s| knows(*via, s, &is_aws))),
+                .filter(|via| amazon.has_api(*via, registry) || !sides.iter().any(|side| amazon.has_api(*via, side))),
             credentials_from: common.credentials_from.filter(|from| {
                 *from != CredentialSource::Aws || is_aws(registry) || !sides.iter().any(|side| is_aws(side))
             }),
@@ -159,15 +159,6 @@ impl<'w> Session<'w> {
     /// The side whose tags are written: that of `--into`, else the only one there is.
     pub fn target(&self) -> &Session<'w> {
         self.into.as_deref().unwrap_or(self)
-    }
-}
-
-/// Whether a registry has this API.
-fn knows(via: Via, registry: &Registry, is_aws: &dyn Fn(&Registry) -> bool) -> bool {
-    match via {
-        Via::HubApi => registry.is_docker_hub(),
-        Via::EcrApi => is_aws(registry),
-        Via::Registry => true,
     }
 }
 
