@@ -13,7 +13,7 @@ use crate::pure::http::refusal::{self, Subject};
 use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Digest;
 use crate::pure::image::listing::{Listing, TagEntry, Via};
-use crate::pure::image::media_type::{ACCEPT, MediaType};
+use crate::pure::image::media_type::{ACCEPT, MediaType, RETIRED};
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
 use crate::pure::image::referrers::{self, ReferrerList};
@@ -300,7 +300,7 @@ pub(super) fn named(access: &Access, identifier: &Identifier) -> String {
 
 fn manifest_request(access: &Access, method: Method, identifier: &Identifier) -> Request {
     let request = Request::new(method, access.url(&format!("manifests/{identifier}")));
-    if method == Method::Put { request } else { request.header("Accept", ACCEPT) }
+    if method == Method::Put { request } else { request.header("Accept", format!("{ACCEPT}, {RETIRED}")) }
 }
 
 /// The digest of what came, after every digest that was named agrees with it.

@@ -127,6 +127,30 @@ fn a_dry_run_tells_what_the_real_run_does_with_rights_to_read_alone() {
 }
 
 #[test]
+fn a_dry_run_into_a_repository_that_the_first_push_makes_ends_as_the_real_run_does() {
+    for (status, code) in [(401, "UNAUTHORIZED"), (403, "DENIED")] {
+        let (from, to) = (Registry::start(), Registry::bearer(one_user("robot", "secret")));
+        from.push(FROM, TAG, &image("abc"));
+        // As on Docker Hub: whoever may only read what is there is not told that nothing is there.
+        let desk = to.tokens().desk();
+        to.before(move |asked, state| {
+            let granted = desk.granted(asked.bearer()?)?;
+            let pushes = granted.iter().any(|(name, actions)| name == TO && actions.contains(&"push".to_owned()));
+            let hides = asked.path.starts_with("/v2/acme/release/") && !state.repositories.contains_key(TO) && !pushes;
+            hides.then(|| Reply::error(status, code, "requested access to the resource is denied"))
+        });
+        let run = |words: &[&str]| {
+            let run = across(&from, &to).args(words.iter().copied());
+            run.env("INTO_REGISTRY_USERNAME", "robot").env("INTO_REGISTRY_PASSWORD", "secret").run()
+        };
+        let dry = run(&["--dry-run"]);
+        assert_eq!((actions(&dry).len(), to.log().writes()), (3, 0), "{status}: {dry}");
+        let real = run(&[]);
+        assert_eq!((actions(&dry), copied(&dry)), (actions(&real), copied(&real)));
+    }
+}
+
+#[test]
 fn blobs_come_first_then_manifests_from_below_then_what_points_at_them_and_the_tags_last() {
     let (from, to) = (Registry::start(), Registry::with(Options { referrers: true, ..Options::default() }));
     let built = signed(five_platforms(Family::Oci, "abc"));

@@ -8,7 +8,7 @@ use crate::command::promote::{copy, holder, look, report, write};
 use crate::command::report::Report;
 use crate::command::request::Promote;
 use crate::command::session::{Session, Sides};
-use crate::error::{Error, Progress};
+use crate::error::{Code, Error, Progress};
 use crate::pure::promote::plan;
 use crate::pure::promote::tag_write::TagWrite;
 use crate::threads::both;
@@ -25,8 +25,19 @@ const OLD: Duration = Duration::from_secs(10);
 /// `denied`, `raced` with what had been written.
 pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
     record::check(session, request)?;
-    let sides = &session.sides(request.source.repository(), request.into.as_ref(), !request.dry_run);
-    let survey = look::look(sides, request)?;
+    let (source, into) = (request.source.repository(), request.into.as_ref());
+    let mut sides = session.sides(source, into, !request.dry_run);
+    let survey = match look::look(&sides, request) {
+        // A repository that the first push makes may look like one that is not to be read, but to those who may push.
+        Err(error)
+            if request.dry_run && into.is_some() && matches!(error.code(), Code::Denied | Code::Unauthenticated) =>
+        {
+            sides = session.sides(source, into, true);
+            look::look(&sides, request)?
+        }
+        survey => survey?,
+    };
+    let sides = &sides;
     let plan = plan::plan(&survey.facts, request.allow_downgrade)?;
     plan.warnings.into_iter().for_each(|(code, sentence)| sides.target.warn(code, sentence));
     let mut writes = plan.writes;
