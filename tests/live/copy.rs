@@ -260,9 +260,11 @@ fn check_left_behind(ground: &Ground, name: &str, count: usize) {
     let words = ["promote", &source, "--into", &ground.target.name(&alone), "--no-referrers", "--to", "{tag}"];
     let ran = tagwright(words).run();
     let referrers = &ran.result()["referrers"];
-    assert_eq!((&referrers["found"], &referrers["copied"]), (&json!(count), &json!(0)), "{ran}");
-    let left = referrers["left"].as_u64().or(referrers["left"].as_array().map(|left| left.len() as u64));
-    assert_eq!(left, Some(count as u64), "{ran}");
+    // None is read, so only a registry that lists them for the image can say how many there are.
+    let (found, count) = (referrers["found"].as_u64(), count as u64);
+    assert!(found.is_none_or(|found| (1..=count).contains(&found)), "{ran}");
+    assert_eq!((&referrers["copied"], referrers["left"].as_u64()), (&json!(0), found.or(Some(0))), "{ran}");
+    assert_eq!(ran.warnings(), ["referrers-left"], "{ran}");
     assert_eq!(ground.to.client.tags(&alone), [TAG], "{ran}");
 }
 

@@ -30,26 +30,34 @@ pub trait Judge: Sync {
     /// Why it must not be written any more.
     fn decide(&self, write: &TagWrite, now: Option<Digest>) -> Result<TagWrite, Error>;
 
+    /// What to do once others have stopped writing, as in `promote again`.
+    fn again(&self) -> &'static str;
+
     /// Whose image it is that somebody else wrote.
     ///
     /// # Errors
     /// Those of finding out.
-    fn reading(&self, write: &TagWrite, other: &Digest) -> Result<Reading, Error>;
+    fn reading(&self, _write: &TagWrite, _other: &Digest) -> Result<Reading, Error> {
+        Ok(Reading::Other)
+    }
 
     /// Whether the tag list tells of other runs.
-    fn reads_lists(&self) -> bool;
+    fn reads_lists(&self) -> bool {
+        false
+    }
 
     /// Who else is under way: by the list as it is now, else by the one from before the first write.
-    fn overlap(&self, writes: &[TagWrite], now: Option<Result<Listing, Error>>) -> Option<Overlap>;
+    fn overlap(&self, _writes: &[TagWrite], _now: Option<Result<Listing, Error>>) -> Option<Overlap> {
+        None
+    }
 
     /// Says what a person should know about other runs.
-    fn conclude(&self, write: &TagWrite, watch: &Watch, overlap: &Overlap, exposed: Duration);
+    fn conclude(&self, _write: &TagWrite, _watch: &Watch, _overlap: &Overlap, _exposed: Duration) {}
 
-    /// What to do once others have stopped writing, as in `promote again`.
-    fn again(&self) -> &'static str;
-
-    /// What to do about a tag that cannot change, where the registry's words do not say it best.
-    fn immutable(&self, error: Error) -> Error;
+    /// The failure of a tag that cannot change, with a hint where the registry's words do not say it best.
+    fn immutable(&self, error: Error) -> Error {
+        error
+    }
 }
 
 /// Writes what is due, `--to` tags first, and reads it back. Where the first look is `old`, all tags are looked at again

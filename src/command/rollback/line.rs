@@ -8,17 +8,14 @@ use crate::command::request::Rollback;
 use crate::command::session::{Session, Sides};
 use crate::error::{Code, Error, Progress};
 use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::Listing;
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
-use crate::pure::promote::race::{Overlap, Reading, Watch};
 use crate::pure::promote::record::{Record, TagRecord};
 use crate::pure::promote::recorded::{Promotion, RecordEntry};
 use crate::pure::promote::rollback_plan::{self, TagState};
 use crate::pure::promote::tag_write::{TagAction, TagWrite, Undo};
 use crate::registry::remote::Remote;
 use crate::threads;
-use std::time::Duration;
 
 /// Puts tags back, or says what would be put back.
 ///
@@ -47,7 +44,7 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
         let outcome = write::write(target, &manifests, &judge, true, &mut writes, &note);
         outcome.map_err(|error| error.after(progress(&writes)))?;
     }
-    told(sides, request.dry_run, promotion, writes)
+    summed_up(sides, request.dry_run, promotion, writes)
 }
 
 /// What is to become of these tags, by what the record says and what they are now.
@@ -115,30 +112,12 @@ impl Judge for Restoration<'_, '_> {
         })
     }
 
-    fn reading(&self, _: &TagWrite, _: &Digest) -> Result<Reading, Error> {
-        Ok(Reading::Other)
-    }
-
-    fn reads_lists(&self) -> bool {
-        false
-    }
-
-    fn overlap(&self, _: &[TagWrite], _: Option<Result<Listing, Error>>) -> Option<Overlap> {
-        None
-    }
-
-    fn conclude(&self, _: &TagWrite, _: &Watch, _: &Overlap, _: Duration) {}
-
     fn again(&self) -> &'static str {
         "roll back again"
     }
-
-    fn immutable(&self, error: Error) -> Error {
-        error
-    }
 }
 
-fn told(sides: &Sides, dry_run: bool, promotion: &Promotion, mut writes: Vec<TagWrite>) -> Result<Report, Error> {
+fn summed_up(sides: &Sides, dry_run: bool, promotion: &Promotion, mut writes: Vec<TagWrite>) -> Result<Report, Error> {
     for write in writes.iter_mut().filter(|write| write.before.as_ref() == Some(&promotion.source.digest)) {
         write.before_version.clone_from(&promotion.version);
     }
