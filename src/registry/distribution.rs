@@ -71,8 +71,7 @@ pub(super) fn head_manifest(access: &Access, identifier: &Identifier) -> Result<
                 return Ok(Some(digest));
             }
         }
-        // The registry's own "not there" announces an error document; a proxy's does not.
-        Ok(response) if response.status == 404 && is_own(&response) => return Ok(None),
+        Ok(response) if access.proves_absence(&request, &response) => return Ok(None),
         // "Not now" would be said again.
         Ok(response) if response.status == 429 || response.status >= 500 => {
             return Err(refusal::error(Subject::Manifest, &wanted, &request, &response));
@@ -85,7 +84,7 @@ pub(super) fn head_manifest(access: &Access, identifier: &Identifier) -> Result<
     let request = manifest_request(access, Method::Get, identifier);
     let response = access.ask(&wanted, &request, limits::MANIFEST)?;
     match response.status {
-        404 if !refusal::is_page(&response) => Ok(None),
+        404 if access.proves_absence(&request, &response) => Ok(None),
         _ if response.is_success() => checked(&name, identifier, &response).map(Some),
         _ => Err(refusal::error(Subject::Manifest, &wanted, &request, &response)),
     }
@@ -135,7 +134,10 @@ pub(super) fn list_tags(access: &Access) -> Result<Listing, Error> {
             return Ok(Some(bare.clone()));
         }
         if !response.is_success() {
-            return Err(refusal::error(Subject::Tags, &wanted, &request, &response));
+            let error = refusal::error(Subject::Tags, &wanted, &request, &response);
+            // What has answered is there, whatever is said about its list.
+            let is_lie = error.code() == Code::RepositoryUnknown && access.has_answered();
+            return Err(if is_lie { contradicted(error, access) } else { error });
         }
         let page = tag_page(&response.body).map_err(|why| {
             Error::new(Code::ReplyMalformed, format!("cannot {wanted}: the reply is no tag list"))
@@ -257,7 +259,7 @@ pub(super) fn has_blob(access: &Access, digest: &Digest) -> Result<bool, Error> 
     let request = Request::new(Method::Head, access.url(&format!("blobs/{digest}")));
     let refused = match access.ask(&wanted, &request, limits::SMALL) {
         Ok(response) if response.is_success() => return Ok(true),
-        Ok(response) if response.status == 404 && !refusal::is_page(&response) => return Ok(false),
+        Ok(response) if access.proves_absence(&request, &response) => return Ok(false),
         Ok(response) => refusal::error(Subject::Blob, &wanted, &request, &response),
         Err(error) => error,
     };
@@ -270,9 +272,21 @@ pub(super) fn has_blob(access: &Access, digest: &Digest) -> Result<bool, Error> 
     match response.status {
         // A range cannot be served of a blob that is empty.
         200..=299 | 416 => Ok(true),
-        404 if !refusal::is_page(&response) => Ok(false),
+        404 if access.proves_absence(&request, &response) => Ok(false),
         _ => Err(refusal::error(Subject::Blob, &wanted, &request, &response)),
     }
+}
+
+/// That a repository is said to be unknown which has answered before.
+fn contradicted(error: Error, access: &Access) -> Error {
+    let message = format!(
+        "the tags of `{}` cannot be listed: the registry says that there is no such repository, and has answered for it before",
+        access.repository
+    );
+    error
+        .with_code(Code::ReplyMalformed)
+        .retold(message)
+        .hint("run it again; if it stays, tell whoever runs the registry")
 }
 
 /// What to do about a reply that is none of a registry's.
@@ -323,14 +337,10 @@ pub(super) fn mismatch(name: &str, digest: &Digest, body: &[u8]) -> Error {
         .hint("run it again; if it stays, the registry or a proxy in between serves damaged content")
 }
 
-fn is_own(response: &Response) -> bool {
-    response.headers.get("content-type").is_some_and(|kind| kind.contains("json"))
-}
-
 /// A 404 to a manifest: is it the tag that is missing, or the whole repository?
 fn unknown(access: &Access, identifier: &Identifier, wanted: &str, request: &Request, response: &Response) -> Error {
     let error = refusal::error(Subject::Manifest, wanted, request, response);
-    if error.code() == Code::ReplyMalformed {
+    if !matches!(error.code(), Code::TagUnknown | Code::RepositoryUnknown) {
         return error;
     }
     let whole = error.code() == Code::RepositoryUnknown

@@ -103,7 +103,7 @@ impl Hub<'_> {
             };
             let response = self.access.client.exchange.send(&wanted, &self.patient(ready), limits::HUB_PAGE)?;
             if !response.is_success() {
-                return Err(refusal::error(Subject::Tags, &wanted, &request, &response));
+                return Err(refusal::error(Subject::HubTags, &wanted, &request, &response));
             }
             let page = page::parse(&response.body).map_err(|error| foreign(&wanted, error))?;
             pages += 1;

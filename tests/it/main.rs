@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod absence;
 mod across;
 mod alone;
 mod auth;

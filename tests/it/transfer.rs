@@ -681,7 +681,8 @@ fn bytes_in_memory_are_put_once() {
 
 #[test]
 fn a_store_that_answers_no_head_is_asked_for_a_byte() {
-    for (status, found) in [(403, true), (405, true), (404, false)] {
+    // A bare 404 proves nothing as long as the host has not shown itself to be a registry.
+    for status in [403, 405, 404] {
         let case = Case::new(1000);
         let heads = AtomicUsize::new(0);
         case.source.before(move |asked, _| {
@@ -691,7 +692,6 @@ fn a_store_that_answers_no_head_is_asked_for_a_byte() {
         let world = case.world();
         let client = case.client(&world);
         let source = remote(&client, &case.repositories().0, Action::Pull);
-        let has = source.has_blob(&Digest::of(&case.bytes)).unwrap();
-        assert_eq!(has, found, "{status}");
+        assert!(source.has_blob(&Digest::of(&case.bytes)).unwrap(), "{status}");
     }
 }

@@ -7,7 +7,7 @@
 //! Error document: OCI distribution specification, "Error codes".
 
 use crate::error::{Code, Error, Refusal};
-use crate::pure::http::message::{Request, Response};
+use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::redact;
 use crate::pure::http::url::Url;
 use serde_json::Value;
@@ -97,6 +97,8 @@ pub enum Subject {
     Blob,
     /// The tag list.
     Tags,
+    /// The tag list of Docker Hub's web API, which has a form of its own for what is not there.
+    HubTags,
     /// Anything else, such as a token.
     Service,
 }
@@ -110,10 +112,9 @@ pub fn error(subject: Subject, wanted: &str, request: &Request, response: &Respo
 /// As [`error`], with the service's words read already.
 pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response, said: &ErrorDocument) -> Error {
     let host = response.from.authority();
-    let code = if is_page(response) && response.status == 404 {
-        Code::ReplyMalformed
-    } else {
-        code(subject, response.status, said)
+    let code = match code(subject, response.status, said) {
+        _ if is_page(response) && response.status == 404 => Code::ReplyMalformed,
+        code => code,
     };
     let message = match code {
         Code::TagUnknown | Code::RepositoryUnknown | Code::BlobMissing => format!("cannot {wanted}: it is not there"),
@@ -125,6 +126,11 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
         Code::RegistryUnavailable => format!("cannot {wanted}: `{host}` cannot answer now"),
         _ if is_page(response) => {
             format!("cannot {wanted}: `{host}` answered {} with a web page, as no registry does", response.status)
+        }
+        _ if response.status == 404 && subject != Subject::Service => {
+            format!(
+                "cannot {wanted}: `{host}` answered 404 without the error document of a registry, which proves nothing"
+            )
         }
         _ => {
             format!("cannot {wanted}: `{host}` answered with the status {}, which means nothing here", response.status)
@@ -212,8 +218,23 @@ pub fn refusal(request: &Request, response: &Response, said: &ErrorDocument) -> 
     }
 }
 
-/// Whether a reply is a web page: it comes from a proxy or a login, so its 404 says nothing about what is there.
-pub fn is_page(response: &Response) -> bool {
+/// Whether a reply proves that what was asked for is not there: by the error document of the specification, or by the
+/// bare 404 to a `HEAD`, which has no body, of a host that `is_registry` by what it has said before.
+///
+/// The page of a router or a proxy, an empty 404 to a `GET`, and "unsupported" prove nothing.
+pub fn proves_absence(method: Method, response: &Response, is_registry: bool) -> bool {
+    let said = ErrorDocument::read(response);
+    let by_document = said.is_document && !said.has(&["UNSUPPORTED"]);
+    response.status == 404 && (by_document || method == Method::Head && is_registry && !is_page(response))
+}
+
+/// Whether a reply shows that its host is a registry: by the header that registries send, or by the error document.
+pub fn shows_registry(response: &Response) -> bool {
+    response.headers.get("docker-distribution-api-version").is_some() || ErrorDocument::read(response).is_document
+}
+
+/// Whether a reply is a web page: it comes from a proxy or a login.
+fn is_page(response: &Response) -> bool {
     response.headers.get("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
 }
 
@@ -238,12 +259,14 @@ fn code(subject: Subject, status: u16, said: &ErrorDocument) -> Code {
     match status {
         401 => Code::Unauthenticated,
         403 => Code::Denied,
+        404 if subject == Subject::HubTags && said.text.is_some() => Code::RepositoryUnknown,
+        404 if !said.is_document => Code::ReplyMalformed,
+        404 if said.has(&["UNSUPPORTED"]) => Code::Denied,
         404 if said.has(&["NAME_UNKNOWN"]) => Code::RepositoryUnknown,
         404 => match subject {
             Subject::Manifest => Code::TagUnknown,
             Subject::Blob => Code::BlobMissing,
-            Subject::Tags => Code::RepositoryUnknown,
-            Subject::Write => Code::RepositoryUnknown,
+            Subject::Tags | Subject::HubTags | Subject::Write => Code::RepositoryUnknown,
             Subject::Service => Code::ReplyMalformed,
         },
         408 | 499 | 500..=599 => Code::RegistryUnavailable,
@@ -350,13 +373,40 @@ mod tests {
     }
 
     #[test]
+    fn absence_is_proven_by_the_document_or_by_a_registry_that_is_asked_for_the_head_alone() {
+        let document = r#"{"errors":[{"code":"NOT_FOUND"}]}"#;
+        let unsupported = r#"{"errors":[{"code":"UNSUPPORTED"}]}"#;
+        for (method, status, body, is_registry, expected) in [
+            (Method::Get, 404, document, false, true),
+            (Method::Head, 404, "", true, true),
+            (Method::Head, 404, "", false, false),
+            (Method::Get, 404, "", true, false),
+            (Method::Get, 404, "404 page not found", true, false),
+            (Method::Get, 404, r#"{"error":"not found"}"#, true, false),
+            (Method::Get, 404, unsupported, true, false),
+            (Method::Get, 403, document, true, false),
+            (Method::Head, 401, "", true, false),
+        ] {
+            assert_eq!(
+                proves_absence(method, &reply(status, body), is_registry),
+                expected,
+                "{method:?} {status} {body}"
+            );
+        }
+    }
+
+    #[test]
     fn a_refusal_means_what_its_subject_makes_of_it() {
         let immutable = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag '1' already exists and cannot be overwritten because the repository is immutable."}]}"#;
         for (subject, status, body, expected) in [
             (Subject::Manifest, 404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#, Code::TagUnknown),
             (Subject::Manifest, 404, r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#, Code::RepositoryUnknown),
-            (Subject::Blob, 404, "", Code::BlobMissing),
-            (Subject::Tags, 404, "", Code::RepositoryUnknown),
+            (Subject::Blob, 404, r#"{"errors":[{"code":"BLOB_UNKNOWN"}]}"#, Code::BlobMissing),
+            (Subject::Tags, 404, r#"{"errors":[{"code":"NOT_FOUND"}]}"#, Code::RepositoryUnknown),
+            (Subject::Tags, 404, r#"{"errors":[{"code":"UNSUPPORTED"}]}"#, Code::Denied),
+            (Subject::Blob, 404, "", Code::ReplyMalformed),
+            (Subject::Tags, 404, "404 page not found", Code::ReplyMalformed),
+            (Subject::Manifest, 404, r#"{"error":"not found"}"#, Code::ReplyMalformed),
             (Subject::Write, 400, immutable, Code::TagImmutable),
             (Subject::Write, 400, r#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#, Code::ManifestRefused),
             (Subject::Manifest, 400, r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#, Code::RateLimited),

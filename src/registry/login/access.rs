@@ -76,13 +76,18 @@ impl Access<'_, '_> {
                 Some(limit) => (exchange.send(wanted, &ready, limit)?, None),
                 None => exchange.open(wanted, &ready)?,
             };
+            let is_own = response.from.origin() == request.url.origin();
+            client.note(&response, is_own && response.is_success());
             match response.status {
-                401 | 403 if response.from.origin() != request.url.origin() => {
+                401 | 403 if !is_own => {
                     return Err(refusal::elsewhere(&request.url, wanted, request, &response));
                 }
                 401 if !answered => {
                     let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-                    let challenges = challenge::parse(&values);
+                    let mut challenges = challenge::parse(&values);
+                    if challenges.is_empty() {
+                        challenges = client.entrance(self.registry())?;
+                    }
                     if challenges.is_empty() {
                         return Err(refusal::error(Subject::Service, wanted, request, &response)
                             .cause("the answer names no way to authenticate (no `WWW-Authenticate` header)"));
@@ -95,10 +100,46 @@ impl Access<'_, '_> {
                     sent = client.answer(&domain, &state, &[], &scopes, sent.as_ref())?;
                     answered = true;
                 }
+                // Some registries hide what is private from whoever has not logged in, and never ask for it.
+                403 | 404 if !answered && sent.is_none() && is_own && self.has_credential() => {
+                    answered = true;
+                    let challenges = client.entrance(self.registry())?;
+                    if !challenges.is_empty() {
+                        sent = client.answer(&domain, &state, &challenges, &scopes, None).map_err(Error::unsent)?;
+                    } else if response.status == 403 {
+                        return Err(self.refused(wanted, request, &response));
+                    } else {
+                        return Ok((response, body));
+                    }
+                }
                 401 | 403 => return Err(self.refused(wanted, request, &response)),
-                _ => return Ok((response, body)),
+                _ => {
+                    lock(&state).has_answered |= response.is_success();
+                    return Ok((response, body));
+                }
             }
         }
+    }
+
+    /// Whether a credential is at hand that nobody has asked for. That one cannot be read is no reason to fail where
+    /// none is asked for.
+    fn has_credential(&self) -> bool {
+        let (domain, state, _) = self.standing();
+        let found = lock(&state).challenges.is_empty().then(|| self.client.look_up(&domain));
+        found.is_some_and(|found| found.is_ok_and(|found| !found.credential.is_anonymous()))
+    }
+
+    /// Whether an answer proves that what was asked for is not there.
+    pub fn proves_absence(&self, request: &Request, response: &Response) -> bool {
+        // Amazon's are registries by their names.
+        let is_registry = self.client.is_registry(response) || self.client.amazon(self.registry()).is_some();
+        refusal::proves_absence(request.method, response, is_registry)
+    }
+
+    /// Whether the repository has answered anything in this run.
+    pub fn has_answered(&self) -> bool {
+        let (_, state, _) = self.standing();
+        lock(&state).has_answered
     }
 
     /// Sends a request of an upload to the address that the registry has named for it, once.

@@ -7,12 +7,13 @@
 use crate::aws::identity::{Aws, AwsAccess};
 use crate::error::{Code, Error};
 use crate::http::exchange::Exchange;
-use crate::pure::auth::challenge::Challenge;
+use crate::pure::auth::challenge::{self, Challenge};
 use crate::pure::auth::credential::Credential;
 use crate::pure::auth::flow::{self, Authorization, TokenRequest};
 use crate::pure::auth::scope::{Action, Scope, ScopeSet};
 use crate::pure::auth::token::{self, Token};
 use crate::pure::aws::host::EcrHost;
+use crate::pure::http::message::{Method, Request, Response};
 use crate::pure::http::refusal::{self, ErrorDocument, Subject};
 use crate::pure::http::url::{Origin, Url};
 use crate::pure::image::listing::Via;
@@ -25,7 +26,7 @@ use crate::registry::login::refused::{credential_missing, origin};
 use crate::registry::login::state::{AuthState, CredentialDomain};
 use crate::secret::Secret;
 use crate::threads::lock;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
 
@@ -42,6 +43,10 @@ pub struct Client<'w> {
     states: Mutex<HashMap<CredentialDomain, Arc<Mutex<AuthState>>>>,
     /// How registries ask for a credential, whichever repository is asked about.
     asked: Mutex<HashMap<Registry, Vec<Challenge>>>,
+    /// How registries that did not ask by themselves said at `/v2/` that they want to be answered.
+    entrances: Mutex<HashMap<Registry, Vec<Challenge>>>,
+    /// The hosts that have shown themselves to be registries in this run.
+    registries: Mutex<HashSet<Origin>>,
     /// A repository that is written to, and the one in the same registry that its blobs are mounted from.
     mounts: Option<(Repository, Repository)>,
 }
@@ -49,7 +54,8 @@ pub struct Client<'w> {
 impl<'w> Client<'w> {
     /// Puts the parts together; asks nothing.
     pub fn new(exchange: Arc<Exchange<'w>>, keychain: Keychain<'w>, aws: Aws) -> Self {
-        Self { exchange, aws, keychain, states: Mutex::default(), asked: Mutex::default(), mounts: None }
+        let (states, asked, entrances, registries) = Default::default();
+        Self { exchange, aws, keychain, states, asked, entrances, registries, mounts: None }
     }
 
     /// The same, with every right to write to `target` asked for together with the right to read `source`, which
@@ -107,6 +113,38 @@ impl<'w> Client<'w> {
         Url::new(Origin { scheme, host, port }, format!("/v2/{tail}"), None)
     }
 
+    /// How a registry says at its entrance that it wants to be answered; empty where it lets everybody in. It is asked
+    /// once a run, and only where it refused without a word about that.
+    ///
+    /// # Errors
+    /// Those of the question.
+    pub(super) fn entrance(&self, registry: &Registry) -> Result<Vec<Challenge>, Error> {
+        let mut entrances = lock(&self.entrances);
+        if let Some(known) = entrances.get(registry) {
+            return Ok(known.clone());
+        }
+        let request = Request::new(Method::Get, self.url(registry, ""));
+        let response = self.exchange.send(&format!("ask `{registry}` how to log in"), &request, limits::SMALL)?;
+        let is_own = response.from.origin() == request.url.origin();
+        self.note(&response, is_own && response.is_success());
+        let values: Vec<&str> = response.headers.all("www-authenticate").collect();
+        let challenges = if response.status == 401 && is_own { challenge::parse(&values) } else { Vec::new() };
+        entrances.insert(registry.clone(), challenges.clone());
+        Ok(challenges)
+    }
+
+    /// Takes note of a host that has shown itself to be a registry.
+    pub(super) fn note(&self, response: &Response, as_registry: bool) {
+        if as_registry || response.status == 401 || refusal::shows_registry(response) {
+            lock(&self.registries).insert(response.from.origin().clone());
+        }
+    }
+
+    /// Whether the host of a reply has shown itself to be a registry in this run.
+    pub(super) fn is_registry(&self, response: &Response) -> bool {
+        lock(&self.registries).contains(response.from.origin())
+    }
+
     /// The rights that a request about a repository takes.
     pub(super) fn scopes(&self, repository: &Repository, action: Action) -> ScopeSet {
         let mut scopes = ScopeSet::from_iter([Scope::of(repository.path(), action)]);
@@ -132,7 +170,11 @@ impl<'w> Client<'w> {
         lock(&self.states).entry(domain.clone()).or_default().clone()
     }
 
-    fn found(&self, domain: &CredentialDomain, state: &mut AuthState) -> Result<Arc<CredentialLookup>, Error> {
+    pub(super) fn found(
+        &self,
+        domain: &CredentialDomain,
+        state: &mut AuthState,
+    ) -> Result<Arc<CredentialLookup>, Error> {
         if let Some(found) = &state.found {
             return Ok(found.clone());
         }
@@ -148,7 +190,7 @@ impl<'w> Client<'w> {
     }
 
     /// The keychain's places, with AWS between the environment and Docker's files.
-    fn look_up(&self, domain: &CredentialDomain) -> Result<CredentialLookup, Error> {
+    pub(super) fn look_up(&self, domain: &CredentialDomain) -> Result<CredentialLookup, Error> {
         let registry = &domain.registry;
         let find = || self.keychain.find(registry, domain.path.as_deref());
         let Some(access) = self.aws_access(registry)? else { return find() };

@@ -33,6 +33,8 @@ pub(super) struct AuthState {
     pub tokens: HashMap<String, Token>,
     /// The credential, looked up at the first challenge.
     pub found: Option<Arc<CredentialLookup>>,
+    /// Whether a repository of it has answered anything, so that it is not absent.
+    pub has_answered: bool,
 }
 
 impl AuthState {

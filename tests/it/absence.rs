@@ -1,0 +1,122 @@
+//! What proves that something is not there, and what does not: by registries, routers and proxies that say it differently.
+
+use crate::stage::push;
+use crate::support::cmd::tagwright;
+use crate::support::registry::Registry;
+use crate::support::reply::Reply;
+use serde_json::json;
+
+/// Replies that say 404 and prove nothing, each with its name.
+fn empty_words() -> Vec<(&'static str, Reply)> {
+    vec![
+        ("a router", Reply::with(404, "text/plain; charset=utf-8", "404 page not found\n")),
+        ("an empty 404", Reply::status(404)),
+        ("other JSON", Reply::with(404, "application/json", json!({"error": "not found"}).to_string())),
+        ("a web page", Reply::with(404, "text/html", "<h1>Not Found</h1>")),
+        ("unsupported", Reply::error(404, "UNSUPPORTED", "tag lists are switched off")),
+    ]
+}
+
+#[test]
+fn a_404_that_is_not_the_registrys_own_word_is_never_absence() {
+    for (who, reply) in empty_words() {
+        let registry = Registry::start();
+        push(&registry, "acme/app", &["2026.34.101", "2026.34.102"]);
+        let (answer, app) = (reply.clone(), registry.name("acme/app"));
+        registry.before(move |asked, _| asked.path.contains("/acme/").then(|| answer.clone()));
+        let image = format!("{app}:2026.34.102");
+        for words in [
+            vec!["next-version", &app, "--build", "103"],
+            vec!["find-tag", &app, "--build", "102"],
+            vec!["promote", &image],
+            vec!["labels", &image],
+            vec!["tags", &app],
+        ] {
+            let ran = tagwright(["--retries", "0"]).args(words.iter().copied()).run();
+            let error = ran.error();
+            let code = error["code"].as_str().unwrap();
+            assert!(matches!(code, "reply-malformed" | "denied"), "{who}: {ran}");
+            assert!(error["hint"].is_string() && error["causes"][0].as_str().unwrap().contains("404"), "{who}: {ran}");
+        }
+    }
+}
+
+#[test]
+fn tag_lists_that_are_switched_off_do_not_start_the_versions_anew() {
+    for status in [400, 404, 405] {
+        let registry = Registry::start();
+        push(&registry, "acme/app", &["2026.34.101"]);
+        registry.before(move |asked, _| {
+            asked.path.ends_with("/tags/list").then(|| Reply::error(status, "UNSUPPORTED", "switched off"))
+        });
+        let app = registry.name("acme/app");
+        let ran = tagwright(["next-version", &app, "--build", "7"]).run();
+        assert_eq!(ran.error()["code"], "denied", "{ran}");
+        // What has to be compared cannot be, and says so.
+        let ran = tagwright(["promote", &format!("{app}:2026.34.101"), "--to", "kept"]).run();
+        assert_eq!(ran.result()["tags"][0]["action"], "created", "{ran}");
+    }
+}
+
+#[test]
+fn a_repository_that_has_answered_is_not_absent_whatever_its_list_says() {
+    let registry = Registry::start();
+    push(&registry, "acme/app", &["2026.34.101", "2026.34.102", "latest"]);
+    registry.before(|asked, _| {
+        asked.path.ends_with("/tags/list").then(|| Reply::error(404, "NAME_UNKNOWN", "repository name not known"))
+    });
+    let ran = tagwright(["promote", &registry.name("acme/app:2026.34.101"), "--move", "latest"]).run();
+    assert_eq!(ran.error()["code"], "reply-malformed", "{ran}");
+    assert_eq!(ran.error()["changed"], false, "{ran}");
+}
+
+#[test]
+fn what_is_hidden_from_whoever_has_not_logged_in_is_asked_for_again() {
+    for status in [403, 404] {
+        for hides_list in [false, true] {
+            let registry = Registry::basic("robot", "secret");
+            push(&registry, "acme/app", &["2026.34.101"]);
+            let code = if status == 403 { "DENIED" } else { "NAME_UNKNOWN" };
+            registry.before(move |asked, _| {
+                let is_known = asked.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+                let is_hidden = asked.path.contains("/acme/") && !is_known;
+                is_hidden.then(|| Reply::error(status, code, "no such thing for you"))
+            });
+            let app = registry.name("acme/app");
+            let words = match hides_list {
+                true => vec!["next-version", &app, "--build", "102", "--at", "2026-08-20"],
+                false => vec!["promote", &app, "--build", "101"],
+            };
+            let ran = tagwright([]).args(words.iter().copied()).login("robot", "secret").run();
+            assert_eq!(ran.exit, Some(0), "{status}: {ran}");
+            if hides_list {
+                assert_eq!(ran.result()["version"], "2026.34.102", "{ran}");
+            }
+            // Without a credential, the registry's word stands.
+            let ran = tagwright([]).args(words.iter().copied()).run();
+            match (status, hides_list) {
+                (404, true) => assert_eq!(ran.result()["previous"], serde_json::Value::Null, "{ran}"),
+                _ => assert_ne!(ran.exit, Some(0), "{ran}"),
+            }
+            assert!(
+                registry.log().0.iter().filter(|one| one.asked.path == "/v2/").count() <= 1,
+                "asked more than once"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_401_without_a_word_on_how_to_log_in_is_followed_by_a_look_at_the_entrance() {
+    let registry = Registry::basic("robot", "secret");
+    push(&registry, "acme/app", &["2026.34.101"]);
+    registry.after(|asked, _, reply| {
+        if reply.status == 401 && asked.path != "/v2/" {
+            *reply = Reply::error(401, "UNAUTHORIZED", "authentication required");
+        }
+    });
+    let image = registry.name("acme/app:2026.34.101");
+    let ran = tagwright(["labels", &image]).login("robot", "secret").run();
+    assert_eq!(ran.exit, Some(0), "{ran}");
+    assert_eq!(tagwright(["labels", &image]).login("robot", "wrong").run().error()["code"], "unauthenticated");
+}
