@@ -68,13 +68,11 @@ impl<'w> Exchange<'w> {
         Self { world, settings, journal: Arc::default(), http, limits }
     }
 
-    /// The same, with other limits for the time without a byte, which are too long for tests: while bytes go to and fro,
-    /// and at the end of an upload.
+    /// The same with other limits; the usual ones are too long for tests.
     #[cfg(feature = "internals")]
     #[must_use]
-    pub fn with_silence(mut self, idle: Duration, commit: Duration) -> Self {
-        (self.limits.idle, self.limits.commit) = (idle, commit);
-        self
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits: limits.over_at(self.limits.until), ..self }
     }
 
     /// Notes a warning, once.
@@ -175,13 +173,22 @@ impl<'w> Exchange<'w> {
         open: bool,
     ) -> Result<(Response, Option<Body>), Fault> {
         let begun = self.world.instant();
-        let outcome = self.http.send(request, payload, limits).and_then(|incoming| {
+        let end = Some(begun + limits.whole).filter(|_| !open && payload.is_none());
+        let limits = limits.over_at(end);
+        let too_slow = |fault| match fault {
+            Fault::Timeout { what: Phase::Overall, after } if end.is_some() && limits.until == end => {
+                Fault::Timeout { what: Phase::Whole, after }
+            }
+            other => other,
+        };
+        let outcome = self.http.send(request, payload, &limits).and_then(|incoming| {
             if open && incoming.is_success() {
                 let Incoming { from, status, headers, body } = incoming;
                 return Ok((Response { from, status, headers, body: Vec::new() }, Some(body)));
             }
             Ok((incoming.whole()?, None))
         });
+        let outcome = outcome.map_err(too_slow);
         let took = self.world.instant().saturating_duration_since(begun).as_millis();
         let end = outcome.as_ref().map_or_else(Fault::to_string, |(response, _)| response.status.to_string());
         let line = self.journal.exchange(request, &end, took, number);
@@ -241,5 +248,40 @@ impl<'w> Exchange<'w> {
                 self.warn("registry-warning", format!("`{}` says: {}", response.from.authority(), redact::text(&text)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::{get, http, read_request, server, world};
+    use std::io::Write;
+
+    #[test]
+    fn a_reply_that_comes_byte_by_byte_ends_at_a_limit_of_its_own() {
+        let address = server(|_, mut stream| {
+            read_request(&mut stream);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while stream.write_all(b"a").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let world = world(&[]);
+        let settings = ExchangeSettings {
+            until: None,
+            timeout: None,
+            retries: 3,
+            verbose: false,
+            quiet: true,
+            https: false,
+            plain_http: Vec::new(),
+        };
+        let limits = Limits { whole: Duration::from_millis(300), ..Limits::default() };
+        let exchange = Exchange::new(&world, settings, http(&[])).with_limits(limits);
+        let error = exchange.send("read it", &get(address), 1 << 20).unwrap_err();
+        assert_eq!((error.code(), error.is_unsent()), (Code::Timeout, false));
+        assert!(error.causes()[0].contains("the reply was not complete within 0."), "{error}");
+        assert_eq!(exchange.journal.exchanges().len(), 1, "it is not asked for again");
+        assert_eq!(Limits::default().whole, Duration::from_secs(60));
     }
 }

@@ -16,6 +16,9 @@ pub struct Limits {
     pub idle: Duration,
     /// Time without a byte once the last byte of an upload has been sent: a registry may copy and hash all of it then.
     pub commit: Duration,
+    /// Time for a reply that is read whole, as long as nothing large is sent for it: who gives a byte now and then does
+    /// not hold a run for ever.
+    pub whole: Duration,
     /// When the reply has to be complete.
     pub until: Option<Instant>,
     /// Bytes of the body.
@@ -25,7 +28,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connect: seconds(5), idle: seconds(30), commit: seconds(15 * 60), until: None, body: 4 * 1024 * 1024 }
+        Self {
+            connect: seconds(5),
+            idle: seconds(30),
+            commit: seconds(15 * 60),
+            whole: seconds(60),
+            until: None,
+            body: 4 * 1024 * 1024,
+        }
     }
 }
 
@@ -55,7 +65,7 @@ impl Stopwatch {
         let after = match what {
             Phase::Connect => self.limits.connect,
             Phase::Idle => self.limits.idle,
-            Phase::Overall | Phase::Unsent => self.began.elapsed(),
+            Phase::Whole | Phase::Overall | Phase::Unsent => self.began.elapsed(),
         };
         Fault::Timeout { what, after }
     }

@@ -76,7 +76,7 @@ pub fn http(environment: &[(&str, &str)]) -> Http {
 pub fn limits() -> Limits {
     let seconds = Duration::from_secs;
     let until = Some(instant() + seconds(20));
-    Limits { connect: seconds(10), idle: seconds(10), commit: seconds(10), until, body: 1 << 20 }
+    Limits { connect: seconds(10), idle: seconds(10), commit: seconds(10), whole: seconds(20), until, body: 1 << 20 }
 }
 
 pub fn url(address: SocketAddr) -> Url {

@@ -105,7 +105,7 @@ impl Case {
             ..HttpOptions::default()
         };
         let exchange =
-            Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_silence(self.idle, self.commit);
+            Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_limits(Limits { idle: self.idle, commit: self.commit, ..Limits::default() });
         Client::new(Arc::new(exchange), Keychain::new(world, None), Aws::new(AwsSettings::default()))
     }
 

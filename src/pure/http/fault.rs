@@ -14,6 +14,8 @@ pub enum Phase {
     Connect,
     /// Nothing was received, or could be sent, for too long.
     Idle,
+    /// The reply came too slowly to be whole in time.
+    Whole,
     /// The time for everything was used up.
     Overall,
     /// The time for everything was used up before the request was sent.
@@ -117,7 +119,7 @@ impl Fault {
     pub fn is_sent(&self) -> bool {
         match self {
             Fault::Reset { .. } | Fault::Truncated { .. } | Fault::TooLarge { .. } | Fault::Malformed { .. } => true,
-            Fault::Timeout { what, .. } => matches!(what, Phase::Idle | Phase::Overall),
+            Fault::Timeout { what, .. } => matches!(what, Phase::Idle | Phase::Whole | Phase::Overall),
             Fault::Resolve { .. } | Fault::Connect { .. } | Fault::Tls { .. } => false,
             Fault::Proxy { .. } | Fault::Config { .. } => false,
         }
@@ -172,7 +174,7 @@ impl Fault {
             Fault::Connect { .. } | Fault::Timeout { what: Phase::Connect, .. } => {
                 "check host and port, and that the registry runs; where a proxy leads to it, set `HTTPS_PROXY`"
             }
-            Fault::Reset { .. } | Fault::Truncated { .. } | Fault::Timeout { what: Phase::Idle, .. } => {
+            Fault::Reset { .. } | Fault::Truncated { .. } | Fault::Timeout { what: Phase::Idle | Phase::Whole, .. } => {
                 "run it again; if it stays, look at the registry and at any proxy in between"
             }
             Fault::Timeout { what: Phase::Overall | Phase::Unsent, .. } => {
@@ -219,6 +221,7 @@ impl fmt::Display for Fault {
                 match what {
                     Phase::Connect => write!(f, "no connection within {seconds}.{tenths} s"),
                     Phase::Idle => write!(f, "nothing was received for {seconds}.{tenths} s"),
+                    Phase::Whole => write!(f, "the reply was not complete within {seconds}.{tenths} s"),
                     Phase::Overall | Phase::Unsent => {
                         write!(f, "the time limit was reached, {seconds}.{tenths} s into the request")
                     }
@@ -247,6 +250,7 @@ mod tests {
             (Fault::Truncated { got: 1, expected: Some(2) }, true, true, Code::ReplyMalformed),
             (Fault::Timeout { what: Phase::Connect, after: second }, true, false, Code::Timeout),
             (Fault::Timeout { what: Phase::Idle, after: second }, true, true, Code::Timeout),
+            (Fault::Timeout { what: Phase::Whole, after: second }, false, true, Code::Timeout),
             (Fault::Timeout { what: Phase::Overall, after: second }, false, true, Code::Timeout),
             (Fault::Timeout { what: Phase::Unsent, after: second }, false, false, Code::Timeout),
             (Fault::TooLarge { limit: 1 }, false, true, Code::SizeExceeded),
