@@ -104,8 +104,11 @@ impl Case {
             user_agent: "tagwright/test".into(),
             ..HttpOptions::default()
         };
-        let exchange =
-            Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_limits(Limits { idle: self.idle, commit: self.commit, ..Limits::default() });
+        let exchange = Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_limits(Limits {
+            idle: self.idle,
+            commit: self.commit,
+            ..Limits::default()
+        });
         Client::new(Arc::new(exchange), Keychain::new(world, None), Aws::new(AwsSettings::default()))
     }
 
