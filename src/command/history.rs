@@ -50,7 +50,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
             remote.warn("history-incomplete", sentence);
             open.truncate((IMAGES + open.len()).saturating_sub(seen.len()));
         }
-        let found = threads::map(&open, |image| {
+        let ask = |image: &Digest| {
             let list = match api.load(Ordering::Relaxed) {
                 true => remote.api_referrers(image)?,
                 false => ReferrerList::NoApi,
@@ -64,8 +64,21 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
             };
             let records = list.into_iter().filter(record::is_record);
             Ok(records.map(|one| (one.digest, image.clone())).collect::<Vec<_>>())
-        })?;
-        let mut found: Vec<(Digest, Digest)> = found.into_iter().flatten().collect();
+        };
+        let answers = threads::map(&open, |image| Ok(ask(image)))?;
+        // Where nobody answers there is no history to tell; an answer that is missing takes only its own part.
+        let is_silent = seen.len() == open.len() && answers.iter().all(Result::is_err);
+        let mut found: Vec<(Digest, Digest)> = Vec::new();
+        for (image, answer) in open.iter().zip(answers) {
+            match answer {
+                Ok(list) => found.extend(list),
+                Err(error) if is_silent || is_lasting(error.code()) => return Err(error),
+                Err(error) => {
+                    let sentence = format!("what points at `{image}` was passed over: {}", error.message());
+                    remote.warn("history-incomplete", sentence);
+                }
+            }
+        }
         found.retain(|(artifact, _)| artifacts.insert(artifact.clone()));
         let read = threads::map(&found, |(artifact, image)| Ok(read(&remote, artifact, image)))?;
         open = Vec::new();
@@ -94,6 +107,14 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     Ok(Report { result: history::result(&kept, &name), sentence })
 }
 
+/// Whether the next question would end as this one did.
+fn is_lasting(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Denied | Code::Unauthenticated | Code::CredentialMissing | Code::TokenExpired | Code::Unreachable
+    )
+}
+
 /// The images that have tags, newest versions first, and those that a fall-back tag lists referrers of.
 fn images(remote: &Remote, request: &History) -> Result<(Vec<Digest>, HashSet<Digest>), Error> {
     let listing = remote.tags(Detail::Times)?;
@@ -111,7 +132,18 @@ fn images(remote: &Remote, request: &History) -> Result<(Vec<Digest>, HashSet<Di
         remote.warn("history-incomplete", sentence);
         unknown.truncate(TAGS);
     }
-    images.extend(remote.heads(&unknown)?.into_iter().flatten());
+    let heads = threads::map(&unknown, |tag| Ok(remote.head(tag)))?;
+    let is_silent = images.is_empty() && heads.iter().all(Result::is_err);
+    for (tag, head) in unknown.iter().zip(heads) {
+        match head {
+            Ok(head) => images.extend(head),
+            Err(error) if is_silent || is_lasting(error.code()) => return Err(error),
+            Err(error) => {
+                let sentence = format!("the tag `{tag}` was passed over: {}", error.message());
+                remote.warn("history-incomplete", sentence);
+            }
+        }
+    }
     images.extend(listed.iter().cloned());
     Ok((images, listed))
 }

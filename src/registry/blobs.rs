@@ -363,7 +363,9 @@ impl<'a> Delivery<'a> {
                 self.open = None;
                 let stored =
                     outcome.ok().and_then(|answer| Digest::parse(answer.headers.get("docker-content-digest")?).ok());
-                return match stored.filter(|stored| stored != self.digest) {
+                return match stored
+                    .filter(|stored| stored != self.digest && stored.algorithm() == self.digest.algorithm())
+                {
                     Some(stored) => Err(self.stored(&stored)),
                     None => Ok((Ok(()), Verdict::Keep)),
                 };

@@ -12,7 +12,7 @@ use crate::pure::image::digest::Digest;
 use crate::pure::image::media_type::MediaType;
 use crate::pure::image::raw_manifest::RawManifest;
 use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers;
+use crate::pure::image::referrers::{self, ReferrerList};
 use crate::registry::backend::Backend;
 use std::time::Duration;
 
@@ -43,6 +43,19 @@ fn fallback(backend: &dyn Backend, digest: &Digest) -> Result<Option<RawManifest
     }
 }
 
+/// Whether a registry that says so lists what points at a manifest; looked at once a run, for some say so and do not.
+fn is_listed(backend: &dyn Backend, subject: &Digest, digest: &Digest) -> bool {
+    let access = backend.access();
+    access.client.keeps_referrers(access.registry(), || match backend.tells_referrers() {
+        true => match backend.api_referrers(subject) {
+            Ok(ReferrerList::Listed(list)) => list.iter().any(|one| one.digest == *digest),
+            Ok(ReferrerList::NoApi) => false,
+            Ok(ReferrerList::Unknown(_)) | Err(_) => true,
+        },
+        false => true,
+    })
+}
+
 /// Puts manifests that point at another one, each by its digest, and sees to it that they are listed.
 ///
 /// # Errors
@@ -51,7 +64,8 @@ pub(super) fn put(backend: &dyn Backend, manifests: &[RawManifest], subject: &Di
     let mut unlisted = Vec::new();
     for manifest in manifests {
         let identifier = Identifier::Digest(manifest.digest.clone());
-        if !backend.put_manifest(&identifier, manifest)?.lists_subject {
+        let accepted = backend.put_manifest(&identifier, manifest)?;
+        if !(accepted.lists_subject && is_listed(backend, subject, &manifest.digest)) {
             unlisted.push(referrers::entry(&manifest.digest, manifest.body.len(), &manifest.content));
         }
     }

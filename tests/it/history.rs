@@ -292,3 +292,25 @@ fn a_promotion_into_another_repository_is_known_there() {
     // The records that came along with the image are there too.
     assert_eq!(found(&tagwright(["history", &into]).run()).len(), 2);
 }
+
+#[test]
+fn an_answer_that_is_missing_takes_only_its_own_part_of_the_history() {
+    type Break = fn(&str) -> Reply;
+    let breaks: [(&str, Break); 2] = [
+        ("broken", |_| Reply::error(500, "UNKNOWN", "no answer")),
+        ("in a circle", |target| {
+            let empty = json!({"schemaVersion": 2, "mediaType": types::OCI_INDEX, "manifests": []}).to_string();
+            Reply::with(200, types::OCI_INDEX, empty).set("Link", format!("<{target}>; rel=\"next\""))
+        }),
+    ];
+    for (what, reply) in breaks {
+        let registry = promoted(true);
+        let image = registry.resolve(APP, "2026.34.101").unwrap();
+        registry
+            .before(move |asked, _| asked.path.ends_with(&format!("/referrers/{image}")).then(|| reply(&asked.target)));
+        let ran = tagwright(["history", &registry.name(APP), "--retries", "0"]).run();
+        let digests: Vec<Value> = ran.result()["records"].as_array().unwrap().clone();
+        assert_eq!(digests.len(), 2, "{what}: {ran}");
+        assert_eq!(ran.json()["warnings"][0]["code"], "history-incomplete", "{what}: {ran}");
+    }
+}

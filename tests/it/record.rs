@@ -435,3 +435,41 @@ fn a_request_takes_the_same_keys() {
     assert!(ran.result()["attached"].is_string());
     assert_eq!(states(&file), ["planned", "done"]);
 }
+
+#[test]
+fn a_registry_that_says_it_lists_referrers_and_does_not_is_not_believed() {
+    let registry = Registry::with(Options { referrers: false, ..Options::default() });
+    push(&registry, "acme/app", &["2026.34.101"]);
+    registry.after(|asked, _, reply| {
+        if asked.method == "PUT" && asked.path.contains("/manifests/") {
+            *reply = reply.clone().set("OCI-Subject", "sha256:of-something");
+        }
+    });
+    let ran = tagwright(["promote", &registry.name("acme/app:2026.34.101"), "--to", "x", "--attach-record"]).run();
+    assert!(ran.result()["attached"].is_string(), "{ran}");
+    let digest = ran.result()["digest"].as_str().unwrap().replace(':', "-");
+    assert!(registry.resolve("acme/app", &digest).is_some(), "no list was kept under the fall-back tag: {ran}");
+}
+
+#[test]
+fn a_registry_that_answers_by_another_algorithm_has_stored_what_was_sent() {
+    use sha2::Digest as _;
+    let registry = Registry::start();
+    push(&registry, "acme/app", &["2026.34.101"]);
+    for damaged in [false, true] {
+        registry.after(move |asked, _, reply| {
+            if asked.method == "PUT" && asked.path.contains("/manifests/") {
+                let body = if damaged { b"something else".to_vec() } else { asked.body.clone() };
+                let hash: String = sha2::Sha512::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+                *reply = reply.clone().set("Docker-Content-Digest", format!("sha512:{hash}"));
+            }
+        });
+        let tag = if damaged { "damaged" } else { "whole" };
+        let ran = tagwright(["promote", &registry.name("acme/app:2026.34.101"), "--to", tag]).run();
+        if damaged {
+            assert_eq!(ran.error()["code"], "digest-mismatch", "{ran}");
+        } else {
+            assert_eq!(ran.result()["tags"][0]["action"], "created", "{ran}");
+        }
+    }
+}

@@ -47,6 +47,8 @@ pub struct Client<'w> {
     entrances: Mutex<HashMap<Registry, Vec<Challenge>>>,
     /// The hosts that have shown themselves to be registries in this run.
     registries: Mutex<HashSet<Origin>>,
+    /// Whether registries that say so list referrers by themselves.
+    listings: Mutex<HashMap<Registry, bool>>,
     /// A repository that is written to, and the one in the same registry that its blobs are mounted from.
     mounts: Option<(Repository, Repository)>,
 }
@@ -54,8 +56,8 @@ pub struct Client<'w> {
 impl<'w> Client<'w> {
     /// Puts the parts together; asks nothing.
     pub fn new(exchange: Arc<Exchange<'w>>, keychain: Keychain<'w>, aws: Aws) -> Self {
-        let (states, asked, entrances, registries) = Default::default();
-        Self { exchange, aws, keychain, states, asked, entrances, registries, mounts: None }
+        let (states, asked, entrances, registries, listings) = Default::default();
+        Self { exchange, aws, keychain, states, asked, entrances, registries, listings, mounts: None }
     }
 
     /// The same, with every right to write to `target` asked for together with the right to read `source`, which
@@ -131,6 +133,11 @@ impl<'w> Client<'w> {
         let challenges = if response.status == 401 && is_own { challenge::parse(&values) } else { Vec::new() };
         entrances.insert(registry.clone(), challenges.clone());
         Ok(challenges)
+    }
+
+    /// Whether a registry lists referrers as it says, by what was seen of it before, else by a look.
+    pub fn keeps_referrers(&self, registry: &Registry, look: impl FnOnce() -> bool) -> bool {
+        *lock(&self.listings).entry(registry.clone()).or_insert_with(look)
     }
 
     /// Takes note of a host that has shown itself to be a registry.
