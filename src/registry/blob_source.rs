@@ -14,7 +14,7 @@ use crate::pure::image::descriptor::Descriptor;
 use crate::pure::image::digest::Hasher;
 use crate::pure::promote::upload::content_range;
 use crate::registry::backend::Backend;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 
 /// Content that an upload takes its bytes from, any part of it more than once if need be.
 pub(crate) trait BlobContent: Read {
@@ -22,13 +22,15 @@ pub(crate) trait BlobContent: Read {
     fn seek(&mut self, to: u64) -> Result<(), Error>;
 
     /// Notes that the place of the next byte may be asked for again.
-    fn mark(&mut self);
+    fn mark(&mut self) {}
 
     /// How many bytes were given out.
     fn at(&self) -> u64;
 
     /// Why reading has failed for good.
-    fn failed(&self) -> Option<Error>;
+    fn failed(&self) -> Option<Error> {
+        None
+    }
 }
 
 /// A blob of a registry.
@@ -239,38 +241,13 @@ impl BlobContent for SourceBlob<'_> {
 }
 
 /// Content in memory.
-pub(crate) struct MemoryBlob<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> MemoryBlob<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
-    }
-}
-
-impl Read for MemoryBlob<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let amount = (&self.bytes[self.at..]).read(buffer)?;
-        self.at += amount;
-        Ok(amount)
-    }
-}
-
-impl BlobContent for MemoryBlob<'_> {
+impl BlobContent for Cursor<&[u8]> {
     fn seek(&mut self, to: u64) -> Result<(), Error> {
-        self.at = usize::try_from(to).unwrap_or(usize::MAX).min(self.bytes.len());
+        self.set_position(to);
         Ok(())
     }
 
-    fn mark(&mut self) {}
-
     fn at(&self) -> u64 {
-        self.at as u64
-    }
-
-    fn failed(&self) -> Option<Error> {
-        None
+        self.position()
     }
 }

@@ -19,10 +19,10 @@ use crate::pure::image::repository::Repository;
 use crate::pure::promote::upload::{self, Next, Step};
 use crate::pure::text::percent;
 use crate::registry::backend::Backend;
-use crate::registry::blob_source::{BlobContent, MemoryBlob, SourceBlob};
+use crate::registry::blob_source::{BlobContent, SourceBlob};
 use crate::registry::limits;
 use crate::registry::login::access::Access;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::time::Duration;
 
 /// How much a chunk holds where the registry does not ask for more.
@@ -99,7 +99,7 @@ pub(super) fn give_up(target: &Access, upload: Upload) {
 pub(super) fn put_blob(target: &dyn Backend, bytes: &[u8]) -> Result<Digest, Error> {
     let digest = Digest::of(bytes);
     if !target.has_blob(&digest)? {
-        Delivery::new(target, &digest, bytes.len() as u64).run(None, &mut MemoryBlob::new(bytes))?;
+        Delivery::new(target, &digest, bytes.len() as u64).run(None, &mut Cursor::new(bytes))?;
     }
     Ok(digest)
 }
