@@ -77,7 +77,7 @@ impl Access<'_, '_> {
                 None => exchange.open(wanted, &ready)?,
             };
             let is_own = response.from.origin() == request.url.origin();
-            client.note(&response, is_own && response.is_success());
+            client.note(&response, is_own && (response.is_success() || response.status == 401));
             match response.status {
                 401 | 403 if !is_own => {
                     return Err(refusal::elsewhere(&request.url, wanted, request, &response));

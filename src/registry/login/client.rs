@@ -128,7 +128,7 @@ impl<'w> Client<'w> {
         let request = Request::new(Method::Get, self.url(registry, ""));
         let response = self.exchange.send(&format!("ask `{registry}` how to log in"), &request, limits::SMALL)?;
         let is_own = response.from.origin() == request.url.origin();
-        self.note(&response, is_own && response.is_success());
+        self.note(&response, is_own && (response.is_success() || response.status == 401));
         let values: Vec<&str> = response.headers.all("www-authenticate").collect();
         let challenges = if response.status == 401 && is_own { challenge::parse(&values) } else { Vec::new() };
         entrances.insert(registry.clone(), challenges.clone());
@@ -140,9 +140,10 @@ impl<'w> Client<'w> {
         *lock(&self.listings).entry(registry.clone()).or_insert_with(look)
     }
 
-    /// Takes note of a host that has shown itself to be a registry.
+    /// Takes note of a host that has shown itself to be a registry, by what it says or by answering as one: a store that
+    /// a redirect led to may say 401 as well.
     pub(super) fn note(&self, response: &Response, as_registry: bool) {
-        if as_registry || response.status == 401 || refusal::shows_registry(response) {
+        if as_registry || refusal::shows_registry(response) {
             lock(&self.registries).insert(response.from.origin().clone());
         }
     }
