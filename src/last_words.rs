@@ -4,8 +4,8 @@
 //! hand when it happens, and the hook of panics is one for the whole process.
 
 use crate::error::{Code, Error};
-use crate::http::journal::Journal;
-use crate::output::envelope::{self, Ending, Style};
+use crate::http::Journal;
+use crate::output::{Ending, Style, envelope};
 use crate::threads::lock;
 use std::sync::{Arc, Mutex};
 

@@ -7,13 +7,11 @@
 use crate::error::{Code, Error};
 use crate::http::Limits;
 use crate::http::repeat::repeat;
-use crate::pure::aws::answer::AwsCredential;
-use crate::pure::aws::fault::{self, AwsFault};
+use crate::pure::aws::sigv4::SignatureScope;
 use crate::pure::aws::sigv4::signature::sign;
-use crate::pure::aws::sigv4::string_to_sign::SignatureScope;
-use crate::pure::http::fault::Fault;
-use crate::pure::http::message::{Repeat, Request, Response};
-use crate::pure::http::retry::{self, Pace, Verdict};
+use crate::pure::aws::{AwsCredential, AwsFault, fault};
+use crate::pure::http::message::Request;
+use crate::pure::http::{Fault, Pace, Repeat, Response, Verdict, retry};
 use crate::threads::lock;
 use crate::world::World;
 use std::sync::Mutex;

@@ -6,17 +6,15 @@
 //!
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
 
-use crate::aws::call::{Caller, Signer};
-use crate::aws::sources::{self as aws_sources, MetadataAddress, SourceOutcome};
+use crate::aws::sources as aws_sources;
+use crate::aws::{Caller, MetadataAddress, Signer, SourceOutcome};
 use crate::error::{Code, Error};
-use crate::pure::auth::lookup::{self, LookupStep};
-use crate::pure::aws::answer::AwsCredential;
-use crate::pure::aws::host::{self, Variant};
-use crate::pure::aws::profile::{Profiles, SharedFile};
-use crate::pure::aws::profile_plan::{self, Base, ProfilePlan};
-use crate::pure::aws::sts::{self, CallerIdentity, Role};
-use crate::pure::http::message::{Method, Repeat, Request};
-use crate::pure::http::url::Url;
+use crate::pure::auth::{LookupStep, lookup};
+use crate::pure::aws::{
+    AwsCredential, Base, CallerIdentity, ProfilePlan, Profiles, Role, SharedFile, Variant, host, profile_plan, sts,
+};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::{Repeat, Url};
 use crate::secret::Secret;
 use crate::world::World;
 use std::path::{Path, PathBuf};

@@ -2,17 +2,14 @@
 //!
 //! Where credentials are looked for is in [`crate::aws::chain`].
 
-use crate::aws::call::{Caller, ClockSkew};
-use crate::aws::chain::{AwsLookup, Chain, ChainSettings};
+use crate::aws::{AwsLookup, Caller, Chain, ChainSettings, ClockSkew};
 use crate::error::{Code, Error};
-use crate::http::exchange::Exchange;
+use crate::http::Exchange;
 use crate::pure::auth::lookup;
-use crate::pure::aws::answer::AwsCredential;
-use crate::pure::aws::host::{self, EcrHost};
-use crate::pure::aws::sts::CallerIdentity;
-use crate::pure::http::url::Url;
+use crate::pure::aws::{AwsCredential, CallerIdentity, EcrHost, host};
+use crate::pure::http::Url;
+use crate::pure::image::Registry;
 use crate::pure::image::listing::Via;
-use crate::pure::image::registry::Registry;
 use crate::threads::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

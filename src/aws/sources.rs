@@ -5,17 +5,15 @@
 //!
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
 
-use crate::aws::call::{Caller, unanswered};
+use crate::aws::Caller;
+use crate::aws::call::unanswered;
 use crate::error::{Code, Error};
 use crate::http::Limits;
 use crate::http::repeat::repeat;
-use crate::pure::aws::answer::{self, AwsCredential, Form};
-use crate::pure::aws::fault::AwsFault;
-use crate::pure::http::fault::{Fault, Phase};
-use crate::pure::http::message::{Method, Repeat, Request, Response};
-use crate::pure::http::redact;
-use crate::pure::http::retry::{self, Pace, Verdict};
-use crate::pure::http::url::{Place, Scheme, Url, place};
+use crate::pure::aws::{AwsCredential, AwsFault, Form, answer};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::url::Scheme;
+use crate::pure::http::{Fault, Pace, Phase, Place, Repeat, Response, Url, Verdict, place, redact, retry};
 use crate::secret::Secret;
 use crate::world::World;
 use std::path::Path;

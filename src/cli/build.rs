@@ -4,25 +4,18 @@
 //! a version is, their own parsers know.
 
 use crate::cli::common::{choice, chosen, common, exclusive, number};
-use crate::cli::given::{Arguments, Dialect, KEEP_ONE, UNSET, in_quotes, invalid, missing, shown};
+use crate::cli::given::{KEEP_ONE, UNSET, in_quotes};
+use crate::cli::{Arguments, Dialect, invalid, missing, shown};
 use crate::command::request::{
     Auth, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, PromotionSource, RecordSource, Request,
     Rollback, Sort, Tags,
 };
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::platform::Platform;
-use crate::pure::image::reference::Reference;
-use crate::pure::image::registry::Registry;
-use crate::pure::image::repository::Repository;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::record;
-use crate::pure::promote::template::Template;
-use crate::pure::text::glob::Glob;
-use crate::pure::text::shell;
-use crate::pure::version::calver::{self, Build, OnConflict};
-use crate::pure::version::scheme::TagFormat;
+use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
+use crate::pure::promote::{Template, record};
+use crate::pure::text::{Glob, shell};
+use crate::pure::version::{Build, OnConflict, TagFormat, calver};
 
 /// The request with the flags that every command takes.
 ///

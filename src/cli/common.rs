@@ -1,14 +1,14 @@
 //! The flags that every command takes, turned into [`Common`], and the kinds of values that several flags have.
 
-use crate::cli::given::{Arguments, invalid, shown};
-use crate::cli::suggest;
+use crate::cli::{Arguments, invalid, shown, suggest};
 use crate::command::request::{AwsIdentity, Common, Resolve};
 use crate::error::{Code, Error};
-use crate::pure::auth::credential::CredentialSource;
-use crate::pure::aws::host::EcrHost;
-use crate::pure::http::url::{Place, Scheme, Url, place, split_host_port};
+use crate::pure::auth::CredentialSource;
+use crate::pure::aws::EcrHost;
+use crate::pure::http::url::Scheme;
+use crate::pure::http::{Place, Url, place, split_host_port};
+use crate::pure::image::Registry;
 use crate::pure::image::listing::Via;
-use crate::pure::image::registry::Registry;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;

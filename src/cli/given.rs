@@ -3,10 +3,9 @@
 //! Both ways end here, so that every rule of [`crate::cli::build`] is checked once; how a flag is spelled in a message
 //! depends on the way it came.
 
-use crate::cli::defs::{Command, Flag};
+use crate::cli::{Command, Flag};
 use crate::error::{Code, Error};
-use crate::pure::text::shell;
-use crate::pure::text::show;
+use crate::pure::text::{shell, show};
 
 /// How the arguments were written, and so how messages spell them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Renders `-h` and `--help` from the table, at most 80 columns wide but for examples.
 
-use crate::cli::defs::{CALL, COMMANDS, Command, Flag, common_flags};
+use crate::cli::defs::{COMMANDS, common_flags};
+use crate::cli::{CALL, Command, Flag};
 
 const WIDTH: usize = 80;
 

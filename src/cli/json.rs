@@ -3,14 +3,13 @@
 //! Numbers are kept as they are written, for `2026.30` is a tag and not `2026.3`. A key that is null or blank is
 //! refused: it comes from a variable that was not set, and must not switch anything off.
 
-use crate::cli::build;
-use crate::cli::defs::{CALL, Command, Flag, Json, command};
-use crate::cli::given::{Arguments, Dialect, KEEP_ONE, invalid, missing, shown};
-use crate::cli::parse::{Misuse, unknown_command};
-use crate::cli::suggest;
+use crate::cli::defs::command;
+use crate::cli::given::KEEP_ONE;
+use crate::cli::parse::unknown_command;
+use crate::cli::{Arguments, CALL, Command, Dialect, Flag, Json, Misuse, build, invalid, missing, shown, suggest};
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
-use crate::pure::text::json::Members;
+use crate::pure::text::Members;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
 

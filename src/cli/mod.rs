@@ -11,3 +11,7 @@ pub mod help;
 pub mod json;
 pub mod parse;
 pub mod suggest;
+
+pub use defs::{CALL, Command, Flag, Json};
+pub use given::{Arguments, Dialect, invalid, missing, shown};
+pub use parse::Misuse;

@@ -4,8 +4,8 @@
 //! left to [`crate::cli::build`].
 
 use super::{build, help, suggest};
-use crate::cli::defs::{CALL, COMMANDS, Command, FLAGS, Flag, Json, command, common_flags};
-use crate::cli::given::{Arguments, Dialect, invalid, missing, shown};
+use crate::cli::defs::{COMMANDS, FLAGS, command, common_flags};
+use crate::cli::{Arguments, CALL, Command, Dialect, Flag, Json, invalid, missing, shown};
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
 use std::ffi::{OsStr, OsString};

@@ -1,17 +1,15 @@
 //! `inspect`: what a reference is, with every other tag that is the same.
 
-use crate::command::platforms::{self, ImageSet};
+use crate::command::platforms;
+use crate::command::platforms::ImageSet;
 use crate::command::report::Report;
 use crate::command::request::Inspect;
 use crate::command::session::Session;
 use crate::error::Error;
 use crate::pure::auth::scope::Action;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, Listing};
-use crate::pure::image::tag::Tag;
-use crate::pure::version::pick;
-use crate::pure::version::scheme::TagFormat;
-use crate::registry::remote::Remote;
+use crate::pure::image::{Detail, Digest, Listing, Tag};
+use crate::pure::version::{TagFormat, pick};
+use crate::registry::Remote;
 use crate::threads::both;
 use serde::Serialize;
 

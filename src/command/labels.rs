@@ -1,14 +1,14 @@
 //! `labels`: the labels of an image, read from its config blob without pulling a layer.
 
-use crate::command::platforms::{self, Image};
+use crate::command::platforms;
+use crate::command::platforms::Image;
 use crate::command::report::Report;
 use crate::command::request::Labels;
 use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::platform::Platform;
-use crate::pure::text::show::quoted;
+use crate::pure::image::{Digest, Platform};
+use crate::pure::text::quoted;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

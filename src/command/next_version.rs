@@ -5,9 +5,8 @@ use crate::command::request::NextVersion;
 use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
-use crate::pure::image::listing::Detail;
-use crate::pure::version::calver;
-use crate::pure::version::scheme::Version;
+use crate::pure::image::Detail;
+use crate::pure::version::{Version, calver};
 use serde::Serialize;
 
 #[derive(Serialize)]

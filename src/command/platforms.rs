@@ -2,18 +2,11 @@
 //! look into images.
 
 use crate::error::{Code, Error};
-use crate::pure::image::artifact::Artifact;
-use crate::pure::image::config::Config;
-use crate::pure::image::content::Content;
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::manifest::Manifest;
-use crate::pure::image::platform::Platform;
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::{Identifier, Reference};
-use crate::pure::text::show::quoted;
-use crate::registry::limits;
-use crate::registry::remote::Remote;
+use crate::pure::image::{
+    Artifact, Config, Content, Descriptor, Digest, Identifier, Manifest, Platform, RawManifest, Reference,
+};
+use crate::pure::text::quoted;
+use crate::registry::{Remote, limits};
 use crate::threads;
 use serde_json::json;
 use std::collections::BTreeSet;

@@ -2,22 +2,15 @@
 //!
 //! The `cli` layer fills these in; the command files act on them.
 
-use crate::pure::auth::credential::CredentialSource;
+use crate::pure::auth::CredentialSource;
 use crate::pure::auth::scope::Action;
-use crate::pure::aws::host::EcrHost;
-use crate::pure::http::url::Url;
-use crate::pure::image::digest::Digest;
+use crate::pure::aws::EcrHost;
+use crate::pure::http::Url;
 use crate::pure::image::listing::Via;
-use crate::pure::image::platform::Platform;
-use crate::pure::image::reference::Reference;
-use crate::pure::image::registry::Registry;
-use crate::pure::image::repository::Repository;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::recorded::Promotion;
-use crate::pure::promote::template::Template;
-use crate::pure::text::glob::Glob;
-use crate::pure::version::calver::{Build, OnConflict};
-use crate::pure::version::scheme::TagFormat;
+use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
+use crate::pure::promote::{Promotion, Template};
+use crate::pure::text::Glob;
+use crate::pure::version::{Build, OnConflict, TagFormat};
 use std::net::IpAddr;
 use std::time::Duration;
 use time::OffsetDateTime;

@@ -1,20 +1,16 @@
 //! What every command works with: the clients, set up as the flags say.
 
-use crate::aws::identity::{Aws, AwsSettings};
+use crate::aws::{Aws, AwsSettings};
 use crate::command::request::{AwsIdentity, Common, Request};
 use crate::error::Error;
-use crate::http::exchange::{Exchange, ExchangeSettings};
-use crate::http::{Http, Options};
-use crate::pure::auth::credential::CredentialSource;
+use crate::http::{Exchange, ExchangeSettings, Http, Options};
+use crate::pure::auth::CredentialSource;
 use crate::pure::auth::scope::Action;
-use crate::pure::http::url::Url;
+use crate::pure::http::Url;
 use crate::pure::image::listing::Via;
-use crate::pure::image::registry::Registry;
-use crate::pure::image::repository::Repository;
-use crate::registry::hub::{self, HubApi};
-use crate::registry::login::client::Client;
-use crate::registry::login::keychain::Keychain;
-use crate::registry::remote::Remote;
+use crate::pure::image::{Registry, Repository};
+use crate::registry::login::{Client, Keychain};
+use crate::registry::{HubApi, Remote, hub};
 use crate::world::World;
 use std::sync::Arc;
 use std::time::Duration;

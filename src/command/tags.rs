@@ -5,9 +5,7 @@ use crate::command::request::{Sort, Tags};
 use crate::command::session::Session;
 use crate::error::Error;
 use crate::pure::auth::scope::Action;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::Detail;
-use crate::pure::image::listing::TagEntry;
+use crate::pure::image::{Detail, Digest, TagEntry};
 use crate::pure::version::pick;
 use serde::Serialize;
 

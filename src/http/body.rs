@@ -2,9 +2,7 @@
 
 use crate::http::limits::{REFUSAL, Stopwatch};
 use crate::http::transport::TransportError;
-use crate::pure::http::fault::{Fault, Phase};
-use crate::pure::http::message::{Headers, Response};
-use crate::pure::http::url::Url;
+use crate::pure::http::{Fault, Headers, Phase, Response, Url};
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;

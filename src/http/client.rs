@@ -1,15 +1,15 @@
 //! Sends requests and keeps connections.
 
 use crate::error::Error;
-use crate::http::body::{Body, Incoming, Payload, broken};
+use crate::http::body::broken;
 use crate::http::connect::{Dial, NoResolver};
-use crate::http::limits::{Limits, Stopwatch};
+use crate::http::limits::Stopwatch;
 use crate::http::transport::{HEAD_LIMIT, TransportError};
 use crate::http::trust::Trust;
-use crate::pure::http::fault::{Fault, Phase};
-use crate::pure::http::message::{Headers, Method, Repeat, Request};
-use crate::pure::http::proxy::{Proxies, Proxy};
+use crate::http::{Body, Incoming, Limits, Payload};
+use crate::pure::http::message::{Method, Request};
 use crate::pure::http::url::Scheme;
+use crate::pure::http::{Fault, Headers, Phase, Proxies, Proxy, Repeat};
 use crate::world::{World, instant};
 use std::io::Read;
 use std::net::IpAddr;

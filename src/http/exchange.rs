@@ -5,15 +5,11 @@
 //! `pure::http::redirect`. Authentication at registries is one layer up, in [`crate::registry::login::client`].
 
 use crate::error::{Code, Error};
-use crate::http::journal::Journal;
 use crate::http::repeat::{LONGEST_WAIT, fits, repeat};
-use crate::http::{Body, Http, Incoming, Limits, Payload};
-use crate::pure::http::fault::{Fault, Phase};
-use crate::pure::http::message::{Request, Response};
-use crate::pure::http::refusal::{self, Subject};
-use crate::pure::http::retry::{self, Pace};
+use crate::http::{Body, Http, Incoming, Journal, Limits, Payload};
+use crate::pure::http::message::Request;
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{redact, redirect, warning};
+use crate::pure::http::{Fault, Pace, Phase, Response, Subject, redact, redirect, refusal, retry, warning};
 use crate::pure::text::instant;
 use crate::world::World;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What one request may cost, and how long it has taken so far.
 
-use crate::pure::http::fault::{Fault, Phase};
+use crate::pure::http::{Fault, Phase};
 use crate::world::instant;
 use std::time::{Duration, Instant};
 

@@ -28,4 +28,6 @@ mod testing;
 
 pub use body::{Body, Incoming, Payload};
 pub use client::{Http, Options};
+pub use exchange::{Exchange, ExchangeSettings};
+pub use journal::{Journal, Warning};
 pub use limits::Limits;

@@ -2,7 +2,7 @@
 //!
 //! What an outcome means is told by whoever tries; how long to wait is decided in `pure::http::retry`.
 
-use crate::pure::http::retry::{Pace, Verdict};
+use crate::pure::http::{Pace, Verdict};
 use crate::threads::is_stopped;
 use crate::world::World;
 use std::time::{Duration, Instant};

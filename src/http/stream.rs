@@ -3,7 +3,7 @@
 //! Whatever goes wrong comes out as an [`io::Error`] that carries the [`Fault`], so that it survives
 //! the layers above unchanged.
 
-use crate::pure::http::fault::{Fault, Phase};
+use crate::pure::http::{Fault, Phase};
 use crate::world::instant;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};

@@ -1,9 +1,8 @@
 //! Servers for the tests beside this file: each says, byte by byte, what a server may get wrong.
 
 use super::{Http, Limits, Options};
-use crate::pure::http::fault::Fault;
-use crate::pure::http::message::{Method, Request, Response};
-use crate::pure::http::url::Url;
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::{Fault, Response, Url};
 use crate::world::{World, instant};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;

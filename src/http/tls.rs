@@ -6,7 +6,7 @@
 use crate::http::stream::{Limit, Stream, fault};
 use crate::http::tls_fault::explain;
 use crate::http::trust::Trust;
-use crate::pure::http::fault::{Fault, Trouble};
+use crate::pure::http::{Fault, Trouble};
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use std::io::{self, ErrorKind, Read, Write};

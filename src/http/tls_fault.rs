@@ -1,7 +1,7 @@
 //! What a failure of TLS means to a person, in no word of the library's own.
 
-use crate::pure::http::fault::{Fault, Trouble};
-use crate::pure::text::show::quoted;
+use crate::pure::http::{Fault, Trouble};
+use crate::pure::text::quoted;
 use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, CertificateError, Error, OtherError, RootCertStore};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! header without end.
 
 use crate::http::stream::{Limit, Stream, fault};
-use crate::pure::http::fault::{Fault, Phase};
+use crate::pure::http::{Fault, Phase};
 use crate::world::instant;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};

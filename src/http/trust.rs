@@ -7,7 +7,7 @@
 use crate::error::{Code, Error};
 use crate::http::stream::plain;
 use crate::http::tls_fault::{is_about_the_signer, with_signer};
-use crate::pure::http::fault::Fault;
+use crate::pure::http::Fault;
 use crate::world::{World, read_file};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

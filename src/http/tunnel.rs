@@ -3,9 +3,7 @@
 //! RFC 9110, section 9.3.6.
 
 use crate::http::stream::{Stream, fault};
-use crate::pure::http::fault::Fault;
-use crate::pure::http::proxy::Proxy;
-use crate::pure::http::redact;
+use crate::pure::http::{Fault, Proxy, redact};
 
 /// More than any proxy has to say before the tunnel begins.
 const HEAD_LIMIT: usize = 16 * 1024;

@@ -4,10 +4,9 @@
 
 use crate::command::report::Report;
 use crate::error::{Code, Error, Refusal};
-use crate::http::journal::Warning;
+use crate::http::Warning;
 use crate::output::terminal::visible;
-use crate::pure::text::json::Document;
-use crate::pure::text::shell;
+use crate::pure::text::{Document, shell};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};

@@ -2,3 +2,5 @@
 
 pub mod envelope;
 pub mod terminal;
+
+pub use envelope::{Ending, Style};

@@ -5,16 +5,11 @@
 
 use crate::error::Error;
 use crate::http::Body;
-use crate::pure::http::message::{Request, Response};
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, Heads, Listing};
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers::ReferrerList;
-use crate::pure::image::tag::Tag;
-use crate::registry::distribution::{self, Acceptance};
-use crate::registry::login::access::Access;
+use crate::pure::http::Response;
+use crate::pure::http::message::Request;
+use crate::pure::image::{Descriptor, Detail, Digest, Heads, Identifier, Listing, RawManifest, ReferrerList, Tag};
+use crate::registry::login::Access;
+use crate::registry::{Acceptance, distribution};
 use crate::threads;
 
 /// One repository, asked in the way of its registry's kind. What the questions mean is said at

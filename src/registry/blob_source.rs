@@ -6,12 +6,9 @@
 use crate::error::{Code, Error};
 use crate::http::Body;
 use crate::http::repeat::repeat;
-use crate::pure::http::fault::Fault;
 use crate::pure::http::message::{Method, Request};
-use crate::pure::http::refusal::{self, Subject};
-use crate::pure::http::retry::Verdict;
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Hasher;
+use crate::pure::http::{Fault, Subject, Verdict, refusal};
+use crate::pure::image::{Descriptor, Hasher};
 use crate::pure::promote::upload::content_range;
 use crate::registry::backend::Backend;
 use std::io::{self, Cursor, Read};

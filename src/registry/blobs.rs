@@ -8,20 +8,15 @@
 use crate::error::{Code, Error};
 use crate::http::Payload;
 use crate::http::repeat::repeat;
-use crate::pure::http::fault::Fault;
-use crate::pure::http::message::{Method, Repeat, Request, Response};
-use crate::pure::http::refusal::{self, Subject};
-use crate::pure::http::retry::{self, Verdict};
-use crate::pure::http::url::Url;
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::repository::Repository;
-use crate::pure::promote::upload::{self, Next, Step};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::{Fault, Repeat, Response, Subject, Url, Verdict, refusal, retry};
+use crate::pure::image::{Descriptor, Digest, Repository};
+use crate::pure::promote::{Next, Step, upload};
 use crate::pure::text::percent;
 use crate::registry::backend::Backend;
 use crate::registry::blob_source::{BlobContent, SourceBlob};
 use crate::registry::limits;
-use crate::registry::login::access::Access;
+use crate::registry::login::Access;
 use std::io::{Cursor, Read};
 use std::time::Duration;
 

@@ -8,17 +8,15 @@
 use crate::error::{Code, Error};
 use crate::http::Body;
 use crate::pure::auth::scope::Action;
-use crate::pure::http::message::{Method, Request, Response};
-use crate::pure::http::refusal::{self, Subject};
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Listing, TagEntry, Via};
-use crate::pure::image::media_type::{ACCEPT, MediaType, RETIRED};
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers::{self, ReferrerList};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::{Response, Subject, refusal};
+use crate::pure::image::listing::Via;
+use crate::pure::image::media_type::{ACCEPT, RETIRED};
+use crate::pure::image::{
+    Descriptor, Digest, Identifier, Listing, MediaType, RawManifest, ReferrerList, TagEntry, referrers,
+};
 use crate::pure::text::percent;
-use crate::registry::login::access::Access;
+use crate::registry::login::Access;
 use crate::registry::{limits, pages};
 use std::collections::HashSet;
 

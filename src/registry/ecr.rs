@@ -6,25 +6,20 @@
 
 use crate::error::{Code, Error};
 use crate::http::Body;
-use crate::pure::aws::ecr::{self, EcrTag, Operation};
-use crate::pure::aws::fault::AwsFault;
-use crate::pure::aws::host::EcrHost;
-use crate::pure::http::message::{Method, Request, Response};
-use crate::pure::http::refusal::{self, Subject};
-use crate::pure::http::url::{Place, Scheme, Url, place};
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, Heads, Listing, TagEntry, Via};
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers::ReferrerList;
-use crate::pure::image::tag::Tag;
+use crate::pure::aws::ecr::Operation;
+use crate::pure::aws::{AwsFault, EcrHost, EcrTag, ecr};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::url::Scheme;
+use crate::pure::http::{Place, Response, Subject, Url, place, refusal};
+use crate::pure::image::listing::Via;
+use crate::pure::image::{
+    Descriptor, Detail, Digest, Heads, Identifier, Listing, RawManifest, ReferrerList, Tag, TagEntry,
+};
 use crate::pure::text::instant;
 use crate::registry::backend::Backend;
-use crate::registry::distribution::{self, Acceptance, lacking, mismatch, named};
-use crate::registry::ecr_api::EcrApi;
-use crate::registry::login::access::Access;
-use crate::registry::{limits, pages};
+use crate::registry::distribution::{lacking, mismatch, named};
+use crate::registry::login::Access;
+use crate::registry::{Acceptance, EcrApi, distribution, limits, pages};
 
 /// How many images are asked for in one call.
 const AT_ONCE: usize = 16;

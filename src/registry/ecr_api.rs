@@ -4,13 +4,12 @@
 //!
 //! Source: Amazon ECR API Reference, version 2015-09-21.
 
-use crate::aws::call::{Caller, Signer};
-use crate::aws::identity::{Aws, AwsAccess};
+use crate::aws::{Aws, AwsAccess, Caller, Signer};
 use crate::error::{Code, Error};
-use crate::http::exchange::Exchange;
-use crate::pure::aws::ecr::{self, EcrLogin, Operation};
-use crate::pure::aws::fault::{self, AwsFault};
-use crate::pure::http::message::Response;
+use crate::http::Exchange;
+use crate::pure::aws::ecr::Operation;
+use crate::pure::aws::{AwsFault, EcrLogin, ecr, fault};
+use crate::pure::http::Response;
 use crate::registry::limits;
 use serde_json::{Value, json};
 use std::sync::Arc;

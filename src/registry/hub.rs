@@ -7,14 +7,12 @@
 
 use crate::error::{Code, Error};
 use crate::pure::http::message::{Method, Request};
-use crate::pure::http::refusal::{self, Subject};
-use crate::pure::http::url::Url;
+use crate::pure::http::{Subject, Url, refusal};
 use crate::pure::hub::{login, page};
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, Listing, TagEntry, Via};
-use crate::pure::image::referrers::ReferrerList;
+use crate::pure::image::listing::Via;
+use crate::pure::image::{Detail, Digest, Listing, ReferrerList, TagEntry};
 use crate::registry::backend::Backend;
-use crate::registry::login::access::Access;
+use crate::registry::login::Access;
 use crate::registry::{distribution, limits, pages};
 use crate::secret::Secret;
 use crate::threads::lock;

@@ -12,3 +12,9 @@ pub mod login;
 mod pages;
 mod referrers;
 pub mod remote;
+
+pub use blobs::{Mount, Upload};
+pub use distribution::Acceptance;
+pub use ecr_api::EcrApi;
+pub use hub::HubApi;
+pub use remote::Remote;

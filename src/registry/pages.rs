@@ -3,9 +3,7 @@
 //! What a `Link` header says is read in `pure::http::link`.
 
 use crate::error::{Code, Error};
-use crate::pure::http::link;
-use crate::pure::http::message::Response;
-use crate::pure::http::url::Url;
+use crate::pure::http::{Response, Url, link};
 use crate::registry::limits;
 use std::collections::HashSet;
 use std::hash::Hash;

@@ -6,13 +6,7 @@
 //! Specification: OCI distribution, "Listing Referrers" and "Pushing Manifests with Subject".
 
 use crate::error::{Code, Error};
-use crate::pure::image::content::Content;
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::media_type::MediaType;
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers::{self, ReferrerList};
+use crate::pure::image::{Content, Descriptor, Digest, Identifier, MediaType, RawManifest, ReferrerList, referrers};
 use crate::registry::backend::Backend;
 use std::time::Duration;
 

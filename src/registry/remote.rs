@@ -4,28 +4,19 @@
 //! asked, which API answers, or under which credential.
 
 use crate::error::{Code, Error};
-use crate::http::exchange::Exchange;
+use crate::http::Exchange;
 use crate::pure::auth::scope::Action;
-use crate::pure::aws::host::EcrHost;
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, Heads, Listing, Via};
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers::ReferrerList;
-use crate::pure::image::registry::Registry;
-use crate::pure::image::repository::Repository;
-use crate::pure::image::tag::Tag;
-use crate::pure::version::scheme::TagFormat;
+use crate::pure::aws::EcrHost;
+use crate::pure::image::listing::Via;
+use crate::pure::image::{
+    Descriptor, Detail, Digest, Heads, Identifier, Listing, RawManifest, ReferrerList, Registry, Repository, Tag,
+};
+use crate::pure::version::TagFormat;
 use crate::registry::backend::{Backend, Distribution};
-use crate::registry::blobs::{self, Mount, Upload};
-use crate::registry::distribution::Acceptance;
 use crate::registry::ecr::{Ecr, EcrRegistry};
-use crate::registry::hub::{Hub, HubApi};
-use crate::registry::login::access::Access;
-use crate::registry::login::client::Client;
-use crate::registry::login::grant;
-use crate::registry::referrers;
+use crate::registry::hub::Hub;
+use crate::registry::login::{Access, Client, grant};
+use crate::registry::{Acceptance, HubApi, Mount, Upload, blobs, referrers};
 use crate::world::World;
 use std::sync::OnceLock;
 

@@ -4,11 +4,10 @@
 
 use crate::command::request::Promote;
 use crate::error::Error;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::media_type::MediaType;
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::promote::record::{self, EMPTY_BLOB, Record};
-use crate::registry::remote::Remote;
+use crate::pure::image::{Digest, MediaType, RawManifest};
+use crate::pure::promote::record::EMPTY_BLOB;
+use crate::pure::promote::{Record, record};
+use crate::registry::Remote;
 use crate::threads;
 
 /// Attaches a record where that is wanted; the digest of the artifact.

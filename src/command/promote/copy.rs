@@ -3,20 +3,16 @@
 //! Blobs first, then manifests from the bottom up, then what points at them.
 
 use crate::command::progress::ProgressLine;
-use crate::command::promote::state::{CopyPlan, ReferrerWrite, Totals};
 use crate::command::promote::tree::width;
+use crate::command::promote::{CopyPlan, ReferrerWrite, Totals};
 use crate::command::session::Sides;
 use crate::error::{Code, Error};
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Identifier;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::copy::Tally;
-use crate::pure::text::show::quoted;
-use crate::registry::blobs::{Mount, Upload};
-use crate::registry::remote::Remote;
-use crate::threads::{self, lock};
+use crate::pure::image::{Descriptor, Digest, Identifier, RawManifest, Tag};
+use crate::pure::promote::Tally;
+use crate::pure::text::quoted;
+use crate::registry::{Mount, Remote, Upload};
+use crate::threads;
+use crate::threads::lock;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -4,14 +4,12 @@
 //! 16 side by side, newest first, and never more than 200.
 
 use crate::error::Error;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::Listing;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::facts::{Comparison, Facts, Target};
-use crate::pure::promote::tag_write::TagWrite;
-use crate::pure::version::scheme::{TagFormat, Version, VersionTag};
-use crate::registry::remote::Remote;
-use crate::threads::{self, WIDTH};
+use crate::pure::image::{Digest, Listing, Tag};
+use crate::pure::promote::{Comparison, Facts, TagWrite, Target};
+use crate::pure::version::{TagFormat, Version, VersionTag};
+use crate::registry::Remote;
+use crate::threads;
+use crate::threads::WIDTH;
 
 /// How many tags are looked at in search of a digest.
 const MOST: usize = 200;

@@ -2,18 +2,14 @@
 //!
 //! What to do is decided in `pure::promote::plan` and `pure::promote::race`; here is what they have to know.
 
-use crate::command::promote::holder::Versions;
-use crate::command::promote::state::Survey;
-use crate::command::promote::write::Judge;
+use crate::command::promote::{Judge, Survey, Versions};
 use crate::command::request::Promote;
 use crate::error::{Code, Error};
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, Listing};
-use crate::pure::promote::facts::{Comparison, Facts, TagKind, Target};
-use crate::pure::promote::plan;
-use crate::pure::promote::race::{Announcement, Finding, Overlap, Reading, Watch};
-use crate::pure::promote::tag_write::{TagWrite, WriteState};
-use crate::registry::remote::Remote;
+use crate::pure::image::{Detail, Digest, Listing};
+use crate::pure::promote::{
+    Announcement, Comparison, Facts, Finding, Overlap, Reading, TagKind, TagWrite, Target, Watch, WriteState, plan,
+};
+use crate::registry::Remote;
 use std::time::Duration;
 
 /// How long after the last look a tag may be written without a word, where other runs could not see this one.

@@ -1,16 +1,12 @@
 //! The line of `promote`: look, plan, copy, write, record, report.
 
 use crate::command::promote::attach::attach;
-use crate::command::promote::judge::Guard;
-use crate::command::promote::record::{self, Keeper};
-use crate::command::promote::state::{Survey, Totals};
-use crate::command::promote::{copy, holder, look, report, write};
+use crate::command::promote::{Guard, Keeper, Survey, Totals, copy, holder, look, record, report, write};
 use crate::command::report::Report;
 use crate::command::request::Promote;
 use crate::command::session::{Session, Sides};
 use crate::error::{Code, Error, Progress};
-use crate::pure::promote::plan;
-use crate::pure::promote::tag_write::TagWrite;
+use crate::pure::promote::{TagWrite, plan};
 use crate::threads::both;
 use std::time::Duration;
 

@@ -1,27 +1,17 @@
 //! The look of `promote`: the source read once, and what every target tag holds, asked side by side.
 
-use crate::command::find_tag;
-use crate::command::platforms::{self, ImageSet};
-use crate::command::promote::holder::Versions;
-use crate::command::promote::state::{Survey, Totals};
-use crate::command::promote::{missing, notes};
+use crate::command::platforms::ImageSet;
+use crate::command::promote::{Survey, Totals, Versions, missing, notes};
 use crate::command::request::{Promote, PromotionSource};
 use crate::command::session::Sides;
+use crate::command::{find_tag, platforms};
 use crate::error::{Code, Error};
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, Listing};
-use crate::pure::image::media_type::MediaType;
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::{Identifier, Reference};
-use crate::pure::image::referrers;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::facts::{Comparison, Facts, TagKind, Target};
-use crate::pure::promote::record::Referrers;
-use crate::pure::promote::tag_write::{TagAction, TagWrite};
-use crate::pure::promote::template::Template;
-use crate::pure::text::show::quoted;
-use crate::pure::version::scheme::VersionTag;
-use crate::registry::remote::Remote;
+use crate::pure::image::{Detail, Digest, Identifier, Listing, MediaType, RawManifest, Reference, Tag, referrers};
+use crate::pure::promote::tag_write::TagAction;
+use crate::pure::promote::{Comparison, Facts, Referrers, TagKind, TagWrite, Target, Template};
+use crate::pure::text::quoted;
+use crate::pure::version::VersionTag;
+use crate::registry::Remote;
 use crate::threads::both;
 use serde_json::json;
 

@@ -4,22 +4,16 @@
 //! is looked into all the same, because some do not.
 
 use crate::command::promote::copy::checkable;
-use crate::command::promote::state::{CopyPlan, ReferrerWrite, Totals};
-use crate::command::promote::tree::{Referrer, Tree};
+use crate::command::promote::{CopyPlan, Referrer, ReferrerWrite, Totals, Tree};
 use crate::command::request::Promote;
 use crate::command::session::Sides;
 use crate::error::{Code, Error};
-use crate::pure::image::content::Content;
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Detail, Listing};
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Identifier;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::copy::{self as parts, ManifestParts, Tally};
-use crate::pure::promote::record::Referrers;
-use crate::registry::remote::Remote;
-use crate::threads::{self, both};
+use crate::pure::image::{Content, Descriptor, Detail, Digest, Identifier, Listing, RawManifest, Tag};
+use crate::pure::promote::copy as parts;
+use crate::pure::promote::{ManifestParts, Referrers, Tally};
+use crate::registry::Remote;
+use crate::threads;
+use crate::threads::both;
 use std::collections::HashSet;
 
 /// Reads all that belongs to the image, and whether the target knows the image already. `listing` is the source's list

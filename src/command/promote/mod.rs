@@ -19,4 +19,10 @@ pub mod state;
 pub mod tree;
 pub mod write;
 
+pub use holder::Versions;
+pub use judge::Guard;
 pub use line::run;
+pub use record::Keeper;
+pub use state::{CopyPlan, RecordNotes, ReferrerWrite, Survey, Totals};
+pub use tree::{Referrer, Tree, TreeNode};
+pub use write::Judge;

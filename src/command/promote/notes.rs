@@ -1,14 +1,14 @@
 //! What `promote` reads for its record alone: labels of note, and who the caller is. It decides nothing.
 
-use crate::command::platforms::{self, ImageSet};
-use crate::command::promote::state::RecordNotes;
+use crate::command::platforms;
+use crate::command::platforms::ImageSet;
+use crate::command::promote::RecordNotes;
 use crate::command::request::Promote;
 use crate::command::session::Sides;
 use crate::error::Code;
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Reference;
+use crate::pure::image::{RawManifest, Reference};
 use crate::pure::promote::record;
-use crate::registry::remote::Remote;
+use crate::registry::Remote;
 
 /// Reads what belongs into the record; `found` is what was read for required labels.
 pub fn read(

@@ -3,18 +3,18 @@
 //! What was planned is on the disk before anything is written, so that whatever stops the run, it can be told what
 //! the tags held. Trouble with the record afterwards is told and changes nothing about what was done.
 
-use crate::command::promote::state::{Survey, Totals};
+use crate::command::promote::{Survey, Totals};
 use crate::command::request::Promote;
 use crate::command::session::{Session, Sides};
 use crate::error::{Code, Error, Progress};
 use crate::pure::http::redact;
-use crate::pure::promote::copy::Tally;
-use crate::pure::promote::record::{
-    self, Account, Accounts, Claims, Failure, Record, Referrers, SourceImage, TagRecord,
+use crate::pure::promote::tag_write::TagAction;
+use crate::pure::promote::{
+    Account, Accounts, Claims, Failure, Record, Referrers, SourceImage, TagRecord, TagWrite, Tally, Undo, WriteState,
+    record,
 };
-use crate::pure::promote::tag_write::{TagAction, TagWrite, Undo, WriteState};
 use crate::pure::text::{instant, shell};
-use crate::registry::remote::Remote;
+use crate::registry::Remote;
 use serde_json::Value;
 use std::path::Path;
 

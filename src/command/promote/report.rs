@@ -2,11 +2,9 @@
 
 use crate::command::report::Report;
 use crate::error::Error;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::repository::Repository;
-use crate::pure::promote::copy::Tally;
-use crate::pure::promote::record::{Record, Referrers, SourceImage, TagRecord};
+use crate::pure::image::{Digest, Repository};
 use crate::pure::promote::tag_write::TagAction;
+use crate::pure::promote::{Record, Referrers, SourceImage, TagRecord, Tally};
 use crate::pure::text::show;
 use serde::Serialize;
 

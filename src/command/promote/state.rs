@@ -1,17 +1,9 @@
 //! What the stations of a promotion hand on: what was seen, what a copy takes, what is noted for the record.
 
-use crate::command::promote::holder::Versions;
-use crate::command::promote::tree::TreeNode;
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::Listing;
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Reference;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::copy::Tally;
-use crate::pure::promote::facts::Facts;
-use crate::pure::promote::record::Referrers;
-use crate::pure::version::scheme::VersionTag;
+use crate::command::promote::{TreeNode, Versions};
+use crate::pure::image::{Descriptor, Digest, Listing, RawManifest, Reference, Tag};
+use crate::pure::promote::{Facts, Referrers, Tally};
+use crate::pure::version::VersionTag;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What was seen: the facts for the plan, and what acting on it needs.

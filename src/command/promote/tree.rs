@@ -4,17 +4,13 @@
 //! cosign's older scheme; what points at those belongs to the image too.
 
 use crate::error::{Code, Error};
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::media_type::MediaType;
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Identifier;
-use crate::pure::image::referrers::{ReferrerList, cosign_tags, fallback_tag};
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::copy::{self, ManifestParts};
-use crate::pure::text::show::{self, quoted};
-use crate::registry::remote::Remote;
-use crate::threads::{self, WIDTH, both};
+use crate::pure::image::referrers::{cosign_tags, fallback_tag};
+use crate::pure::image::{Descriptor, Digest, Identifier, MediaType, RawManifest, ReferrerList, Tag};
+use crate::pure::promote::{ManifestParts, copy};
+use crate::pure::text::{quoted, show};
+use crate::registry::Remote;
+use crate::threads;
+use crate::threads::{WIDTH, both};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 

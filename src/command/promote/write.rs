@@ -5,15 +5,10 @@
 //! the [`Judge`] to say, whom each command brings along. Only what a plan wants is ever written.
 
 use crate::error::{Code, Error};
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::{Heads, Listing};
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Identifier;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::facts::TagKind;
-use crate::pure::promote::race::{Overlap, Reading, Ruling, Watch};
-use crate::pure::promote::tag_write::{TagAction, TagWrite, WriteState};
-use crate::registry::remote::Remote;
+use crate::pure::image::{Digest, Heads, Identifier, Listing, RawManifest, Tag};
+use crate::pure::promote::tag_write::TagAction;
+use crate::pure::promote::{Overlap, Reading, Ruling, TagKind, TagWrite, Watch, WriteState};
+use crate::registry::Remote;
 use crate::threads::both;
 use std::time::{Duration, Instant};
 

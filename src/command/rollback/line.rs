@@ -1,20 +1,16 @@
 //! The line of `rollback`: look, plan, then write, record and report as `promote` does.
 
-use crate::command::promote::record::{self, frame};
+use crate::command::promote::record::frame;
 use crate::command::promote::report::report;
-use crate::command::promote::write::{self, Judge};
+use crate::command::promote::{Judge, record, write};
 use crate::command::report::Report;
 use crate::command::request::Rollback;
 use crate::command::session::{Session, Sides};
 use crate::error::{Code, Error, Progress};
-use crate::pure::image::digest::Digest;
-use crate::pure::image::raw_manifest::RawManifest;
-use crate::pure::image::reference::Identifier;
-use crate::pure::promote::record::{Record, TagRecord};
-use crate::pure::promote::recorded::{Promotion, RecordEntry};
-use crate::pure::promote::rollback_plan::{self, TagState};
-use crate::pure::promote::tag_write::{TagAction, TagWrite, Undo};
-use crate::registry::remote::Remote;
+use crate::pure::image::{Digest, Identifier, RawManifest};
+use crate::pure::promote::tag_write::TagAction;
+use crate::pure::promote::{Promotion, Record, RecordEntry, TagRecord, TagState, TagWrite, Undo, rollback_plan};
+use crate::registry::Remote;
 use crate::threads;
 
 /// Puts tags back, or says what would be put back.

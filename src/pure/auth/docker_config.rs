@@ -7,9 +7,9 @@
 //! Form: Docker's `config.json` and podman's `containers-auth.json`; helpers: Docker's credential helper protocol.
 
 use crate::error::{Code, Error};
-use crate::pure::auth::credential::Credential;
+use crate::pure::auth::Credential;
 use crate::pure::auth::token::is_sendable;
-use crate::pure::image::registry::Registry;
+use crate::pure::image::Registry;
 use crate::secret::Secret;
 use base64::Engine;
 use base64::alphabet::STANDARD;

@@ -7,12 +7,12 @@
 //! Rules: the token authentication and OAuth 2 documentation of the distribution project.
 
 use crate::error::{Code, Error};
-use crate::pure::auth::challenge::{AuthScheme, Challenge};
-use crate::pure::auth::credential::{Credential, pair};
-use crate::pure::auth::scope::{Scope, ScopeSet};
-use crate::pure::http::message::{Method, Repeat, Request, Response};
-use crate::pure::http::url::{Place, Scheme, Url, place};
-use crate::pure::image::registry::Registry;
+use crate::pure::auth::credential::pair;
+use crate::pure::auth::{AuthScheme, Challenge, Credential, Scope, ScopeSet};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::url::Scheme;
+use crate::pure::http::{Place, Repeat, Response, Url, place};
+use crate::pure::image::Registry;
 use crate::pure::text::percent;
 use crate::secret::Secret;
 

@@ -7,3 +7,11 @@ pub mod flow;
 pub mod lookup;
 pub mod scope;
 pub mod token;
+
+pub use challenge::{AuthScheme, Challenge};
+pub use credential::{Credential, CredentialSource};
+pub use docker_config::{DockerConfig, Lookup};
+pub use flow::{Authorization, TokenRequest};
+pub use lookup::LookupStep;
+pub use scope::{Scope, ScopeSet};
+pub use token::Token;

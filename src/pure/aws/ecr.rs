@@ -7,15 +7,11 @@
 
 use crate::error::{Code, Error};
 use crate::pure::aws::answer::{moment, not_json};
-use crate::pure::aws::fault::AwsFault;
-use crate::pure::aws::host::EcrHost;
-use crate::pure::http::message::{Method, Repeat, Request};
-use crate::pure::http::url::Url;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::media_type;
-use crate::pure::image::reference::Identifier;
-use crate::pure::image::tag::Tag;
-use crate::pure::text::glob::Glob;
+use crate::pure::aws::{AwsFault, EcrHost};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::{Repeat, Url};
+use crate::pure::image::{Digest, Identifier, Tag, media_type};
+use crate::pure::text::Glob;
 use crate::pure::text::words::words;
 use crate::secret::Secret;
 use base64::Engine as _;

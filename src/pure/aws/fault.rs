@@ -7,7 +7,8 @@
 
 use crate::error::{Code, Error, Refusal};
 use crate::pure::aws::sts::element;
-use crate::pure::http::message::{Request, Response};
+use crate::pure::http::Response;
+use crate::pure::http::message::Request;
 use crate::pure::http::retry::http_date;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};

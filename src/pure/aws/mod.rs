@@ -11,3 +11,11 @@ pub mod profile;
 pub mod profile_plan;
 pub mod sigv4;
 pub mod sts;
+
+pub use answer::{AwsCredential, Form};
+pub use ecr::{EcrLogin, EcrTag};
+pub use fault::AwsFault;
+pub use host::{EcrHost, Variant};
+pub use profile::{Profiles, Section, SharedFile};
+pub use profile_plan::{Base, ProfilePlan};
+pub use sts::{CallerIdentity, Role};

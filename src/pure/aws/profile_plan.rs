@@ -6,10 +6,8 @@
 //! Source: AWS SDKs and Tools Reference Guide, "Assume role credential provider".
 
 use crate::error::{Code, Error};
-use crate::pure::aws::answer::{self, AwsCredential};
-use crate::pure::aws::profile::{Profiles, Section};
-use crate::pure::aws::sts::Role;
-use crate::pure::text::show::quoted;
+use crate::pure::aws::{AwsCredential, Profiles, Role, Section, answer};
+use crate::pure::text::quoted;
 
 /// Where the first credential of a profile comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

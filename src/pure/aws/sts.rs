@@ -6,7 +6,8 @@
 //! Source: AWS Security Token Service API Reference, version 2011-06-15.
 
 use crate::error::{Code, Error};
-use crate::pure::aws::answer::{AwsCredential, moment, not_json};
+use crate::pure::aws::AwsCredential;
+use crate::pure::aws::answer::{moment, not_json};
 use crate::pure::text::percent;
 use crate::secret::Secret;
 use serde_json::Value;

@@ -7,9 +7,7 @@
 //! Grammar: RFC 8288, section 3.
 
 use crate::error::{Code, Error};
-use crate::pure::http::message::Headers;
-use crate::pure::http::redact;
-use crate::pure::http::url::Url;
+use crate::pure::http::{Headers, Url, redact};
 
 /// The address of the next page; `None` on the last one.
 ///

@@ -4,7 +4,7 @@
 //!
 //! Terms: RFC 9110.
 
-use crate::pure::http::url::Url;
+use crate::pure::http::Url;
 use crate::pure::text::words::words;
 use std::fmt;
 use std::sync::Arc;

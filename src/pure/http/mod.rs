@@ -10,3 +10,10 @@ pub mod refusal;
 pub mod retry;
 pub mod url;
 pub mod warning;
+
+pub use fault::{Fault, Phase, Trouble};
+pub use message::{Headers, Repeat, Response};
+pub use proxy::{Proxies, Proxy};
+pub use refusal::{ErrorDocument, Subject};
+pub use retry::{Pace, Verdict};
+pub use url::{Origin, Place, Url, place, split_host_port};

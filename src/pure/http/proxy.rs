@@ -6,8 +6,8 @@
 //!
 //! There is no standard for these variables; where tools differ this follows curl.
 
-use crate::pure::http::fault::Fault;
-use crate::pure::http::url::{Origin, Place, Scheme, Url, place, split_host_port};
+use crate::pure::http::url::Scheme;
+use crate::pure::http::{Fault, Origin, Place, Url, place, split_host_port};
 use crate::secret::Secret;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -4,7 +4,7 @@
 //! address is as good as a password. A text of somebody else's, such as an error body, loses what
 //! looks like a token, a password or an address with secrets in it.
 
-use crate::pure::http::url::Url;
+use crate::pure::http::Url;
 
 /// What stands for a value that was taken out.
 const GONE: &str = "…";

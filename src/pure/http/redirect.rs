@@ -7,9 +7,9 @@
 //! Terms: RFC 9110, section 15.4.
 
 use crate::error::{Code, Error};
-use crate::pure::http::message::{Headers, Method, Request};
-use crate::pure::http::redact;
-use crate::pure::http::url::{Place, Scheme, Url, place};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::url::Scheme;
+use crate::pure::http::{Headers, Place, Url, place, redact};
 
 /// How many redirects of one request are followed.
 pub const MAX_HOPS: usize = 5;

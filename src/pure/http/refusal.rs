@@ -7,9 +7,8 @@
 //! Error document: OCI distribution specification, "Error codes".
 
 use crate::error::{Code, Error, Refusal};
-use crate::pure::http::message::{Method, Request, Response};
-use crate::pure::http::redact;
-use crate::pure::http::url::Url;
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::{Response, Url, redact};
 use serde_json::Value;
 
 /// How much of a service's own words is shown, in characters.

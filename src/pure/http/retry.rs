@@ -5,8 +5,7 @@
 //!
 //! `Retry-After`: RFC 9110, section 10.2.3; its three forms of a date: section 5.6.7.
 
-use crate::pure::http::fault::Fault;
-use crate::pure::http::message::{Headers, Repeat, Response};
+use crate::pure::http::{Fault, Headers, Repeat, Response};
 use std::time::Duration;
 use time::{Date, Month, OffsetDateTime, Time};
 

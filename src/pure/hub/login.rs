@@ -6,9 +6,9 @@
 //! Form: Docker Hub API, `AuthCreateAccessToken`.
 
 use crate::error::{Code, Error};
-use crate::pure::auth::credential::Credential;
-use crate::pure::http::message::{Method, Repeat, Request};
-use crate::pure::http::url::Url;
+use crate::pure::auth::Credential;
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::{Repeat, Url};
 use crate::pure::hub::page;
 use crate::secret::Secret;
 use serde_json::{Value, json};

@@ -6,10 +6,8 @@
 //! Form: Docker Hub API, `/v2/namespaces/{namespace}/repositories/{repository}/tags`.
 
 use crate::error::{Code, Error};
-use crate::pure::http::url::Url;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::TagEntry;
-use crate::pure::image::repository::Repository;
+use crate::pure::http::Url;
+use crate::pure::image::{Digest, Repository, TagEntry};
 use crate::pure::text::percent;
 use serde::Deserialize;
 use serde_json::Value;

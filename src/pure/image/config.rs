@@ -4,7 +4,7 @@
 
 use crate::error::{Code, Error};
 use crate::pure::image::content::unreadable;
-use crate::pure::text::show::quoted;
+use crate::pure::text::quoted;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;

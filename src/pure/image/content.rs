@@ -6,12 +6,9 @@
 //! either is refused.
 
 use crate::error::{Code, Error};
-use crate::pure::image::artifact::Artifact;
-use crate::pure::image::descriptor::{Descriptor, strings};
-use crate::pure::image::index::Index;
-use crate::pure::image::manifest::Manifest;
-use crate::pure::image::media_type::MediaType;
-use crate::pure::text::show::quoted;
+use crate::pure::image::descriptor::strings;
+use crate::pure::image::{Artifact, Descriptor, Index, Manifest, MediaType};
+use crate::pure::text::quoted;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;

@@ -2,9 +2,8 @@
 //!
 //! Fields: OCI image specification, "Content Descriptors".
 
-use crate::pure::image::digest::Digest;
-use crate::pure::image::media_type::{MediaType, is_image_config};
-use crate::pure::image::platform::Platform;
+use crate::pure::image::media_type::is_image_config;
+use crate::pure::image::{Digest, MediaType, Platform};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::de::Error as _;

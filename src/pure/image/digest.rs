@@ -7,11 +7,11 @@
 //! Grammar: OCI image specification, descriptor, "Digests".
 
 use crate::error::{Code, Error};
-use crate::pure::text::hex;
-use crate::pure::text::show::quoted;
 use crate::pure::text::words::serialized_as_text;
+use crate::pure::text::{hex, quoted};
 use ring::digest::{Context, SHA256, SHA512};
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::Digest as _;
+use sha2::{Sha256, Sha512};
 use std::fmt;
 
 /// The algorithms by which content is checked.

@@ -2,8 +2,7 @@
 //!
 //! Read as part of [`crate::pure::image::content::Content`].
 
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::media_type::MediaType;
+use crate::pure::image::{Descriptor, MediaType};
 use std::collections::BTreeMap;
 
 /// An index.

@@ -1,6 +1,6 @@
 //! The tags of a repository, as the place that was asked has them.
 
-use crate::pure::image::digest::Digest;
+use crate::pure::image::Digest;
 use crate::pure::text::words::words;
 
 /// A tag as a registry lists it.

@@ -2,8 +2,8 @@
 //!
 //! Read as part of [`crate::pure::image::content::Content`].
 
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::media_type::{MediaType, is_image_config};
+use crate::pure::image::media_type::is_image_config;
+use crate::pure::image::{Descriptor, MediaType};
 use std::collections::BTreeMap;
 
 /// A manifest.

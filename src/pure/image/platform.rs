@@ -4,7 +4,7 @@
 //! `linux/arm64/v8`, `linux/arm` means `linux/arm/v7` and `linux/amd64` means `linux/amd64/v1`.
 
 use crate::error::{Code, Error};
-use crate::pure::text::show::quoted;
+use crate::pure::text::quoted;
 use crate::pure::text::words::serialized_as_text;
 use serde::{Deserialize, Deserializer};
 use std::fmt;

@@ -1,8 +1,7 @@
 //! A manifest or index as its bytes, with what they say: what is read is what is written, byte for byte.
 
 use crate::error::Error;
-use crate::pure::image::content::Content;
-use crate::pure::image::digest::Digest;
+use crate::pure::image::{Content, Digest};
 use std::sync::Arc;
 
 /// A manifest or index with its bytes.

@@ -5,11 +5,9 @@
 //! Grammar: `[host[:port]/]path[:tag][@digest]`, OCI distribution specification.
 
 use crate::error::Error;
-use crate::pure::image::digest::{self, Digest};
-use crate::pure::image::repository::Repository;
 use crate::pure::image::spelling::{ReferenceParts, corrected, invalid, split};
-use crate::pure::image::tag::{self, Tag};
-use crate::pure::text::show::quoted;
+use crate::pure::image::{Digest, Repository, Tag, digest, tag};
+use crate::pure::text::quoted;
 use crate::pure::text::words::serialized_as_text;
 use std::fmt;
 

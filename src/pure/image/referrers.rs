@@ -4,11 +4,7 @@
 //! endings are those of cosign's older scheme.
 
 use crate::error::{Code, Error};
-use crate::pure::image::content::Content;
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::media_type::MediaType;
-use crate::pure::image::tag::Tag;
+use crate::pure::image::{Content, Descriptor, Digest, MediaType, Tag};
 use serde_json::{Value, json};
 
 /// What the referrers API says of a manifest.

@@ -1,8 +1,8 @@
 //! A host and an optional port that hold repositories; all names of Docker Hub are one registry.
 
 use crate::error::{Code, Error};
-use crate::pure::http::url::{self, Place, split_host_port};
-use crate::pure::text::show::quoted;
+use crate::pure::http::{Place, split_host_port, url};
+use crate::pure::text::quoted;
 use crate::pure::text::words::serialized_as_text;
 use std::fmt;
 

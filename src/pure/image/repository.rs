@@ -6,9 +6,10 @@
 //! Grammar: OCI distribution specification, "Pulling manifests".
 
 use crate::error::Error;
-use crate::pure::image::registry::Registry;
+use crate::pure::image::Registry;
 use crate::pure::image::spelling::{corrected, invalid, split};
-use crate::pure::text::show::{character, quoted};
+use crate::pure::text::quoted;
+use crate::pure::text::show::character;
 use crate::pure::text::words::serialized_as_text;
 use std::fmt;
 

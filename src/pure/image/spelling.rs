@@ -1,7 +1,7 @@
 //! How references and repositories are spelt: the parts of a text, a spelling that works, and what is wrong with it.
 
 use crate::error::{Code, Error};
-use crate::pure::text::show::quoted;
+use crate::pure::text::quoted;
 
 /// The three parts of a reference, not yet checked.
 pub(super) struct ReferenceParts<'a> {

@@ -3,9 +3,9 @@
 //! Grammar: OCI distribution specification, "Pulling manifests".
 
 use crate::error::{Code, Error};
-use crate::pure::text::hex;
-use crate::pure::text::show::{character, quoted};
+use crate::pure::text::show::character;
 use crate::pure::text::words::serialized_as_text;
+use crate::pure::text::{hex, quoted};
 use std::fmt;
 
 const LONGEST: usize = 128;

@@ -5,10 +5,7 @@
 //! Rules: OCI distribution specification, "Pushing Manifests"; layers that are not distributed are
 //! described in the image specification under "Non-Distributable Layers".
 
-use crate::pure::image::content::Content;
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::media_type::MediaType;
+use crate::pure::image::{Content, Descriptor, Digest, MediaType};
 use std::collections::{HashMap, HashSet};
 
 /// What one manifest names; of each descriptor only what a copy needs.

@@ -1,8 +1,7 @@
 //! What a promotion found when it looked: the source, and what every target tag holds now.
 
-use crate::pure::image::digest::Digest;
-use crate::pure::image::tag::Tag;
-use crate::pure::version::scheme::Version;
+use crate::pure::image::{Digest, Tag};
+use crate::pure::version::Version;
 
 /// Whether a tag may move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

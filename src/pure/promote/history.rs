@@ -3,9 +3,9 @@
 //! Whoever may write to a repository may write such a record, so nothing in one is trusted to be of a certain form.
 
 use crate::error::{Code, Error};
-use crate::pure::image::digest::Digest;
-use crate::pure::promote::recorded::{self, PastRecord};
-use crate::pure::text::json::Document;
+use crate::pure::image::Digest;
+use crate::pure::promote::{PastRecord, recorded};
+use crate::pure::text::Document;
 use serde_json::Value;
 
 /// A record as it was found.

@@ -11,3 +11,14 @@ pub mod rollback_plan;
 pub mod tag_write;
 pub mod template;
 pub mod upload;
+
+pub use copy::{ManifestParts, Tally};
+pub use facts::{Comparison, Facts, TagKind, Target};
+pub use history::StoredRecord;
+pub use race::{Announcement, Finding, Overlap, Reading, Ruling, Watch};
+pub use record::{Account, Accounts, Claims, Failure, Record, Referrers, SourceImage, TagRecord};
+pub use recorded::{PastRecord, Promotion, RecordEntry};
+pub use rollback_plan::TagState;
+pub use tag_write::{TagWrite, Undo, WriteState};
+pub use template::Template;
+pub use upload::{Next, Step};

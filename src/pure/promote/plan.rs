@@ -4,9 +4,9 @@
 //! executes it without further choices.
 
 use crate::error::{Code, Error};
-use crate::pure::image::digest::Digest;
-use crate::pure::promote::facts::{Comparison, Facts, TagKind, Target};
-use crate::pure::promote::tag_write::{TagAction, TagWrite};
+use crate::pure::image::Digest;
+use crate::pure::promote::tag_write::TagAction;
+use crate::pure::promote::{Comparison, Facts, TagKind, TagWrite, Target};
 
 /// The writes in the order they will be done: `--to` tags, then `--move` tags, because a tag that is
 /// missing can be promoted again, a moved tag may already be deployed.

@@ -6,8 +6,8 @@
 //! runs that overlap, one at least finds the other's new tag in its second list, for else each would have made its tag
 //! before the other's first list and after its own. Decision record 12 has the whole argument.
 
-use crate::pure::promote::template::Template;
-use crate::pure::version::scheme::{TagFormat, Version};
+use crate::pure::promote::Template;
+use crate::pure::version::{TagFormat, Version};
 
 /// How often a tag is read after it was written while another run is under way: with pauses of 0.1 s that double, 3.1 s.
 pub const READS: usize = 6;

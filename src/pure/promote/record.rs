@@ -5,12 +5,8 @@
 //!
 //! Artifact: OCI image specification, "Guidelines for Artifact Usage", with an empty config.
 
-use crate::pure::image::descriptor::Descriptor;
-use crate::pure::image::digest::Digest;
-use crate::pure::image::media_type::MediaType;
-use crate::pure::image::repository::Repository;
-use crate::pure::promote::copy::Tally;
-use crate::pure::promote::tag_write::TagWrite;
+use crate::pure::image::{Descriptor, Digest, MediaType, Repository};
+use crate::pure::promote::{TagWrite, Tally};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;

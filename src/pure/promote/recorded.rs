@@ -4,11 +4,10 @@
 //! known here.
 
 use crate::error::{Code, Error};
-use crate::pure::image::digest::Digest;
-use crate::pure::image::repository::Repository;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::record::{SCHEMA, SourceImage};
-use crate::pure::text::show::quoted;
+use crate::pure::image::{Digest, Repository, Tag};
+use crate::pure::promote::SourceImage;
+use crate::pure::promote::record::SCHEMA;
+use crate::pure::text::quoted;
 use serde_json::Value;
 
 /// What a record tells of one tag.

@@ -4,10 +4,9 @@
 //! caller insists. Tags that a promotion created are left, because nothing here deletes.
 
 use crate::error::{Code, Error};
-use crate::pure::image::digest::Digest;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::facts::TagKind;
-use crate::pure::promote::tag_write::{TagAction, TagWrite};
+use crate::pure::image::{Digest, Tag};
+use crate::pure::promote::tag_write::TagAction;
+use crate::pure::promote::{TagKind, TagWrite};
 
 /// One tag: what the record says, and what it points at now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,9 +2,8 @@
 //!
 //! A plan makes these, the engine in `command::promote::write` carries them out, records and reports are made of them.
 
-use crate::pure::image::digest::Digest;
-use crate::pure::image::tag::Tag;
-use crate::pure::promote::facts::TagKind;
+use crate::pure::image::{Digest, Tag};
+use crate::pure::promote::TagKind;
 use crate::pure::text::words::words;
 
 words! {

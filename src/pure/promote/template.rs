@@ -1,9 +1,9 @@
 //! A target tag with places for the source's tag and version, such as `{version}-rc`.
 
 use crate::error::{Code, Error};
-use crate::pure::image::tag::Tag;
-use crate::pure::text::show::quoted;
-use crate::pure::version::scheme::{TagFormat, Version};
+use crate::pure::image::Tag;
+use crate::pure::text::quoted;
+use crate::pure::version::{TagFormat, Version};
 use std::fmt;
 
 /// A target tag, read and checked.

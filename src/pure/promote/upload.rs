@@ -2,10 +2,7 @@
 //!
 //! Specification: OCI distribution, "Pushing blobs".
 
-use crate::pure::http::fault::Fault;
-use crate::pure::http::message::{Headers, Response};
-use crate::pure::http::refusal::ErrorDocument;
-use crate::pure::http::retry;
+use crate::pure::http::{ErrorDocument, Fault, Headers, Response, retry};
 
 /// What was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

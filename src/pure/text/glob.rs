@@ -5,7 +5,7 @@
 //! product of both lengths, whatever the pattern.
 
 use crate::error::{Code, Error};
-use crate::pure::text::show::quoted;
+use crate::pure::text::quoted;
 
 /// A pattern, read and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,3 +8,7 @@ pub mod percent;
 pub mod shell;
 pub mod show;
 pub mod words;
+
+pub use glob::Glob;
+pub use json::{Document, Members};
+pub use show::quoted;

@@ -6,9 +6,9 @@
 //! Weeks: ISO 8601, in UTC.
 
 use crate::error::{Code, Error};
-use crate::pure::text::show::quoted;
+use crate::pure::text::quoted;
 use crate::pure::text::words::words;
-use crate::pure::version::scheme::Version;
+use crate::pure::version::Version;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime, UtcOffset};
 

@@ -3,3 +3,7 @@
 pub mod calver;
 pub mod pick;
 pub mod scheme;
+
+pub use calver::{Build, OnConflict};
+pub use pick::{Candidate, Choice};
+pub use scheme::{TagFormat, Version, VersionTag};

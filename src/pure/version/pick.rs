@@ -2,10 +2,9 @@
 //!
 //! Both read names in place and copy only what they return: a list may hold 50,000 tags.
 
-use crate::pure::image::digest::Digest;
-use crate::pure::image::listing::TagEntry;
 use crate::pure::image::tag::is_digest_derived;
-use crate::pure::version::scheme::{TagFormat, Version, VersionTag};
+use crate::pure::image::{Digest, TagEntry};
+use crate::pure::version::{TagFormat, Version, VersionTag};
 use std::cmp::Reverse;
 
 /// A tag of the wanted build.

@@ -4,8 +4,8 @@
 //! A tag may put a `v` before it and `-rc` behind it; both spellings name the same version.
 
 use crate::error::{Code, Error};
-use crate::pure::image::tag::Tag;
-use crate::pure::text::show::quoted;
+use crate::pure::image::Tag;
+use crate::pure::text::quoted;
 use crate::pure::text::words::serialized_as_text;
 use std::fmt;
 

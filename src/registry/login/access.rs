@@ -3,17 +3,14 @@
 
 use crate::error::{Code, Error};
 use crate::http::{Body, Payload};
-use crate::pure::auth::challenge;
-use crate::pure::auth::scope::{Action, ScopeSet};
-use crate::pure::http::fault::Fault;
-use crate::pure::http::message::{Request, Response};
-use crate::pure::http::redirect;
-use crate::pure::http::refusal::{self, ErrorDocument, Subject};
-use crate::pure::http::url::{Scheme, Url};
-use crate::pure::image::registry::Registry;
-use crate::pure::image::repository::Repository;
+use crate::pure::auth::scope::Action;
+use crate::pure::auth::{ScopeSet, challenge};
+use crate::pure::http::message::Request;
+use crate::pure::http::url::Scheme;
+use crate::pure::http::{ErrorDocument, Fault, Response, Subject, Url, redirect, refusal};
+use crate::pure::image::{Registry, Repository};
 use crate::registry::limits;
-use crate::registry::login::client::Client;
+use crate::registry::login::Client;
 use crate::registry::login::refused::refused;
 use crate::registry::login::state::{AuthState, CredentialDomain};
 use crate::secret::Secret;

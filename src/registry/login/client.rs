@@ -4,26 +4,22 @@
 //! challenge is decided in `pure::auth::flow`; which credential, in [`crate::registry::login::keychain`]. Who sends
 //! with it is [`crate::registry::login::access`].
 
-use crate::aws::identity::{Aws, AwsAccess};
+use crate::aws::{Aws, AwsAccess};
 use crate::error::{Code, Error};
-use crate::http::exchange::Exchange;
-use crate::pure::auth::challenge::{self, Challenge};
-use crate::pure::auth::credential::Credential;
-use crate::pure::auth::flow::{self, Authorization, TokenRequest};
-use crate::pure::auth::scope::{Action, Scope, ScopeSet};
-use crate::pure::auth::token::{self, Token};
-use crate::pure::aws::host::EcrHost;
-use crate::pure::http::message::{Method, Request, Response};
-use crate::pure::http::refusal::{self, ErrorDocument, Subject};
-use crate::pure::http::url::{Origin, Url};
+use crate::http::Exchange;
+use crate::pure::auth::scope::Action;
+use crate::pure::auth::{
+    Authorization, Challenge, Credential, Scope, ScopeSet, Token, TokenRequest, challenge, flow, token,
+};
+use crate::pure::aws::EcrHost;
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::{ErrorDocument, Origin, Response, Subject, Url, refusal};
 use crate::pure::image::listing::Via;
-use crate::pure::image::registry::Registry;
-use crate::pure::image::repository::Repository;
-use crate::registry::ecr_api::EcrApi;
-use crate::registry::limits;
-use crate::registry::login::keychain::{CredentialLookup, Keychain};
+use crate::pure::image::{Registry, Repository};
 use crate::registry::login::refused::{credential_missing, origin};
 use crate::registry::login::state::{AuthState, CredentialDomain};
+use crate::registry::login::{CredentialLookup, Keychain};
+use crate::registry::{EcrApi, limits};
 use crate::secret::Secret;
 use crate::threads::lock;
 use std::collections::{HashMap, HashSet};

@@ -1,18 +1,16 @@
 //! What a registry grants, asked for on purpose: for `auth`, which reports it, and for records.
 
-use crate::aws::identity::AwsAccess;
+use crate::aws::AwsAccess;
 use crate::error::{Code, Error};
-use crate::pure::auth::challenge;
-use crate::pure::auth::lookup::LookupStep;
-use crate::pure::auth::scope::{Action, Scope, ScopeSet};
-use crate::pure::auth::token::Token;
+use crate::pure::auth::scope::Action;
+use crate::pure::auth::{LookupStep, Scope, ScopeSet, Token, challenge};
 use crate::pure::http::message::{Method, Request};
-use crate::pure::http::refusal::{self, Subject};
-use crate::pure::image::registry::Registry;
-use crate::pure::image::repository::Repository;
+use crate::pure::http::{Subject, refusal};
+use crate::pure::image::{Registry, Repository};
 use crate::registry::limits;
+use crate::registry::login::Client;
 use crate::registry::login::access::authorized;
-use crate::registry::login::client::{Client, key};
+use crate::registry::login::client::key;
 use crate::registry::login::refused::refused;
 use crate::registry::login::state::CredentialDomain;
 use crate::threads::lock;

@@ -6,13 +6,11 @@
 //!
 //! Order of the files: the documentation of `docker login` and of podman's `containers-auth.json`.
 
-use crate::aws::identity::AwsSettings;
+use crate::aws::AwsSettings;
 use crate::error::{Code, Error};
-use crate::pure::auth::credential::{Credential, CredentialSource};
-use crate::pure::auth::docker_config::{self, DockerConfig, Lookup};
-use crate::pure::auth::lookup::LookupStep;
-use crate::pure::image::registry::Registry;
-use crate::pure::text::show::quoted;
+use crate::pure::auth::{Credential, CredentialSource, DockerConfig, Lookup, LookupStep, docker_config};
+use crate::pure::image::Registry;
+use crate::pure::text::quoted;
 use crate::registry::limits;
 use crate::secret::Secret;
 use crate::world::World;

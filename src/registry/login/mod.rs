@@ -6,3 +6,7 @@ pub mod grant;
 pub mod keychain;
 mod refused;
 mod state;
+
+pub use access::Access;
+pub use client::Client;
+pub use keychain::{CredentialLookup, Keychain};

@@ -3,15 +3,12 @@
 
 use crate::aws::identity as aws;
 use crate::error::{Code, Error};
-use crate::pure::auth::lookup;
-use crate::pure::auth::scope::ScopeSet;
-use crate::pure::auth::token::Token;
-use crate::pure::aws::fault::AwsFault;
-use crate::pure::aws::host::EcrHost;
-use crate::pure::http::message::{Method, Request, Response};
-use crate::pure::http::refusal::{self, ErrorDocument, Subject};
-use crate::pure::image::registry::Registry;
-use crate::registry::login::keychain::CredentialLookup;
+use crate::pure::auth::{ScopeSet, Token, lookup};
+use crate::pure::aws::{AwsFault, EcrHost};
+use crate::pure::http::message::{Method, Request};
+use crate::pure::http::{ErrorDocument, Response, Subject, refusal};
+use crate::pure::image::Registry;
+use crate::registry::login::CredentialLookup;
 use crate::registry::login::state::AuthState;
 use time::OffsetDateTime;
 

@@ -1,10 +1,8 @@
 //! What a run has learned about how a registry answers to whom.
 
-use crate::pure::auth::challenge::Challenge;
-use crate::pure::auth::token::Token;
-use crate::pure::image::registry::Registry;
-use crate::pure::image::repository::Repository;
-use crate::registry::login::keychain::CredentialLookup;
+use crate::pure::auth::{Challenge, Token};
+use crate::pure::image::{Registry, Repository};
+use crate::registry::login::CredentialLookup;
 use crate::secret::Secret;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //!
 //! Specification: IAM User Guide, "Create a signed AWS API request", step 1.
 
-use crate::pure::image::digest::Digest;
+use crate::pure::image::Digest;
 use crate::pure::text::percent;
 use std::collections::BTreeMap;
 

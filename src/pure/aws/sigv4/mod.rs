@@ -4,3 +4,5 @@
 pub mod canonical_request;
 pub mod signature;
 pub mod string_to_sign;
+
+pub use string_to_sign::SignatureScope;

@@ -2,13 +2,16 @@
 //!
 //! Specification: IAM User Guide, "Create a signed AWS API request", steps 4 and 5.
 
-use crate::pure::aws::answer::AwsCredential;
+use crate::pure::aws::AwsCredential;
+use crate::pure::aws::sigv4::SignatureScope;
 use crate::pure::aws::sigv4::canonical_request::canonical_request;
-use crate::pure::aws::sigv4::string_to_sign::{SignatureScope, string_to_sign};
+use crate::pure::aws::sigv4::string_to_sign::string_to_sign;
 use crate::pure::http::message::Request;
 use crate::pure::text::hex;
 use crate::secret::Secret;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::Hmac;
+use hmac::KeyInit as _;
+use hmac::Mac as _;
 use sha2::Sha256;
 
 /// The signature of a string to sign, in hexadecimal.
