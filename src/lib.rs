@@ -125,10 +125,10 @@ fn carry_out(world: &World, invocation: Invocation, style: Style) -> Ending {
 
 fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
     if let Some(registry) = request.registry() {
-        session.client.check(registry)?;
+        session.check(registry)?;
     }
     if let Some((into, _)) = request.into() {
-        session.target().client.check(into.registry())?;
+        session.target().check(into.registry())?;
     }
     match request {
         Request::Labels(request) => command::labels::run(session, request),

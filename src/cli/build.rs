@@ -149,8 +149,9 @@ fn rollback(given: &Arguments) -> Result<Request, Error> {
         (None, file) => RecordSource::File(file.to_owned()),
     };
     let tags = values(given, "tag", Tag::parse)?;
+    let repository = given.object.as_deref().map(Repository::parse).transpose()?;
     let (dry_run, force) = (given.has("dry-run"), given.has("force"));
-    Ok(Request::Rollback(Box::new(Rollback { record, tags, dry_run, force, promotion: None })))
+    Ok(Request::Rollback(Box::new(Rollback { repository, record, tags, dry_run, force, promotion: None })))
 }
 
 fn history(given: &Arguments) -> Result<Request, Error> {

@@ -196,7 +196,6 @@ const fn optional(value: &'static str, keys: &'static [&'static str], more: &'st
     Object { value, optional: true, keys, more }
 }
 
-const NOTHING: Object = optional("", &[], "");
 const IMAGE: Object =
     needed("REFERENCE", &["reference", "image"], "The image. `latest` is read where it names neither tag nor digest.");
 
@@ -284,11 +283,11 @@ pub static COMMANDS: &[Command] = &[
             "Reads the record of a promotion and puts every tag that it moved back to what the tag pointed at before, in the repository that the record names. Of several promotions in one file the image that was promoted last is taken back, to what the tags held before the first of its promotions. A record that only tells what was planned is enough.",
             "The images that the tags go back to must still be there, or nothing is written. A tag that the promotion created is left, for nothing is deleted, and so is one that it never wrote. A tag that somebody moved since is refused as `tag-conflict`, unless `--force` is given.",
         ],
-        object: NOTHING,
-        needs: &["record"], second: "the repository stands in the record, which is given with `--record FILE`",
+        object: optional("REPOSITORY", &["repository"], "The repository that the record has to be about. A file alone decides about no credential: without a repository, `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` are for the registry that `REGISTRY_HOST` names."),
+        needs: &["record"], second: "a record is about one repository, and is given with `--record FILE`",
         examples: &[
-            ("Everything that a promotion moved", "rollback --record promotion.jsonl"),
-            ("One tag of it, without writing yet", "rollback --record promotion.jsonl --tag latest --dry-run"),
+            ("Everything that a promotion moved", "rollback acme/app --record promotion.jsonl"),
+            ("One tag of it, without writing yet", "rollback acme/app --record promotion.jsonl --tag latest --dry-run"),
         ],
     },
     Command {
@@ -409,7 +408,7 @@ pub static FLAGS: &[Flag] = &[
         "Looks, decides and reports as the real run would, with the same exit status, and writes nothing, no record either. Rights to read are enough."),
     one("record", "FILE").on(&["promote"]).help(
         "add a record of the promotion to this file",
-        "Adds lines of JSON to this file: one with what is planned and what the tags hold now, on the disk before anything is written, and one with what was done. `rollback --record FILE` puts the tags back from it. `{repository}` and `{digest}` stand for the repository of the tags and for twelve digits of what is promoted; folders for such a name are made. A file that cannot be written to ends the promotion before it begins."),
+        "Adds lines of JSON to this file: one with what is planned and what the tags hold now, on the disk before anything is written, and one with what was done. `rollback REPOSITORY --record FILE` puts the tags back from it. `{repository}` and `{digest}` stand for the repository of the tags and for twelve digits of what is promoted; folders for such a name are made. A file that cannot be written to ends the promotion before it begins."),
     switch("attach-record").on(&["promote"]).help(
         "keep a record in the registry, beside the image",
         "Keeps the record of the promotion in the registry, as an artifact that points at the image, for `history` to read. That it cannot be kept there is the warning `record-unattached`, for the tags are where they belong by then."),

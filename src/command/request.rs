@@ -63,6 +63,12 @@ impl Request {
         }
     }
 
+    /// Whether a file says which registry it is about: whoever wrote that decides about no credential.
+    pub fn is_led_by_file(&self) -> bool {
+        let Request::Rollback(rollback) = self else { return false };
+        rollback.repository.is_none() && !matches!(rollback.record, RecordSource::Given(_))
+    }
+
     /// The repository that is written to, where that is not the positional's own, and the one it is copied from.
     pub fn into(&self) -> Option<(&Repository, &Repository)> {
         match self {
@@ -235,6 +241,8 @@ pub enum RecordSource {
 /// Arguments of `rollback`.
 #[derive(Clone, Debug)]
 pub struct Rollback {
+    /// The repository that the record has to be about.
+    pub repository: Option<Repository>,
     /// Where the record is.
     pub record: RecordSource,
     /// The tags that are put back; empty means all.

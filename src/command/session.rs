@@ -2,7 +2,7 @@
 
 use crate::aws::{Aws, AwsSettings};
 use crate::command::request::{AwsIdentity, Common, Request};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::http::{Exchange, ExchangeSettings, Http, Options};
 use crate::pure::auth::CredentialSource;
 use crate::pure::auth::scope::Action;
@@ -71,7 +71,7 @@ impl<'w> Session<'w> {
         };
         let exchange = Arc::new(Exchange::new(world, settings, Http::new(world, &options)?));
         let Some((target, source)) = into else {
-            return Self::side(&exchange, common, &common.aws, false, None);
+            return Self::side(&exchange, common, request, false);
         };
         // A choice of API or of credential that only one of two sides knows is about that side.
         let sides = [source.registry(), target.registry()];
@@ -88,24 +88,17 @@ impl<'w> Session<'w> {
         let own = common.into_aws != AwsIdentity::default()
             || Keychain::has_into(world)
             || is_aws(target.registry()) && world.env("INTO_AWS_ACCESS_KEY_ID").is_some();
-        let mounts = same.then_some((target, source));
-        let mut session = Self::side(&exchange, &narrowed(source.registry()), &common.aws, false, mounts)?;
+        let mut session = Self::side(&exchange, &narrowed(source.registry()), request, false)?;
         if !same || own {
-            let narrowed = narrowed(target.registry());
-            session.into = Some(Box::new(Self::side(&exchange, &narrowed, &common.into_aws, true, mounts)?));
+            session.into = Some(Box::new(Self::side(&exchange, &narrowed(target.registry()), request, true)?));
         }
         Ok(session)
     }
 
     /// The clients of one side.
-    fn side(
-        exchange: &Arc<Exchange<'w>>,
-        common: &Common,
-        identity: &AwsIdentity,
-        into: bool,
-        mounts: Option<(&Repository, &Repository)>,
-    ) -> Result<Self, Error> {
+    fn side(exchange: &Arc<Exchange<'w>>, common: &Common, request: &Request, into: bool) -> Result<Self, Error> {
         let pin = common.credentials_from;
+        let identity = if into { &common.into_aws } else { &common.aws };
         let named = identity.role.is_some() || identity.profile.is_some();
         let aws = AwsSettings {
             profile: identity.profile.clone(),
@@ -121,19 +114,31 @@ impl<'w> Session<'w> {
             Some(api) => api.clone(),
             None => Url::parse(hub::API)?,
         };
-        let keychain = Keychain::new(exchange.world, pin).with_aws(aws.clone());
-        let keychain = if into { keychain.of_into() } else { keychain };
+        let keychain = Keychain::new(exchange.world, pin, aws.clone(), request.is_led_by_file());
         let client = Client::new(exchange.clone(), keychain, Aws::new(aws));
         Ok(Self {
-            client: match mounts {
-                Some((target, source)) => client.mounting(target, source),
-                None => client,
+            client: match request.into() {
+                Some((target, source)) if target.registry() == source.registry() => client.mounting(target, source),
+                _ => client,
             },
             hub: HubApi::new(api),
             via: common.via,
             connection: connection(common, identity),
             into: None,
         })
+    }
+
+    /// Refuses, before any packet, what the credential of a registry must not meet.
+    ///
+    /// # Errors
+    /// Those of [`Client::check`]; `credential-host-mismatch` for a web API at another host than the credential is for.
+    pub fn check(&self, registry: &Registry) -> Result<(), Error> {
+        self.client.check(registry)?;
+        let elsewhere = self.hub.elsewhere().filter(|_| registry.is_docker_hub());
+        let Some((pin, host)) = self.client.pinning().zip(elsewhere) else { return Ok(()) };
+        let message = format!("`{pin}` pins the credential to `{registry}`, and `--hub-api` leads to `{host}`");
+        Err(Error::new(Code::CredentialHostMismatch, message)
+            .hint(format!("leave `--hub-api` out, or unset `{pin}` where the credential may go to `{host}`")))
     }
 
     /// A repository of this side, with the rights that are asked for.

@@ -39,6 +39,11 @@ impl HubApi {
     pub fn new(url: Url) -> Self {
         Self { url, token: Mutex::default() }
     }
+
+    /// The host that stands in for Docker Hub's own, where one does.
+    pub fn elsewhere(&self) -> Option<String> {
+        (self.url.origin().to_string() != API).then(|| self.url.authority())
+    }
 }
 
 /// A repository of Docker Hub.

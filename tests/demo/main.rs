@@ -136,7 +136,7 @@ fn release(stage: &Stage, source: &str) {
     assert_eq!(ran.result()["records"][0]["claimed"]["job"], "release");
 
     title("Back to what `latest` was");
-    let ran = run(&["rollback", "--record", record], USER, RELEASE_PASSWORD);
+    let ran = run(&["rollback", &target, "--record", record], USER, RELEASE_PASSWORD);
     let expected = [("2026.34.103", "left"), ("2026.34.103-rc", "left"), ("latest", "moved")];
     assert_eq!(actions(&ran), expected.map(owned));
     assert_eq!(client.digest(RELEASE, "latest"), Some(before));

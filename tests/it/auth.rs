@@ -2,11 +2,13 @@
 
 use crate::stage::{DockerHub, push, shown};
 use crate::support::cmd::{Ran, Tagwright, tagwright};
+use crate::support::hub::{Hub, Options as HubOptions, Source};
 use crate::support::registry::{Auth, Options, Registry, one_user};
 use crate::support::reply::Reply;
 use crate::support::text::base64;
 use crate::support::token::{Rights, Rules};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -267,6 +269,32 @@ fn a_credential_that_is_pinned_goes_to_its_registry_alone() {
     push(&docker.registry, APP, &["1"]);
     let run = docker.reach(tagwright(["labels", "index.docker.io/acme/app:1"]));
     run.login("robot", "secret").env("REGISTRY_HOST", "registry-1.docker.io").run().result();
+}
+
+#[test]
+fn another_web_api_is_another_host_for_a_credential_that_is_pinned() {
+    let hub = Hub::start(Source::List(HashMap::new()), HubOptions::default());
+    for (side, words) in [
+        ("", vec!["tags", "acme/app"]),
+        ("", vec!["promote", "acme/app", "--build", "1"]),
+        ("INTO_", vec!["promote", "reg.invalid/acme/app:1", "--into", "acme/app"]),
+    ] {
+        let set = |run: Tagwright, host: &str| {
+            let run = run.env(&format!("{side}REGISTRY_USERNAME"), "robot");
+            run.env(&format!("{side}REGISTRY_PASSWORD"), "secret").env(&format!("{side}REGISTRY_HOST"), host)
+        };
+        let ran = set(tagwright([]).args(words).args(["--hub-api", &hub.url()]), "docker.io").run();
+        assert_eq!(ran.code(), "credential-host-mismatch", "{ran}");
+        let message = ran.error()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(&format!("`{side}REGISTRY_HOST`")) && message.contains("127.0.0.1"), "{ran}");
+    }
+    assert_eq!(hub.log().count(), 0);
+    // Where an address is led to, and in which scheme, is no other host.
+    let registry = basic();
+    let led = tagwright(["labels", "reg.example:5000/acme/app:1", "--plain-http", "reg.example:5000"]);
+    let led = led.arg("--resolve").arg(format!("reg.example:5000:{}", registry.host().split(':').next().unwrap()));
+    let proxied = led.login("robot", "secret").env("REGISTRY_HOST", "reg.example:5000").args(["--retries", "0"]).run();
+    assert_eq!(proxied.code(), "unreachable", "{proxied}");
 }
 
 #[test]

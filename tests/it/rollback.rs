@@ -2,7 +2,7 @@
 
 use crate::stage::{image, push, shown};
 use crate::support::cmd::{Ran, Tagwright, tagwright};
-use crate::support::registry::{Options, Registry};
+use crate::support::registry::{Auth, Options, Registry};
 use crate::support::reply::{Fault, Reply};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -105,6 +105,43 @@ fn moved_tags_go_back_and_created_ones_are_left() {
     let ran = story.rollback([]).run();
     assert_eq!(actions(&ran), ["2026.34.103-rc: left", "latest: unchanged", "stable: unchanged"]);
     assert_eq!(story.registry.log().writes(), 0);
+}
+
+#[test]
+fn a_file_alone_decides_about_no_credential() {
+    let options = Options { auth: Auth::Basic("robot".into(), "sekret".into()), ..Options::default() };
+    let registry = Registry::with(options);
+    push(&registry, APP, &["2026.34.101", "2026.34.102", "latest"]);
+    let (app, folder) = (registry.name(APP), tempfile::tempdir().unwrap());
+    let file = folder.path().join("record.jsonl").display().to_string();
+    let run = |words: &[&str]| tagwright([]).args(words.to_vec()).login("robot", "sekret");
+    let promoted = run(&["promote", &format!("{app}:2026.34.102"), "--move", "latest", "--record", &file]).run();
+    let record = std::fs::read_to_string(&file).unwrap();
+    let given = json!({"command": "rollback", "args": {"record": promoted.result()["record"].clone()}}).to_string();
+    for (run, is_answered) in [
+        (run(&["rollback", "--record", &file]), false),
+        (run(&["rollback", "--record", "-"]).stdin(record.clone()), false),
+        (run(&["rollback", &app, "--record", &file]), true),
+        (run(&["rollback", "--record", &file]).env("REGISTRY_HOST", registry.host()), true),
+        (run(&["call"]).env("TAGWRIGHT_REQUEST", given), true),
+    ] {
+        registry.clear();
+        let ran = run.run();
+        let sent = registry.log().0.iter().any(|one| one.asked.header("Authorization").is_some());
+        assert_eq!((ran.exit == Some(0), sent), (is_answered, is_answered), "{ran}");
+        if !is_answered {
+            assert_eq!(ran.code(), "credential-missing", "{ran}");
+            assert!(ran.error()["text"].as_str().unwrap().contains("`REGISTRY_HOST` does not name"), "{ran}");
+        }
+    }
+    // A promotion names its repository in the command that undoes it, so that this finds the credential again.
+    let undo: Vec<String> = serde_json::from_value(promoted.result()["rollback"][0].clone()).unwrap();
+    assert_eq!(undo[..3], ["tagwright", "rollback", &app]);
+    tagwright([]).args(&undo[1..]).login("robot", "sekret").run().result();
+    // A record of another place is refused before any packet.
+    registry.clear();
+    let ran = run(&["rollback", "reg.example/acme/app", "--record", &file]).run();
+    assert_eq!((ran.code().as_str(), registry.log().count()), ("request-invalid", 0), "{ran}");
 }
 
 #[test]
@@ -396,7 +433,8 @@ fn a_last_line_that_was_cut_off_is_passed_over_with_a_warning() {
 fn the_flags_are_those_of_the_table() {
     for (words, code) in [
         (&["rollback"][..], "missing-value"),
-        (&["rollback", "acme/app", "--record", "-"], "request-invalid"),
+        (&["rollback", "acme/app:1", "--record", "-"], "reference-invalid"),
+        (&["rollback", "acme/app", "acme/other", "--record", "-"], "request-invalid"),
         (&["rollback", "--record", "", "--force"], "missing-value"),
         (&["rollback", "--record", "-", "--tag", "a b"], "reference-invalid"),
         (&["rollback", "--record", "-", "--move", "latest"], "unknown-flag"),

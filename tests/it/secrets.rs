@@ -58,7 +58,7 @@ fn commands(repository: &str) -> Vec<Vec<String>> {
         words(&["promote", &tagged]),
         words(&["promote", &tagged, "--dry-run"]),
         words(&["promote", &tagged, "--record", "/dev/null", "--attach-record"]),
-        words(&["rollback", "--record", "-"]),
+        words(&["rollback", repository, "--record", "-"]),
         words(&["history", repository]),
         words(&["auth", repository, "--action", "push"]),
         words(&["auth", repository.split('/').next().unwrap()]),

@@ -10,6 +10,7 @@ use crate::support::text::base64;
 use crate::support::token::{Rights, Rules};
 use crate::support::uploads::{Blobs, Location};
 use serde_json::json;
+use std::sync::Arc;
 
 /// How a registry wants to be logged in to, and how somebody who can is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,4 +161,26 @@ fn who_an_upload_is_sent_to_gets_no_credential_and_is_named_as_the_one_who_refus
             check_nothing_was_given(what, login, &registry, &store, 2);
         }
     }
+}
+
+#[test]
+fn a_store_that_asks_who_is_there_is_no_registry_whose_404_proves_absence() {
+    let registry = Login::Open.registry(Blobs::default());
+    let store = Arc::new(Listener::start(|asked| Reply::status(if asked.path == "/v2/" { 401 } else { 404 })));
+    let behind = store.clone();
+    registry.before(move |asked, _| {
+        // What is not there is asked for at the entrance, which leads to the store.
+        if asked.method == "HEAD" && asked.path.ends_with("/latest") {
+            while behind.log().count() == 0 {
+                std::thread::yield_now();
+            }
+        }
+        let leads = asked.path == "/v2/" || asked.path.ends_with("/latest");
+        leads.then(|| Reply::redirect(307, &format!("{}{}", behind.url(), asked.path)))
+    });
+    let words = ["promote", &registry.name("acme/app:1"), "--to", "new", "--move", "latest", "--allow-downgrade"];
+    let ran = Login::Open.run(&registry, &words).run();
+    assert_eq!(ran.code(), "reply-malformed", "{ran}");
+    assert_eq!((ran.error()["changed"].clone(), registry.log().writes()), (false.into(), 0), "{ran}");
+    assert_eq!(store.log().lines().first().map(String::as_str), Some("GET /v2/ -> 401"));
 }

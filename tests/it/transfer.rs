@@ -109,7 +109,8 @@ impl Case {
             commit: self.commit,
             ..Limits::default()
         });
-        Client::new(Arc::new(exchange), Keychain::new(world, None), Aws::new(AwsSettings::default()))
+        let settings = AwsSettings::default();
+        Client::new(Arc::new(exchange), Keychain::new(world, None, settings.clone(), false), Aws::new(settings))
     }
 
     fn repositories(&self) -> (Repository, Repository) {

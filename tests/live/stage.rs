@@ -95,9 +95,7 @@ impl Stage {
 
     /// The same without a credential.
     pub fn plain<const N: usize>(&self, command: &str, end: &str, flags: [&str; N]) -> Tagwright {
-        // What `rollback` is about stands in its record.
-        let object = (command != "rollback").then(|| self.name(end));
-        let run = tagwright([command]).args(object).args(flags);
+        let run = tagwright([command]).arg(self.name(end)).args(flags);
         match &self.authority {
             Some(authority) => run.arg("--https").arg("--ca-file").arg(authority.ca_file()),
             None => run,

@@ -171,8 +171,9 @@ pub fn commands(sides: &Sides, undos: &[Undo], file: Option<(&str, bool)>) -> Ve
     };
     match file.filter(|_| !undos.is_empty()) {
         Some((file, whole)) => {
+            let repository = sides.target.repository().to_string();
             let named = undos.iter().filter(|_| !whole).flat_map(|undo| ["--tag", undo.tag.as_str()]);
-            vec![command(["rollback", "--record", file].into_iter().chain(named).collect())]
+            vec![command(["rollback", &repository, "--record", file].into_iter().chain(named).collect())]
         }
         None => {
             let one = |undo: &Undo| {

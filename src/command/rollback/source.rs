@@ -27,6 +27,12 @@ pub fn read(world: &World, request: &mut Rollback) -> Result<(), Error> {
     let bytes = bytes.map_err(|why| unreadable(why.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|why| unreadable(why.to_string()))?;
     let mut promotion = recorded::promotion(&text, &place)?;
+    if let Some(named) = request.repository.as_ref().filter(|named| **named != promotion.repository) {
+        let message = format!("the promotion in {place} is about `{}`, and not about `{named}`", promotion.repository);
+        return Err(
+            Error::new(Code::RequestInvalid, message).hint("name the repository that was promoted, or its record")
+        );
+    }
     if let Some(tag) = request.tags.iter().find(|tag| !promotion.tags.iter().any(|known| known.tag == **tag)) {
         let known: Vec<String> = promotion.tags.iter().map(|known| format!("`{}`", known.tag)).collect();
         return Err(Error::new(Code::RequestInvalid, format!("the promotion in {place} has no tag `{tag}`"))

@@ -103,6 +103,11 @@ impl<'w> Client<'w> {
         self.keychain.check(registry)
     }
 
+    /// The variable that pins the environment's credential to a registry, where one does.
+    pub fn pinning(&self) -> Option<&'static str> {
+        self.keychain.pinning()
+    }
+
     /// The address of a path under `/v2/`.
     pub fn url(&self, registry: &Registry, tail: &str) -> Url {
         let (host, port) = registry.endpoint();

@@ -59,7 +59,8 @@ pub struct Keychain<'w> {
     world: &'w World,
     pin: Option<CredentialSource>,
     aws: AwsSettings,
-    names: &'static Names,
+    /// Whether the environment's credential is only for the registry that its own variable names.
+    by_name: bool,
 }
 
 /// A search under way.
@@ -72,25 +73,28 @@ struct KeychainSearch<'a> {
 
 impl<'w> Keychain<'w> {
     /// The places of this world, or the one kind of place that is wanted; asks none of them yet.
-    pub fn new(world: &'w World, pin: Option<CredentialSource>) -> Self {
-        Self { world, pin, aws: AwsSettings::default(), names: &SOURCE }
+    ///
+    /// With `by_name` the environment's credential is only for the registry that its own variable names, because nobody
+    /// else who may choose has named one.
+    pub fn new(world: &'w World, pin: Option<CredentialSource>, aws: AwsSettings, by_name: bool) -> Self {
+        Self { world, pin, aws, by_name }
     }
 
-    /// The same places, with the variables of the `--into` side.
-    #[must_use]
-    pub fn of_into(self) -> Self {
-        Self { names: &INTO, ..self }
+    /// The variables of this side.
+    fn names(&self) -> &'static Names {
+        if self.aws.into { &INTO } else { &SOURCE }
+    }
+
+    /// The variable that pins the environment's credential to a registry, where one does.
+    pub fn pinning(&self) -> Option<&'static str> {
+        let is_set = |name: &str| self.world.env(name).is_some();
+        let Names { username, host, .. } = self.names();
+        (self.asks(CredentialSource::Env) && is_set(username) && is_set(host)).then_some(host)
     }
 
     /// Whether the environment has a pair of its own for the `--into` side.
     pub fn has_into(world: &World) -> bool {
         world.env(INTO.username).is_some() || world.env(INTO.password).is_some()
-    }
-
-    /// The same places, with what the flags say about Amazon's registries.
-    #[must_use]
-    pub fn with_aws(self, aws: AwsSettings) -> Self {
-        Self { aws, ..self }
     }
 
     /// Whether the environment has a credential for this registry; at Amazon's it comes before AWS.
@@ -121,11 +125,11 @@ impl<'w> Keychain<'w> {
         if self.asks(CredentialSource::Env) {
             match self.environment(registry)? {
                 Some(credential) => return Ok(search.found("environment", credential)),
-                None if self.world.env(self.names.username).is_some() => {
-                    search.say("environment", format!("`{}` does not name `{registry}`", self.names.host));
+                None if self.world.env(self.names().username).is_some() => {
+                    search.say("environment", format!("`{}` does not name `{registry}`", self.names().host));
                 }
                 None => {
-                    let Names { username, password, .. } = self.names;
+                    let Names { username, password, .. } = self.names();
                     search.say("environment", format!("`{username}` and `{password}` are not set"));
                 }
             }
@@ -149,7 +153,7 @@ impl<'w> Keychain<'w> {
     }
 
     fn environment(&self, registry: &Registry) -> Result<Option<Credential>, Error> {
-        let Names { username: user, password: word, host: pin } = self.names;
+        let Names { username: user, password: word, host: pin } = self.names();
         let (username, password) = match (self.world.env(user), self.world.env(word)) {
             (None, None) => return Ok(None),
             (Some(username), Some(password)) => (username, password),
@@ -161,8 +165,9 @@ impl<'w> Keychain<'w> {
             return Err(Error::new(Code::ConfigMalformed, message));
         }
         let host = self.world.env(pin);
-        // A pair that was set for another registry must not stand in for the identity of the machine.
-        if host.is_none() && self.aws.host(registry).is_some() {
+        // A pair that was set for another registry must not stand in for the identity of the machine, and goes to none
+        // that a file has chosen.
+        if host.is_none() && (self.by_name || self.aws.host(registry).is_some()) {
             return Ok(None);
         }
         if let Some(host) = host {
@@ -416,7 +421,7 @@ mod tests {
     }
 
     fn find(folder: &Folder, more: &[(&str, &str)], at: &str) -> Result<CredentialLookup, Error> {
-        Keychain::new(&folder.world(more), None).find(&registry(at), Some("acme/app"))
+        Keychain::new(&folder.world(more), None, AwsSettings::default(), false).find(&registry(at), Some("acme/app"))
     }
 
     fn check_found(folder: &Folder, more: &[(&str, &str)], at: &str, expected: &str) {
@@ -461,13 +466,13 @@ mod tests {
             (vec![("REGISTRY_HOST", "reg.example")], "docker.io", None),
         ] {
             let world = world(&environment);
-            let keychain = Keychain::new(&world, None);
+            let keychain = Keychain::new(&world, None, AwsSettings::default(), false);
             let checked = keychain.check(&registry(at));
             assert_eq!(checked.as_ref().err().map(Error::code), code, "{environment:?} {at}");
             assert_eq!(keychain.find(&registry(at), None).err(), checked.clone().err());
             assert!(!format!("{checked:?}").contains("hunter2"));
             // A source that is not asked cannot be wrong.
-            let pinned = Keychain::new(&world, Some(CredentialSource::Anonymous));
+            let pinned = Keychain::new(&world, Some(CredentialSource::Anonymous), AwsSettings::default(), false);
             assert_eq!(pinned.check(&registry(at)), Ok(()));
             assert!(pinned.find(&registry(at), None).unwrap().credential.is_anonymous());
         }
@@ -641,7 +646,8 @@ esac
             (CredentialSource::Anonymous, &pair, "reg.example", Some("anonymous -")),
         ] {
             let world = folder.world(more);
-            match (Keychain::new(&world, Some(pin)).find(&registry(at), None), expected) {
+            match (Keychain::new(&world, Some(pin), AwsSettings::default(), false).find(&registry(at), None), expected)
+            {
                 (Ok(found), Some(expected)) => assert_eq!(folder.scrub(&show(&found)), expected),
                 (Err(error), None) => assert_eq!(error.code(), Code::CredentialMissing, "{error}"),
                 (other, _) => panic!("{pin:?} {at}: {other:?}"),
