@@ -163,6 +163,7 @@ pub struct Progress {
 ///
 /// Boxed inside, so that `Result<T, Error>` stays as small as `T`.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Error(Box<ErrorParts>);
 
 #[derive(Clone, Debug, PartialEq)]
@@ -195,83 +196,71 @@ impl Error {
     }
 
     /// Adds the next thing to do, as a sentence that can be followed as written.
-    #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
     /// Adds a hint unless there is one already.
-    #[must_use]
     pub fn hint_if_none(self, hint: impl Into<String>) -> Self {
         if self.0.hint.is_some() { self } else { self.hint(hint) }
     }
 
     /// Adds an inner cause, after those that are there.
-    #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.0.causes.push(cause.into());
         self
     }
 
     /// Says during what it happened, as the outermost cause.
-    #[must_use]
     pub fn during(mut self, what: impl Into<String>) -> Self {
         self.0.causes.insert(0, what.into());
         self
     }
 
     /// Adds what the server answered.
-    #[must_use]
     pub fn http(mut self, refusal: Refusal) -> Self {
         self.0.http = Some(refusal);
         self
     }
 
     /// Adds a list or value for programs to read, such as `labels` or `candidates`.
-    #[must_use]
     pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.details.insert(key.to_owned(), value.into());
         self
     }
 
     /// Says what had been changed before it happened.
-    #[must_use]
     pub fn after(mut self, progress: Progress) -> Self {
         self.0.progress = progress;
         self
     }
 
     /// Adds the record of what was planned and done.
-    #[must_use]
     pub fn record(mut self, record: Value) -> Self {
         self.0.record = Some(record);
         self
     }
 
     /// Says that the request it is about has not been sent, so that nothing can have come of it.
-    #[must_use]
     pub fn unsent(mut self) -> Self {
         self.0.unsent = true;
         self
     }
 
     /// The same failure under another code.
-    #[must_use]
     pub fn with_code(mut self, code: Code) -> Self {
         self.0.code = code;
         self
     }
 
     /// Says what else had been changed, before everything that is told already.
-    #[must_use]
     pub fn after_also(mut self, done: String) -> Self {
         self.0.progress.done.insert(0, done);
         self
     }
 
     /// The same failure with another sentence; the old one becomes the first cause.
-    #[must_use]
     pub fn restate(mut self, message: impl Into<String>) -> Self {
         let old = std::mem::replace(&mut self.0.message, message.into());
         self.0.causes.insert(0, old);
@@ -279,21 +268,18 @@ impl Error {
     }
 
     /// The same failure with another sentence, which tells all that the old one did.
-    #[must_use]
     pub fn retold(mut self, message: impl Into<String>) -> Self {
         self.0.message = message.into();
         self
     }
 
     /// The same failure, its sentence opened with the object it is about.
-    #[must_use]
     pub fn about(mut self, object: &str) -> Self {
         self.0.message = format!("`{object}`: {}", self.0.message);
         self
     }
 
     /// The same failure with every text in it rewritten: sentence, causes, the server's answer, details.
-    #[must_use]
     pub fn rewritten(mut self, rewrite: &dyn Fn(&str) -> String) -> Self {
         let parts = &mut self.0;
         parts.message = rewrite(&parts.message);

@@ -301,9 +301,9 @@ fn what_is_wrong_with_the_source_is_said_in_chunks_too() {
             }
         });
         if size == 1_000_000 {
-            case.fails(Code::DigestMismatch, "from/app` is not what its digest says");
+            let _ = case.fails(Code::DigestMismatch, "from/app` is not what its digest says");
         } else {
-            case.fails(Code::ReplyMalformed, "of 1000000 bytes were read");
+            let _ = case.fails(Code::ReplyMalformed, "of 1000000 bytes were read");
         }
         assert_eq!(case.target.traffic(&digest(&case.bytes)).uploads, 0);
     }
@@ -313,7 +313,7 @@ fn what_is_wrong_with_the_source_is_said_in_chunks_too() {
 fn a_blob_that_is_missing_is_said_before_anything_is_sent() {
     let case = Case::new(1000);
     case.source.state(|state| state.repositories.get_mut("from/app").unwrap().blobs.clear());
-    case.fails(Code::BlobMissing, "from/app");
+    let _ = case.fails(Code::BlobMissing, "from/app");
     assert!(case.asked(&case.target, "PUT").is_empty());
 }
 
@@ -534,13 +534,13 @@ fn chunks_go_on_where_the_registry_is() {
 fn a_target_without_the_right_to_write_is_noticed_before_the_source_is_asked() {
     let denied = Case::new(1000);
     denied.target.fail(9, "POST", "/blobs/uploads/", Reply::error(403, "DENIED", "not yours"));
-    denied.fails(Code::Denied, "not yours");
+    let _ = denied.fails(Code::Denied, "not yours");
     let anonymous = Case::of(
         1000,
         Options::default(),
         Options { auth: Auth::Basic("ci".into(), "pass".into()), ..Options::default() },
     );
-    anonymous.fails(Code::CredentialMissing, "asked for a credential");
+    let _ = anonymous.fails(Code::CredentialMissing, "asked for a credential");
     for case in [denied, anonymous] {
         assert_eq!(case.source.log().count(), 0);
     }
@@ -622,7 +622,7 @@ fn a_token_that_runs_out_on_the_way_is_renewed_once() {
         if times == 1 {
             case.succeeds("renewed");
         } else {
-            case.fails(Code::TokenExpired, "expired");
+            let _ = case.fails(Code::TokenExpired, "expired");
         }
         assert_eq!(case.asked(&case.target, "PUT").len(), 2);
     }
