@@ -6,7 +6,7 @@ use crate::error::{Code, Error};
 use crate::pure::auth::CredentialSource;
 use crate::pure::aws::EcrHost;
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{Place, Url, place, split_host_port};
+use crate::pure::http::{Place, Url, bracketed, place, split_host_port};
 use crate::pure::image::Registry;
 use crate::pure::image::listing::Via;
 use std::net::IpAddr;
@@ -171,7 +171,7 @@ fn host(given: &Arguments, text: &str) -> Result<String, Error> {
         return Ok(format!("[{address}]"));
     }
     if let Some((host, port)) = split_host_port(text) {
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let host = bracketed(&host);
         return Ok(port.map_or(host.clone(), |port| format!("{host}:{port}")));
     }
     let bare = text.split_once("://").map_or(text, |(_, rest)| rest).split('/').next().unwrap_or_default();
@@ -216,7 +216,7 @@ fn hub_api(given: &Arguments, text: &str, plain_http: &[String]) -> Result<Url, 
         return Err(invalid(format!("{flag} cannot hold a query"), "leave out `?` and what follows it"));
     }
     let authority = url.authority();
-    let bare = if url.host().contains(':') { format!("[{}]", url.host()) } else { url.host().to_owned() };
+    let bare = bracketed(url.host());
     let with_port = format!("{bare}:{}", url.port());
     let allowed = place(url.host()) == Place::Loopback
         || plain_http.iter().any(|host| [&authority, &bare, &with_port].contains(&host));

@@ -6,7 +6,7 @@ use crate::error::{Code, Error};
 use crate::http::{Exchange, ExchangeSettings, Http, Options};
 use crate::pure::auth::CredentialSource;
 use crate::pure::auth::scope::Action;
-use crate::pure::http::Url;
+use crate::pure::http::{Url, bracketed};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Registry, Repository};
 use crate::registry::login::{Client, Keychain};
@@ -173,10 +173,7 @@ fn connection(common: &Common, identity: &AwsIdentity) -> Vec<String> {
         flag("--plain-http", host.clone());
     }
     for resolve in &common.resolve {
-        let address = match resolve.address {
-            std::net::IpAddr::V6(v6) => format!("[{v6}]"),
-            v4 => v4.to_string(),
-        };
+        let address = bracketed(&resolve.address.to_string());
         flag("--resolve", format!("{}:{}:{address}", resolve.host, resolve.port));
     }
     for (name, value) in [

@@ -6,7 +6,7 @@ use crate::http::transport::{Channel, TransportError};
 use crate::http::trust::Trust;
 use crate::http::tunnel;
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{Fault, Phase, Proxies, Proxy, Url};
+use crate::pure::http::{Fault, Phase, Proxies, Proxy, Url, bracketed};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -46,8 +46,8 @@ impl Dial {
             return Ok(Channel::new(stream, false).by_proxy(&url.origin().to_string()));
         }
         // The port is always named here.
-        let host = if url.host().contains(':') { format!("[{}]", url.host()) } else { url.host().to_owned() };
-        tunnel::open(stream.as_mut(), proxy, &format!("{host}:{}", url.port()), &self.user_agent)?;
+        let target = format!("{}:{}", bracketed(url.host()), url.port());
+        tunnel::open(stream.as_mut(), proxy, &target, &self.user_agent)?;
         Ok(Channel::new(Box::new(Tls::open(&self.trust, url.host(), stream)?), true))
     }
 

@@ -6,6 +6,7 @@
 //!
 //! Grammar: RFC 9110, section 11.6.1.
 
+use crate::pure::http::quoted_string;
 use std::fmt;
 
 /// How a challenge wants to be answered.
@@ -143,19 +144,8 @@ impl<'a> Scan<'a> {
             // Addresses are sent bare by some, though `:` and `/` do not belong into a token.
             return self.take(|c| c != ',' && !is_space(c)).to_owned();
         }
-        let mut value = String::new();
-        let mut chars = self.rest.char_indices();
-        while let Some((at, c)) = chars.next() {
-            match c {
-                '"' => {
-                    self.rest = &self.rest[at + 1..];
-                    return value;
-                }
-                '\\' => value.extend(chars.next().map(|(_, c)| c)),
-                c => value.push(c),
-            }
-        }
-        self.rest = "";
+        let (value, rest) = quoted_string(self.rest);
+        self.rest = rest.unwrap_or_default();
         value
     }
 

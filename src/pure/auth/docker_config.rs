@@ -12,8 +12,7 @@ use crate::pure::auth::token::is_sendable;
 use crate::pure::image::Registry;
 use crate::secret::Secret;
 use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use serde_json::{Map, Value};
 
 /// The key under which Docker keeps the login of Docker Hub.
@@ -265,9 +264,8 @@ pub fn is_same(one: &Registry, other: &Registry) -> bool {
 
 /// Splits a decoded `auth` at the first colon; Docker itself once padded the password with NULs.
 fn decode(auth: &str) -> Result<(String, String), &'static str> {
-    let any_padding = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let auth: String = auth.split_ascii_whitespace().collect();
-    let bytes = GeneralPurpose::new(&STANDARD, any_padding).decode(auth).map_err(|_| "is not base64")?;
+    let bytes = STANDARD_PAD_INDIFFERENT.decode(auth).map_err(|_| "is not base64")?;
     let pair = String::from_utf8(bytes).map_err(|_| "is not UTF-8 once decoded")?;
     let (username, password) = pair.split_once(':').ok_or("has no colon between user name and password")?;
     Ok((username.to_owned(), password.trim_end_matches('\0').to_owned()))

@@ -8,8 +8,7 @@
 use crate::error::{Code, Error};
 use crate::secret::Secret;
 use base64::Engine;
-use base64::alphabet::URL_SAFE;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::URL_SAFE_PAD_INDIFFERENT;
 use serde::Deserialize;
 use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
@@ -92,8 +91,7 @@ impl Token {
         let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
             return None;
         };
-        let any_padding = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-        let claims = GeneralPurpose::new(&URL_SAFE, any_padding).decode(claims).ok()?;
+        let claims = URL_SAFE_PAD_INDIFFERENT.decode(claims).ok()?;
         let mut claims: Value = serde_json::from_slice(&claims).ok()?;
         let access = claims.get_mut("access")?.take();
         let access: Option<Vec<Access>> = serde_json::from_value(access).ok()?;

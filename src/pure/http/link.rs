@@ -7,7 +7,7 @@
 //! Grammar: RFC 8288, section 3.
 
 use crate::error::{Code, Error};
-use crate::pure::http::{Headers, Url, redact};
+use crate::pure::http::{Headers, Url, quoted_string, redact};
 
 /// The address of the next page; `None` on the last one.
 ///
@@ -73,20 +73,12 @@ fn links(value: &str) -> Option<Vec<Link>> {
 
 /// A quoted text or a word, and what follows it.
 fn parameter_value(text: &str) -> (String, &str) {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let (word, rest) = split_at_any(text, &[';', ',']);
-        return (word.trim().to_owned(), rest);
-    };
-    let mut value = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((i, c)) = chars.next() {
-        match c {
-            '"' => return (value, &quoted[i + 1..]),
-            '\\' => value.extend(chars.next().map(|(_, escaped)| escaped)),
-            c => value.push(c),
-        }
+    if let Some(quoted) = text.strip_prefix('"') {
+        let (value, rest) = quoted_string(quoted);
+        return (value, rest.unwrap_or_default());
     }
-    (value, "")
+    let (word, rest) = split_at_any(text, &[';', ',']);
+    (word.trim().to_owned(), rest)
 }
 
 fn split_at_any<'a>(text: &'a str, stops: &[char]) -> (&'a str, &'a str) {

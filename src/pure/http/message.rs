@@ -78,6 +78,20 @@ impl fmt::Debug for Headers {
     }
 }
 
+/// What a quoted string holds, without its escapes, and what follows its end; `None` where it has no end. The text begins
+/// behind the opening quote.
+pub fn quoted_string(text: &str) -> (String, Option<&str>) {
+    let (mut value, mut rest) = (String::new(), text.chars());
+    while let Some(c) = rest.next() {
+        match c {
+            '"' => return (value, Some(rest.as_str())),
+            '\\' => value.extend(rest.next()),
+            c => value.push(c),
+        }
+    }
+    (value, None)
+}
+
 /// Whether a request may be sent again while its outcome is lost, or passing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {

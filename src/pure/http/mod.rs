@@ -12,8 +12,8 @@ pub mod url;
 pub mod warning;
 
 pub use fault::{Fault, Phase, Trouble};
-pub use message::{Headers, Repeat, Response};
+pub use message::{Headers, Repeat, Response, quoted_string};
 pub use proxy::{Proxies, Proxy};
 pub use refusal::{ErrorDocument, Subject};
 pub use retry::{Pace, Verdict};
-pub use url::{Origin, Place, Url, place, split_host_port};
+pub use url::{Origin, Place, Url, bracketed, place, split_host_port};

@@ -7,7 +7,8 @@
 //! There is no standard for these variables; where tools differ this follows curl.
 
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{Fault, Origin, Place, Url, place, split_host_port};
+use crate::pure::http::{Fault, Origin, Place, Url, bracketed, place, split_host_port};
+use crate::pure::text::percent;
 use crate::secret::Secret;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -32,11 +33,7 @@ impl Proxy {
 
     /// Host and port, as messages name it.
     pub fn authority(&self) -> String {
-        if self.origin.host.contains(':') {
-            format!("[{}]:{}", self.origin.host, self.origin.port)
-        } else {
-            format!("{}:{}", self.origin.host, self.origin.port)
-        }
+        format!("{}:{}", bracketed(&self.origin.host), self.origin.port)
     }
 }
 
@@ -162,32 +159,11 @@ fn proxy(variable: &str, value: &str) -> Result<Proxy, Fault> {
     let (host, port) = split_host_port(place).ok_or_else(|| bad("has a host or port that cannot be read"))?;
     let authorization = user.map(|user| {
         let (name, password) = user.split_once(':').unwrap_or((user, ""));
-        let pair = [decode(name), b":".to_vec(), decode(password)].concat();
+        let pair = [percent::decode(name), b":".to_vec(), percent::decode(password)].concat();
         Secret::new(format!("Basic {}", BASE64_STANDARD.encode(pair)))
     });
     let origin = Origin { scheme, host, port: port.unwrap_or(scheme.default_port()) };
     Ok(Proxy { origin, authorization, variable: variable.to_owned() })
-}
-
-/// Percent-decoding that leaves alone what is not properly encoded.
-fn decode(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

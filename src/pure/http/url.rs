@@ -178,11 +178,16 @@ impl fmt::Display for Url {
 }
 
 fn authority(host: &str, port: Option<u16>, scheme: Scheme) -> String {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let host = bracketed(host);
     match port {
         Some(port) if port != scheme.default_port() => format!("{host}:{port}"),
         _ => host,
     }
+}
+
+/// A host as it stands before a port: IPv6 in brackets.
+pub fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// Splits `host`, `host:port`, `[v6]` or `[v6]:port`; the host comes back in lower case, without brackets.

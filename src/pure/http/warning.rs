@@ -2,6 +2,8 @@
 //!
 //! Grammar: RFC 7234, section 5.5, to which RFC 9111, section 5.5, refers.
 
+use crate::pure::http::quoted_string;
+
 /// The texts of one header, which may hold several warnings; what cannot be read is left as it stands.
 pub fn texts(value: &str) -> Vec<String> {
     let mut texts = Vec::new();
@@ -32,16 +34,8 @@ fn warning(value: &str) -> Option<(String, &str)> {
 
 /// A quoted string without its escapes, and what follows it.
 fn quoted(value: &str) -> Option<(String, &str)> {
-    let mut text = String::new();
-    let mut characters = value.strip_prefix('"')?.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' => return Some((text, characters.as_str())),
-            '\\' => text.push(characters.next()?),
-            character => text.push(character),
-        }
-    }
-    None
+    let (text, rest) = quoted_string(value.strip_prefix('"')?);
+    Some((text, rest?))
 }
 
 #[cfg(test)]

@@ -98,11 +98,7 @@ impl Registry {
 
 impl fmt::Display for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]", self.host)?
-        } else {
-            f.write_str(&self.host)?
-        }
+        f.write_str(&url::bracketed(&self.host))?;
         match self.port {
             Some(port) => write!(f, ":{port}"),
             None => Ok(()),

@@ -1,20 +1,13 @@
 //! Bytes as lower-case hexadecimal digits.
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
 /// Two lower-case digits for each byte.
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether every character is one of `0-9a-f`.
 pub fn is_lower(text: &str) -> bool {
-    text.bytes().all(|byte| DIGITS.contains(&byte))
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

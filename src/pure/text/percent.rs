@@ -2,8 +2,6 @@
 //!
 //! Grammar: RFC 3986, section 2; a `+` is a plus sign here, never a space.
 
-use crate::pure::text::hex;
-
 /// Encodes every byte but the unreserved `A-Z a-z 0-9 - . _ ~`.
 pub fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -11,27 +9,24 @@ pub fn encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             encoded.push(char::from(byte));
         } else {
-            encoded.push('%');
-            encoded.push_str(&hex::encode(&[byte]).to_ascii_uppercase());
+            encoded.push_str(&format!("%{byte:02X}"));
         }
     }
     encoded
 }
 
-/// Replaces each `%XX` by its byte; `None` for a `%` without two digits, or where the bytes are not UTF-8.
-pub fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
+/// Replaces each `%XX` by its byte; a `%` without two digits stays as it is.
+pub fn decode(text: &str) -> Vec<u8> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => bytes.extend([&[byte], &part.as_bytes()[2..]].concat()),
+            None => bytes.extend([b"%", part.as_bytes()].concat()),
         }
-        let mut digit = || char::from(rest.next()?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let (high, low) = (digit()?, digit()?);
-        bytes.push(high << 4 | low);
     }
-    String::from_utf8(bytes).ok()
+    bytes
 }
 
 #[cfg(test)]
@@ -48,15 +43,16 @@ mod tests {
             ("é\n\0", "%C3%A9%0A%00"),
         ] {
             assert_eq!(encode(plain), encoded);
-            assert_eq!(decode(encoded).as_deref(), Some(plain));
+            assert_eq!(decode(encoded), plain.as_bytes());
         }
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_none() {
-        for bad in ["%", "%4", "%zz", "a%+1", "%C3", "%é"] {
-            assert_eq!(decode(bad), None, "{bad}");
+    fn what_cannot_be_decoded_stays() {
+        for bad in ["%", "%4", "%zz", "a%+1", "%é", "%%"] {
+            assert_eq!(decode(bad), bad.as_bytes(), "{bad}");
         }
-        assert_eq!(decode("a+b%2f").as_deref(), Some("a+b/"));
+        assert_eq!(decode("a+b%2f%"), b"a+b/%");
+        assert_eq!(decode("%C3"), [0xc3]);
     }
 }

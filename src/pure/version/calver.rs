@@ -10,7 +10,8 @@ use crate::pure::text::quoted;
 use crate::pure::text::words::words;
 use crate::pure::version::Version;
 use time::format_description::well_known::Rfc3339;
-use time::{Date, Month, OffsetDateTime, UtcOffset};
+use time::macros::format_description;
+use time::{Date, OffsetDateTime, UtcOffset};
 
 /// The build number of a new version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,15 +180,8 @@ pub fn parse_time(text: &str) -> Result<OffsetDateTime, Error> {
 
 /// Reads `YYYY-MM-DD`.
 fn date(text: &str) -> Option<Date> {
-    let digits = |range| {
-        let part: &str = text.get(range)?;
-        if part.bytes().all(|byte| byte.is_ascii_digit()) { part.parse::<u16>().ok() } else { None }
-    };
-    if text.len() != 10 || text.get(4..5) != Some("-") || text.get(7..8) != Some("-") {
-        return None;
-    }
-    let month = Month::try_from(u8::try_from(digits(5..7)?).ok()?).ok()?;
-    Date::from_calendar_date(i32::from(digits(0..4)?), month, u8::try_from(digits(8..10)?).ok()?).ok()
+    // The parser would take a sign as well.
+    Date::parse(text, format_description!("[year]-[month]-[day]")).ok().filter(|_| text.len() == 10)
 }
 
 #[cfg(test)]

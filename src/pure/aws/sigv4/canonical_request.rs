@@ -72,7 +72,7 @@ fn canonical_query(query: Option<&str>) -> String {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let again = |text: &str| percent::encode(&percent::decode(text).unwrap_or_else(|| text.to_owned()));
+            let again = |text: &str| percent::encode(&String::from_utf8_lossy(&percent::decode(text)));
             (again(name), again(value))
         })
         .collect();
