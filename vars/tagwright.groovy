@@ -154,7 +154,12 @@ private Map runOnAgent(Map release, String parcel) {
         return envelope(reply)
     } catch (IOException unable) {
         String said = told(unable)
-        // The launcher itself always ends with 0.
+        // The launcher ends with 0, but after a signal. One that nobody sends to end a step tells of the agent.
+        int signal = signalIn(said)
+        if (signal) {
+            return problem('helper-damaged', 'the program was ended by signal ' + signal + ' before it answered',
+                'look for an out-of-memory kill on the agent (signal 9), then run the step again; what was done before is done')
+        }
         if (said.contains('exit code 126') || said.contains('Permission denied')) {
             return problem('helper-missing', 'the workspace of this agent does not allow execution; `sh` said: "' + unable.message + '"',
                 'give the agent a workspace on a volume that is not mounted `noexec`')
@@ -366,6 +371,17 @@ private static Object plain(Object value, String path, List wrong) {
 private static String wanted(String reply) {
     List lines = launcherSaid(reply)
     return lines && lines[0].startsWith('deliver ') ? lines[0].substring('deliver '.length()) : null
+}
+
+/** The signal, none that ends a step, for which an exit status in the words of `sh` stands, or 0. */
+@NonCPS
+private static int signalIn(String said) {
+    for (int signal = 4; signal <= 64; signal++) {
+        if (signal != 15 && said.contains('exit code ' + (128 + signal))) {
+            return signal
+        }
+    }
+    return 0
 }
 
 /** The launcher's lines at the end of stdout. The program's answer is one line of JSON, so it cannot look like them. */

@@ -1,14 +1,35 @@
-#!/bin/sh
+{ set +xe; } 2>/dev/null
 # Finds the tagwright program on this agent and runs the request that the bridge has put into the environment.
 #
 # TAGWRIGHT_REQUEST  the request as JSON, or @PATH of a file that holds it
 # TAGWRIGHT_RELEASE  the version wanted, then TARGET=SHA256 for each program that the library carries
 # TAGWRIGHT_PARCEL   where the bridge leaves a gzipped program after this script has asked for one
 #
-# The exit status is always 0. Stdout is the answer of the program, or lines that begin with `launcher: `:
-# `launcher: deliver TARGET` asks for a parcel, any other word is the code of an error, followed by its sentence and hint.
+# Stdout is the answer of the program, or lines that begin with `launcher: `: `launcher: deliver TARGET` asks for a
+# parcel, any other word is the code of an error, followed by its sentence and hint. The exit status is 0 then, whatever
+# went wrong. After a signal N, to this script or to what it runs, it is 128 + N: a controller that ends a step and sees 0
+# takes the step for done.
 # Nothing of the caller's is ever part of a command line here, and nothing is traced or left in the workspace.
-set -fu
+# A first line with `#!` would have the agent execute the file itself, which a `noexec` workspace forbids.
+set -f
+request=
+case $TAGWRIGHT_REQUEST in @*) request=${TAGWRIGHT_REQUEST#@} ;; esac
+
+# The program runs beside this script, so that a signal to this script alone ends both, and at once.
+child=
+ended() {
+  trap '' HUP INT QUIT TERM
+  if [ -n "$child" ]; then
+    kill "$!" 2>/dev/null
+    wait
+  fi
+  [ -z "$request" ] || rm -f "$request" 2>/dev/null
+  exit "$1"
+}
+trap 'ended 129' HUP
+trap 'ended 130' INT
+trap 'ended 131' QUIT
+trap 'ended 143' TERM
 
 say() {
   printf '\nlauncher: %s\n%s\n%s\n' "$1" "${2:-}" "${3:-}"
@@ -20,33 +41,35 @@ flat() { printf '%s' "$*"; }
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# Ends this script where the status $1 says that a signal has ended a command: whoever sent it means this script too.
+check_signal() {
+  case $1 in 129 | 1[3-8]? | 19[0-2]) ended "$1" ;; esac
+}
+
 # Runs the program $1. Comes back only when it could not be started at all.
 run() {
-  case $TAGWRIGHT_REQUEST in
-  @*)
-    request=${TAGWRIGHT_REQUEST#@}
+  if [ -n "$request" ]; then
     [ -r "$request" ] || say helper-missing "the request file \`$request\` cannot be read where the step runs" \
       "mount the workspace of the agent into the container, at the same path"
-    # An abort ends the program first and this script after it; the file goes either way.
-    trap 'rm -f "$request"; exit 0' HUP INT TERM
-    "$1" call - <"$request"
-    ;;
-  *) "$1" call </dev/null ;;
-  esac
+    child=starting
+    "$1" call - <"$request" &
+  else
+    child=starting
+    "$1" call </dev/null &
+  fi
+  wait "$!"
   status=$?
+  child=
   case $status in
   126 | 127) return 1 ;;
   esac
-  case $TAGWRIGHT_REQUEST in @*) rm -f "$request" 2>/dev/null ;; esac
+  check_signal "$status"
+  [ -z "$request" ] || rm -f "$request" 2>/dev/null
   case $status in
   [0-9] | 70) exit 0 ;;
-  129 | 1[3-9]? | 2??)
-    say helper-damaged "\`$1\` was ended by signal $((status - 128)) before it answered" \
-      "look for an out-of-memory kill on the agent (signal 9), then run the step again; what was done before is done"
-    ;;
-  *) say helper-damaged "\`$1\` ended with status $status, which tagwright never does" \
-    "remove the file, or name the right program with \`helper:\`" ;;
   esac
+  say helper-damaged "\`$1\` ended with status $status, which tagwright never does" \
+    "remove the file, or name the right program with \`helper:\`"
 }
 
 set -- $TAGWRIGHT_RELEASE

@@ -31,6 +31,7 @@ mod house;
 mod inspect;
 mod interleavings;
 mod labels;
+mod launcher;
 mod meanwhile;
 mod next_version;
 mod odd_content;
