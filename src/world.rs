@@ -126,15 +126,25 @@ impl World {
 
     /// Runs a program without a shell and waits for it, at most `limit`; its output may be `max` bytes long.
     ///
-    /// The program is found in the `PATH` of this world and sees the environment of this world.
+    /// The program is found in the `PATH` of this world and sees the environment of this world without what is secret
+    /// and not its own; AWS' variables are there for `aws` alone.
     ///
     /// # Errors
     /// As the system says; `TimedOut` when it was ended at the limit, `FileTooLarge` when it wrote too much.
-    pub fn run(&self, program: &str, args: &[&str], stdin: &[u8], limit: Duration, max: u64) -> io::Result<Ran> {
+    pub fn run(
+        &self,
+        program: &str,
+        args: &[&str],
+        stdin: &[u8],
+        limit: Duration,
+        max: u64,
+        aws: bool,
+    ) -> io::Result<Ran> {
         let path = self.find(program)?;
         #[expect(clippy::disallowed_methods, reason = "this is where programs are run")]
         let mut command = Command::new(path);
-        command.args(args).env_clear().envs(&self.environment);
+        let theirs = self.environment.iter().filter(|(name, _)| !is_own(name) && (aws || !name.starts_with("AWS_")));
+        command.args(args).env_clear().envs(theirs).env("PATH", self.folders().collect::<Vec<_>>().join(":"));
         let pipes = Pipes { stdout: io::pipe()?, stderr: io::pipe()? };
         command.stdin(Stdio::piped()).stdout(pipes.stdout.1.try_clone()?).stderr(pipes.stderr.1.try_clone()?);
         let mut child = command.spawn()?;
@@ -154,10 +164,22 @@ impl World {
         if program.contains('/') {
             return Ok(PathBuf::from(program));
         }
-        let folders = self.env("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin");
-        let found = folders.split(':').map(|folder| Path::new(folder).join(program)).find(|path| path.is_file());
+        let found = self.folders().map(|folder| Path::new(folder).join(program)).find(|path| path.is_file());
         found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program in PATH"))
     }
+
+    /// The folders of the `PATH`; what is relative to the working directory is whoever's who fills that.
+    fn folders(&self) -> impl Iterator<Item = &str> {
+        let path = self.env("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin");
+        path.split(':').filter(|folder| folder.starts_with('/'))
+    }
+}
+
+/// Whether a variable is for this program alone.
+fn is_own(name: &str) -> bool {
+    matches!(name, "DOCKER_AUTH_CONFIG" | "REGISTRY_USERNAME" | "REGISTRY_PASSWORD" | "REGISTRY_HOST")
+        || name.starts_with("INTO_")
+        || name.starts_with("TAGWRIGHT_")
 }
 
 impl fmt::Debug for World {
@@ -325,7 +347,7 @@ mod tests {
     }
 
     fn sh(script: &str, stdin: &[u8], limit: Duration, max: u64) -> io::Result<Ran> {
-        world(&[("PATH", "/usr/bin:/bin"), ("NAME", "value")]).run("sh", &["-c", script], stdin, limit, max)
+        world(&[("PATH", "/usr/bin:/bin"), ("NAME", "value")]).run("sh", &["-c", script], stdin, limit, max, false)
     }
 
     const LONG: Duration = Duration::from_secs(20);
@@ -342,6 +364,41 @@ mod tests {
     fn a_program_gets_input_and_environment_and_its_output_comes_back() {
         let ran = sh("cat; echo $NAME; echo oops >&2; exit 3", b"hello ", LONG, 100).unwrap();
         assert_eq!(ran, Ran { status: Some(3), stdout: b"hello value\n".to_vec(), stderr: b"oops\n".to_vec() });
+    }
+
+    #[test]
+    fn a_program_sees_no_secret_that_is_not_its_own_and_no_folder_that_is_relative() {
+        let all = [
+            ("PATH", ":.:bin:/usr/bin::/bin:"),
+            ("HOME", "/home/me"),
+            ("DOCKER_CONFIG", "/docker"),
+            ("REGISTRY_AUTH_FILE", "/auth.json"),
+            ("AWS_SECRET_ACCESS_KEY", "marked"),
+            ("AWS_PROFILE", "ci"),
+            ("DOCKER_AUTH_CONFIG", "marked"),
+            ("REGISTRY_USERNAME", "marked"),
+            ("REGISTRY_PASSWORD", "marked"),
+            ("REGISTRY_HOST", "marked"),
+            ("INTO_REGISTRY_PASSWORD", "marked"),
+            ("INTO_2_AWS_SECRET_ACCESS_KEY", "marked"),
+            ("TAGWRIGHT_REQUEST", "marked"),
+        ];
+        let all = world(&all);
+        for (aws, expected) in [
+            (false, "DOCKER_CONFIG=/docker HOME=/home/me PATH=/usr/bin:/bin REGISTRY_AUTH_FILE=/auth.json"),
+            (
+                true,
+                "AWS_PROFILE=ci AWS_SECRET_ACCESS_KEY=marked DOCKER_CONFIG=/docker HOME=/home/me PATH=/usr/bin:/bin \
+                 REGISTRY_AUTH_FILE=/auth.json",
+            ),
+        ] {
+            let ran = all.run("env", &[], b"", LONG, 10_000, aws).unwrap();
+            let mut lines: Vec<_> = std::str::from_utf8(&ran.stdout).unwrap().lines().collect();
+            lines.sort_unstable();
+            assert_eq!(lines.join(" "), expected);
+        }
+        let lost = world(&[("PATH", ":target:.")]).run("Cargo.toml", &[], b"", LONG, 1, false);
+        assert_eq!(lost.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -380,7 +437,7 @@ mod tests {
     #[test]
     fn a_missing_program_or_file_says_so() {
         let world = world(&[]);
-        let error = world.run("no-such-program-here", &[], b"", LONG, 1).unwrap_err();
+        let error = world.run("no-such-program-here", &[], b"", LONG, 1, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         let error = world.read_file(Path::new("/no/such/file"), 1).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);

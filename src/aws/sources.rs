@@ -13,7 +13,7 @@ use crate::http::repeat::repeat;
 use crate::pure::aws::{AwsCredential, AwsFault, Form, answer};
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{Fault, Pace, Phase, Place, Repeat, Response, Url, Verdict, place, redact, retry};
+use crate::pure::http::{Fault, Pace, Phase, Place, Repeat, Response, Url, Verdict, place, retry};
 use crate::secret::Secret;
 use crate::world::World;
 use std::path::Path;
@@ -330,7 +330,7 @@ pub fn process(world: &World, profile: &str, line: &str, left: Option<Duration>)
     let hint = format!(
         "run the command of the profile by hand, as the same user: `aws configure get credential_process --profile {profile}` prints it"
     );
-    let ran = world.run("sh", &["-c", line], b"", limit, LIMIT).map_err(|error| {
+    let ran = world.run("sh", &["-c", line], b"", limit, LIMIT, true).map_err(|error| {
         let (code, why) = match error.kind() {
             std::io::ErrorKind::TimedOut => {
                 (Code::Timeout, format!("did not end within {} s", limit.as_secs_f64().ceil()))
@@ -341,12 +341,8 @@ pub fn process(world: &World, profile: &str, line: &str, left: Option<Duration>)
     })?;
     if ran.status != Some(0) {
         let status = ran.status.map_or("was ended by a signal".to_owned(), |status| format!("ended with {status}"));
-        let error = Error::new(Code::CredentialMissing, format!("{name} {status}")).hint(hint);
-        let words = String::from_utf8_lossy(&ran.stderr);
-        return Err(match words.lines().rev().find(|line| !line.trim().is_empty()) {
-            Some(last) => error.cause(format!("it said: \"{}\"", redact::text(last.trim()))),
-            None => error,
-        });
+        // What it said is not repeated: nobody here knows which of its words are secret.
+        return Err(Error::new(Code::CredentialMissing, format!("{name} {status}")).hint(hint));
     }
     answer::parse(&ran.stdout, Form::Process).map_err(|error| {
         Error::new(error.code(), format!("{name} printed no credential: {}", error.message())).hint(hint)

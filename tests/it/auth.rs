@@ -179,6 +179,25 @@ fn helpers_answer_for_their_registry() {
 }
 
 #[test]
+fn a_helper_gets_no_secret_that_is_not_its_own_and_is_never_one_of_the_working_directory() {
+    let registry = basic();
+    let (folder, bin) = (config(&json!({"credHelpers": {registry.host(): "told"}})), tempfile::tempdir().unwrap());
+    let answer = r#"echo '{"ServerURL":"x","Username":"robot","Secret":"secret"}'"#;
+    helper(bin.path(), "told", &format!("env > \"${{0%/*}}/env\"; {answer}"));
+    helper(folder.path(), "told", "touch planted; exit 1");
+    let path = format!(":.:{}:/usr/bin:/bin", bin.path().display());
+    let args = json!({"command": "auth", "args": {"repository": registry.name(APP)}}).to_string();
+    let run = with(tagwright(["call"]), folder.path()).env("PATH", path).env("TAGWRIGHT_REQUEST", args);
+    let secrets =
+        ["DOCKER_AUTH_CONFIG", "INTO_REGISTRY_PASSWORD", "INTO_AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"];
+    let run = secrets.iter().fold(run, |run, name| run.env(name, r#"{"marked": 1}"#)).folder(folder.path());
+    assert_eq!(run.run().result()["identity"], "robot");
+    let seen = std::fs::read_to_string(bin.path().join("env")).unwrap();
+    assert!(seen.contains("DOCKER_CONFIG=") && !seen.contains("marked") && !seen.contains("TAGWRIGHT"), "{seen}");
+    assert!(!folder.path().join("planted").exists());
+}
+
+#[test]
 fn a_helper_that_leaves_a_child_behind_has_answered_when_it_ends() {
     let registry = basic();
     let folder = config(&json!({"credHelpers": {registry.host(): "told"}}));

@@ -144,8 +144,8 @@ fn a_profile_is_followed_through_files_roles_and_programs() {
     stage.write("reply", &keys().to_string());
     stage.write("config", &format!("[default]\ncredential_process = cat '{}'\n", stage.path("reply")));
     check_source(&elsewhere, "profile `default`, credential_process");
-    stage.write("config", "[default]\ncredential_process = echo not logged in >&2; exit 3\n");
-    check_failure(&elsewhere, "credential-missing", &["ended with 3", "it said: \"not logged in\""]);
+    stage.write("config", "[default]\ncredential_process = echo not logged in with marked-secret >&2; exit 3\n");
+    check_failure(&elsewhere, "credential-missing", &["ended with 3\n", "run the command of the profile by hand"]);
     stage.write("config", "[default]\ncredential_process = sleep 60\n");
     check_failure(&elsewhere.clone().args(["--timeout", "1"]), "timeout", &["did not end within 1 s"]);
     stage.write("config", &format!("[default]\ncredential_process = echo {}\n", KEY.1));

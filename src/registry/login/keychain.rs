@@ -279,7 +279,8 @@ impl<'w> Keychain<'w> {
         let failed =
             |code, why: &str| Error::new(code, format!("`{program}` gave no credential for `{registry}`: {why}"));
         let missing = |why: &str| failed(Code::CredentialMissing, why);
-        let ran = self.world.run(program, &["get"], server_key.as_bytes(), HELPER_LIMIT, limits::HELPER_ANSWER);
+        let (stdin, aws) = (server_key.as_bytes(), self.aws.host(registry).is_some());
+        let ran = self.world.run(program, &["get"], stdin, HELPER_LIMIT, limits::HELPER_ANSWER, aws);
         let ran = ran.map_err(|error| match error.kind() {
             ErrorKind::TimedOut => failed(Code::Timeout, &format!("no answer in {} s", HELPER_LIMIT.as_secs())),
             ErrorKind::NotFound => missing("there is no such program on the `PATH`"),
@@ -380,7 +381,7 @@ mod tests {
             let script = r#"mkdir -p "${1%/*}" && cat > "$1" && chmod 700 "$1""#;
             let world = world(&[("PATH", "/usr/bin:/bin")]);
             let args = ["-c", script, "sh", &self.path(name)];
-            let ran = world.run("sh", &args, text.as_bytes(), HELPER_LIMIT, limits::HELPER_ANSWER).unwrap();
+            let ran = world.run("sh", &args, text.as_bytes(), HELPER_LIMIT, limits::HELPER_ANSWER, false).unwrap();
             assert_eq!(ran.status, Some(0), "{ran:?}");
             self
         }
