@@ -13,7 +13,7 @@ use crate::pure::http::{Response, Subject, refusal};
 use crate::pure::image::listing::Via;
 use crate::pure::image::media_type::{ACCEPT, RETIRED};
 use crate::pure::image::{
-    Descriptor, Digest, Identifier, Listing, MediaType, RawManifest, ReferrerList, TagEntry, referrers,
+    Descriptor, Digest, Identifier, Listing, OCI_INDEX, RawManifest, ReferrerList, TagEntry, referrers,
 };
 use crate::pure::text::percent;
 use crate::registry::login::Access;
@@ -167,7 +167,7 @@ pub(super) fn list_referrers(access: &Access, digest: &Digest) -> Result<Referre
     let (mut found, mut known): (Vec<Descriptor>, HashSet<Digest>) = Default::default();
     let (first, mut has_api) = (access.url(&format!("referrers/{digest}")), true);
     pages::walk(&wanted, first.clone(), |url| {
-        let request = Request::new(Method::Get, url.clone()).header("Accept", MediaType::OciIndex.as_str());
+        let request = Request::new(Method::Get, url.clone()).header("Accept", OCI_INDEX);
         let response = access.ask(&wanted, &request, limits::MANIFEST)?;
         if matches!(response.status, 408 | 429 | 500..) && response.status != 501 {
             return Err(refusal::error(Subject::Service, &wanted, &request, &response));

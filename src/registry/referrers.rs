@@ -6,7 +6,7 @@
 //! Specification: OCI distribution, "Listing Referrers" and "Pushing Manifests with Subject".
 
 use crate::error::{Code, Error};
-use crate::pure::image::{Content, Descriptor, Digest, Identifier, MediaType, RawManifest, ReferrerList, referrers};
+use crate::pure::image::{Content, Descriptor, Digest, Identifier, OCI_INDEX, RawManifest, ReferrerList, referrers};
 use crate::registry::backend::Backend;
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ pub(super) fn put(backend: &dyn Backend, manifests: &[RawManifest], subject: &Di
         if stale % PATIENCE > 0 {
             continue;
         }
-        let index = RawManifest::of(body, MediaType::OciIndex.as_str())?;
+        let index = RawManifest::of(body, OCI_INDEX)?;
         backend.put_manifest(&identifier, &index)?;
         replaced = Some(now);
     }

@@ -4,7 +4,7 @@
 
 use crate::command::request::Promote;
 use crate::error::Error;
-use crate::pure::image::{Digest, MediaType, RawManifest};
+use crate::pure::image::{Digest, OCI_MANIFEST, RawManifest};
 use crate::pure::promote::record::EMPTY_BLOB;
 use crate::pure::promote::{Record, record};
 use crate::registry::Remote;
@@ -30,7 +30,7 @@ fn push(target: &Remote, record: &Record, subject_size: usize) -> Result<Digest,
     let blobs = [EMPTY_BLOB, line.as_bytes()];
     threads::map(&blobs, |bytes| target.put_blob(bytes))?;
     let body = record::artifact(&line, &record.source, subject_size, &record.at);
-    let artifact = RawManifest::of(body, MediaType::OciManifest.as_str())?;
+    let artifact = RawManifest::of(body, OCI_MANIFEST)?;
     let digest = artifact.digest.clone();
     target.put_referrers(&[artifact], &record.source.digest)?;
     Ok(digest)

@@ -6,7 +6,7 @@ use crate::command::request::{Promote, PromotionSource};
 use crate::command::session::Sides;
 use crate::command::{find_tag, platforms};
 use crate::error::{Code, Error};
-use crate::pure::image::{Detail, Digest, Identifier, Listing, MediaType, RawManifest, Reference, Tag, referrers};
+use crate::pure::image::{Detail, Digest, Identifier, Listing, OCI_INDEX, RawManifest, Reference, Tag, referrers};
 use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{Comparison, Facts, Referrers, TagKind, TagWrite, Target, Template};
 use crate::pure::text::quoted;
@@ -279,7 +279,7 @@ fn total_referrers(
         None if has(&fallback) => {
             let identifier = Identifier::Tag(fallback);
             let fetched = here.manifest(&identifier).ok()?;
-            if fetched.media_type != MediaType::OciIndex.as_str() {
+            if fetched.media_type != OCI_INDEX {
                 return Some(cosign);
             }
             referrers::parse(&fetched.body).ok()?.len()

@@ -45,7 +45,7 @@ pub struct TreeNode {
 impl TreeNode {
     /// Whether its kind is neither that of an image nor that of an index.
     pub fn is_of_another_kind(&self) -> bool {
-        matches!(MediaType::parse(&self.media_type), MediaType::Other(_))
+        MediaType::parse(&self.media_type).is_other()
     }
 
     /// How many bytes it has.

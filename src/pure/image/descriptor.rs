@@ -12,23 +12,28 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A descriptor; what it points at is known by its digest alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a descriptor")]
 pub struct Descriptor {
     /// The media type, as written.
+    #[serde(default, deserialize_with = "or_none")]
     pub media_type: String,
     /// The digest.
+    #[serde(deserialize_with = "digest")]
     pub digest: Digest,
     /// The size in bytes.
     pub size: u64,
     /// The platform, in an index.
     pub platform: Option<Platform>,
     /// The annotations.
+    #[serde(default, deserialize_with = "strings")]
     pub annotations: BTreeMap<String, String>,
     /// What the artifact is, where it says so.
     pub artifact_type: Option<String>,
     /// The content itself in base64, where it is embedded.
     pub data: Option<String>,
     /// Where else the content can be fetched, for layers that are not distributed.
+    #[serde(default, deserialize_with = "or_none")]
     pub urls: Vec<String>,
 }
 
@@ -44,7 +49,7 @@ impl Descriptor {
     pub fn may_be_image(&self) -> bool {
         let media_type = MediaType::parse(&self.media_type);
         let artifact = self.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !is_image_config(kind));
-        !artifact && !self.is_attestation() && !matches!(media_type, MediaType::Other(_))
+        !artifact && !self.is_attestation() && !media_type.is_other()
     }
 
     /// What points at the content, without all that is said about it.
@@ -70,39 +75,15 @@ impl Descriptor {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(expecting = "a descriptor")]
-struct DescriptorDocument {
-    #[serde(rename = "mediaType", default)]
-    media_type: Option<String>,
-    digest: String,
-    size: u64,
-    #[serde(default)]
-    platform: Option<Platform>,
-    #[serde(default, deserialize_with = "strings")]
-    annotations: BTreeMap<String, String>,
-    #[serde(rename = "artifactType", default)]
-    artifact_type: Option<String>,
-    #[serde(default)]
-    data: Option<String>,
-    #[serde(default)]
-    urls: Option<Vec<String>>,
+/// Reads a digest of any algorithm.
+fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Digest::parse_any(&text).map_err(|error| D::Error::custom(error.message()))
 }
 
-impl<'de> Deserialize<'de> for Descriptor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire = DescriptorDocument::deserialize(deserializer)?;
-        Ok(Self {
-            media_type: wire.media_type.unwrap_or_default(),
-            digest: Digest::parse_any(&wire.digest).map_err(|error| D::Error::custom(error.message()))?,
-            size: wire.size,
-            platform: wire.platform,
-            annotations: wire.annotations,
-            artifact_type: wire.artifact_type,
-            data: wire.data,
-            urls: wire.urls.unwrap_or_default(),
-        })
-    }
+/// Reads what may be null, which is as good as nothing.
+fn or_none<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Reads an object of strings; null is an empty one, and members that are no strings are left out.
@@ -118,11 +99,12 @@ pub(super) fn strings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTre
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pure::image::OCI_MANIFEST;
 
     const BRACES: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
     fn read(more: &str) -> Descriptor {
-        let json = format!(r#"{{"mediaType":"{}","digest":"{BRACES}","size":2{more}}}"#, MediaType::OciManifest);
+        let json = format!(r#"{{"mediaType":"{}","digest":"{BRACES}","size":2{more}}}"#, OCI_MANIFEST);
         serde_json::from_str(&json).unwrap()
     }
 

@@ -6,7 +6,8 @@
 //!
 //! Grammar: OCI image specification, descriptor, "Digests".
 
-use crate::error::{Code, Error};
+use crate::error::Error;
+use crate::pure::image::spelling::invalid;
 use crate::pure::text::words::serialized_as_text;
 use crate::pure::text::{hex, quoted};
 use ring::digest::{Context, SHA256, SHA512};
@@ -27,16 +28,14 @@ impl Digest {
     /// # Errors
     /// `reference-invalid` for anything else.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let why = match check(text) {
-            Ok(()) => return Ok(Self(text.into())),
-            Err(why) => why,
-        };
-        let error = Error::new(Code::ReferenceInvalid, format!("{} is not a digest: {why}", quoted(text)));
-        let fixed = text.trim().to_ascii_lowercase();
-        Err(match check(&fixed) {
-            Ok(()) => error.hint(format!("write `{fixed}`")),
-            Err(_) => error,
+        Self::read(text).map_err(|why| {
+            let fixed = text.trim().to_ascii_lowercase();
+            invalid(text, "a digest", &why, Self::read(&fixed).is_ok().then_some(&fixed))
         })
+    }
+
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        check(text).map(|()| Self(text.into()))
     }
 
     /// Reads a digest of any algorithm, as a manifest may name one: it can be passed on, and content cannot be checked by
@@ -121,7 +120,7 @@ impl Hasher {
 }
 
 /// Says why a text is not a digest.
-pub(super) fn check(text: &str) -> Result<(), String> {
+fn check(text: &str) -> Result<(), String> {
     let Some((algorithm, encoded)) = text.split_once(':') else {
         return Err("it does not begin with `sha256:`".to_owned());
     };

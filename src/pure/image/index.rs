@@ -14,8 +14,6 @@ pub struct Index {
     pub manifests: Vec<Descriptor>,
     /// The annotations.
     pub annotations: BTreeMap<String, String>,
-    /// The manifest that this index is about.
-    pub subject: Option<Descriptor>,
     /// What the artifact is, where it says so.
     pub artifact_type: Option<String>,
 }

@@ -17,8 +17,6 @@ pub struct Manifest {
     pub layers: Vec<Descriptor>,
     /// The annotations.
     pub annotations: BTreeMap<String, String>,
-    /// The manifest that this one is about.
-    pub subject: Option<Descriptor>,
     /// What the artifact is, where it says so.
     pub artifact_type: Option<String>,
 }

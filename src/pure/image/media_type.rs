@@ -13,78 +13,55 @@ pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
 /// What the distribution API accepts besides, for the artifacts of a kind that is retired.
 pub const RETIRED: &str = "application/vnd.oci.artifact.manifest.v1+json";
 
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// An OCI index.
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// An OCI manifest.
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+json";
-const SCHEMA1_SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+const SCHEMA1: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+];
 
-/// The media type of a manifest or index.
+/// The media type of a manifest or index, in lower case and without parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum MediaType {
-    /// An OCI index.
-    OciIndex,
-    /// An OCI manifest.
-    OciManifest,
-    /// Docker's index.
-    DockerList,
-    /// Docker's manifest.
-    DockerManifest,
-    /// The retired schema 1.
-    Schema1,
-    /// The retired schema 1 with signatures.
-    Schema1Signed,
-    /// Anything else, in lower case and without parameters.
-    Other(String),
-}
+pub struct MediaType(String);
 
 impl MediaType {
     /// Reads a media type; parameters are dropped and case does not matter.
     pub fn parse(text: &str) -> Self {
-        let bare = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match &*bare {
-            OCI_INDEX => MediaType::OciIndex,
-            OCI_MANIFEST => MediaType::OciManifest,
-            DOCKER_LIST => MediaType::DockerList,
-            DOCKER_MANIFEST => MediaType::DockerManifest,
-            SCHEMA1 => MediaType::Schema1,
-            SCHEMA1_SIGNED => MediaType::Schema1Signed,
-            _ => MediaType::Other(bare),
-        }
+        Self(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
     }
 
     /// The text, as a `Content-Type` header has it.
     pub fn as_str(&self) -> &str {
-        match self {
-            MediaType::OciIndex => OCI_INDEX,
-            MediaType::OciManifest => OCI_MANIFEST,
-            MediaType::DockerList => DOCKER_LIST,
-            MediaType::DockerManifest => DOCKER_MANIFEST,
-            MediaType::Schema1 => SCHEMA1,
-            MediaType::Schema1Signed => SCHEMA1_SIGNED,
-            MediaType::Other(text) => text,
-        }
+        &self.0
     }
 
     /// Whether it names a kind of its own, as `application/json` does not.
     pub fn is_of_a_kind(&self) -> bool {
-        self.as_str().starts_with("application/vnd.")
+        self.0.starts_with("application/vnd.")
     }
 
     /// Whether it is a list of manifests.
     pub fn is_index(&self) -> bool {
-        matches!(self, MediaType::OciIndex | MediaType::DockerList)
+        [OCI_INDEX, DOCKER_LIST].contains(&self.as_str())
     }
 
     /// Whether it is one manifest.
     pub fn is_manifest(&self) -> bool {
-        matches!(self, MediaType::OciManifest | MediaType::DockerManifest)
+        [OCI_MANIFEST, DOCKER_MANIFEST].contains(&self.as_str())
     }
 
-    /// Whether it is of the retired schema 1.
+    /// Whether it is of the retired schema 1, with signatures or without.
     pub fn is_schema1(&self) -> bool {
-        matches!(self, MediaType::Schema1 | MediaType::Schema1Signed)
+        SCHEMA1.contains(&self.as_str())
+    }
+
+    /// Whether it is none of these.
+    pub fn is_other(&self) -> bool {
+        !(self.is_index() || self.is_manifest() || self.is_schema1())
     }
 }
 
@@ -97,7 +74,7 @@ pub fn is_image_config(media_type: &str) -> bool {
 
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(&self.0)
     }
 }
 
@@ -108,18 +85,27 @@ mod tests {
     #[test]
     fn media_types_are_read_without_parameters_and_case() {
         for (text, expected) in [
-            (OCI_INDEX, MediaType::OciIndex),
-            ("Application/VND.oci.image.manifest.v1+JSON ; charset=utf-8", MediaType::OciManifest),
-            (DOCKER_LIST, MediaType::DockerList),
-            (DOCKER_MANIFEST, MediaType::DockerManifest),
-            (SCHEMA1, MediaType::Schema1),
-            (SCHEMA1_SIGNED, MediaType::Schema1Signed),
-            ("text/html", MediaType::Other("text/html".to_owned())),
-            ("", MediaType::Other(String::new())),
+            (OCI_INDEX, OCI_INDEX),
+            ("Application/VND.oci.image.manifest.v1+JSON ; charset=utf-8", OCI_MANIFEST),
+            ("text/html", "text/html"),
+            ("", ""),
         ] {
-            let parsed = MediaType::parse(text);
-            assert_eq!(parsed, expected);
-            assert_eq!(MediaType::parse(parsed.as_str()), parsed);
+            assert_eq!(MediaType::parse(text).as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn every_media_type_is_of_one_kind() {
+        for (texts, kind) in [
+            ([OCI_INDEX, DOCKER_LIST], [true, false, false, false]),
+            ([OCI_MANIFEST, DOCKER_MANIFEST], [false, true, false, false]),
+            (SCHEMA1, [false, false, true, false]),
+            (["text/html", ""], [false, false, false, true]),
+        ] {
+            for text in texts {
+                let read = MediaType::parse(text);
+                assert_eq!([read.is_index(), read.is_manifest(), read.is_schema1(), read.is_other()], kind, "{text}");
+            }
         }
     }
 

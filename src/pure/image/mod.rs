@@ -26,7 +26,7 @@ pub use digest::{Digest, Hasher};
 pub use index::Index;
 pub use listing::{Detail, Heads, Listing, TagEntry};
 pub use manifest::Manifest;
-pub use media_type::MediaType;
+pub use media_type::{MediaType, OCI_INDEX, OCI_MANIFEST};
 pub use platform::Platform;
 pub use raw_manifest::RawManifest;
 pub use reference::{Identifier, Reference};

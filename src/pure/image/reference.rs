@@ -6,7 +6,7 @@
 
 use crate::error::Error;
 use crate::pure::image::spelling::{ReferenceParts, corrected, invalid, split};
-use crate::pure::image::{Digest, Repository, Tag, digest, tag};
+use crate::pure::image::{Digest, Repository, Tag};
 use crate::pure::text::quoted;
 use crate::pure::text::words::serialized_as_text;
 use std::fmt;
@@ -49,8 +49,15 @@ impl Reference {
     fn read(text: &str) -> Result<Self, String> {
         let ReferenceParts { name, tag, digest } = split(text)?;
         let repository = Repository::read(name)?;
-        let tag = tag.map(|tag| Tag::parse(tag).map_err(|_| why_no_tag(tag))).transpose()?;
-        let digest = digest.map(|digest| Digest::parse(digest).map_err(|_| why_no_digest(digest))).transpose()?;
+        if tag == Some("") {
+            return Err("no tag follows the `:`".to_owned());
+        }
+        let tag = tag.map(Tag::read).transpose()?;
+        let digest = match digest {
+            Some("") => return Err("no digest follows the `@`".to_owned()),
+            Some(text) => Some(Digest::read(text).map_err(|why| format!("{} is not a digest: {why}", quoted(text)))?),
+            None => None,
+        };
         Ok(Self { repository, tag, digest })
     }
 
@@ -119,22 +126,6 @@ impl fmt::Display for Identifier {
             Identifier::Tag(tag) => tag.fmt(f),
             Identifier::Digest(digest) => digest.fmt(f),
         }
-    }
-}
-
-fn why_no_tag(text: &str) -> String {
-    match tag::check(text) {
-        Err(_) if text.is_empty() => "no tag follows the `:`".to_owned(),
-        Err(why) => why,
-        Ok(()) => String::new(),
-    }
-}
-
-fn why_no_digest(text: &str) -> String {
-    match digest::check(text) {
-        Err(_) if text.is_empty() => "no digest follows the `@`".to_owned(),
-        Err(why) => format!("{} is not a digest: {why}", quoted(text)),
-        Ok(()) => String::new(),
     }
 }
 

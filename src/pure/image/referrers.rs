@@ -4,7 +4,7 @@
 //! endings are those of cosign's older scheme.
 
 use crate::error::{Code, Error};
-use crate::pure::image::{Content, Descriptor, Digest, MediaType, Tag};
+use crate::pure::image::{Content, Descriptor, Digest, OCI_INDEX, Tag};
 use serde_json::{Value, json};
 
 /// What the referrers API says of a manifest.
@@ -80,16 +80,15 @@ pub fn entry(digest: &Digest, size: usize, content: &Content) -> Value {
 /// # Errors
 /// `reply-malformed` where the tag holds anything but an OCI index.
 pub fn with_entries(body: Option<&[u8]>, entries: &[Value]) -> Result<Option<Vec<u8>>, Error> {
-    let kind = MediaType::OciIndex;
     let mut index = match body {
-        None => json!({"schemaVersion": 2, "mediaType": kind.as_str(), "manifests": []}),
+        None => json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}),
         Some(body) => {
             parse(body)?;
             serde_json::from_slice(body).map_err(|error| crate::pure::image::content::unreadable(body, &error))?
         }
     };
     let malformed = || Error::new(Code::ReplyMalformed, "the list of referrers is not an OCI index");
-    if index.get("mediaType").is_some_and(|written| written != kind.as_str()) {
+    if index.get("mediaType").is_some_and(|written| written != OCI_INDEX) {
         return Err(malformed());
     }
     let list = index.get_mut("manifests").and_then(Value::as_array_mut).ok_or_else(malformed)?;
@@ -142,7 +141,7 @@ mod tests {
     fn entries_carry_artifact_type_and_annotations() {
         let (digest, config) = (Digest::of(b"x"), Digest::of(b"{}"));
         let config = format!(r#""config":{{"mediaType":"c/d","digest":"{config}","size":2}},"layers":[]"#);
-        let index = MediaType::OciIndex;
+        let index = OCI_INDEX;
         for (body, kind, annotations) in [
             (format!(r#"{{{config}}}"#), json!("c/d"), Value::Null),
             (format!(r#"{{{config},"artifactType":""}}"#), json!("c/d"), Value::Null),
@@ -177,7 +176,7 @@ mod tests {
             (second["annotations"]["kept"].as_str(), second["manifests"][1]["digest"].as_str()),
             (Some("yes"), Some(b.as_str()))
         );
-        let list = MediaType::DockerList;
+        let list = "application/vnd.docker.distribution.manifest.list.v2+json";
         for bad in ["", "{}", "[]", &format!(r#"{{"mediaType":"{list}","manifests":[]}}"#)] {
             assert_eq!(
                 with_entries(Some(bad.as_bytes()), &[entry(&a)]).unwrap_err().code(),

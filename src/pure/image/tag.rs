@@ -2,10 +2,11 @@
 //!
 //! Grammar: OCI distribution specification, "Pulling manifests".
 
-use crate::error::{Code, Error};
+use crate::error::Error;
+use crate::pure::image::spelling::invalid;
+use crate::pure::text::hex;
 use crate::pure::text::show::character;
 use crate::pure::text::words::serialized_as_text;
-use crate::pure::text::{hex, quoted};
 use std::fmt;
 
 const LONGEST: usize = 128;
@@ -20,16 +21,14 @@ impl Tag {
     /// # Errors
     /// `reference-invalid`, with the character and its position.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let why = match check(text) {
-            Ok(()) => return Ok(Self(text.into())),
-            Err(why) => why,
-        };
-        let error = Error::new(Code::ReferenceInvalid, format!("{} is not a tag: {why}", quoted(text)));
-        let trimmed = text.trim();
-        Err(match check(trimmed) {
-            Ok(()) => error.hint(format!("write `{trimmed}`")),
-            Err(_) => error,
+        Self::read(text).map_err(|why| {
+            let trimmed = text.trim();
+            invalid(text, "a tag", &why, Self::read(trimmed).is_ok().then_some(trimmed))
         })
+    }
+
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        check(text).map(|()| Self(text.into()))
     }
 
     /// The tag that read commands take where none is named.
@@ -55,7 +54,7 @@ pub fn is_digest_derived(name: &str) -> bool {
 }
 
 /// Says why a text is not a tag.
-pub(super) fn check(text: &str) -> Result<(), String> {
+fn check(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }
@@ -82,6 +81,7 @@ serialized_as_text!(Tag);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
 
     #[test]
     fn tags_are_read() {

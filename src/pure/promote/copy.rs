@@ -35,10 +35,12 @@ pub fn parts(content: &Content) -> ManifestParts {
         // A build cache is an index whose entries are layers.
         Content::Index(index) => {
             for entry in &index.manifests {
-                let list = match MediaType::parse(&entry.media_type) {
-                    _ if is_layer(entry) => &mut parts.blobs,
-                    MediaType::Other(_) => &mut parts.unknown,
-                    _ => &mut parts.manifests,
+                let list = if is_layer(entry) {
+                    &mut parts.blobs
+                } else if MediaType::parse(&entry.media_type).is_other() {
+                    &mut parts.unknown
+                } else {
+                    &mut parts.manifests
                 };
                 list.push(entry.bare());
             }

@@ -5,7 +5,7 @@
 //!
 //! Artifact: OCI image specification, "Guidelines for Artifact Usage", with an empty config.
 
-use crate::pure::image::{Descriptor, Digest, MediaType, Repository};
+use crate::pure::image::{Descriptor, Digest, OCI_MANIFEST, Repository};
 use crate::pure::promote::{TagWrite, Tally};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -243,7 +243,7 @@ pub fn artifact(record: &str, subject: &SourceImage, subject_size: usize, at: &s
     }
     let manifest = json!({
         "schemaVersion": 2,
-        "mediaType": MediaType::OciManifest.as_str(),
+        "mediaType": OCI_MANIFEST,
         "artifactType": ARTIFACT,
         "config": point(EMPTY, EMPTY_BLOB),
         "layers": [layer],
@@ -261,6 +261,7 @@ pub fn is_record(referrer: &Descriptor) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pure::image::OCI_INDEX;
     use crate::pure::image::content::Content;
 
     #[test]
@@ -315,18 +316,18 @@ mod tests {
     #[test]
     fn an_artifact_points_at_the_image_and_carries_the_record_along() {
         let digest = Digest::of(b"image");
-        let subject = SourceImage { reference: "r/a:1".into(), digest, media_type: MediaType::OciIndex.to_string() };
+        let subject = SourceImage { reference: "r/a:1".into(), digest, media_type: OCI_INDEX.into() };
         for (record, inline) in [("{}".to_owned(), true), ("x".repeat(INLINE + 1), false)] {
             let bytes = artifact(&record, &subject, 5, "2026-08-20T10:00:00Z");
-            let Content::Image(manifest) = Content::parse(&bytes, Some(MediaType::OciManifest.as_str())).unwrap()
-            else {
+            let Content::Image(manifest) = Content::parse(&bytes, Some(OCI_MANIFEST)).unwrap() else {
                 panic!("an index");
             };
             assert!(!manifest.is_image() && manifest.artifact_type.as_deref() == Some(ARTIFACT));
             let layer = &manifest.layers[0];
             assert_eq!(layer.inline().is_some(), inline);
             assert!(layer.digest.matches(record.as_bytes()) && manifest.config.digest.matches(EMPTY_BLOB));
-            assert_eq!(manifest.subject.unwrap().digest, subject.digest);
+            let written: Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(written["subject"]["digest"], subject.digest.as_str());
         }
     }
 }
