@@ -362,8 +362,8 @@ pub static FLAGS: &[Flag] = &[
         "list at most this many tags",
         "Lists at most this many tags. All of them are read all the same, so that the order is right."),
     one("limit", "N").on(&["history"]).json(Json::Integer).help(
-        "list at most this many promotions",
-        "Lists at most this many promotions, the newest."),
+        "list at most this many promotions, 100 otherwise",
+        "Lists at most this many promotions, the newest; 100 of them where it is left out. More than 1000 records are not read."),
     one("at", "TIME").on(&["next-version"]).help(
         "the moment that decides the week, instead of now",
         "The moment that decides year and week, instead of now: RFC 3339 (`2026-08-21T09:30:00Z`), a date (`2026-08-21`), or seconds since 1970 (`@1787304600`)."),

@@ -13,16 +13,20 @@ use crate::pure::promote::record::ARTIFACT;
 use crate::pure::promote::{StoredRecord, history, record};
 use crate::pure::version::{TagFormat, pick};
 use crate::registry::Remote;
-use crate::threads;
+use crate::threads::{self, WIDTH};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How many tags are looked at where the list has no digests.
 const TAGS: usize = 200;
 /// How many images are asked what points at them.
 const IMAGES: usize = 500;
-/// The largest record that is read.
-const LIMIT: u64 = 4 << 20;
+/// How many records are read.
+const RECORDS: usize = 1000;
+/// How many of them are told where nothing else is asked for.
+const LIMIT: usize = 100;
+/// How many questions may fail for a reason that may pass, until no more are asked.
+const FEW: usize = 8;
 
 /// Finds the records and orders them.
 ///
@@ -32,26 +36,28 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     let repository = &request.repository;
     let remote = session.remote(repository, Action::Pull);
     let (mut open, listed) = images(&remote, request)?;
-    // The first answer tells whether the registry has a referrers API.
-    let api = AtomicBool::new(true);
+    // A list tells that there is a referrers API, whatever is said of another image; so many that are not there, and
+    // no list among them, tell that there is none.
+    let (lists, denials) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let has_api = || lists.load(Ordering::Relaxed) || denials.load(Ordering::Relaxed) < WIDTH;
     let mut seen: HashSet<Digest> = HashSet::new();
     let (mut kept, mut artifacts): (Vec<StoredRecord>, HashSet<Digest>) = (Vec::new(), HashSet::new());
     while !open.is_empty() {
-        let asked = |image: &Digest| api.load(Ordering::Relaxed) || listed.contains(image);
-        open.retain(|image| asked(image) && seen.insert(image.clone()));
-        if seen.len() > IMAGES {
-            let sentence = format!("of the images of `{repository}` the first {IMAGES} were looked at");
-            remote.warn("history-incomplete", sentence);
-            open.truncate((IMAGES + open.len()).saturating_sub(seen.len()));
-        }
-        let ask = |image: &Digest| {
-            let list = match api.load(Ordering::Relaxed) {
-                true => remote.api_referrers(image)?,
-                false => ReferrerList::NoApi,
-            };
-            api.fetch_and(!matches!(list, ReferrerList::NoApi), Ordering::Relaxed);
+        let is_first = seen.is_empty();
+        open.retain(|image| (has_api() || listed.contains(image)) && seen.insert(image.clone()));
+        let room = IMAGES.saturating_sub(seen.len() - open.len());
+        cut(&remote, &mut open, room, &format!("of the images of `{repository}` the first {IMAGES} were looked at"));
+        let records_of = |image: &Digest| {
+            let list = if has_api() { remote.api_referrers(image)? } else { ReferrerList::NoApi };
+            lists.fetch_or(matches!(list, ReferrerList::Listed(_) | ReferrerList::Partial(..)), Ordering::Relaxed);
+            denials.fetch_add(usize::from(matches!(list, ReferrerList::NoApi)), Ordering::Relaxed);
             let list = match list {
                 ReferrerList::Listed(list) => list,
+                ReferrerList::Partial(list, error) => {
+                    let why = error.message();
+                    incomplete(&remote, format!("of what points at `{image}` only a part could be read: {why}"));
+                    list
+                }
                 ReferrerList::NoApi if listed.contains(image) => remote.tagged_referrers(image)?,
                 ReferrerList::NoApi => Vec::new(),
                 ReferrerList::Unknown(error) => return Err(error),
@@ -59,21 +65,11 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
             let records = list.into_iter().filter(record::is_record);
             Ok(records.map(|one| (one.digest, image.clone())).collect::<Vec<_>>())
         };
-        let answers = threads::map(&open, |image| Ok(ask(image)))?;
-        // Where nobody answers there is no history to tell; an answer that is missing takes only its own part.
-        let is_silent = seen.len() == open.len() && answers.iter().all(Result::is_err);
-        let mut found: Vec<(Digest, Digest)> = Vec::new();
-        for (image, answer) in open.iter().zip(answers) {
-            match answer {
-                Ok(list) => found.extend(list),
-                Err(error) if is_silent || is_lasting(error.code()) => return Err(error),
-                Err(error) => {
-                    let sentence = format!("what points at `{image}` was passed over: {}", error.message());
-                    remote.warn("history-incomplete", sentence);
-                }
-            }
-        }
+        let name = |image: &Digest| format!("what points at `{image}`");
+        let mut found: Vec<(Digest, Digest)> = ask(&remote, &open, is_first, name, records_of)?.concat();
         found.retain(|(artifact, _)| artifacts.insert(artifact.clone()));
+        let room = RECORDS.saturating_sub(artifacts.len() - found.len());
+        cut(&remote, &mut found, room, &format!("of the records in `{repository}` {RECORDS} were read"));
         let read = threads::map(&found, |(artifact, image)| Ok(read(&remote, artifact, image)))?;
         open = Vec::new();
         for ((artifact, _), outcome) in found.into_iter().zip(read) {
@@ -95,10 +91,62 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     }
     history::order(&mut kept);
     let count = kept.len();
-    kept.truncate(request.limit.unwrap_or(usize::MAX));
+    kept.truncate(request.limit.unwrap_or(LIMIT));
     let place = request.tag.as_ref().map_or_else(|| name.clone(), |tag| repository.tagged(tag).to_string());
     let sentence = history::table(&kept, &place, count);
     Ok(Report { result: history::result(&kept, &name), sentence })
+}
+
+fn incomplete(remote: &Remote, sentence: String) {
+    remote.warn("history-incomplete", sentence);
+}
+
+/// Leaves the first so many, and says so.
+fn cut<T>(remote: &Remote, items: &mut Vec<T>, room: usize, sentence: &str) {
+    if items.len() > room {
+        incomplete(remote, sentence.to_owned());
+        items.truncate(room);
+    }
+}
+
+/// Asks about each. An answer that is missing takes only its own part, with a warning; what would end the next question
+/// as well ends them all, at once or after a few of them. Where it `decides` and nobody answers there is nothing to tell.
+fn ask<T: Sync, R: Send>(
+    remote: &Remote,
+    items: &[T],
+    decides: bool,
+    name: impl Fn(&T) -> String,
+    question: impl Fn(&T) -> Result<R, Error> + Sync,
+) -> Result<Vec<R>, Error> {
+    let failures = AtomicUsize::new(0);
+    let answers = threads::map(items, |item| {
+        if failures.load(Ordering::Relaxed) >= FEW {
+            return Ok(None);
+        }
+        let answer = question(item);
+        let code = answer.as_ref().err().map(Error::code);
+        failures.fetch_add(usize::from(code.is_some_and(is_passing)), Ordering::Relaxed);
+        if code.is_some_and(is_lasting) { answer.map(|answer| Some(Ok(answer))) } else { Ok(Some(answer)) }
+    })?;
+    let (mut known, mut failed, mut unasked) = (Vec::new(), Vec::new(), 0);
+    for (item, answer) in items.iter().zip(answers) {
+        match answer {
+            Some(Ok(answer)) => known.push(answer),
+            Some(Err(error)) => failed.push((name(item), error)),
+            None => unasked += 1,
+        }
+    }
+    match failed.first() {
+        Some((_, error)) if decides && known.is_empty() => return Err(error.clone()),
+        _ => {}
+    }
+    for (name, error) in failed {
+        incomplete(remote, format!("{name} was passed over: {}", error.message()));
+    }
+    if unasked > 0 {
+        incomplete(remote, format!("{unasked} more questions were not asked, for {FEW} had failed in this way"));
+    }
+    Ok(known)
 }
 
 /// Whether the next question would end as this one did.
@@ -107,6 +155,11 @@ fn is_lasting(code: Code) -> bool {
         code,
         Code::Denied | Code::Unauthenticated | Code::CredentialMissing | Code::TokenExpired | Code::Unreachable
     )
+}
+
+/// Whether a later question may be answered; each that is not takes the time of its repeats.
+fn is_passing(code: Code) -> bool {
+    matches!(code, Code::RegistryUnavailable | Code::RateLimited | Code::Timeout)
 }
 
 /// The images that have tags, newest versions first, and those that a fall-back tag lists referrers of.
@@ -120,24 +173,11 @@ fn images(remote: &Remote, request: &History) -> Result<(Vec<Digest>, HashSet<Di
     let mut images: Vec<Digest> = tags.iter().filter_map(|tag| tag.digest.clone()).collect();
     let unknown = tags.iter().filter(|tag| tag.digest.is_none());
     let mut unknown: Vec<Tag> = unknown.filter_map(|tag| Tag::parse(&tag.name).ok()).collect();
-    if unknown.len() > TAGS {
-        let sentence =
-            format!("{} tags have no digest in the list, and the first {TAGS} were looked at", unknown.len());
-        remote.warn("history-incomplete", sentence);
-        unknown.truncate(TAGS);
-    }
-    let heads = threads::map(&unknown, |tag| Ok(remote.head(tag)))?;
-    let is_silent = images.is_empty() && heads.iter().all(Result::is_err);
-    for (tag, head) in unknown.iter().zip(heads) {
-        match head {
-            Ok(head) => images.extend(head),
-            Err(error) if is_silent || is_lasting(error.code()) => return Err(error),
-            Err(error) => {
-                let sentence = format!("the tag `{tag}` was passed over: {}", error.message());
-                remote.warn("history-incomplete", sentence);
-            }
-        }
-    }
+    let sentence = format!("{} tags have no digest in the list, and the first {TAGS} were looked at", unknown.len());
+    cut(remote, &mut unknown, TAGS, &sentence);
+    let name = |tag: &Tag| format!("the tag `{tag}`");
+    let heads = ask(remote, &unknown, images.is_empty(), name, |tag| remote.head(tag))?;
+    images.extend(heads.into_iter().flatten());
     images.extend(listed.iter().cloned());
     Ok((images, listed))
 }
@@ -151,6 +191,6 @@ fn read(remote: &Remote, artifact: &Digest, image: &Digest) -> Result<StoredReco
         Content::Index(_) | Content::Artifact(_) => None,
     };
     let layer = layer.ok_or_else(|| Error::new(Code::RecordInvalid, "it has no record in it"))?;
-    let bytes = remote.blob(layer, "record", LIMIT)?;
+    let bytes = remote.blob(layer, "record", record::LONGEST as u64)?;
     history::read(&bytes, artifact, image)
 }

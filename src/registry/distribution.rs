@@ -158,7 +158,7 @@ pub(super) fn list_tags(access: &Access) -> Result<Listing, Error> {
     Ok(Listing { scanned: tags.len(), tags, via: Via::Registry, is_whole: true })
 }
 
-/// What points at a manifest by the referrers API.
+/// What points at a manifest by the referrers API; of a list that breaks off, what came before that.
 ///
 /// # Errors
 /// `reply-malformed`, `redirect-refused`, and those of [`Access::ask`].
@@ -166,7 +166,7 @@ pub(super) fn list_referrers(access: &Access, digest: &Digest) -> Result<Referre
     let wanted = format!("list what points at `{}@{}`", access.repository, digest.short());
     let (mut found, mut known): (Vec<Descriptor>, HashSet<Digest>) = Default::default();
     let (first, mut has_api) = (access.url(&format!("referrers/{digest}")), true);
-    pages::walk(&wanted, first.clone(), |url| {
+    let walked = pages::walk(&wanted, first.clone(), |url| {
         let request = Request::new(Method::Get, url.clone()).header("Accept", OCI_INDEX);
         let response = access.ask(&wanted, &request, limits::MANIFEST)?;
         if matches!(response.status, 408 | 429 | 500..) && response.status != 501 {
@@ -182,8 +182,13 @@ pub(super) fn list_referrers(access: &Access, digest: &Digest) -> Result<Referre
         };
         found.extend(page.into_iter().filter(|one| known.insert(one.digest.clone())));
         pages::linked(&wanted, url, &response)
-    })?;
-    Ok(if has_api { ReferrerList::Listed(found) } else { ReferrerList::NoApi })
+    });
+    match walked {
+        Ok(()) if has_api => Ok(ReferrerList::Listed(found)),
+        Ok(()) => Ok(ReferrerList::NoApi),
+        Err(error) if error.code() == Code::ReplyMalformed => Ok(ReferrerList::Partial(found, error)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads a blob that fits in memory and checks size and digest. Content that the descriptor brings
@@ -342,8 +347,10 @@ fn unknown(access: &Access, identifier: &Identifier, wanted: &str, request: &Req
     if !matches!(error.code(), Code::TagUnknown | Code::RepositoryUnknown) {
         return error;
     }
-    let whole = error.code() == Code::RepositoryUnknown
-        || list_some_tags(access).is_err_and(|error| error.code() == Code::RepositoryUnknown);
+    // What has answered is there, whatever is said about one thing in it.
+    let whole = !access.has_answered()
+        && (error.code() == Code::RepositoryUnknown
+            || list_some_tags(access).is_err_and(|error| error.code() == Code::RepositoryUnknown));
     if whole {
         error
             .with_code(Code::RepositoryUnknown)

@@ -42,9 +42,11 @@ fn is_listed(backend: &dyn Backend, subject: &Digest, digest: &Digest) -> bool {
     let access = backend.access();
     access.client.keeps_referrers(access.registry(), || match backend.tells_referrers() {
         true => match backend.api_referrers(subject) {
-            Ok(ReferrerList::Listed(list)) => list.iter().any(|one| one.digest == *digest),
-            Ok(ReferrerList::NoApi) => false,
-            Ok(ReferrerList::Unknown(_)) | Err(_) => true,
+            Ok(ReferrerList::Listed(list) | ReferrerList::Partial(list, _)) => {
+                list.iter().any(|one| one.digest == *digest)
+            }
+            // What was not seen is not believed, and a list that is kept twice does no harm.
+            Ok(ReferrerList::NoApi | ReferrerList::Unknown(_)) | Err(_) => false,
         },
         false => true,
     })

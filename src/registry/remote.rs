@@ -38,6 +38,8 @@ pub struct Remote<'s, 'w> {
     via: Option<Via>,
     /// Known once something is asked: to look for a credential of AWS takes its time.
     kind: OnceLock<Result<RegistryKind, Error>>,
+    /// One manifest under two names: what the registry may call it, and what it is called here.
+    alias: OnceLock<(Digest, Digest)>,
 }
 
 impl<'s, 'w> Remote<'s, 'w> {
@@ -50,7 +52,7 @@ impl<'s, 'w> Remote<'s, 'w> {
         rights: Action,
     ) -> Self {
         let access = Access { client, repository: repository.clone(), rights };
-        Self { access, hub, via, kind: OnceLock::new() }
+        Self { access, hub, via, kind: OnceLock::new(), alias: OnceLock::new() }
     }
 
     fn backend(&self) -> Result<Box<dyn Backend + '_>, Error> {
@@ -104,12 +106,30 @@ impl<'s, 'w> Remote<'s, 'w> {
         self.backend()?.manifest(identifier)
     }
 
+    /// Calls a manifest by its own digest, also where the registry answers with that of the usual algorithm.
+    pub fn call(&self, manifest: &RawManifest) {
+        if !manifest.digest.is_usual() {
+            let _ = self.alias.set((Digest::of(&manifest.body), manifest.digest.clone()));
+        }
+    }
+
+    fn called(&self, digest: Digest) -> Digest {
+        self.alias.get().filter(|(other, _)| *other == digest).map_or(digest, |(_, own)| own.clone())
+    }
+
+    fn renamed(&self, mut listing: Listing) -> Listing {
+        if self.alias.get().is_some() {
+            listing.tags.iter_mut().for_each(|tag| tag.digest = tag.digest.take().map(|digest| self.called(digest)));
+        }
+        listing
+    }
+
     /// What a tag points at now; `None` where the registry says that there is no such tag.
     ///
     /// # Errors
     /// Those of the question.
     pub fn head(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
-        self.backend()?.head(tag)
+        Ok(self.backend()?.head(tag)?.map(|digest| self.called(digest)))
     }
 
     /// What several tags point at now, in the order of the tags: in one call where the registry has one for that.
@@ -117,7 +137,8 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// As [`Remote::head`].
     pub fn heads(&self, tags: &[Tag]) -> Result<Heads, Error> {
-        self.backend()?.heads(tags)
+        let heads = self.backend()?.heads(tags)?;
+        Ok(heads.into_iter().map(|head| head.map(|digest| self.called(digest))).collect())
     }
 
     /// Whether there is a manifest of this digest.
@@ -149,7 +170,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// `repository-unknown`, `reply-malformed`, and those of the place that was asked last.
     pub fn tags(&self, detail: Detail) -> Result<Listing, Error> {
-        self.backend()?.tags(detail, None)
+        self.backend()?.tags(detail, None).map(|listing| self.renamed(listing))
     }
 
     /// Every tag as the registry itself has it this moment: a web API beside it may show it later.
@@ -157,7 +178,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// As [`Remote::tags`].
     pub fn fresh_tags(&self) -> Result<Listing, Error> {
-        self.backend()?.fresh_tags()
+        self.backend()?.fresh_tags().map(|listing| self.renamed(listing))
     }
 
     /// The tags that may belong to a build: all of them, or fewer where the place can filter. A filter that finds nothing
@@ -233,8 +254,14 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// How many manifests point at a digest, by the referrers API; `Some(None)` where the registry has none, `None` where
     /// that cannot be told, or not without a right of its own.
     pub fn count_referrers(&self, digest: &Digest) -> Option<Option<usize>> {
-        match self.free_referrers(digest).ok()? {
+        let list = self.free_referrers(digest).ok()?;
+        match list {
             ReferrerList::Listed(list) => Some(Some(list.len())),
+            ReferrerList::Partial(list, error) => {
+                let (image, why) = (digest.short(), error.message());
+                self.warn("referrers-unknown", format!("what points at `{image}` may not be all there is: {why}"));
+                Some(Some(list.len()))
+            }
             ReferrerList::NoApi => Some(None),
             ReferrerList::Unknown(_) => None,
         }
@@ -247,6 +274,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     pub fn referrers(&self, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
         match self.free_referrers(digest)? {
             ReferrerList::Listed(list) => Ok(Some(list)),
+            ReferrerList::Partial(_, error) => Err(error),
             ReferrerList::NoApi => self.tagged_referrers(digest).map(Some),
             ReferrerList::Unknown(_) => Ok(None),
         }

@@ -2,7 +2,8 @@
 
 use crate::stage::push;
 use crate::support::cmd::tagwright;
-use crate::support::registry::Registry;
+use crate::support::image::two_platforms;
+use crate::support::registry::{Registry, one_user};
 use crate::support::reply::Reply;
 use serde_json::json;
 
@@ -71,10 +72,28 @@ fn a_repository_that_has_answered_is_not_absent_whatever_its_list_says() {
 }
 
 #[test]
+fn a_repository_that_has_answered_is_not_absent_whatever_is_said_of_one_manifest() {
+    let registry = Registry::start();
+    let index = registry.push("acme/app", "1", &two_platforms("abc", "one"));
+    registry.before(move |asked, _| {
+        let is_child = asked.path.contains("/manifests/sha256:") && !asked.path.ends_with(&index);
+        is_child.then(|| Reply::error(404, "NAME_UNKNOWN", "repository name not known"))
+    });
+    let ran = tagwright(["labels", &registry.name("acme/app:1")]).run();
+    assert_eq!(ran.error()["code"], "blob-missing", "{ran}");
+    // Without any other answer, the word of the registry counts.
+    let ran = tagwright(["labels", &registry.name(&format!("acme/app@sha256:{}", "0".repeat(64)))]).run();
+    assert_eq!(ran.error()["code"], "repository-unknown", "{ran}");
+}
+
+#[test]
 fn what_is_hidden_from_whoever_has_not_logged_in_is_asked_for_again() {
-    for status in [403, 404] {
+    for (status, by_tokens) in [(403, false), (404, false), (403, true), (404, true)] {
         for hides_list in [false, true] {
-            let registry = Registry::basic("robot", "secret");
+            let registry = match by_tokens {
+                true => Registry::bearer(one_user("robot", "secret")),
+                false => Registry::basic("robot", "secret"),
+            };
             push(&registry, "acme/app", &["2026.34.101"]);
             let code = if status == 403 { "DENIED" } else { "NAME_UNKNOWN" };
             registry.before(move |asked, _| {

@@ -8,7 +8,7 @@ use crate::support::log::Log;
 use crate::support::registry::{Options, Registry, one_user};
 use crate::support::release::{five_platforms, signed, with_foreign_layer};
 use crate::support::reply::{Fault, Reply};
-use crate::support::text::digest;
+use crate::support::text::{digest, sha512};
 use crate::support::token::Rights;
 use crate::support::uploads::{Blobs, Mounts};
 use crate::support::whole::whole;
@@ -592,5 +592,24 @@ fn a_mount_that_cannot_be_made_for_the_moment_is_made_later() {
         assert_eq!(copied(&ran)[..3], [0, 5, 0], "{reply:?}");
         assert_eq!(registry.state(|state| state.uploads.open()), 0, "{reply:?}");
         check_whole(&registry);
+    }
+}
+
+#[test]
+fn a_blob_that_the_target_calls_by_another_algorithm_is_no_mismatch() {
+    for (other, same, code) in [(true, true, None), (true, false, None), (false, false, Some("digest-mismatch"))] {
+        let (from, to) = two(&layered());
+        to.after(move |asked, _, reply| {
+            if asked.method == "PUT" && asked.path.contains("/blobs/uploads/") {
+                let body = if same { asked.body.clone() } else { b"something else".to_vec() };
+                *reply = reply.clone().set("Docker-Content-Digest", if other { sha512(&body) } else { digest(&body) });
+            }
+        });
+        let ran = across(&from, &to).run();
+        match code {
+            Some(code) => assert_eq!(ran.code(), code, "{ran}"),
+            None => check_whole(&to),
+        }
+        assert_eq!(ran.exit == Some(0), code.is_none(), "{ran}");
     }
 }

@@ -204,6 +204,128 @@ fn what_is_refused_is_not_taken_for_an_empty_history() {
 }
 
 #[test]
+fn one_image_that_the_api_does_not_know_hides_no_other() {
+    for tag in ["2026.34.101", "2026.34.102", "2026.34.103"] {
+        let registry = promoted(true);
+        let lost = registry.resolve(APP, tag).unwrap();
+        registry.before(move |asked, _| {
+            asked.path.ends_with(&format!("/referrers/{lost}")).then(|| Reply::error(404, "MANIFEST_UNKNOWN", "gone"))
+        });
+        let ran = history(&registry, "", []).run();
+        assert_eq!((found(&ran).len(), found(&ran).contains(&tag.to_owned())), (2, false), "{tag}: {ran}");
+    }
+}
+
+#[test]
+fn a_list_of_referrers_that_cannot_be_read_to_its_end_is_told_and_the_rest_is_listed() {
+    // In circles by the API.
+    let registry = promoted(true);
+    registry.after(|asked, _, reply| {
+        if asked.path.contains("/referrers/") {
+            *reply = reply.clone().header("Link", format!("<{}>; rel=\"next\"", asked.path));
+        }
+    });
+    let ran = history(&registry, "", []).run();
+    assert_eq!(found(&ran), ["2026.34.103", "2026.34.102", "2026.34.101"], "{ran}");
+    assert_eq!(ran.warnings(), ["history-incomplete"; 3], "{ran}");
+    // Gone under the fall-back tag.
+    let registry = promoted(false);
+    let tag = registry.resolve(APP, "2026.34.102").unwrap().replace(':', "-");
+    let list = registry.resolve(APP, &tag).unwrap();
+    registry.before(move |asked, _| {
+        let is_list = asked.method == "GET" && asked.path.ends_with(&format!("/manifests/{list}"));
+        is_list.then(|| Reply::error(404, "MANIFEST_UNKNOWN", "gone"))
+    });
+    let ran = history(&registry, "", []).run();
+    assert_eq!(found(&ran), ["2026.34.103", "2026.34.101"], "{ran}");
+    assert_eq!(ran.warnings(), ["history-incomplete"], "{ran}");
+}
+
+#[test]
+fn after_a_few_questions_that_fail_in_the_same_way_no_more_are_asked() {
+    for (status, code) in [(503, "TOOBUSY"), (429, "TOOMANYREQUESTS")] {
+        let registry = promoted(true);
+        for build in 200..300 {
+            push(&registry, APP, &[&format!("2026.34.{build}")]);
+        }
+        let sound = registry.resolve(APP, "2026.34.299").unwrap();
+        registry.clear();
+        registry.before(move |asked, _| {
+            let is_other = asked.path.contains("/referrers/") && !asked.path.ends_with(&sound);
+            is_other.then(|| Reply::error(status, code, "not now"))
+        });
+        let ran = history(&registry, "", ["--retries", "0"]).run();
+        assert_eq!((found(&ran).len(), ran.exit), (0, Some(0)), "{ran}");
+        assert!(ran.warnings().iter().all(|code| code == "history-incomplete"), "{ran}");
+        assert!(ran.stderr.contains("more questions were not asked, for 8 had failed in this way"), "{ran}");
+        // Eight, and those that were under way by then.
+        assert!(registry.log().matching("GET", "/referrers/") <= 8 + 16, "{:#?}", registry.log().lines());
+    }
+}
+
+#[test]
+fn a_hundred_records_are_told_and_more_where_they_are_asked_for() {
+    let registry = promoted(true);
+    let image = registry.resolve(APP, "2026.34.101").unwrap();
+    registry.state(|state| {
+        let home = &state.repositories[APP];
+        let record: Value = home
+            .blobs
+            .values()
+            .find_map(|blob| {
+                let value: Value = serde_json::from_slice(blob).ok()?;
+                (value["schema"] == 1 && value["source"]["digest"] == image.as_str()).then_some(value)
+            })
+            .unwrap();
+        for second in 0..120 {
+            let mut record = record.clone();
+            record["at"] = json!(format!("2026-08-20T10:{:02}:{:02}Z", second / 60, second % 60));
+            let bytes = reordered(&record).into_bytes();
+            let manifest = json!({
+                "schemaVersion": 2, "mediaType": types::OCI_MANIFEST, "artifactType": ARTIFACT,
+                "config": descriptor("application/vnd.oci.empty.v1+json", b"{}"),
+                "layers": [descriptor(ARTIFACT, &bytes)],
+                "subject": {"mediaType": types::OCI_MANIFEST, "digest": image, "size": 1},
+            });
+            let built = Built { blobs: vec![bytes], ..Built::raw(types::OCI_MANIFEST, manifest.to_string()) };
+            state.store(APP, &built);
+        }
+    });
+    let ran = history(&registry, "", []).run();
+    assert_eq!(found(&ran).len(), 100, "{ran}");
+    assert!(ran.stderr.ends_with("`: the newest 100 of 123 promotions\n"), "{ran}");
+    assert_eq!(found(&history(&registry, "", ["--limit", "200"]).run()).len(), 123);
+}
+
+#[test]
+fn what_does_not_belong_into_a_record_is_not_passed_on() {
+    let registry = promoted(true);
+    let newest = registry.resolve(APP, "2026.34.103").unwrap();
+    rewrite(&registry, &newest, |record| {
+        record["claimed"]["user"] = json!("mo\u{1b}[31m\nerror");
+        record["later"] = json!({"unknown": [1, 2, 3]});
+        record["at"] = json!("2026-08-23T12:00:00.5+02:00");
+    });
+    let ran = history(&registry, "", []).run();
+    let first = &ran.result()["records"][0];
+    assert_eq!((&first["claimed"]["user"], &first["later"]), (&json!("mo [31m error"), &Value::Null), "{ran}");
+    assert_eq!(first["at"], "2026-08-23T10:00:00Z", "{ran}");
+    for (key, value) in [
+        ("at", json!("yesterday")),
+        ("state", json!("dreamt")),
+        ("labels", json!({"description": "x".repeat(65 << 10)})),
+    ] {
+        rewrite(&registry, &newest, |record| record[key] = value.clone());
+        let ran = history(&registry, "", []).run();
+        assert_eq!((found(&ran).len(), ran.warnings()), (2, vec!["record-skipped".to_owned()]), "{key}: {ran}");
+        rewrite(&registry, &newest, |record| {
+            record["at"] = json!("2026-08-23T10:00:00Z");
+            record["state"] = json!("done");
+        });
+    }
+}
+
+#[test]
 fn more_tags_than_are_looked_at_are_told() {
     let registry = promoted(true);
     registry.state(|state| {

@@ -4,7 +4,7 @@
 use crate::stage::image;
 use crate::support::client::Client;
 use crate::support::cmd::{Ran, Tagwright, tagwright};
-use crate::support::image::{Built, Family, Image, Index, descriptor};
+use crate::support::image::{Built, Family, Image, Index, descriptor, types};
 use crate::support::registry::{Options, Registry};
 use crate::support::release::{referrer, signed, with_foreign_layer};
 use crate::support::reply::Reply;
@@ -292,4 +292,42 @@ fn a_signature_of_what_stays_behind_stays_behind_too() {
     });
     let ran = across(&from, &to).run();
     assert_eq!(referrers(&ran), [json!(2), json!(0), json!(2)], "{ran}");
+}
+
+#[test]
+fn that_a_registry_lists_referrers_is_seen_once_before_it_is_believed() {
+    for (lists, looks) in [(true, 1), (false, 1)] {
+        let (from, to) = (with_referrers(), with_referrers());
+        let built = signed(image("ours"));
+        built.push(&Client::new(&from.host()), FROM, TAG);
+        if !lists {
+            to.after(|asked, _, reply| {
+                if asked.path.contains("/referrers/") {
+                    *reply = Reply::json(&json!({"schemaVersion": 2, "mediaType": types::OCI_INDEX, "manifests": []}));
+                }
+            });
+        }
+        let ran = across(&from, &to).args(["--jobs", "1"]).run();
+        assert_eq!(ran.exit, Some(0), "{ran}");
+        let fallback = to.resolve(TO, &built.image.digest().replace(':', "-"));
+        assert_eq!(fallback.is_some(), !lists, "{ran}");
+        let log = to.log();
+        let put = log.0.iter().position(|one| one.asked.method == "PUT" && one.asked.path.contains("/manifests/"));
+        let after = log.0.iter().skip(put.unwrap()).filter(|one| one.asked.path.contains("/referrers/")).count();
+        assert_eq!(after, looks, "{:#?}", log.lines());
+    }
+}
+
+#[test]
+fn the_count_of_referrers_survives_a_list_that_leads_in_circles() {
+    let registry = with_referrers();
+    signed(image("ours")).push(&Client::new(&registry.host()), FROM, TAG);
+    let all = tagwright(["promote", &registry.name(&format!("{FROM}:{TAG}")), "--to", "one"]).run();
+    registry.after(|asked, _, reply| {
+        if asked.path.contains("/referrers/") {
+            *reply = reply.clone().header("Link", format!("<{}>; rel=\"next\"", asked.path));
+        }
+    });
+    let ran = tagwright(["promote", &registry.name(&format!("{FROM}:{TAG}")), "--to", "two"]).run();
+    assert_eq!((referrers(&ran), ran.warnings()), (referrers(&all), vec!["referrers-unknown".to_owned()]), "{ran}");
 }

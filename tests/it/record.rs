@@ -6,6 +6,7 @@ use crate::support::cmd::{Tagwright, indented, tagwright};
 use crate::support::image::{Image, Index, helm_chart, two_platforms};
 use crate::support::registry::{Options, Registry};
 use crate::support::reply::{Fault, Reply};
+use crate::support::text::sha512;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -454,15 +455,13 @@ fn a_registry_that_says_it_lists_referrers_and_does_not_is_not_believed() {
 
 #[test]
 fn a_registry_that_answers_by_another_algorithm_has_stored_what_was_sent() {
-    use sha2::Digest as _;
     let registry = Registry::start();
     push(&registry, "acme/app", &["2026.34.101"]);
     for damaged in [false, true] {
         registry.after(move |asked, _, reply| {
             if asked.method == "PUT" && asked.path.contains("/manifests/") {
                 let body = if damaged { b"something else".to_vec() } else { asked.body.clone() };
-                let hash: String = sha2::Sha512::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
-                *reply = reply.clone().set("Docker-Content-Digest", format!("sha512:{hash}"));
+                *reply = reply.clone().set("Docker-Content-Digest", sha512(&body));
             }
         });
         let tag = if damaged { "damaged" } else { "whole" };
@@ -473,4 +472,40 @@ fn a_registry_that_answers_by_another_algorithm_has_stored_what_was_sent() {
             assert_eq!(ran.result()["tags"][0]["action"], "created", "{ran}");
         }
     }
+}
+
+#[test]
+fn an_image_that_is_named_by_another_algorithm_is_read_back_by_what_it_is() {
+    let registry = Registry::start();
+    push(&registry, "acme/app", &["2026.34.101", "2026.34.102"]);
+    let older = registry.resolve("acme/app", "2026.34.101").unwrap();
+    registry.state(|state| state.tag("acme/app", "latest", &older));
+    let (tagged, bytes) = registry.state(|state| {
+        let digest = state.resolve("acme/app", "2026.34.102").unwrap();
+        let bytes = state.repositories["acme/app"].manifests[&digest].clone();
+        (digest, bytes)
+    });
+    let other = sha512(&bytes.1);
+    let asked_for = other.clone();
+    registry.before(move |asked, _| {
+        let is_it = asked.path.ends_with(&format!("/manifests/{asked_for}"));
+        is_it.then(|| Reply::with(200, &bytes.0, bytes.1.clone()).header("Docker-Content-Digest", &asked_for))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("record.jsonl");
+    let file = file.to_str().unwrap();
+    let source = registry.name(&format!("acme/app@{other}"));
+    let words = ["promote", &source, "--to", "kept", "--to", "2026.34.102", "--move", "latest", "--record", file];
+    let ran = tagwright(words).run();
+    let result = ran.result();
+    let seen: Vec<[&Value; 3]> =
+        result["tags"].as_array().unwrap().iter().map(|tag| [&tag["tag"], &tag["action"], &tag["verified"]]).collect();
+    let expected = json!([["kept", "created", true], ["2026.34.102", "unchanged", true], ["latest", "moved", true]]);
+    assert_eq!(json!(seen), expected, "{ran}");
+    assert_eq!(result["digest"], other.as_str(), "{ran}");
+    assert_eq!((registry.resolve("acme/app", "latest"), ran.warnings().len()), (Some(tagged), 0), "{ran}");
+    // And it goes back.
+    let ran = tagwright(["rollback", "--record", file]).run();
+    assert_eq!(ran.result()["tags"][2]["action"], "moved", "{ran}");
+    assert_eq!(registry.resolve("acme/app", "latest"), Some(older), "{ran}");
 }

@@ -8,6 +8,11 @@ pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref()))
 }
 
+/// `sha512:` and 128 hexadecimal digits.
+pub fn sha512(bytes: &[u8]) -> String {
+    format!("sha512:{}", hex(ring::digest::digest(&ring::digest::SHA512, bytes).as_ref()))
+}
+
 /// Two lower-case digits per byte.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -3,10 +3,11 @@
 //! By then the tags are where they belong, so that a record which cannot be kept is told and is no failure.
 
 use crate::command::request::Promote;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::pure::image::{Digest, OCI_MANIFEST, RawManifest};
 use crate::pure::promote::record::EMPTY_BLOB;
 use crate::pure::promote::{Record, record};
+use crate::pure::text::show;
 use crate::registry::Remote;
 use crate::threads;
 
@@ -27,6 +28,10 @@ pub fn attach(target: &Remote, request: &Promote, record: &Record, subject_size:
 
 fn push(target: &Remote, record: &Record, subject_size: usize) -> Result<Digest, Error> {
     let line = record.line();
+    if line.len() > record::LONGEST {
+        let (most, is) = (show::bytes(record::LONGEST as u64), show::bytes(line.len() as u64));
+        return Err(Error::new(Code::SizeExceeded, format!("it has {is}, and a registry is given {most} at most")));
+    }
     let blobs = [EMPTY_BLOB, line.as_bytes()];
     threads::map(&blobs, |bytes| target.put_blob(bytes))?;
     let body = record::artifact(&line, &record.source, subject_size, &record.at);

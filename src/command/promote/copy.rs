@@ -233,7 +233,7 @@ impl Transport<'_, '_> {
         jobs.iter().for_each(|(_, upload, _)| give_up(lock(upload).take()));
         for (sent, (blob, ..)) in outcome?.into_iter().zip(&jobs) {
             match sent {
-                Some(true) => (tally.blobs, tally.bytes) = (tally.blobs + 1, tally.bytes + blob.size),
+                Some(true) => (tally.blobs, tally.bytes) = (tally.blobs + 1, tally.bytes.saturating_add(blob.size)),
                 Some(false) => tally.skipped += 1,
                 None => {}
             }

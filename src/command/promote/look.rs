@@ -30,6 +30,7 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
         _ => Some(expand(request, &source, version.as_ref())?),
     };
     let manifest = manifest(here, &source)?;
+    [here, target].iter().for_each(|side| side.call(&manifest));
     expect_digest(request, &source, &manifest.digest)?;
     let wanted = match wanted.take() {
         Some(wanted) => wanted,

@@ -111,7 +111,7 @@ pub fn plan(
         blobs: stream.len() as u64,
         mounted: mount.len() as u64,
         skipped,
-        bytes: stream.iter().map(|blob| blob.size).sum(),
+        bytes: stream.iter().fold(0, |sum, blob| blob.size.saturating_add(sum)),
     };
     let referring: HashSet<&Digest> = unlisted.iter().map(|(referrer, _)| &referrer.digest).collect();
     let lacks = |digest: &&Digest| !there.contains(digest) && !referring.contains(digest) && **digest != root.digest;

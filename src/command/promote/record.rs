@@ -8,6 +8,7 @@ use crate::command::request::Promote;
 use crate::command::session::{Session, Sides};
 use crate::error::{Code, Error, Progress};
 use crate::pure::http::redact;
+use crate::pure::promote::record::{RecordCommand, RecordState};
 use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{
     Account, Accounts, Claims, Failure, Record, Referrers, SourceImage, TagRecord, TagWrite, Tally, Undo, WriteState,
@@ -108,7 +109,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
         let Progress { mut done, rollback } = self.progress(writes);
         done.splice(0..0, error.progress().done.iter().cloned());
         let failure = Failure {
-            code: error.code().as_str(),
+            code: error.code().as_str().to_owned(),
             message: target.exchange().journal.without_secrets(error.message()),
             done: done.clone(),
         };
@@ -117,12 +118,12 @@ impl<'r, 'w> Keeper<'r, 'w> {
         for undo in undos(writes) {
             let before = Some(&undo.before);
             for tag in tags.iter_mut().filter(|tag| tag.tag == undo.tag.as_str() && tag.before.as_ref() != before) {
-                (tag.before, tag.action) = (before.cloned(), TagAction::Moved.as_str());
+                (tag.before, tag.action) = (before.cloned(), TagAction::Moved);
             }
         }
         let at = instant::rfc3339(target.world().now());
         let record = Record {
-            state: "failed",
+            state: RecordState::Failed,
             tags,
             at,
             rollback: rollback.clone(),
@@ -138,7 +139,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
     pub fn done(&self, request: &Promote, writes: &[TagWrite], totals: Totals) -> Record {
         let undos: Vec<Undo> = writes.iter().filter_map(TagWrite::undo).collect();
         let record = Record {
-            state: if request.dry_run { "planned" } else { "done" },
+            state: if request.dry_run { RecordState::Planned } else { RecordState::Done },
             at: instant::rfc3339(self.sides.target.world().now()),
             tags: writes.iter().map(TagRecord::of).collect(),
             copied: totals.tally,
@@ -212,8 +213,8 @@ pub fn frame(sides: &Sides, arns: &[Option<String>; 2], source: SourceImage) -> 
     let world = sides.target.world();
     Ok(Record {
         schema: record::SCHEMA,
-        state: "planned",
-        command: "promote",
+        state: RecordState::Planned,
+        command: RecordCommand::Promote,
         at: instant::rfc3339(world.now()),
         tool: crate::program::version(),
         repository: sides.target.repository().to_string(),

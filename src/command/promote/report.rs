@@ -20,7 +20,7 @@ pub fn promotion(
     attached: Option<Digest>,
 ) -> Result<Report, Error> {
     let one = |tag: &TagRecord| match &tag.before_version {
-        Some(version) if tag.action == TagAction::Moved.as_str() => format!("{} (moved from {version})", tag.tag),
+        Some(version) if tag.action == TagAction::Moved => format!("{} (moved from {version})", tag.tag),
         _ => format!("{} ({})", tag.tag, tag.action),
     };
     let tags: Vec<String> = record.tags.iter().map(one).collect();

@@ -174,7 +174,11 @@ impl Tree {
         names: impl FnOnce() -> Option<HashSet<String>> + Send,
     ) -> Result<(), Error> {
         let mut asked: HashSet<Digest> = HashSet::new();
-        let api = |subject: &Digest| here.api_referrers(subject);
+        let api = |subject: &Digest| match here.api_referrers(subject)? {
+            // What cannot be told whole would leave signatures behind without a word.
+            ReferrerList::Partial(_, error) => Err(error),
+            list => Ok(list),
+        };
         let mut open: Vec<Digest> = self.nodes.keys().cloned().collect();
         let (names, mut listed) = both(names, || threads::map(&open, api));
         loop {

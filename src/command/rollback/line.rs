@@ -8,6 +8,7 @@ use crate::command::request::Rollback;
 use crate::command::session::{Session, Sides};
 use crate::error::{Code, Error, Progress};
 use crate::pure::image::{Digest, Identifier, RawManifest};
+use crate::pure::promote::record::{RecordCommand, RecordState};
 use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{Promotion, Record, RecordEntry, TagRecord, TagState, TagWrite, Undo, rollback_plan};
 use crate::registry::Remote;
@@ -25,6 +26,12 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
     let target = &sides.target;
     promotion.warnings.iter().for_each(|sentence| target.warn("record-torn", sentence.clone()));
     let tags: Vec<_> = promotion.tags.iter().map(|entry| entry.tag.clone()).collect();
+    let promoted = &promotion.source.digest;
+    if !promoted.is_usual()
+        && let Ok(manifest) = target.manifest(&Identifier::Digest(promoted.clone()))
+    {
+        target.call(&manifest);
+    }
     let heads = target.heads(&tags)?;
     let now = promotion.tags.iter().zip(heads);
     let mut writes = plan(target, promotion, now, request.force)?;
@@ -119,8 +126,8 @@ fn summed_up(sides: &Sides, dry_run: bool, promotion: &Promotion, mut writes: Ve
     }
     let undos: Vec<Undo> = writes.iter().filter_map(TagWrite::undo).collect();
     let record = Record {
-        command: "rollback",
-        state: if dry_run { "planned" } else { "done" },
+        command: RecordCommand::Rollback,
+        state: if dry_run { RecordState::Planned } else { RecordState::Done },
         version: promotion.version.clone(),
         tags: writes.iter().map(TagRecord::of).collect(),
         rollback: record::commands(sides, &undos, None),

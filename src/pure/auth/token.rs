@@ -6,12 +6,12 @@
 //! Reply: the token authentication documentation of the distribution project; claims: RFC 7519.
 
 use crate::error::{Code, Error};
+use crate::pure::text::instant;
 use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_PAD_INDIFFERENT;
 use serde::Deserialize;
 use serde_json::Value;
-use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 /// What a token lives when its server says nothing or less; the documentation sets it.
@@ -57,7 +57,7 @@ pub fn parse(body: &[u8], now: OffsetDateTime) -> Result<Token, Error> {
         return Err(bad("holds a token with a character that a header cannot carry".to_owned()));
     }
     let lifetime = Duration::seconds(seconds(reply.expires_in.as_ref()).clamp(SHORTEST, LONGEST));
-    let issued = OffsetDateTime::parse(&text(&reply.issued_at), &Rfc3339).ok();
+    let issued = instant::parse(&text(&reply.issued_at));
     // A time of issue that makes no sense here comes from a clock that differs from ours, and then
     // only the lifetime can be trusted.
     let issued = issued.filter(|at| *at <= now && now < *at + lifetime).unwrap_or(now);

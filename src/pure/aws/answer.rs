@@ -6,11 +6,11 @@
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
 
 use crate::error::{Code, Error};
+use crate::pure::text::instant;
 use crate::secret::Secret;
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// What signs a request to AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub fn moment(value: &Value) -> Option<OffsetDateTime> {
         Value::Number(number) => epoch(number.as_f64()?),
         Value::String(text) => {
             let text = text.trim();
-            OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| epoch(text.parse().ok()?))
+            instant::parse(text).or_else(|| epoch(text.parse().ok()?))
         }
         _ => None,
     }
@@ -116,7 +116,7 @@ fn epoch(seconds: f64) -> Option<OffsetDateTime> {
     )]
     let whole = seconds as i64;
     // No number is neither less nor more than zero.
-    OffsetDateTime::from_unix_timestamp(whole).ok().filter(|_| seconds >= 0.0)
+    OffsetDateTime::from_unix_timestamp(whole).ok().filter(|moment| seconds >= 0.0 && moment.year() < 9999)
 }
 
 /// Says what a body is that should have been JSON, without repeating it.

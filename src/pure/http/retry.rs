@@ -68,12 +68,16 @@ pub fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 499 | 500 | 502 | 503 | 504 | 522)
 }
 
+/// The longest wait that is heard of, so that a moment after it is still one.
+const FOREVER: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// How long the server asks to wait: `Retry-After` in seconds or as a date, or `X-Retry-After` as a Unix time.
 pub fn retry_after(headers: &Headers, now: OffsetDateTime) -> Option<Duration> {
-    let until = |then: OffsetDateTime| Duration::try_from(then - now).unwrap_or(Duration::ZERO);
+    let seconds = |count: u64| Duration::from_secs(count).min(FOREVER);
+    let until = |then: OffsetDateTime| Duration::try_from(then - now).unwrap_or(Duration::ZERO).min(FOREVER);
     if let Some(value) = headers.get("retry-after").map(str::trim) {
-        if let Ok(seconds) = value.parse::<u64>() {
-            return Some(Duration::from_secs(seconds));
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(seconds(value.parse().unwrap_or(u64::MAX)));
         }
         if let Some(date) = http_date(value, now) {
             return Some(until(date));
@@ -82,7 +86,7 @@ pub fn retry_after(headers: &Headers, now: OffsetDateTime) -> Option<Duration> {
     let value: i64 = headers.get("x-retry-after")?.trim().parse().ok().filter(|value| *value >= 0)?;
     // Docker Hub writes a Unix time here; a small number can only be seconds.
     if value < 1_000_000_000 {
-        return Some(Duration::from_secs(value.unsigned_abs()));
+        return Some(seconds(value.unsigned_abs()));
     }
     OffsetDateTime::from_unix_timestamp(value).ok().map(until)
 }
@@ -108,7 +112,7 @@ pub fn http_date(text: &str, now: OffsetDateTime) -> Option<OffsetDateTime> {
     };
     let mut clock = clock.split(':').map(|part| part.parse::<u8>().ok());
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let date = Date::from_calendar_date(year, month, day.parse().ok()?).ok()?;
+    let date = Date::from_calendar_date(year, month, day.parse().ok()?).ok().filter(|_| (1..9999).contains(&year))?;
     // A leap second is written as 60.
     let time = Time::from_hms(hour, minute, second.min(59)).ok()?;
     Some(date.with_time(time).assume_utc())
@@ -192,6 +196,13 @@ mod tests {
             ("Retry-After", "Thu Aug 20 10:02:00 2026", Some(120)),
             ("X-Retry-After", "1787220060", Some(60)),
             ("X-Retry-After", "30", Some(30)),
+            ("Retry-After", "18446744073709551615", Some(FOREVER.as_secs())),
+            ("Retry-After", "99999999999999999999999999", Some(FOREVER.as_secs())),
+            ("Retry-After", "Fri, 31 Dec 9998 23:59:59 GMT", Some(FOREVER.as_secs())),
+            ("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT", None),
+            ("Retry-After", "Fri, 31 Dec 2147483647 23:59:59 GMT", None),
+            ("X-Retry-After", "9223372036854775807", None),
+            ("X-Retry-After", "200000000000", Some(FOREVER.as_secs())),
             ("Retry-After", "soon", None),
             ("Retry-After", "-1", None),
             ("Retry-After", "Thu, 99 Aug 2026 10:02:00 GMT", None),

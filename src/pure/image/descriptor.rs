@@ -22,6 +22,7 @@ pub struct Descriptor {
     #[serde(deserialize_with = "digest")]
     pub digest: Digest,
     /// The size in bytes.
+    #[serde(deserialize_with = "size")]
     pub size: u64,
     /// The platform, in an index.
     pub platform: Option<Platform>,
@@ -79,6 +80,11 @@ impl Descriptor {
 fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
     let text = String::deserialize(deserializer)?;
     Digest::parse_any(&text).map_err(|error| D::Error::custom(error.message()))
+}
+
+/// Reads a size: a number of 63 bits, by the specification and in whatever reads what is printed here.
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    i64::deserialize(deserializer)?.try_into().map_err(|_| D::Error::custom("`size` is less than nothing"))
 }
 
 /// Reads what may be null, which is as good as nothing.

@@ -61,6 +61,11 @@ impl Digest {
         KNOWN.contains(&self.algorithm())
     }
 
+    /// Whether it is of the algorithm by which everything is named that has no other name.
+    pub fn is_usual(&self) -> bool {
+        self.algorithm() == "sha256"
+    }
+
     /// The sha256 digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(format!("sha256:{}", hex::encode(&Sha256::digest(bytes))).into())
@@ -145,6 +150,13 @@ impl fmt::Display for Digest {
 }
 
 serialized_as_text!(Digest);
+
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(|error| serde::de::Error::custom(error.message()))
+    }
+}
 
 #[cfg(test)]
 mod tests {

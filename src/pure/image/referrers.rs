@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 pub enum ReferrerList {
     /// What points at it.
     Listed(Vec<Descriptor>),
+    /// What it lists of what points at it, up to where its list breaks off; how it does.
+    Partial(Vec<Descriptor>, Error),
     /// That there is no such API, so that a tag may tell.
     NoApi,
     /// Nothing, because the right to ask is missing; how that was refused.

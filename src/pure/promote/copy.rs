@@ -103,7 +103,7 @@ pub fn blobs<'p>(manifests: impl Iterator<Item = &'p ManifestParts>) -> (Vec<Des
 }
 
 /// How many blobs went which way, and how many bytes were sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// Blobs that were sent.
     pub blobs: u64,

@@ -1,11 +1,13 @@
 //! Records that were kept beside their images, in order, as JSON and as a table.
 //!
-//! Whoever may write to a repository may write such a record, so nothing in one is trusted to be of a certain form.
+//! Whoever may write to a repository may write such a record, so nothing in one is trusted to be of a certain form, and
+//! nothing is passed on that does not belong into one.
 
 use crate::error::{Code, Error};
 use crate::pure::image::Digest;
-use crate::pure::promote::{PastRecord, recorded};
-use crate::pure::text::Document;
+use crate::pure::promote::record::LONGEST;
+use crate::pure::promote::{PastRecord, Record, recorded};
+use crate::pure::text::{instant, quoted};
 use serde_json::Value;
 
 /// A record as it was found.
@@ -15,38 +17,60 @@ pub struct StoredRecord {
     pub artifact: Digest,
     /// What is used of it.
     pub told: PastRecord,
-    /// All of it.
-    pub value: Value,
-    /// The text, without space between its parts.
-    text: String,
+    /// All of it that a record has.
+    pub record: Record,
 }
 
-/// Reads a record that points at an image.
+/// Reads a record that points at an image: what belongs into one, in its place and of its kind.
 ///
 /// # Errors
 /// `record-invalid`.
 pub fn read(bytes: &[u8], artifact: &Digest, image: &Digest) -> Result<StoredRecord, Error> {
     let invalid = |why: String| Error::new(Code::RecordInvalid, why);
-    let text = std::str::from_utf8(bytes).map_err(|why| invalid(format!("it is not text: {why}")))?;
-    let not_json = |why: serde_json::Error| invalid(format!("it is not JSON: {why}"));
-    let value: Value = serde_json::from_str(text).map_err(not_json)?;
+    if bytes.len() > LONGEST {
+        return Err(invalid(format!("it has {} bytes, and no record has more than {LONGEST}", bytes.len())));
+    }
+    let mut value: Value = serde_json::from_slice(bytes).map_err(|why| invalid(format!("it is not JSON: {why}")))?;
+    make_plain(&mut value);
     let told = recorded::record(&value, "it")?;
-    let text = serde_json::from_str(text).and_then(|raw| serde_json::to_string(&Document(raw))).map_err(not_json)?;
     if told.source.digest != *image {
         return Err(invalid(format!("it is about `{}` and points at `{image}`", told.source.digest)));
     }
-    Ok(StoredRecord { artifact: artifact.clone(), told, value, text })
+    let mut record: Record =
+        serde_json::from_value(value).map_err(|why| invalid(format!("it is not what a record is: {why}")))?;
+    let at = instant::parse(&record.at);
+    record.at = at.map(instant::rfc3339).ok_or_else(|| invalid(format!("{} is no time", quoted(&record.at))))?;
+    Ok(StoredRecord { artifact: artifact.clone(), told, record })
+}
+
+/// Blanks take the place of all that steers what shows a text.
+fn make_plain(value: &mut Value) {
+    let plain = |text: &str| text.replace(char::is_control, " ");
+    match value {
+        Value::String(text) => *text = plain(text),
+        Value::Array(list) => list.iter_mut().for_each(make_plain),
+        Value::Object(map) => {
+            *map = std::mem::take(map)
+                .into_iter()
+                .map(|(key, mut value)| {
+                    make_plain(&mut value);
+                    (plain(&key), value)
+                })
+                .collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// Puts the newest first.
 pub fn order(kept: &mut [StoredRecord]) {
     // Times are RFC 3339 in UTC, so their order as text is their order in time.
-    kept.sort_by(|a, b| b.told.at.cmp(&a.told.at).then_with(|| a.artifact.cmp(&b.artifact)));
+    kept.sort_by(|a, b| b.record.at.cmp(&a.record.at).then_with(|| a.artifact.cmp(&b.artifact)));
 }
 
 /// The result: every record whole, after the digest of its artifact.
 pub fn result(kept: &[StoredRecord], repository: &str) -> String {
-    let one = |kept: &StoredRecord| format!(r#"{{"digest":"{}",{}"#, kept.artifact, &kept.text[1..]);
+    let one = |kept: &StoredRecord| format!(r#"{{"digest":"{}",{}"#, kept.artifact, &kept.record.line()[1..]);
     let records: Vec<String> = kept.iter().map(one).collect();
     let repository = Value::from(repository);
     format!(r#"{{"repository":{repository},"records":[{}]}}"#, records.join(","))
@@ -54,26 +78,20 @@ pub fn result(kept: &[StoredRecord], repository: &str) -> String {
 
 /// The table for people, and how many of them there are.
 pub fn table(kept: &[StoredRecord], place: &str, count: usize) -> String {
-    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let text = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
     let row = |kept: &StoredRecord| {
-        let (claimed, told) = (&kept.value["claimed"], &kept.told);
-        let job = text(&claimed["job"]).map(|job| match text(&claimed["build"]) {
+        let StoredRecord { record: Record { claimed, identity, at, .. }, told, .. } = kept;
+        let job = text(&claimed.job).map(|job| match text(&claimed.build) {
             Some(build) => format!("{job} #{build}"),
             None => job,
         });
         // What a registry has confirmed counts for more than what the environment said.
-        let who = [text(&kept.value["identity"]["target"]["name"]).or_else(|| text(&claimed["user"])), job];
+        let who = [text(&identity.target.name).or_else(|| text(&claimed.user)), job];
         let who: Vec<String> = who.into_iter().flatten().collect();
         let tags: Vec<String> = told.tags.iter().map(|one| format!("{} ({})", one.tag, one.action)).collect();
         let version = told.version.clone().unwrap_or_else(|| "-".to_owned());
-        [
-            told.at.clone(),
-            or_dash(who.join(", ")),
-            version,
-            or_dash(tags.join(", ")),
-            told.source.digest.short().to_owned(),
-        ]
-        .map(|cell| plain(&cell))
+        [at.clone(), or_dash(who.join(", ")), version, or_dash(tags.join(", ")), told.source.digest.short().to_owned()]
+            .map(|cell| cut(&cell))
     };
     let mut rows = vec![["WHEN", "WHO", "VERSION", "TAGS", "DIGEST"].map(str::to_owned)];
     rows.extend(kept.iter().map(row));
@@ -100,10 +118,10 @@ fn or_dash(text: String) -> String {
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
-/// A cell stays on its line, and leaves room for the others.
-fn plain(text: &str) -> String {
+/// A cell leaves room for the others.
+fn cut(text: &str) -> String {
     const LONGEST: usize = 80;
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+    let line: String = text.chars().take(LONGEST).collect();
     if text.chars().count() > LONGEST { format!("{line}…") } else { line }
 }
 
@@ -112,15 +130,28 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn kept(at: &str, more: Value) -> StoredRecord {
+    fn whole(at: &str, more: Value) -> Value {
         let image = Digest::of(b"image");
+        let (nobody, image) = (json!({"registry": "reg.example", "name": null, "credential": null}), image.as_str());
         let mut record = json!({
-            "schema": 1, "state": "done", "command": "promote", "at": at, "repository": "reg.example/app",
-            "version": "1.2.3", "source": {"reference": "r", "digest": image.as_str(), "mediaType": "m"},
-            "tags": [{"tag": "latest", "before": null, "action": "created"}],
+            "schema": 1, "state": "done", "command": "promote", "at": at, "tool": "tagwright 0.1.0",
+            "repository": "reg.example/app", "version": "1.2.3",
+            "source": {"reference": "r", "digest": image, "mediaType": "m"},
+            "tags": [{
+                "tag": "latest", "before": null, "beforeVersion": null, "after": image, "action": "created",
+                "verified": true,
+            }],
+            "copied": {"blobs": 0, "mounted": 0, "skipped": 0, "bytes": 0},
+            "referrers": {"found": null, "copied": 0, "left": 0}, "labels": {}, "rollback": [],
+            "claimed": {}, "identity": {"source": nobody, "target": nobody},
         });
         record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        read(format!("{record:#}\n").as_bytes(), &Digest::of(at.as_bytes()), &image).unwrap()
+        record
+    }
+
+    fn kept(at: &str, more: Value) -> StoredRecord {
+        let record = format!("{:#}\n", whole(at, more));
+        read(record.as_bytes(), &Digest::of(at.as_bytes()), &Digest::of(b"image")).unwrap()
     }
 
     #[test]
@@ -129,9 +160,12 @@ mod tests {
             kept("2026-08-19T10:00:00Z", json!({"claimed": {"user": "mo", "job": "release", "build": "7"}})),
             kept(
                 "2026-08-21T10:00:00Z",
-                json!({"version": null, "identity": {"target": {"name": "robot"}}, "claimed": {"user": "mo"}}),
+                json!({"version": null, "claimed": {"user": "mo"}, "identity": {
+                    "source": {"registry": "r", "name": null, "credential": null},
+                    "target": {"registry": "r", "name": "robot", "credential": "env"},
+                }}),
             ),
-            kept("2026-08-20\n10:00", json!({"claimed": "damaged", "identity": 7, "tags": []})),
+            kept("2026-08-20T12:00:00+02:00", json!({"tags": []})),
         ];
         order(&mut all);
         let short = Digest::of(b"image").short().to_owned();
@@ -140,7 +174,7 @@ mod tests {
             format!(
                 "WHEN                  WHO             VERSION  TAGS              DIGEST\n\
                  2026-08-21T10:00:00Z  robot           -        latest (created)  {short}\n\
-                 2026-08-20 10:00      -               1.2.3    -                 {short}\n\
+                 2026-08-20T10:00:00Z  -               1.2.3    -                 {short}\n\
                  2026-08-19T10:00:00Z  mo, release #7  1.2.3    latest (created)  {short}\n\
                  `reg.example/app` has 3 records of promotions"
             )
@@ -154,15 +188,44 @@ mod tests {
 
     #[test]
     fn a_record_about_another_image_is_none_of_this_one() {
-        let sound = kept("2026-08-19T10:00:00Z", json!({}));
+        let sound = whole("2026-08-19T10:00:00Z", json!({})).to_string();
         let (artifact, other) = (Digest::of(b"x"), Digest::of(b"other"));
         for (bytes, message) in [
-            (sound.text.as_bytes(), "it is about "),
+            (sound.as_bytes(), "it is about "),
             (b"{", "it is not JSON"),
             (b"{\"schema\":9}", "it is a record of schema 9"),
         ] {
             let error = read(bytes, &artifact, &other).unwrap_err();
             assert!(error.code() == Code::RecordInvalid && error.message().starts_with(message), "{error}");
+        }
+    }
+    #[test]
+    fn nothing_is_passed_on_that_does_not_belong_into_a_record() {
+        let more = json!({
+            "later": {"unknown": 1e300}, "tool": "a\u{1b}[31m\nb\u{9b}", "labels": {"k\r": "two\nlines"},
+            "claimed": {"user": "mo", "secret": "x"}, "copied": {"blobs": u64::MAX, "mounted": 0, "skipped": 0, "bytes": 0},
+        });
+        let text = result(&[kept("2026-08-19T10:00:00+00:00", more)], "a");
+        let record: Value = serde_json::from_str(&text).unwrap();
+        let record = &record["records"][0];
+        assert_eq!((&record["later"], &record["claimed"]["secret"]), (&Value::Null, &Value::Null), "{text}");
+        assert_eq!((record["tool"].as_str(), record["at"].as_str()), (Some("a [31m b "), Some("2026-08-19T10:00:00Z")));
+        assert_eq!((&record["labels"]["k "], &record["copied"]["blobs"]), (&json!("two lines"), &json!(u64::MAX)));
+        for (key, value) in [
+            ("at", json!("2026-08-19\n10:00")),
+            ("at", json!("9999-12-31T23:59:59-23:59")),
+            ("claimed", json!("damaged")),
+            ("claimed", json!({"user": ["mo"]})),
+            ("identity", json!(7)),
+            ("labels", json!({"a": 1})),
+            ("rollback", json!(["tagwright"])),
+            ("state", json!("dreamt")),
+            ("copied", json!({"blobs": 1e300, "mounted": 0, "skipped": 0, "bytes": 0})),
+            ("copied", json!({"blobs": -1, "mounted": 0, "skipped": 0, "bytes": 0})),
+        ] {
+            let record = whole("2026-08-19T10:00:00Z", json!({key: value.clone()})).to_string();
+            let error = read(record.as_bytes(), &Digest::of(b"x"), &Digest::of(b"image")).unwrap_err();
+            assert_eq!(error.code(), Code::RecordInvalid, "{key} {value}");
         }
     }
 }

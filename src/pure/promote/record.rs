@@ -6,10 +6,12 @@
 //! Artifact: OCI image specification, "Guidelines for Artifact Usage", with an empty config.
 
 use crate::pure::image::{Descriptor, Digest, OCI_MANIFEST, Repository};
+use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{TagWrite, Tally};
+use crate::pure::text::words::words;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -21,8 +23,8 @@ pub const ARTIFACT: &str = "application/vnd.tagwright.promotion.v1+json";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// The config blob that says nothing.
 pub const EMPTY_BLOB: &[u8] = b"{}";
-/// The longest record that its descriptor carries along.
-const INLINE: usize = 64 << 10;
+/// The longest record that is kept in a registry, or read from one.
+pub const LONGEST: usize = 64 << 10;
 /// The most bytes of labels that are kept whole.
 const LABELS: usize = 4 << 10;
 /// The labels that are kept where there is no room for all.
@@ -35,7 +37,7 @@ const OF_NOTE: [&str; 5] = [
 ];
 
 /// What was promoted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceImage {
     /// As a reference, printed whole.
@@ -47,7 +49,7 @@ pub struct SourceImage {
 }
 
 /// One tag.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TagRecord {
     /// The tag.
@@ -59,7 +61,7 @@ pub struct TagRecord {
     /// What it points at now; `None` where it is not there.
     pub after: Option<Digest>,
     /// What happened to it.
-    pub action: &'static str,
+    pub action: TagAction,
     /// Whether it was read back.
     pub verified: Option<bool>,
 }
@@ -72,14 +74,14 @@ impl TagRecord {
             before: write.before.clone(),
             before_version: write.before_version.clone(),
             after: write.after.clone(),
-            action: write.action.as_str(),
+            action: write.action,
             verified: write.verified,
         }
     }
 }
 
 /// Signatures, SBOMs and whatever else points at the image.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Referrers {
     /// How many there are; `None` where it could not be told.
     pub found: Option<usize>,
@@ -90,7 +92,7 @@ pub struct Referrers {
 }
 
 /// Who a registry, or AWS, said the caller is.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Account {
     /// The registry.
     pub registry: String,
@@ -101,7 +103,7 @@ pub struct Account {
 }
 
 /// Who the caller is on both sides.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Accounts {
     /// Where the image came from.
     pub source: Account,
@@ -110,13 +112,16 @@ pub struct Accounts {
 }
 
 /// What the environment says about who asked; nobody has checked it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claims {
     build_url: Option<String>,
-    job: Option<String>,
-    build: Option<String>,
-    user: Option<String>,
+    /// The job.
+    pub job: Option<String>,
+    /// The number of the build.
+    pub build: Option<String>,
+    /// Who asked for it.
+    pub user: Option<String>,
     node: Option<String>,
     commit: Option<String>,
     branch: Option<String>,
@@ -138,25 +143,47 @@ impl Claims {
 }
 
 /// Why a promotion ended early.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// The code.
-    pub code: &'static str,
+    pub code: String,
     /// The sentence.
     pub message: String,
     /// What had been written, one sentence each.
     pub done: Vec<String>,
 }
 
+words! {
+    /// What a record tells of.
+    RecordState {
+        /// What is to be done.
+        Planned = "planned",
+        /// What was done.
+        Done = "done",
+        /// How far it came.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What makes records.
+    RecordCommand {
+        /// `promote`.
+        Promote = "promote",
+        /// `rollback`.
+        Rollback = "rollback",
+    }
+}
+
 /// The record of one promotion.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// [`SCHEMA`].
     pub schema: u64,
-    /// `planned`, `done` or `failed`.
-    pub state: &'static str,
+    /// What it tells of.
+    pub state: RecordState,
     /// The command.
-    pub command: &'static str,
+    pub command: RecordCommand,
     /// When, RFC 3339 in UTC.
     pub at: String,
     /// Program, version and commit.
@@ -238,7 +265,7 @@ pub fn file(name: &str, repository: &Repository, digest: &Digest) -> String {
 pub fn artifact(record: &str, subject: &SourceImage, subject_size: usize, at: &str) -> Vec<u8> {
     let point = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes).as_str(), "size": bytes.len()});
     let mut layer = point(ARTIFACT, record.as_bytes());
-    if record.len() <= INLINE {
+    if record.len() <= LONGEST {
         layer["data"] = Value::from(BASE64_STANDARD.encode(record));
     }
     let manifest = json!({
@@ -317,7 +344,7 @@ mod tests {
     fn an_artifact_points_at_the_image_and_carries_the_record_along() {
         let digest = Digest::of(b"image");
         let subject = SourceImage { reference: "r/a:1".into(), digest, media_type: OCI_INDEX.into() };
-        for (record, inline) in [("{}".to_owned(), true), ("x".repeat(INLINE + 1), false)] {
+        for (record, inline) in [("{}".to_owned(), true), ("x".repeat(LONGEST + 1), false)] {
             let bytes = artifact(&record, &subject, 5, "2026-08-20T10:00:00Z");
             let Content::Image(manifest) = Content::parse(&bytes, Some(OCI_MANIFEST)).unwrap() else {
                 panic!("an index");

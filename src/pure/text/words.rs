@@ -19,6 +19,16 @@ macro_rules! words {
                 f.write_str(self.as_str())
             }
         }
+
+        crate::pure::text::words::serialized_as_text!($name);
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                let known = [$($name::$variant),+].into_iter().find(|one| one.as_str() == text);
+                known.ok_or_else(|| serde::de::Error::custom(format_args!("none of the words for it: `{text}`")))
+            }
+        }
     };
 }
 

@@ -6,10 +6,10 @@
 //! Weeks: ISO 8601, in UTC.
 
 use crate::error::{Code, Error};
+use crate::pure::text::instant;
 use crate::pure::text::quoted;
 use crate::pure::text::words::words;
 use crate::pure::version::Version;
-use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, UtcOffset};
 
@@ -173,7 +173,7 @@ pub fn parse_time(text: &str) -> Result<OffsetDateTime, Error> {
     }
     let moment = match date(text) {
         Some(date) => Some(date.midnight().assume_utc()),
-        None => OffsetDateTime::parse(text, &Rfc3339).ok(),
+        None => instant::parse(text),
     };
     moment.ok_or_else(|| bad().hint(forms))
 }
