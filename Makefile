@@ -2,6 +2,13 @@
 
 CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
+# rustup may know the release that rust-toolchain.toml pins by the name `stable` alone, and need not fetch it again.
+PINNED := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+ifneq ($(filter $(PINNED),$(shell rustup run $(PINNED) rustc --version 2>/dev/null || rustup run stable rustc --version 2>/dev/null)),)
+ifeq ($(shell rustup run $(PINNED) rustc --version 2>/dev/null),)
+export RUSTUP_TOOLCHAIN := stable
+endif
+endif
 # A check must not change what it checks.
 export INSTA_UPDATE ?= no
 

@@ -2,7 +2,7 @@
 
 MUSL_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 
-.PHONY: static library release release-check pipeline
+.PHONY: static library release release-check audit pipeline
 
 static: ## the release program for this machine, static and within its size
 	@scripts/build-static
@@ -11,11 +11,17 @@ library: ## the installable library tree with both programs in target/library/
 	@STRICT=1 scripts/build-static $(MUSL_TARGETS)
 	@scripts/build-library target/library $(foreach t,$(MUSL_TARGETS),$(t)=target/static/$(t)/tagwright)
 
-release-check: ## version, changelog heading and sums of target/library agree
+release-check: ## version, changelog heading, toolchain and sums of target/library are what a release needs
 	@scripts/check-release
 
-release: library ## the release commit and its tags, from a clean tree; pushes nothing
+release: ## the release commit and its tags, from a clean tree; pushes nothing
+	@scripts/check-release sources
+	@$(MAKE) --no-print-directory library
 	@scripts/make-release
+
+audit: ## licences, sources and duplicates of what is compiled into a program, checked by cargo-deny
+	@scripts/install-tools audit
+	@PATH="$(CARGO_TARGET_DIR)/tools/bin:$$PATH" cargo deny --locked check licenses bans sources
 
 pipeline: tools ## every step and the example on the real interpreter, against a real registry
 	@scripts/pipeline-tests

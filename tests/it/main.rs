@@ -38,6 +38,7 @@ mod odd_content;
 mod promote;
 mod race_model;
 mod record;
+mod release;
 mod request_schema;
 mod rollback;
 mod secrets;
