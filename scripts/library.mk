@@ -2,7 +2,7 @@
 
 MUSL_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 
-.PHONY: static library release release-check audit pipeline
+.PHONY: static library release release-check audit fuzz pipeline
 
 static: ## the release program for this machine, static and within its size
 	@scripts/build-static
@@ -22,6 +22,9 @@ release: ## the release commit and its tags, from a clean tree; pushes nothing
 audit: ## licences, sources and duplicates of what is compiled into a program, checked by cargo-deny
 	@scripts/install-tools audit
 	@PATH="$(CARGO_TARGET_DIR)/tools/bin:$$PATH" cargo deny --locked check licenses bans sources
+
+fuzz: ## every fuzz target for 20 s; one of them with TARGET=link SECONDS=600
+	@nice scripts/fuzz $(or $(SECONDS),20) $(TARGET)
 
 pipeline: tools ## every step and the example on the real interpreter, against a real registry
 	@scripts/pipeline-tests

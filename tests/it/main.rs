@@ -26,6 +26,7 @@ mod ecr_into;
 mod fakes;
 mod faults;
 mod find_tag;
+mod fuzz;
 mod history;
 mod house;
 mod inspect;

@@ -1,0 +1,83 @@
+//! One function for each kind of text that somebody else writes: it reads the bytes as the program does, and asserts
+//! what holds whatever they are.
+//!
+//! `tests/it/fuzz.rs` runs each over its seeds, so that what is here compiles and holds without a fuzzer.
+
+mod auth;
+mod aws;
+mod check;
+mod http;
+mod image;
+mod output;
+mod promote;
+mod request;
+
+/// One kind of text.
+pub struct Target {
+    /// What `make fuzz TARGET=` calls it.
+    pub name: &'static str,
+    /// Whose tests hold its seeds.
+    pub sources: &'static [&'static str],
+    /// Reads the bytes, and panics where a promise is broken.
+    pub run: fn(&[u8]),
+}
+
+const fn target(name: &'static str, sources: &'static [&'static str], run: fn(&[u8])) -> Target {
+    Target { name, sources, run }
+}
+
+/// Every target, in the order in which `make fuzz` runs them.
+pub const ALL: &[Target] = &[
+    target(
+        "reference",
+        &[
+            "src/pure/image/reference.rs",
+            "src/pure/image/repository.rs",
+            "src/pure/image/registry.rs",
+            "src/pure/image/digest.rs",
+            "src/pure/image/tag.rs",
+        ],
+        image::reference,
+    ),
+    target("platform", &["src/pure/image/platform.rs"], image::platform),
+    target(
+        "manifest",
+        &["src/pure/image/content.rs", "src/pure/image/descriptor.rs", "src/pure/image/media_type.rs"],
+        image::manifest,
+    ),
+    target("index", &["src/pure/image/content.rs", "src/pure/image/referrers.rs"], image::index),
+    target("config", &["src/pure/image/config.rs"], image::config),
+    target(
+        "version",
+        &["src/pure/version/scheme.rs", "src/pure/version/pick.rs", "src/pure/version/calver.rs"],
+        promote::version,
+    ),
+    target("template", &["src/pure/promote/template.rs", "src/pure/text/glob.rs"], promote::template),
+    target("record", &["src/pure/promote/recorded.rs", "src/pure/promote/history.rs"], promote::record),
+    target("upload", &["src/pure/promote/upload.rs"], promote::upload),
+    target(
+        "challenge",
+        &["src/pure/auth/challenge.rs", "src/pure/auth/flow.rs", "src/pure/auth/scope.rs"],
+        auth::challenge,
+    ),
+    target("token", &["src/pure/auth/token.rs", "src/pure/hub/login.rs"], auth::token),
+    target("docker-config", &["src/pure/auth/docker_config.rs"], auth::docker_config),
+    target("helper", &["src/pure/auth/docker_config.rs"], auth::helper),
+    target("url", &["src/pure/http/url.rs"], http::url),
+    target("redirect", &["src/pure/http/redirect.rs", "src/pure/http/url.rs"], http::redirect),
+    target("link", &["src/pure/http/link.rs"], http::link),
+    target("refusal", &["src/pure/http/refusal.rs"], http::refusal),
+    target("header", &["src/pure/http/retry.rs", "src/pure/http/warning.rs"], http::header),
+    target("proxy", &["src/pure/http/proxy.rs"], http::proxy),
+    target("hub-page", &["src/pure/hub/page.rs"], http::hub_page),
+    target("profile", &["src/pure/aws/profile.rs", "src/pure/aws/profile_plan.rs"], aws::profile),
+    target("aws-answer", &["src/pure/aws/answer.rs", "src/pure/aws/sts.rs"], aws::answer),
+    target("ecr", &["src/pure/aws/ecr.rs"], aws::ecr),
+    target("aws-fault", &["src/pure/aws/fault.rs"], aws::fault),
+    target("aws-host", &["src/pure/aws/host.rs", "tests/fixtures/aws/endpoints.tsv"], aws::host),
+    target("request", &["src/cli/json.rs", "tests/it/call.rs"], request::json),
+    target("words", &["src/cli/parse.rs", "tests/it/usage.rs"], request::words),
+    target("redact", &["src/pure/http/redact.rs"], output::redact),
+    target("guard", &["src/pure/text/percent.rs", "src/pure/text/json.rs"], output::guard),
+    target("show", &["src/pure/text/show.rs", "src/pure/text/shell.rs"], output::show),
+];

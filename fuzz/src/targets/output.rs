@@ -1,0 +1,66 @@
+//! What is taken out of a text, and how the rest is shown.
+
+use super::check::{self, text};
+use tagwright::http::journal::Journal;
+use tagwright::pure::http::redact;
+use tagwright::pure::http::url::Url;
+use tagwright::pure::text::{percent, shell, show};
+use tagwright::secret::Secret;
+
+/// Stands for what must not be shown.
+const MARK: &str = "eyJhbGciOiJ0b3Atc2VjcmV0";
+
+/// Whatever stands before it, what is announced as a secret is taken out.
+pub fn redact(data: &[u8]) {
+    let text = text(data);
+    for secret in
+        [format!("Authorization: Bearer {MARK}"), format!("token={MARK}"), format!("\"password\": \"{MARK}\"")]
+    {
+        let shown = redact::text(&format!("{text}\n{secret} and more"));
+        assert!(!shown.contains(MARK), "{shown:?}");
+    }
+    assert!(redact::text(&text).len() <= 3 * text.len() + 16);
+    let base = "https://registry.example/v2/acme/app/blobs/1";
+    for address in [format!("{base}?{text}&X-Amz-Signature={MARK}"), format!("{base}?sig={MARK}&{text}")] {
+        if let Ok(url) = Url::parse(&address) {
+            let shown = redact::url(&url);
+            // A fragment ends the address before the mark.
+            assert!(!shown.contains(MARK), "{shown}");
+        }
+    }
+}
+
+/// A secret is taken out of a text in every spelling that it may have there.
+pub fn guard(data: &[u8]) {
+    let text = text(data);
+    let (secret, around) = text.split_once('\n').unwrap_or((MARK, &text));
+    if secret.chars().count() < 8 || secret.contains('…') || around.contains(secret) {
+        return;
+    }
+    let journal = Journal::default();
+    journal.guard(&Secret::new(secret));
+    let quoted = serde_json::to_string(secret).expect("a text is JSON");
+    for spelled in [secret, &quoted, &percent::encode(secret)] {
+        let shown = journal.without_secrets(&format!("{around} {spelled} {around}"));
+        assert!(!shown.contains(secret), "{shown:?}");
+        assert!(!shown.contains(quoted.trim_matches('"')), "{shown:?}");
+    }
+    assert_eq!(percent::decode(&percent::encode(&text)), text.as_bytes());
+    percent::decode(around);
+}
+
+/// What is shown stays one line, is bounded, and a shell reads back what was written for it.
+pub fn show(data: &[u8]) {
+    let text = text(data);
+    check::terminal(&text);
+    let quoted = show::quoted(&text);
+    assert!(quoted.chars().count() <= 202 * 10 && !quoted.contains(char::is_control), "{quoted:?}");
+    for c in text.chars().take(4) {
+        assert!(!show::character(c).contains(char::is_control));
+    }
+    let line = shell::line(text.split(' '));
+    assert!(!line.contains(char::is_control), "{line:?}");
+    let number = data.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    assert!(show::bytes(number).len() <= 12);
+    show::seconds(number);
+}
