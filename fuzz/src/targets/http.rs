@@ -9,6 +9,7 @@ use tagwright::pure::http::retry::{self, Pace, Verdict};
 use tagwright::pure::http::url::{Place, Scheme, Url, place, split_host_port};
 use tagwright::pure::http::{link, redact, redirect, warning};
 use tagwright::pure::hub::page;
+use tagwright::pure::text::instant;
 use time::OffsetDateTime;
 
 fn address(text: &str) -> Url {
@@ -96,6 +97,9 @@ pub fn header(data: &[u8]) {
     let text = text(data);
     let now = OffsetDateTime::from_unix_timestamp(1_787_227_200).expect("a date");
     retry::http_date(&text, now);
+    if let Some(moment) = instant::parse(&text) {
+        assert_eq!(instant::parse(&instant::rfc3339(moment)), Some(moment.truncate_to_second()));
+    }
     for texts in text.lines().map(warning::texts) {
         assert!(texts.len() <= text.len());
         texts.iter().for_each(|text| check::terminal(text));
