@@ -12,8 +12,7 @@ use std::sync::{Arc, Mutex};
 /// What is known about the run that is under way.
 struct LastWords {
     command: &'static str,
-    style: Style<'static>,
-    print: Option<String>,
+    style: Style,
     journal: Arc<Journal>,
 }
 
@@ -30,18 +29,16 @@ pub fn at_panic(end: fn(&Ending)) {
 
 /// Takes note of what is under way.
 pub fn note(command: &'static str, style: Style, journal: Arc<Journal>) {
-    let print = style.print.map(str::to_owned);
-    *lock(&RUN) = Some(LastWords { command, style: Style { print: None, ..style }, print, journal });
+    *lock(&RUN) = Some(LastWords { command, style, journal });
 }
 
 fn ending(run: Option<&LastWords>, bug: &str) -> Ending {
     let error = Error::new(Code::Internal, "a bug in tagwright has ended the run")
         .cause(bug.lines().collect::<Vec<_>>().join(" "))
         .hint("report it with this text and the version that `tagwright --version` prints");
-    let Some(LastWords { command, style, print, journal }) = run else {
-        return envelope::ending(None, Err(error), &[], &[], Style::default());
+    let Some(LastWords { command, style, journal }) = run else {
+        return envelope::ending(None, Err(error), &[], &[], &Style::default());
     };
     let error = error.after(journal.progress()).rewritten(&|text| journal.without_secrets(text));
-    let style = Style { print: print.as_deref(), ..*style };
     envelope::ending(Some(command), Err(error), &journal.warnings(), &journal.exchanges(), style)
 }

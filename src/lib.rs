@@ -27,41 +27,47 @@ use house::*;
 pub use house::*;
 
 pub use last_words::at_panic;
-pub use output::envelope::Ending;
+pub use output::{Ending, Screen};
 pub use world::{Log, World};
 
 use cli::parse::{self, CommandLine};
 use command::report::Report;
-use command::request::{Common, Invocation, Request};
+use command::request::{Invocation, Request};
 use command::session::Session;
 use error::{Code, Error};
-use output::envelope::{self, Style};
+use output::{Layout, Style, envelope};
 use std::ffi::OsString;
 
 /// The largest request that is read from a file or from standard input.
 const REQUEST_LIMIT: u64 = 16 << 20;
 
-/// Runs one command. `terminal` says whether stdout is one.
-pub fn run(words: &[OsString], world: &World, terminal: bool) -> Ending {
-    let style = Style { indent: terminal, ..Style::default() };
+/// Runs one command. `screen` is the terminal that stdout leads to, if it does.
+pub fn run(words: &[OsString], world: &World, screen: Option<Screen>) -> Ending {
+    let layout = match screen {
+        _ if parse::asks(words, "text") => Layout::Text(screen.unwrap_or(Screen::NONE)),
+        Some(_) if parse::asks(words, "json") => Layout::Indented,
+        Some(screen) => Layout::Text(screen),
+        None => Layout::Compact,
+    };
     match parse::parse(words) {
         Ok(CommandLine::Help(text)) => Ending { stdout: text, stderr: String::new(), exit: 0 },
         Ok(CommandLine::Version) => {
             Ending { stdout: format!("{}\n", program::version()), stderr: String::new(), exit: 0 }
         }
-        Ok(CommandLine::Run(invocation)) => carry_out(world, *invocation, style),
-        Ok(CommandLine::Call { stdin }) => call(world, stdin, terminal),
+        Ok(CommandLine::Run(invocation)) => carry_out(world, *invocation, layout),
+        Ok(CommandLine::Call { stdin }) => call(world, stdin),
         Err(misuse) => {
-            let style = Style { print: misuse.print.then_some(""), ..style };
-            envelope::ending(misuse.command, Err(misuse.error), &[], &[], style)
+            let print = parse::asks(words, "print").then(String::new).into_iter().collect();
+            let style = Style { layout, print, quiet: false };
+            envelope::ending(misuse.command, Err(misuse.error), &[], &[], &style)
         }
     }
 }
 
 /// `call`: the same as the command line, from a JSON request, for programs.
-fn call(world: &World, stdin: bool, terminal: bool) -> Ending {
-    let style = Style { indent: terminal, ascii: true, silent: true, ..Style::default() };
-    let ended = |command, error| envelope::ending(command, Err(error), &[], &[], style);
+fn call(world: &World, stdin: bool) -> Ending {
+    let style = Style { layout: Layout::Ascii, ..Style::default() };
+    let ended = |command, error| envelope::ending(command, Err(error), &[], &[], &style);
     let text = match request_text(world, stdin) {
         Ok(text) => text,
         Err(error) => return ended(Some("call"), error),
@@ -69,7 +75,7 @@ fn call(world: &World, stdin: bool, terminal: bool) -> Ending {
     match cli::json::invocation(&text) {
         Ok((invocation, words)) => {
             world.log(&format!("tagwright {}", pure::text::shell::line(&words)));
-            carry_out(world, invocation, style)
+            carry_out(world, invocation, Layout::Ascii)
         }
         Err(misuse) => ended(misuse.command.or(Some("call")), misuse.error),
     }
@@ -100,10 +106,9 @@ fn request_text(world: &World, stdin: bool) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| unreadable(&place, error.to_string()))
 }
 
-fn carry_out(world: &World, invocation: Invocation, style: Style) -> Ending {
+fn carry_out(world: &World, invocation: Invocation, layout: Layout) -> Ending {
     let Invocation { mut request, common } = invocation;
-    let Common { quiet, print, .. } = &common;
-    let style = Style { quiet: *quiet, print: print.as_deref(), ..style };
+    let style = Style { layout, quiet: common.quiet, print: common.print.clone() };
     let command = Some(request.command());
     // Which registry a rollback is about stands in its record.
     let read = match &mut request {
@@ -111,14 +116,14 @@ fn carry_out(world: &World, invocation: Invocation, style: Style) -> Ending {
         _ => Ok(()),
     };
     match read.and_then(|()| Session::new(world, &common, &request)) {
-        Err(error) => envelope::ending(command, Err(error), &[], &[], style),
+        Err(error) => envelope::ending(command, Err(error), &[], &[], &style),
         Ok(session) => {
-            last_words::note(request.command(), style, session.client.exchange.journal.clone());
+            last_words::note(request.command(), style.clone(), session.client.exchange.journal.clone());
             let outcome = dispatch(&session, &request);
             let exchange = &session.client.exchange;
             // The words of a failure are partly a server's, and a server may repeat what it was sent.
             let outcome = outcome.map_err(|error| error.rewritten(&|text| exchange.journal.without_secrets(text)));
-            envelope::ending(command, outcome, &exchange.journal.warnings(), &exchange.journal.exchanges(), style)
+            envelope::ending(command, outcome, &exchange.journal.warnings(), &exchange.journal.exchanges(), &style)
         }
     }
 }

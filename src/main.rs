@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
-use tagwright::{Ending, Log, World};
+use tagwright::{Ending, Log, Screen, World};
 
 /// How long the line is that is drawn over, in characters.
 static DRAWN: Mutex<usize> = Mutex::new(0);
@@ -18,12 +18,22 @@ fn main() -> ExitCode {
     let draw: Log = Box::new(|line| write(line, false));
     let world = World::real(log, std::io::stderr().is_terminal().then_some(draw));
     let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let ending = tagwright::run(&words, &world, std::io::stdout().is_terminal());
+    let ending = tagwright::run(&words, &world, screen(&world));
     match print(&ending) {
         Ok(()) => ExitCode::from(ending.exit),
         // Whoever reads the output has gone; the work is done, its report is lost.
         Err(_) => ExitCode::from(70),
     }
+}
+
+/// The terminal that stdout leads to.
+fn screen(world: &World) -> Option<Screen> {
+    let stdout = std::io::stdout();
+    let columns = terminal_size::terminal_size_of(&stdout).map_or(80, |(width, _)| usize::from(width.0));
+    let plain = world.env("NO_COLOR").is_some_and(|text| !text.is_empty()) || world.env("TERM") == Some("dumb");
+    // Errors are coloured too, and they go to stderr.
+    let colour = !plain && std::io::stderr().is_terminal();
+    stdout.is_terminal().then_some(Screen { columns: columns.max(20), colour })
 }
 
 fn print(ending: &Ending) -> std::io::Result<()> {

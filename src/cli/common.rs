@@ -23,7 +23,9 @@ const USUAL_RETRIES: u32 = 3;
 /// # Errors
 /// `request-invalid`, `missing-value` or `plain-http-refused`, naming the flag and its value.
 pub fn common(given: &Arguments) -> Result<Common, Error> {
-    exclusive(given, "verbose", "quiet")?;
+    for (one, other) in [("verbose", "quiet"), ("json", "text"), ("json", "print"), ("text", "print")] {
+        exclusive(given, one, other)?;
+    }
     let plain_http = given.all("plain-http").map(|text| host(given, text)).collect::<Result<Vec<_>, _>>()?;
     let loopback = |text: &&String| split_host_port(text).is_some_and(|(host, _)| place(&host) == Place::Loopback);
     if let Some(host) = plain_http.iter().find(loopback).filter(|_| given.has("https")) {
@@ -50,7 +52,7 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
         ecr: given.all("ecr").map(|text| ecr(given, text)).collect::<Result<_, _>>()?,
         verbose: given.has("verbose"),
         quiet: given.has("quiet"),
-        print: given.one("print").map(str::to_owned),
+        print: given.all("print").map(str::to_owned).collect(),
     })
 }
 

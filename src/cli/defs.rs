@@ -470,11 +470,17 @@ pub static FLAGS: &[Flag] = &[
         "one line per exchange on stderr",
         "Writes one line per exchange on stderr: method, address, status, time, attempt. Secrets are left out."),
     switch("quiet").help(
-        "nothing but errors on stderr",
-        "Writes nothing but errors on stderr: no warnings and no closing sentence."),
-    one("print", "PATH").json(Json::Never).help(
+        "nothing but errors on stderr, values alone on a terminal",
+        "Writes nothing but errors on stderr: no warnings and no closing sentence. On a terminal stdout holds the values that a script would want, such as the names of the tags, one a line."),
+    switch("json").json(Json::Never).help(
+        "JSON on a terminal too",
+        "Prints the JSON document on a terminal too, indented."),
+    switch("text").json(Json::Never).help(
+        "text for people in a pipe too",
+        "Prints the text for people in a pipe or a file too. It is no contract: programs read the JSON."),
+    many("print", "PATH").json(Json::Never).help(
         "print one value of the result, as in tags.0.tag",
-        "Prints one value of the result instead of the whole document; dots lead deeper, as in `source.digest`. A text is printed as it is, anything else as JSON. A value that is null ends with status 3. On failure stdout stays empty."),
+        "Prints one value of the result instead of the whole document; dots lead deeper, as in `source.digest`, and `*` goes through a list, as in `tags.*.tag`, one value a line. May be repeated. A text is printed as it is, anything else as JSON. A value that is null ends with status 3, in a list it is passed over. On failure stdout stays empty."),
     switch("help").short('h').json(Json::Never).help(
         "this help; -h for the short one",
         "Prints the long help, `-h` the short one."),
@@ -507,7 +513,8 @@ mod tests {
             assert!(flag.more.ends_with('.') && !flag.help.ends_with('.'), "`--{}`", flag.long);
             assert!(flag.short.is_none_or(|letter| letters.insert(letter)), "`--{}`", flag.long);
             assert!(flag.on.iter().all(|name| command(name).is_some()), "`--{}`", flag.long);
-            assert_eq!(flag.repeats, matches!(flag.json, Json::Texts | Json::Pairs), "`--{}`", flag.long);
+            let lists = matches!(flag.json, Json::Texts | Json::Pairs);
+            assert!(flag.json == Json::Never || flag.repeats == lists, "`--{}`", flag.long);
         }
     }
 

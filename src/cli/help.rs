@@ -42,7 +42,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("TAGWRIGHT_REQUEST", "The request that `call` runs, or `@PATH` for a file that holds it."),
 ];
 
-const OUTPUT: &str = "Stdout carries one JSON document, on success and on failure: `{\"schema\":1,\"ok\":true,\"command\":...,\"result\":{...},\"warnings\":[]}`, or with `\"ok\":false` an `error` that holds code, message and hint. With `--print` it is one value alone. Stderr is for people.";
+const OUTPUT: &str = "On a terminal stdout is text for people. In a pipe or a file, and with `--json`, it is one JSON document, on success and on failure: `{\"schema\":1,\"ok\":true,\"command\":...,\"result\":{...},\"warnings\":[]}`, or with `\"ok\":false` an `error` that holds code, message and hint. With `--print` it is values of the result alone. Stderr is for people.";
 
 const REGISTRIES: &str = "Registries on loopback addresses are spoken to in plain HTTP unless `--https` is given, all others in HTTPS unless `--plain-http` names them. Secrets come from the environment, from Docker's files or from their helpers; no flag takes one.";
 

@@ -22,7 +22,7 @@ const OBJECTS: &[&str] = &["reference", "image", "repository", "registry"];
 /// The first usage error, with the command it belongs to.
 pub fn invocation(text: &str) -> Result<(Invocation, Vec<String>), Misuse> {
     let mut named = None;
-    read(text, &mut named).map_err(|error| Misuse { command: named.map(|c| c.name), print: false, error })
+    read(text, &mut named).map_err(|error| Misuse { command: named.map(|c| c.name), error })
 }
 
 fn read(text: &str, named: &mut Option<&'static Command>) -> Result<(Invocation, Vec<String>), Error> {

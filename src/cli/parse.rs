@@ -31,8 +31,6 @@ pub enum CommandLine {
 pub struct Misuse {
     /// The command, where it was recognised.
     pub command: Option<&'static str>,
-    /// Whether `--print` was among the words, so that nothing belongs on stdout.
-    pub print: bool,
     /// What is wrong.
     pub error: Error,
 }
@@ -46,7 +44,7 @@ pub fn parse(words: &[OsString]) -> Result<CommandLine, Misuse> {
         return Ok(answer);
     }
     let mut named = None;
-    read(words, &mut named).map_err(|error| Misuse { command: named.map(|c| c.name), print: prints(words), error })
+    read(words, &mut named).map_err(|error| Misuse { command: named.map(|c| c.name), error })
 }
 
 fn read(words: &[OsString], named: &mut Option<&'static Command>) -> Result<CommandLine, Error> {
@@ -251,10 +249,13 @@ fn command_among(words: &[OsString]) -> Option<&'static Command> {
     None
 }
 
-fn prints(words: &[OsString]) -> bool {
-    let is_print =
-        |word: &&OsString| word.to_str().is_some_and(|word| word == "--print" || word.starts_with("--print="));
-    words.iter().take_while(|word| word.as_os_str() != OsStr::new("--")).any(|word| is_print(&word))
+/// Whether a flag is among words that need not be right otherwise.
+pub fn asks(words: &[OsString], long: &str) -> bool {
+    let is_flag = |word: &&OsString| {
+        let rest = word.to_str().and_then(|word| word.strip_prefix("--")?.strip_prefix(long));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    words.iter().take_while(|word| word.as_os_str() != OsStr::new("--")).any(|word| is_flag(&word))
 }
 
 #[cfg(test)]
@@ -414,8 +415,8 @@ mod tests {
     }
 
     #[test]
-    fn an_error_knows_its_command_and_whether_stdout_stays_empty() {
-        let known = |line: &str| (refusal(line).command, refusal(line).print);
+    fn an_error_knows_its_command_and_what_was_asked_of_stdout() {
+        let known = |line: &str| (refusal(line).command, asks(&words(line), "print"));
         assert_eq!(known("--print value labels"), (Some("labels"), true));
         assert_eq!(known("labels a --biuld 3 --print=value"), (Some("labels"), true));
         assert_eq!(known("labels a b -- --print"), (Some("labels"), false));

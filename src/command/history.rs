@@ -93,7 +93,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     let count = kept.len();
     kept.truncate(request.limit.unwrap_or(LIMIT));
     let place = request.tag.as_ref().map_or_else(|| name.clone(), |tag| repository.tagged(tag).to_string());
-    let sentence = history::table(&kept, &place, count);
+    let sentence = history::sentence(&kept, &place, count);
     Ok(Report { result: history::result(&kept, &name), sentence })
 }
 

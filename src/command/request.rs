@@ -330,6 +330,6 @@ pub struct Common {
     pub verbose: bool,
     /// Nothing but errors on stderr.
     pub quiet: bool,
-    /// The one value of the result to print, as a dotted path.
-    pub print: Option<String>,
+    /// The values of the result to print, as dotted paths.
+    pub print: Vec<String>,
 }

@@ -1,11 +1,13 @@
 //! The envelope: a report or an error becomes bytes for stdout, words for stderr, and an exit status.
 //!
-//! One JSON document, compact when piped, indented on a terminal, ASCII only for `call`.
+//! One JSON document, compact when piped, ASCII only for `call`; on a terminal text in its place.
 
 use crate::command::report::Report;
 use crate::error::{Code, Error, Refusal};
 use crate::http::Warning;
-use crate::output::terminal::visible;
+use crate::output::table::folded;
+use crate::output::terminal::{Screen, visible};
+use crate::output::text;
 use crate::pure::text::{Document, shell};
 use serde::Serialize;
 use serde_json::Value;
@@ -27,19 +29,29 @@ pub struct Ending {
     pub exit: u8,
 }
 
-/// How the envelope is to look.
+/// What stdout is to hold.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Style<'a> {
-    /// Indent for a person.
-    pub indent: bool,
-    /// Escape everything beyond ASCII.
-    pub ascii: bool,
-    /// Say nothing on stderr but errors.
+pub enum Layout {
+    /// The envelope in one line.
+    #[default]
+    Compact,
+    /// The envelope, indented.
+    Indented,
+    /// The envelope in one line and in ASCII, and on stderr nothing that it holds: for `call`.
+    Ascii,
+    /// Text for people, and nothing on stdout on failure.
+    Text(Screen),
+}
+
+/// How a run tells what it ends with.
+#[derive(Clone, Debug, Default)]
+pub struct Style {
+    /// What stdout holds where no value is asked for.
+    pub layout: Layout,
+    /// Say nothing on stderr but errors, and on a terminal values alone.
     pub quiet: bool,
-    /// Leave the closing words on stderr away, the envelope has them.
-    pub silent: bool,
-    /// Print one value of the result instead of the envelope.
-    pub print: Option<&'a str>,
+    /// Print these values of the result in place of everything else.
+    pub print: Vec<String>,
 }
 
 /// What a run ends with.
@@ -48,31 +60,47 @@ pub fn ending(
     outcome: Result<Report, Error>,
     warnings: &[Warning],
     exchanges: &[String],
-    style: Style,
+    style: &Style,
 ) -> Ending {
     let success = outcome.and_then(|report| {
-        let stdout = match style.print {
-            Some(path) => format!("{}\n", printed(&report.result, path)?),
-            None => {
+        let stdout = match (style.layout, command) {
+            _ if !style.print.is_empty() => printed(&report.result, style.print.iter().map(String::as_str))?,
+            (Layout::Text(_), Some(command)) if style.quiet => {
+                printed(&report.result, text::values(command).iter().copied())?
+            }
+            (Layout::Text(screen), Some(command)) => {
+                text::of(command, &parsed(&report.result)?, &report.sentence, screen)
+            }
+            _ => {
                 let result = Some(raw(&report.result)?);
-                framed(&Envelope { schema: SCHEMA, ok: true, command, result, error: None, warnings }, style)?
+                framed(&Envelope { schema: SCHEMA, ok: true, command, result, error: None, warnings }, style.layout)?
             }
         };
         Ok((stdout, report.sentence))
     });
     match success {
         Ok((stdout, sentence)) => {
-            let mut stderr = String::new();
-            if !style.quiet && !style.silent {
-                for warning in warnings {
-                    stderr.push_str(&format!("warning[{}]: {}\n", warning.code, warning.message));
-                }
-                stderr.push_str(&format!("{sentence}\n"));
-            }
-            Ending { stdout, stderr: visible(&stderr), exit: 0 }
+            let sentence = match style.layout {
+                Layout::Ascii => return Ending { stdout, stderr: String::new(), exit: 0 },
+                // The text has said it.
+                Layout::Text(_) if style.print.is_empty() => String::new(),
+                _ => format!("{sentence}\n"),
+            };
+            let warnings = warnings.iter().map(|one| format!("warning[{}]: {}\n", one.code, one.message));
+            let told = if style.quiet { String::new() } else { warnings.chain([sentence]).collect() };
+            Ending { stdout, stderr: laid_out(&told, style.layout), exit: 0 }
         }
         Err(error) => failure(command, &error, warnings, exchanges, style),
     }
+}
+
+/// What is for stderr, in lines that fit where people read them.
+fn laid_out(text: &str, layout: Layout) -> String {
+    let text = visible(text);
+    let Layout::Text(screen) = layout else { return text };
+    // What follows a first line belongs to it.
+    let fold = |line: &str| folded(line, screen.columns.saturating_sub(4)).join("\n    ");
+    text.lines().map(|line| fold(line) + "\n").collect()
 }
 
 #[derive(Serialize)]
@@ -105,7 +133,7 @@ struct ErrorObject<'a> {
     text: &'a str,
 }
 
-fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges: &[String], style: Style) -> Ending {
+fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges: &[String], style: &Style) -> Ending {
     let progress = error.progress();
     let changed = !progress.done.is_empty();
     let mut text = error.to_string();
@@ -130,8 +158,17 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
         text: &text,
     };
     let envelope = Envelope { schema: SCHEMA, ok: false, command, result: None, error: Some(document), warnings };
-    let stdout = if style.print.is_some() { String::new() } else { framed(&envelope, style).unwrap_or_default() };
-    let stderr = if style.silent { String::new() } else { visible(&format!("{text}\n")) };
+    let stdout = match style.layout {
+        Layout::Text(_) => String::new(),
+        _ if !style.print.is_empty() => String::new(),
+        layout => framed(&envelope, layout).unwrap_or_default(),
+    };
+    let mark = format!("error[{}]", error.code().as_str());
+    let stderr = match style.layout {
+        Layout::Ascii => String::new(),
+        Layout::Text(screen) => laid_out(&text, style.layout).replacen(&mark, &screen.refused(&mark), 1),
+        layout => laid_out(&format!("{text}\n"), layout),
+    };
     Ending { stdout, stderr, exit: error.code().exit() }
 }
 
@@ -146,13 +183,12 @@ fn last_line(error: &Error) -> String {
 }
 
 /// The envelope as it is printed.
-fn framed(envelope: &Envelope, style: Style) -> Result<String, Error> {
+fn framed(envelope: &Envelope, layout: Layout) -> Result<String, Error> {
     let mut text = written(envelope, CompactFormatter)?;
-    if style.indent {
-        text = written(&Document(raw(&text)?), PrettyFormatter::new())?;
-    }
-    if style.ascii {
-        text = written(raw(&text)?, Ascii)?;
+    match layout {
+        Layout::Indented => text = written(&Document(raw(&text)?), PrettyFormatter::new())?,
+        Layout::Ascii => text = written(raw(&text)?, Ascii)?,
+        Layout::Compact | Layout::Text(_) => {}
     }
     Ok(text + "\n")
 }
@@ -188,36 +224,58 @@ impl Formatter for Ascii {
     }
 }
 
-/// One value of the result by its dotted path: strings as they are, the rest as compact JSON.
-fn printed(result: &str, path: &str) -> Result<String, Error> {
-    let result: Value = serde_json::from_str(result).map_err(unwritten)?;
-    match find(&result, path) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Null) => Err(Error::new(Code::ValueNull, format!("`{path}` of the result is null"))),
-        Some(value) => Ok(value.to_string()),
-        None => {
-            let known: Vec<&str> =
-                result.as_object().map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
-            Err(Error::new(Code::ValueNull, format!("the result has no `{path}`")).hint(format!(
-                "ask for one of {}",
-                known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
-            )))
-        }
-    }
+fn parsed(result: &str) -> Result<Value, Error> {
+    serde_json::from_str(result).map_err(unwritten)
 }
 
-/// Follows a path; a key that holds dots itself, as label names do, wins over going deeper.
-fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+/// Values of the result by their dotted paths, one a line: strings as they are, the rest as compact JSON.
+///
+/// A path with `*` prints what each part of a list has there, and passes over those that have nothing.
+fn printed<'p>(result: &str, paths: impl Iterator<Item = &'p str>) -> Result<String, Error> {
+    let result = parsed(result)?;
+    let mut out = String::new();
+    for path in paths {
+        let is_one = !path.split('.').any(|part| part == "*");
+        let known = || {
+            let keys = result.as_object().into_iter().flatten().map(|(key, _)| format!("`{key}`"));
+            format!("ask for one of {}", keys.collect::<Vec<_>>().join(", "))
+        };
+        let Some(found) = find(&result, path) else {
+            return Err(Error::new(Code::ValueNull, format!("the result has no `{path}`")).hint(known()));
+        };
+        for value in found {
+            match value {
+                Value::Null if is_one => {
+                    return Err(Error::new(Code::ValueNull, format!("`{path}` of the result is null")));
+                }
+                Value::Null => {}
+                Value::String(text) => out += &format!("{text}\n"),
+                value => out += &format!("{value}\n"),
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Follows a path; a key that holds dots itself, as label names do, wins over going deeper. `None` where there is no
+/// such place.
+fn find<'a>(value: &'a Value, path: &str) -> Option<Vec<&'a Value>> {
     if let Some(found) = step(value, path) {
         return Some(found);
     }
-    path.char_indices().filter(|(_, c)| *c == '.').find_map(|(i, _)| find(step(value, &path[..i])?, &path[i + 1..]))
+    path.char_indices().filter(|(_, c)| *c == '.').find_map(|(i, _)| {
+        let parts = step(value, &path[..i])?;
+        let found: Vec<_> = parts.iter().filter_map(|part| find(part, &path[i + 1..])).collect();
+        (parts.is_empty() || !found.is_empty()).then(|| found.concat())
+    })
 }
 
-fn step<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+fn step<'a>(value: &'a Value, key: &str) -> Option<Vec<&'a Value>> {
     match value {
-        Value::Object(map) => map.get(key),
-        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
+        Value::Object(map) if key == "*" => Some(map.values().collect()),
+        Value::Object(map) => map.get(key).map(|found| vec![found]),
+        Value::Array(list) if key == "*" => Some(list.iter().collect()),
+        Value::Array(list) => list.get(key.parse::<usize>().ok()?).map(|found| vec![found]),
         _ => None,
     }
 }
@@ -229,8 +287,7 @@ mod tests {
 
     #[test]
     fn a_path_goes_deeper_and_keys_with_dots_are_found() {
-        let result =
-            json!({"labels": {"org.opencontainers.image.revision": "abc", "n": null}, "list": [{"a": 1}], "b": true});
+        let result = json!({"labels": {"org.opencontainers.image.revision": "abc", "n": null}, "list": [{"a": 1}, {"a": 2, "c": "x"}], "none": [], "b": true});
         for (path, expected) in [
             ("labels.org.opencontainers.image.revision", Ok("abc")),
             ("list.0.a", Ok("1")),
@@ -239,8 +296,18 @@ mod tests {
             ("labels.n", Err(Code::ValueNull)),
             ("nothing", Err(Code::ValueNull)),
             ("list.7", Err(Code::ValueNull)),
+            ("list.*.a", Ok("1\n2")),
+            ("list.*.c", Ok("x")),
+            ("list.*.nothing", Err(Code::ValueNull)),
+            ("none.*.a", Ok("")),
+            ("labels.*", Ok("abc")),
         ] {
-            assert_eq!(printed(&result.to_string(), path).map_err(|e| e.code()), expected.map(str::to_owned), "{path}");
+            let printed = printed(&result.to_string(), [path].into_iter()).map_err(|e| e.code());
+            assert_eq!(
+                printed,
+                expected.map(|text| if text.is_empty() { String::new() } else { text.to_owned() + "\n" }),
+                "{path}"
+            );
         }
     }
 

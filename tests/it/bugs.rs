@@ -42,7 +42,7 @@ fn registry() -> Registry {
 fn promote(host: &str) -> Ending {
     let source = format!("{host}/acme/app:2026.34.103");
     let words = ["promote", &source, "--to", "kept", "--move", "stable", "--move", "latest"];
-    tagwright::run(&words.map(OsString::from), &broken_world(), false)
+    tagwright::run(&words.map(OsString::from), &broken_world(), None)
 }
 
 fn end(ending: &Ending) {

@@ -281,7 +281,7 @@ fn play(story: &Story, nodes: &mut Vec<Node>, found: &mut Found) {
                     "600",
                 ]
                 .map(OsString::from);
-                let ending = tagwright::run(&words, &world(), false);
+                let ending = tagwright::run(&words, &world(), None);
                 gate.ended(run);
                 Said::read(&ending.stdout)
             })

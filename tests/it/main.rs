@@ -46,6 +46,7 @@ mod secrets;
 mod stage;
 mod strangers;
 mod tags;
+mod terminal;
 mod tidy;
 mod tls;
 mod transfer;

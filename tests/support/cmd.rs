@@ -108,7 +108,7 @@ impl Tagwright {
         self.spawn(Stdio::null)
     }
 
-    fn spawn(&self, out: fn() -> Stdio) -> Child {
+    pub(super) fn spawn(&self, out: impl Fn() -> Stdio) -> Child {
         let mut command = Command::new(binary());
         command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.folder {

@@ -17,6 +17,7 @@ pub mod live;
 pub mod log;
 pub mod manifests;
 pub mod proxy;
+pub mod pty;
 pub mod registry;
 pub mod relay;
 pub mod release;

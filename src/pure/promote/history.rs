@@ -1,4 +1,4 @@
-//! Records that were kept beside their images, in order, as JSON and as a table.
+//! Records that were kept beside their images, in order, as JSON and as a sentence.
 //!
 //! Whoever may write to a repository may write such a record, so nothing in one is trusted to be of a certain form, and
 //! nothing is passed on that does not belong into one.
@@ -76,53 +76,14 @@ pub fn result(kept: &[StoredRecord], repository: &str) -> String {
     format!(r#"{{"repository":{repository},"records":[{}]}}"#, records.join(","))
 }
 
-/// The table for people, and how many of them there are.
-pub fn table(kept: &[StoredRecord], place: &str, count: usize) -> String {
-    let text = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-    let row = |kept: &StoredRecord| {
-        let StoredRecord { record: Record { claimed, identity, at, .. }, told, .. } = kept;
-        let job = text(&claimed.job).map(|job| match text(&claimed.build) {
-            Some(build) => format!("{job} #{build}"),
-            None => job,
-        });
-        // What a registry has confirmed counts for more than what the environment said.
-        let who = [text(&identity.target.name).or_else(|| text(&claimed.user)), job];
-        let who: Vec<String> = who.into_iter().flatten().collect();
-        let tags: Vec<String> = told.tags.iter().map(|one| format!("{} ({})", one.tag, one.action)).collect();
-        let version = told.version.clone().unwrap_or_else(|| "-".to_owned());
-        [at.clone(), or_dash(who.join(", ")), version, or_dash(tags.join(", ")), told.source.digest.short().to_owned()]
-            .map(|cell| cut(&cell))
-    };
-    let mut rows = vec![["WHEN", "WHO", "VERSION", "TAGS", "DIGEST"].map(str::to_owned)];
-    rows.extend(kept.iter().map(row));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths = [0, 1, 2, 3, 4].map(width);
-    let mut out = String::new();
-    for row in rows.iter().filter(|_| !kept.is_empty()) {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            line.push_str(&format!("{cell:width$}  "));
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    out + &match kept.len() {
+/// How many of them there are, of all that were found.
+pub fn sentence(kept: &[StoredRecord], place: &str, count: usize) -> String {
+    match kept.len() {
         n if n < count => format!("`{place}`: the newest {n} of {count} promotions"),
         0 => format!("`{place}` has no record of a promotion"),
         1 => format!("`{place}` has 1 record of a promotion"),
         n => format!("`{place}` has {n} records of promotions"),
     }
-}
-
-fn or_dash(text: String) -> String {
-    if text.is_empty() { "-".to_owned() } else { text }
-}
-
-/// A cell leaves room for the others.
-fn cut(text: &str) -> String {
-    const LONGEST: usize = 80;
-    let line: String = text.chars().take(LONGEST).collect();
-    if text.chars().count() > LONGEST { format!("{line}…") } else { line }
 }
 
 #[cfg(test)]
@@ -155,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_stands_first_and_says_who() {
+    fn the_newest_stands_first() {
         let mut all = vec![
             kept("2026-08-19T10:00:00Z", json!({"claimed": {"user": "mo", "job": "release", "build": "7"}})),
             kept(
@@ -168,19 +129,14 @@ mod tests {
             kept("2026-08-20T12:00:00+02:00", json!({"tags": []})),
         ];
         order(&mut all);
-        let short = Digest::of(b"image").short().to_owned();
-        assert_eq!(
-            table(&all, "reg.example/app", 3),
-            format!(
-                "WHEN                  WHO             VERSION  TAGS              DIGEST\n\
-                 2026-08-21T10:00:00Z  robot           -        latest (created)  {short}\n\
-                 2026-08-20T10:00:00Z  -               1.2.3    -                 {short}\n\
-                 2026-08-19T10:00:00Z  mo, release #7  1.2.3    latest (created)  {short}\n\
-                 `reg.example/app` has 3 records of promotions"
-            )
-        );
-        assert!(table(&all[..1], "a", 3).ends_with("\n`a`: the newest 1 of 3 promotions"));
-        assert_eq!(table(&[], "a", 0), "`a` has no record of a promotion");
+        for (number, count, expected) in [
+            (3, 3, "`a` has 3 records of promotions"),
+            (1, 3, "`a`: the newest 1 of 3 promotions"),
+            (1, 1, "`a` has 1 record of a promotion"),
+            (0, 0, "`a` has no record of a promotion"),
+        ] {
+            assert_eq!(sentence(&all[..number], "a", count), expected);
+        }
         let result: Value = serde_json::from_str(&result(&all, "reg.example/app")).unwrap();
         assert_eq!(result["records"][2]["claimed"]["job"], "release");
         assert_eq!(result["records"][0]["digest"], Digest::of(b"2026-08-21T10:00:00Z").as_str());

@@ -1,0 +1,268 @@
+//! What a command found, as text for people: tables, `key  value` lines, trees.
+//!
+//! It is made from the result that programs get, so that neither says what the other does not. The text is no contract.
+
+use crate::output::table::{branches, columns, folded, pairs};
+use crate::output::terminal::{Screen, line};
+use crate::pure::text::{shell, show};
+use serde_json::Value;
+
+/// The text of a result. `sentence` sums it up where a table does not say all.
+pub fn of(command: &str, result: &Value, sentence: &str, screen: Screen) -> String {
+    let width = screen.columns;
+    let lines = match command {
+        "tags" => tags(result, sentence, width),
+        "history" => history(result, sentence, width),
+        "labels" => labels(result, sentence, width),
+        "inspect" => inspect(result, width),
+        "promote" | "rollback" => promotion(result, screen),
+        "auth" => {
+            pairs(&named(result, &["registry", "identity", "source", "challenge", "granted", "expiresAt"]), width)
+        }
+        "find-tag" => pairs(&named(result, &["tag", "version", "digest", "alternatives"]), width),
+        "next-version" => pairs(&named(result, &["version", "previous", "reason"]), width),
+        _ => folded(&line(sentence), width),
+    };
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// What a script would want of a result, for `--quiet`: the paths of the values, as `--print` takes them.
+pub fn values(command: &str) -> &'static [&'static str] {
+    match command {
+        "tags" => &["tags.*.tag"],
+        "history" => &["records.*.digest"],
+        "labels" => &["labels.*"],
+        "find-tag" => &["tag"],
+        "next-version" => &["version"],
+        "auth" => &["granted.*"],
+        _ => &["digest"],
+    }
+}
+
+/// A value in one line: nothing for null, the parts of a list after each other.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => line(text),
+        Value::Array(list) => list.iter().map(cell).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", "),
+        // One of several things that have a name.
+        Value::Object(map) => map.get("tag").map_or_else(|| line(&value.to_string()), cell),
+        other => other.to_string(),
+    }
+}
+
+/// Some keys with their values, those without a value left out.
+fn named(result: &Value, keys: &[&str]) -> Vec<(String, String)> {
+    let name = |key| match key {
+        "reference" => "image",
+        "mediaType" => "type",
+        "aliases" | "alternatives" => "also",
+        "expiresAt" => "expires",
+        key => key,
+    };
+    keys.iter().map(|key| (name(key).to_owned(), cell(&result[*key]))).filter(|(_, value)| !value.is_empty()).collect()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A digest that people tell from others by its beginning.
+fn short(value: &Value) -> String {
+    let digest = cell(value);
+    let (algorithm, hex) = digest.split_once(':').unwrap_or_default();
+    if hex.is_empty() { digest } else { format!("{algorithm}:{}", hex.chars().take(12).collect::<String>()) }
+}
+
+/// A time in UTC without its seconds, where it is one.
+fn moment(value: &Value) -> String {
+    let text = cell(value);
+    let is_time = text.is_ascii() && text.len() >= 20 && text.ends_with('Z') && &text[10..11] == "T";
+    if is_time { format!("{} {}", &text[..10], &text[11..16]) } else { text }
+}
+
+fn tags(result: &Value, sentence: &str, width: usize) -> Vec<String> {
+    let heading = ["TAG", "VERSION", "DIGEST", "UPDATED"].map(str::to_owned).to_vec();
+    let row =
+        |one: &Value| vec![cell(&one["tag"]), cell(&one["version"]), short(&one["digest"]), moment(&one["updated"])];
+    table(heading, list(&result["tags"]).iter().map(row).collect(), sentence, width)
+}
+
+fn history(result: &Value, sentence: &str, width: usize) -> Vec<String> {
+    let heading = ["WHEN", "VERSION", "TAGS", "FROM", "BY"].map(str::to_owned).to_vec();
+    let row = |one: &Value| {
+        let written = |tag: &&Value| !matches!(tag["action"].as_str(), Some("unchanged" | "kept" | "left"));
+        let tags: Vec<_> = list(&one["tags"]).iter().filter(written).map(|tag| cell(&tag["tag"])).collect();
+        let claimed = &one["claimed"];
+        let job = match [cell(&claimed["job"]), cell(&claimed["build"])] {
+            [job, build] if !job.is_empty() && !build.is_empty() => format!("{job} #{build}"),
+            [job, _] => job,
+        };
+        // What a registry has confirmed counts for more than what the environment said.
+        let name = Some(cell(&one["identity"]["target"]["name"])).filter(|name| !name.is_empty());
+        let who = [name.unwrap_or_else(|| cell(&claimed["user"])), job].into_iter().filter(|text| !text.is_empty());
+        vec![
+            moment(&one["at"]),
+            cell(&one["version"]),
+            tags.join(", "),
+            short(&one["source"]["digest"]),
+            who.collect::<Vec<_>>().join(", "),
+        ]
+    };
+    table(heading, list(&result["records"]).iter().map(row).collect(), sentence, width)
+}
+
+/// A table below its heading, then how much of it there is; the sentence alone where there is nothing.
+fn table(heading: Vec<String>, rows: Vec<Vec<String>>, sentence: &str, width: usize) -> Vec<String> {
+    let told = folded(&line(sentence), width);
+    if rows.is_empty() {
+        return told;
+    }
+    let rows: Vec<_> = [heading].into_iter().chain(rows).collect();
+    columns(&rows, true, width).into_iter().chain([String::new()]).chain(told).collect()
+}
+
+fn labels(result: &Value, sentence: &str, width: usize) -> Vec<String> {
+    let of = |labels: &Value| {
+        let labels = labels.as_object().into_iter().flatten();
+        labels.map(|(key, value)| (line(key), cell(value))).collect::<Vec<_>>()
+    };
+    let platforms = list(&result["platforms"]);
+    if platforms.is_empty() || result["consistent"] == true {
+        let lines = pairs(&of(&result["labels"]), width);
+        return if lines.is_empty() { folded(&line(sentence), width) } else { lines };
+    }
+    let one = |one: &Value| {
+        let labels = pairs(&of(&one["labels"]), width.saturating_sub(2));
+        [cell(&one["platform"])].into_iter().chain(labels.into_iter().map(|line| format!("  {line}")))
+    };
+    platforms.iter().flat_map(one).collect()
+}
+
+fn inspect(result: &Value, width: usize) -> Vec<String> {
+    let mut known = named(result, &["reference", "digest", "mediaType", "version", "aliases", "created"]);
+    known.extend(result["size"].as_u64().map(|size| ("size".to_owned(), show::bytes(size))));
+    let mut lines = pairs(&known, width);
+    let platform = |one: &Value, digest: fn(&Value) -> String| vec![cell(&one["platform"]), digest(&one["digest"])];
+    let platforms = list(&result["platforms"]);
+    let whole: Vec<_> = platforms.iter().map(|one| platform(one, cell)).collect();
+    let fits = columns(&whole, false, usize::MAX).iter().all(|line| line.chars().count() + 3 <= width);
+    let rows = if fits { whole } else { platforms.iter().map(|one| platform(one, short)).collect() };
+    lines.push("platforms".to_owned());
+    lines.extend(branches(&rows, width));
+    lines
+}
+
+/// One line a tag, what was brought along, and how to undo it.
+fn promotion(result: &Value, screen: Screen) -> Vec<String> {
+    let width = screen.columns;
+    let dry = result["dryRun"] == true;
+    let (reference, repository) = (cell(&result["source"]["reference"]), cell(&result["repository"]));
+    let is_here = reference.strip_prefix(&repository).is_some_and(|rest| rest.starts_with([':', '@']));
+    let into = if is_here { String::new() } else { format!(" into {repository}") };
+    let heading = match (result["record"]["command"] == "rollback", dry) {
+        (true, true) => format!("would roll {repository} back"),
+        (true, false) => format!("rolled {repository} back"),
+        (false, true) => format!("would promote {reference} ({}){into}", short(&result["digest"])),
+        (false, false) => format!("promoted {reference} ({}){into}", short(&result["digest"])),
+    };
+    let mut lines = folded(&heading, width);
+    let either =
+        |version: &Value, digest: &Value| Some(cell(version)).filter(|v| !v.is_empty()).unwrap_or(short(digest));
+    let tag = |tag: &Value| {
+        let before = either(&tag["beforeVersion"], &tag["before"]);
+        let version = if tag["after"] == result["digest"] { &result["version"] } else { &Value::Null };
+        let after = either(version, &tag["after"]);
+        let action = cell(&tag["action"]);
+        let change = match action.as_str() {
+            "moved" | "superseded" => format!("{before} → {after}"),
+            "unchanged" | "kept" | "left" => before,
+            _ => after,
+        };
+        let unseen = if tag["verified"] == false { ", not seen yet" } else { "" };
+        vec![cell(&tag["tag"]), change, format!("{action}{unseen}")]
+    };
+    let tags = list(&result["tags"]);
+    let rows = columns(&tags.iter().map(tag).collect::<Vec<_>>(), false, width.saturating_sub(2));
+    let moves = |tag: &Value| matches!(tag["action"].as_str(), Some("moved" | "superseded"));
+    lines.extend(tags.iter().zip(rows).map(|(tag, row)| screen.moved(&format!("  {row}"), moves(tag))));
+    if tags.iter().all(|tag| tag["action"] == "unchanged") {
+        lines.push("nothing to do".to_owned());
+    }
+    let count = |key: &str| result["copied"][key].as_u64().unwrap_or_default();
+    if count("blobs") > 0 {
+        lines.push(format!("copied  {} blobs, {}", count("blobs"), show::bytes(count("bytes"))));
+    }
+    if count("mounted") > 0 {
+        lines.push(format!("mounted  {} blobs", count("mounted")));
+    }
+    let undo = list(&result["rollback"]);
+    if !dry && !undo.is_empty() {
+        lines.push("undo:".to_owned());
+        let words = |argv| list(argv).iter().map(cell).collect::<Vec<_>>();
+        lines.extend(undo.iter().flat_map(|argv| typed(&words(argv), width)));
+    }
+    lines
+}
+
+/// A command as it can be typed again, on as many lines as it takes.
+fn typed(words: &[String], width: usize) -> Vec<String> {
+    let mut lines = vec![" ".to_owned()];
+    for word in words {
+        let word = shell::quote(word);
+        let last = lines.len() - 1;
+        // Room for what says that the command goes on.
+        if lines[last].trim().is_empty() || lines[last].chars().count() + 1 + word.chars().count() + 2 <= width {
+            lines[last] += &format!(" {word}");
+        } else {
+            lines[last] += " \\";
+            lines.push(format!("    {word}"));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::CALL;
+    use crate::cli::defs::COMMANDS;
+    use serde_json::json;
+
+    const PLAIN: Screen = Screen { columns: 100, colour: false };
+
+    #[test]
+    fn a_record_of_any_form_is_a_row() {
+        let digest = "sha256:2467338c9cf8ecad8ca45b95078b55d4c9727724fa73898418f124bc05b6309b";
+        let record = |at: &str, tags: Value, claimed: Value, identity: Value| {
+            json!({"at": at, "version": "1.2.3", "tags": tags,
+            "source": {"digest": digest}, "claimed": claimed, "identity": identity})
+        };
+        let moved = json!([{"tag": "1.2.3-rc", "action": "created"}, {"tag": "latest", "action": "moved"}, {"tag": "x", "action": "unchanged"}]);
+        let records = [
+            record("2026-08-21T10:00:00Z", moved, json!({"user": "mo"}), json!({"target": {"name": "robot"}})),
+            record("2026-08-20\n10:00", json!([]), json!("damaged"), json!(7)),
+            record(
+                "2026-08-19T10:00:00Z",
+                json!(3),
+                json!({"user": "mo", "job": "release", "build": "7"}),
+                Value::Null,
+            ),
+        ];
+        let shown = of("history", &json!({"records": records}), "`app` has 3 records", PLAIN);
+        let expected = "WHEN               VERSION  TAGS              FROM                 BY\n\
+            2026-08-21 10:00   1.2.3    1.2.3-rc, latest  sha256:2467338c9cf8  robot\n\
+            2026-08-20\\n10:00  1.2.3                      sha256:2467338c9cf8\n\
+            2026-08-19 10:00   1.2.3                      sha256:2467338c9cf8  mo, release #7\n\n\
+            `app` has 3 records\n";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn every_command_has_text_and_values() {
+        for command in COMMANDS.iter().filter(|command| command.name != CALL) {
+            let shown = of(command.name, &json!({}), "the sentence", PLAIN);
+            assert!(!shown.contains('{') && !values(command.name).is_empty(), "{}: {shown}", command.name);
+        }
+    }
+}

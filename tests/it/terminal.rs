@@ -1,0 +1,150 @@
+//! What a person sees: every command's text on a terminal of 80 and of 120 columns, on success and on failure.
+
+use crate::stage::{image, push};
+use crate::support::cmd::{Tagwright, tagwright};
+use crate::support::image::{Image, Index};
+use crate::support::registry::Registry;
+
+const APP: &str = "acme/serviceone";
+
+/// A repository with versions, two platforms behind one of them, and a record of how `latest` came to be.
+fn story() -> Registry {
+    let registry = Registry::start();
+    push(&registry, APP, &["2026.34.101", "2026.34.102", "2026.34.103", "nightly-of-a-branch-with-a-rather-long-name"]);
+    let labels = [
+        ("git_revision", "41d0aa9f2c"),
+        ("org.opencontainers.image.source", "https://git.example/acme/serviceone"),
+        ("org.opencontainers.image.description", "several words that do not fit into one line of eighty columns"),
+        ("odd", "\u{1b}[31mred\nand a second line"),
+    ];
+    let labelled =
+        |platform: &str| labels.iter().fold(Image::new().platform(platform), |image, (k, v)| image.label(k, v)).build();
+    registry.push(APP, "2026.34.104", &Index::of(["linux/amd64", "linux/arm64/v8"].map(labelled)).build());
+    let apart = |platform: &str| Image::new().platform(platform).label("platform", platform).build();
+    registry.push(APP, "apart", &Index::of(["linux/amd64", "linux/arm64/v8"].map(apart)).build());
+    registry.push(APP, "latest", &image("2026.34.101"));
+    registry
+}
+
+/// What these words show on terminals of both widths, as one text.
+fn on_terminals(registry: &Registry, runs: &[Tagwright]) -> String {
+    let each = runs.iter().flat_map(|run| [80, 120].map(|columns| on_terminal(registry, run, columns)));
+    each.collect()
+}
+
+/// What the words show, with the port made the same in every run.
+fn on_terminal(registry: &Registry, run: &Tagwright, columns: u16) -> String {
+    let shown = run.clone().env("TERM", "dumb").on_terminal(columns);
+    assert!(!shown.text.contains("{\""), "JSON: {}", shown.text);
+    // One word of a command is never taken apart.
+    let is_word = |line: &str| line.trim_end_matches(" \\").split_whitespace().count() == 1;
+    let fits = |line: &&str| line.chars().count() <= usize::from(columns) || is_word(line);
+    let wide: Vec<&str> = shown.text.lines().filter(|line| !fits(line)).collect();
+    assert!(wide.is_empty(), "wider than {columns}: {wide:?}");
+    let (line, exit) = (run.line(), shown.exit.unwrap_or(-1));
+    let host = registry.name("");
+    let host = host.trim_end_matches('/');
+    format!("$ {line}   # {columns} columns\n{}(exit {exit})\n\n", shown.text)
+        .replace(host, &format!("localhost:{}", "5".repeat(host.len() - "localhost:".len())))
+}
+
+#[test]
+fn reading_is_text_that_fits() {
+    let registry = story();
+    let app = registry.name(APP);
+    let of = |tag: &str| format!("{app}:{tag}");
+    let runs = [
+        tagwright(["tags", &app]),
+        tagwright(["tags", &app, "--match", "2026.*", "--limit", "2"]),
+        tagwright(["tags", &app, "--match", "none"]),
+        tagwright(["tags", &app, "--quiet"]),
+        tagwright(["find-tag", &app, "--build", "103"]),
+        tagwright(["next-version", &app, "--build", "105", "--at", "2026-08-21"]),
+        tagwright(["inspect", &of("2026.34.104")]),
+        tagwright(["inspect", &of("latest")]),
+        tagwright(["labels", &of("2026.34.104")]),
+        tagwright(["labels", &of("2026.34.104"), "--label", "git_revision", "--quiet"]),
+        tagwright(["labels", &of("apart"), "--all-platforms"]),
+        tagwright(["auth", &app]),
+        tagwright(["history", &app]),
+    ];
+    insta::assert_snapshot!(on_terminals(&registry, &runs));
+}
+
+#[test]
+fn failing_is_text_that_fits() {
+    let registry = story();
+    let app = registry.name(APP);
+    let of = |tag: &str| format!("{app}:{tag}");
+    let runs = [
+        tagwright(["labels", &of("apart"), "--label", "platform"]),
+        tagwright(["labels", &of("2026.34.104"), "--label", "gitrevision"]),
+        tagwright(["inspect", &of("2026.34.999")]),
+        tagwright(["find-tag", &app, "--build", "999"]),
+        tagwright(["promote", &of("2026.34.101"), "--move", "latest", "--to", "2026.34.102"]),
+        tagwright(["promot", &app]),
+        tagwright(["promote", &app, "--biuld", "3"]),
+    ];
+    insta::assert_snapshot!(on_terminals(&registry, &runs));
+}
+
+#[test]
+fn writing_is_a_line_a_tag_and_a_command_that_undoes_it() {
+    let registry = story();
+    let app = registry.name(APP);
+    let source = format!("{app}:2026.34.103");
+    let words = ["promote", &source, "--to", "2026.34.103-rc", "--move", "latest", "--move", "2026.34.103"];
+    let promote = tagwright(words).env("USER", "mo").env("JOB_NAME", "release").env("BUILD_NUMBER", "7");
+    let folder = tempfile::tempdir().unwrap();
+    let rollback = tagwright(["rollback", "--record", "record.jsonl"]).folder(folder.path());
+    let recorded = promote.clone().args(["--record", "record.jsonl", "--attach-record"]).folder(folder.path());
+    let shown = [
+        on_terminals(&registry, &[promote.clone().arg("--dry-run")]),
+        on_terminal(&registry, &recorded, 80),
+        on_terminals(&registry, &[tagwright(["history", &app])]),
+        on_terminal(&registry, &promote, 80),
+        on_terminals(&registry, &[rollback.clone().arg("--dry-run")]),
+        on_terminal(&registry, &rollback, 80),
+        on_terminal(&registry, &rollback, 80),
+    ];
+    insta::with_settings!({filters => [(r"2\d{3}-\d\d-\d\d \d\d:\d\d", "2026-11-27 03:27")]}, {
+        insta::assert_snapshot!(shown.concat());
+    });
+}
+
+#[test]
+fn a_flag_decides_where_the_place_would_not() {
+    let registry = story();
+    let app = registry.name(APP);
+    let find = || tagwright(["find-tag", &app, "--build", "103"]);
+    let piped = find().arg("--text").run();
+    let shown = find().on_terminal(80);
+    assert_eq!((piped.stdout.as_str(), piped.stderr.as_str()), (shown.text.as_str(), ""));
+    let json = find().arg("--json").on_terminal(80);
+    assert!(json.text.starts_with("{\n  \"schema\": 1,\n"), "{}", json.text);
+    assert_eq!(find().arg("--json").run().stdout, find().run().stdout);
+    let tags = tagwright(["tags", &app, "--match", "2026.*", "--print", "tags.*.tag", "--print", "scanned"]).run();
+    assert_eq!(tags.stdout, "2026.34.104\n2026.34.103\n2026.34.102\n2026.34.101\n7\n");
+    for pair in [["--json", "--text"], ["--json", "--print=tag"], ["--text", "--print=tag"]] {
+        let ran = find().args(pair).run();
+        assert_eq!(ran.exit, Some(2), "{ran}");
+    }
+    let wrong = tagwright(["tags", &app, "--text", "--limit", "x"]).run();
+    assert_eq!(wrong.stdout, "", "{wrong}");
+    assert!(wrong.stderr.starts_with("error[request-invalid]"), "{wrong}");
+}
+
+#[test]
+fn colour_marks_what_has_moved_and_what_is_refused_and_can_be_left_out() {
+    let registry = story();
+    let app = registry.name(APP);
+    let run = |tag: &str| tagwright(["promote", &format!("{app}:{tag}"), "--move", "latest", "--dry-run"]);
+    let moved = run("2026.34.103").on_terminal(80).text;
+    assert!(moved.contains("\x1b[33m  latest  2026.34.101 → 2026.34.103  moved\x1b[0m\n"), "{moved}");
+    let refused = tagwright(["find-tag", &app, "--build", "9"]).on_terminal(80).text;
+    assert!(refused.starts_with("\x1b[31merror[no-tag-for-build]\x1b[0m: "), "{refused}");
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let plain = run("2026.34.103").env(name, value).on_terminal(80).text;
+        assert!(plain.contains("moved") && !plain.contains('\x1b'), "{plain}");
+    }
+}
