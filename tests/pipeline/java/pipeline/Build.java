@@ -11,16 +11,26 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /** One build: its agent, its log, its credentials, and the blocks it stands in. None of it is saved with the program. */
 public final class Build {
     private static final ThreadLocal<Build> CURRENT = new ThreadLocal<>();
+    private static final ThreadLocal<Head> HEAD = new ThreadLocal<>();
     /** The resources that any build has ever locked; all builds of a controller share them. */
     private static final Map<String, Semaphore> RESOURCES = new ConcurrentHashMap<>();
+
+    /** Who ends the processes of a step: the agent itself, a child before its parent, or `kill` in a container, all of them at once. */
+    enum Killing { AGENT, CONTAINER }
 
     /** What a credential store holds under an id: `username:password`, or an AWS key pair of the AWS plugin's kind. */
     record Credential(boolean ofAwsPlugin, String first, String second) {}
@@ -35,6 +45,17 @@ public final class Build {
         Semaphore held;
     }
 
+    /** Where the program has got to, one for each branch: the blocks around it, and what stops the step that it waits for. */
+    private static final class Head {
+        final Deque<Frame> frames;
+        final Set<Frame> expired = ConcurrentHashMap.newKeySet();
+        volatile CompletableFuture<Object> stop;
+
+        Head(Deque<Frame> frames) {
+            this.frames = frames;
+        }
+    }
+
     final Controller controller;
     final Path workspace;
     final Map<String, String> agent = new TreeMap<>();
@@ -45,6 +66,7 @@ public final class Build {
     IOException shellFails;
     /** What a `writeFile` of this build meets. */
     IOException writeFails;
+    Killing killing = Killing.AGENT;
     /** Whether `writeFile` writes where the shell does not look, as with a container that does not mount the workspace. */
     boolean hidden;
     /** What an `archiveArtifacts` of this build meets. */
@@ -56,12 +78,12 @@ public final class Build {
 
     /** Every line that a browser would show, before any masking. */
     final List<String> log = Collections.synchronizedList(new ArrayList<>());
-    final Map<String, Integer> counts = new TreeMap<>();
+    final Map<String, Integer> counts = new ConcurrentSkipListMap<>();
     /** The text of each `sh`. */
-    final List<String> shellLines = new ArrayList<>();
-    final List<String> rejected = new ArrayList<>();
+    final List<String> shellLines = Collections.synchronizedList(new ArrayList<>());
+    final List<String> rejected = Collections.synchronizedList(new ArrayList<>());
     /** The artifacts, by name. */
-    final Map<String, String> archive = new TreeMap<>();
+    final Map<String, String> archive = new ConcurrentSkipListMap<>();
     /** The names of the locks that were taken, in order. */
     final List<String> locked = new ArrayList<>();
     int saves;
@@ -70,7 +92,7 @@ public final class Build {
     String description;
     Throwable failure;
     Object returned;
-    private final Deque<Frame> frames = new ArrayDeque<>();
+    private final Set<Head> heads = ConcurrentHashMap.newKeySet();
 
     Build(Controller controller, Path workspace, long started) {
         this.controller = controller;
@@ -84,6 +106,49 @@ public final class Build {
 
     static void enter(Build build) {
         CURRENT.set(build);
+        HEAD.set(build == null ? null : build.head(new ArrayDeque<>()));
+    }
+
+    /** A branch as a thread of its own, in the blocks of this one. */
+    Thread branch(Runnable body) {
+        Deque<Frame> around = new ArrayDeque<>(HEAD.get().frames);
+        return new Thread(null, () -> {
+            CURRENT.set(this);
+            HEAD.set(head(around));
+            body.run();
+        }, "branch", 16 << 20);
+    }
+
+    private Head head(Deque<Frame> frames) {
+        Head head = new Head(frames);
+        heads.add(head);
+        return head;
+    }
+
+    /** As somebody who presses the button: every step that runs now is stopped, and none that comes later. */
+    void abort() {
+        heads.stream().map(head -> head.stop).filter(Objects::nonNull).forEach(stop -> stop.complete(null));
+    }
+
+    /** From here on an abort reaches the step of this thread. */
+    static void stoppable() {
+        HEAD.get().stop = new CompletableFuture<>();
+    }
+
+    /** Waits until the process has ended; where it is to be stopped before that, tells why. */
+    Interrupted stopped(Process process) throws InterruptedException, ExecutionException {
+        Head head = HEAD.get();
+        try {
+            CompletableFuture.anyOf(process.onExit(), head.stop).get(Math.max(0, millisLeft()), TimeUnit.MILLISECONDS);
+        } catch (TimeoutException e) {
+            long now = System.currentTimeMillis();
+            head.frames.stream().filter(frame -> frame.deadline <= now).forEach(head.expired::add);
+            say("Cancelling nested steps due to timeout");
+            return new Interrupted("Timeout has been exceeded");
+        } finally {
+            head.stop = null;
+        }
+        return process.isAlive() ? new Interrupted("Aborted by somebody") : null;
     }
 
     void say(String line) {
@@ -110,7 +175,7 @@ public final class Build {
     }
 
     public static void close() {
-        Frame frame = current().frames.pop();
+        Frame frame = HEAD.get().frames.pop();
         if (frame.held != null) {
             frame.held.release();
         }
@@ -181,7 +246,7 @@ public final class Build {
                 break;
             default:
         }
-        frames.push(frame);
+        HEAD.get().frames.push(frame);
     }
 
     private void bind(Frame frame, Map<?, ?> binding) throws IOException {
@@ -203,15 +268,16 @@ public final class Build {
     }
 
     boolean onAgent() {
-        return frames.stream().anyMatch(frame -> frame.node);
+        return HEAD.get().frames.stream().anyMatch(frame -> frame.node);
     }
 
     Path dir() {
-        return frames.stream().filter(frame -> frame.dir != null).findFirst().orElseThrow().dir;
+        return HEAD.get().frames.stream().filter(frame -> frame.dir != null).findFirst().orElseThrow().dir;
     }
 
     long millisLeft() {
-        long deadline = frames.stream().mapToLong(frame -> frame.deadline).min().orElse(Long.MAX_VALUE);
+        Head head = HEAD.get();
+        long deadline = head.frames.stream().filter(frame -> !head.expired.contains(frame)).mapToLong(frame -> frame.deadline).min().orElse(Long.MAX_VALUE);
         return deadline == Long.MAX_VALUE ? Integer.MAX_VALUE : deadline - System.currentTimeMillis();
     }
 
@@ -225,7 +291,7 @@ public final class Build {
         all.put("JOB_NAME", "serviceone");
         all.put("BUILD_URL", "https://jenkins.example/job/serviceone/103/");
         params.forEach((key, value) -> all.put(key, String.valueOf(value)));
-        List<Frame> outermostFirst = new ArrayList<>(frames);
+        List<Frame> outermostFirst = new ArrayList<>(HEAD.get().frames);
         Collections.reverse(outermostFirst);
         for (Frame frame : outermostFirst) {
             frame.variables.forEach((key, value) -> {

@@ -8,6 +8,7 @@ import com.cloudbees.groovy.cps.NonCPS;
 import com.cloudbees.groovy.cps.Outcome;
 import com.cloudbees.groovy.cps.TransformerConfiguration;
 import com.cloudbees.groovy.cps.sandbox.SandboxInvoker;
+import groovy.lang.Closure;
 import groovy.lang.GroovyClassLoader;
 import groovy.lang.Script;
 import java.io.ByteArrayInputStream;
@@ -16,9 +17,15 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.codehaus.groovy.control.CompilerConfiguration;
@@ -135,6 +142,52 @@ final class Controller {
             Build.enter(null);
         }
         return build;
+    }
+
+    /** Runs each branch to its end; the first one to fail is what fails, and with `failFast` it stops what runs in the others. */
+    Map<String, Object> branches(Build build, Map<String, Object> args) throws Exception {
+        Map<String, Object> results = Collections.synchronizedMap(new LinkedHashMap<>());
+        Queue<Throwable> failures = new ConcurrentLinkedQueue<>();
+        List<Thread> threads = new ArrayList<>();
+        args.forEach((name, body) -> {
+            if (body instanceof Closure<?>) {
+                threads.add(build.branch(() -> {
+                    try {
+                        results.put(name, branch(build, body));
+                    } catch (Throwable failure) {
+                        failures.add(failure);
+                        if (Boolean.TRUE.equals(args.get("failFast"))) {
+                            build.abort();
+                        }
+                    }
+                }));
+            }
+        });
+        threads.forEach(Thread::start);
+        for (Thread thread : threads) {
+            thread.join();
+        }
+        if (!failures.isEmpty()) {
+            throw Steps.<RuntimeException>sneaky(failures.peek());
+        }
+        return new LinkedHashMap<>(results);
+    }
+
+    private Object branch(Build build, Object body) throws Throwable {
+        Thread.currentThread().setContextClassLoader(loader);
+        Sandbox sandbox = new Sandbox(this, USED);
+        sandbox.register();
+        try {
+            Script script = (Script) trusted.parseClass("body.call()", "Branch" + System.nanoTime() + ".groovy").getDeclaredConstructor().newInstance();
+            script.getBinding().setVariable("body", body);
+            Outcome end = drive(build, new Continuable(script, Envs.empty(new SandboxInvoker())));
+            if (end.getAbnormal() != null) {
+                throw end.getAbnormal();
+            }
+            return end.getNormal();
+        } finally {
+            sandbox.unregister();
+        }
     }
 
     private Outcome drive(Build build, Continuable program) throws Exception {

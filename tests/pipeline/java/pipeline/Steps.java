@@ -12,20 +12,26 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Base64;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.codehaus.groovy.runtime.InvokerHelper;
 import org.codehaus.groovy.runtime.InvokerInvocationException;
 
 /** The steps of the stock Pipeline suite that the library and its example use, with the checks that a controller makes. */
 final class Steps {
+    /** The variable by which an agent knows the processes of a step. */
+    static final String COOKIE = "JENKINS_SERVER_COOKIE";
+
     /** A step that suspends the program until it has been carried out. */
     record Request(String name, Map<String, Object> args) {}
 
-    /** Name of a step, its parameters, the one that may stand alone first; `*` needs a node, `&` suspends, `{` has a body. */
+    /** Name of a step, its parameters, the one that may stand alone first; `*` needs a node, `&` suspends, `{` has a body, `~` takes any name. */
     private static final Map<String, List<String>> KNOWN = Map.ofEntries(
         known("echo", "message"), known("error", "message"), known("libraryResource", "resource encoding"),
         known("sh*&", "script returnStdout returnStatus encoding label"),
@@ -33,13 +39,14 @@ final class Steps {
         known("archiveArtifacts*&", "artifacts allowEmptyArchive fingerprint"), known("lock{", "resource"),
         known("node{", "label"), known("stage{", "name"), known("dir*{", "path"), known("withEnv{", "overrides"),
         known("withCredentials{", "bindings"), known("timeout{", "time unit"), known("retry{", "count"),
+        known("parallel&~", "failFast"),
         known("catchError{", "buildResult stageResult message catchInterruptions"),
         known("usernamePassword=", "credentialsId usernameVariable passwordVariable"));
 
     private Steps() {}
 
     private static Map.Entry<String, List<String>> known(String step, String parameters) {
-        String name = step.replaceAll("[*&{=]", "");
+        String name = step.replaceAll("[*&{=~]", "");
         List<String> row = new ArrayList<>(List.of(step.substring(name.length())));
         row.addAll(List.of(parameters.split(" ")));
         return Map.entry(name, row);
@@ -98,7 +105,7 @@ final class Steps {
             throw new IllegalArgumentException("Expected named arguments but got " + given);
         }
         for (String key : args.keySet()) {
-            if (!row.subList(1, row.size()).contains(key)) {
+            if (!row.subList(1, row.size()).contains(key) && !row.get(0).contains("~")) {
                 throw new IllegalArgumentException("`" + name + "` has no parameter `" + key + "`");
             }
         }
@@ -126,6 +133,8 @@ final class Steps {
                 return null;
             case "error":
                 throw new AbortException(String.valueOf(args.get("message")));
+            case "parallel":
+                return build.controller.branches(build, args);
             case "libraryResource":
                 return resource((String) args.get("resource"), (String) args.get("encoding"));
             case "fileExists":
@@ -181,7 +190,12 @@ final class Steps {
         }
     }
 
-    /** As an agent does: the text goes into a file beside the workspace, and its first line says what runs it. */
+    /**
+     * As an agent does: the text goes into a file beside the workspace, and its first line says what runs it.
+     *
+     * And as a controller does: what ends with 0 has succeeded, also after a time-out or an abort. Any other status is
+     * the failure, or the interruption where there was one.
+     */
     private static Object sh(Map<String, Object> args) throws Exception {
         Build build = Build.current();
         String text = (String) args.get("script");
@@ -189,42 +203,78 @@ final class Steps {
         if (build.shellFails != null) {
             throw build.shellFails;
         }
-        Path control = Path.of(build.workspace + "@tmp", "durable-" + UUID.randomUUID());
+        String cookie = "durable-" + UUID.randomUUID();
+        Path control = Path.of(build.workspace + "@tmp", cookie);
         Files.createDirectories(control);
         Path script = control.resolve("script.sh");
         boolean wantsOutput = Boolean.TRUE.equals(args.get("returnStdout"));
+        boolean wantsStatus = Boolean.TRUE.equals(args.get("returnStatus"));
         ProcessBuilder builder = new ProcessBuilder().directory(build.dir().toFile()).redirectErrorStream(!wantsOutput);
         builder.redirectInput(ProcessBuilder.Redirect.from(new java.io.File("/dev/null")));
         builder.environment().clear();
         builder.environment().putAll(build.environment());
+        builder.environment().put(COOKIE, cookie);
         try {
+            Build.stoppable();
             Process process = started(builder, script, text);
             Thread errors = wantsOutput ? lines(process.getErrorStream(), build) : null;
             ByteArrayOutputStream output = new ByteArrayOutputStream();
             Thread reader = wantsOutput ? bytes(process.getInputStream(), output) : lines(process.getInputStream(), build);
-            if (!process.waitFor(Math.max(0, build.millisLeft()), TimeUnit.MILLISECONDS)) {
-                List<ProcessHandle> all = new ArrayList<>(process.descendants().toList());
-                all.add(process.toHandle());
-                all.forEach(ProcessHandle::destroy);
-                process.waitFor();
-                reader.join();
-                build.say("Cancelling nested steps due to timeout");
-                throw new Interrupted("Timeout has been exceeded");
+            Interrupted interruption = build.stopped(process);
+            if (interruption != null) {
+                build.say("Sending interrupt signal to process");
+                kill(build.killing, cookie);
             }
+            int status = process.waitFor();
             reader.join();
             if (errors != null) {
                 errors.join();
             }
-            if (Boolean.TRUE.equals(args.get("returnStatus"))) {
-                return process.exitValue();
+            if (status == 0 || wantsStatus && interruption == null) {
+                return wantsStatus ? (Object) status : wantsOutput ? output.toString(StandardCharsets.UTF_8) : null;
             }
-            if (process.exitValue() != 0) {
-                throw new AbortException("script returned exit code " + process.exitValue());
+            if (wantsOutput) {
+                output.toString(StandardCharsets.UTF_8).lines().forEach(build::say);
             }
-            return wantsOutput ? output.toString(StandardCharsets.UTF_8) : null;
+            if (interruption != null) {
+                build.say("script returned exit code " + status);
+                throw interruption;
+            }
+            throw new AbortException("script returned exit code " + status);
         } finally {
             Files.deleteIfExists(script);
             Files.delete(control);
+        }
+    }
+
+    /** The processes of a step, by the variable that tells them from all others, in the order in which they began. */
+    static List<ProcessHandle> processes(String cookie) {
+        byte[] wanted = (COOKIE + "=" + cookie).getBytes(StandardCharsets.UTF_8);
+        return ProcessHandle.allProcesses().filter(process -> {
+            try {
+                String environment = Files.readString(Path.of("/proc/" + process.pid() + "/environ"), StandardCharsets.ISO_8859_1);
+                return ("\0" + environment).contains("\0" + new String(wanted, StandardCharsets.ISO_8859_1));
+            } catch (IOException gone) {
+                return false;
+            }
+        }).sorted().toList();
+    }
+
+    private static void kill(Build.Killing way, String cookie) throws InterruptedException, ExecutionException {
+        List<ProcessHandle> all = new ArrayList<>(processes(cookie));
+        if (way == Build.Killing.CONTAINER) {
+            all.forEach(ProcessHandle::destroy);
+            return;
+        }
+        // A child began after its parent.
+        Collections.reverse(all);
+        for (ProcessHandle process : all) {
+            process.destroy();
+            try {
+                process.onExit().get(5, TimeUnit.SECONDS);
+            } catch (TimeoutException e) {
+                process.destroyForcibly();
+            }
         }
     }
 
