@@ -5,29 +5,35 @@ Map call(Map args = [:]) {
     Map request = tagwright.prepared([command: 'promote', args: args], ['lock', 'archiveRecord'])
     Map record = recordOf(request)
     String name = lockOf(request)
-    Map answer = null
     boolean began = false
+    Object result = null
     try {
         if (name) {
             lock(resource: name) {
                 began = true
-                answer = tagwright.answered(request)
+                result = tagwright.answered(request)
             }
         } else {
             began = true
-            answer = tagwright.answered(request)
+            result = tagwright.answered(request)
         }
     } catch (NoSuchMethodError withoutPlugin) {
         if (began) {
             throw withoutPlugin
         }
-        answer = tagwright.problem('lock-unavailable', 'this controller has no step `lock`', 'install the plugin Lockable Resources, or leave `lock` out')
+        request.problem = tagwright.problem('lock-unavailable', 'this controller has no step `lock`', 'install the plugin Lockable Resources, or leave `lock` out')
+        result = tagwright.answered(request)
     } finally {
         if (began && record) {
-            archive(record, written(answer))
+            archive(record, written(request.answer))
         }
     }
-    return tagwright.settled(request, answer)
+    return result
+}
+
+/** Arguments by place: an error that shows how to name them. */
+Object call(Object place, Object[] more = null) {
+    return tagwright.byPlace('promoteImage', "repository: 'acme/serviceone', build: 103")
 }
 
 /** Hands the record to the controller. Trouble with that is told and changes nothing: what was promoted stays promoted. */

@@ -5,20 +5,25 @@ import groovy.json.JsonSlurper
 
 /** Runs one command of the tagwright program on the agent and returns its result. See tagwright.txt. */
 Object call(Map args = [:]) {
-    return settle(args, null)
+    return answered(prepared(args, []))
 }
 
-/** The same, for the steps that return one value of the result: `tagwright.only('tag', command: 'find-tag', args: args)`. */
+/** Arguments by place: an error that shows how to name them. */
+Object call(Object place, Object[] more = null) {
+    return byPlace('tagwright', "command: 'tags', args: [repository: 'acme/serviceone']")
+}
+
+/** The same for every step. Without it a controller asks its administrator to approve such a call. */
+Object byPlace(String step, String example) {
+    error(problem('request-invalid', '`' + step + '` takes its arguments by name', 'write `' + step + '(' + example + ')`').error.text)
+}
+
+/** What the steps call that return one value of the result: `tagwright.only('tag', command: 'find-tag', args: args)`. */
 Object only(Map args, String key) {
-    return settle(args, key)
+    return answered(prepared(args, []), key)
 }
 
-private Object settle(Map given, String key) {
-    Map request = prepared(given, [])
-    return settled(request, answered(request), key)
-}
-
-// A step that does more than run a command calls these three in this order, with whatever it does in between.
+// A step that does more than run a command calls these two, with whatever it does in between.
 
 /** The caller's map, checked: `own` has the keys of the steps, those in `further` among them, `body` what the program is asked. */
 Map prepared(Map given, List further) {
@@ -30,14 +35,14 @@ Map prepared(Map given, List further) {
     return request
 }
 
-/** The envelope of the program, or one that tells why there is none. */
-Map answered(Map request) {
-    return request.problem ?: runBound(request)
+/** What the step returns; or fails the step with the text of the error, once. The envelope is left in `request.answer`. */
+Object answered(Map request, String key = null) {
+    return request.problem ? settled(request, request.problem, key) : runBound(request, key)
 }
 
-/** What the step returns; or fails the step with the text of the error, once. */
-Object settled(Map request, Map envelope, String key = null) {
-    Map answer = picked(envelope, key)
+private Object settled(Map request, Map envelope, String key) {
+    Map answer = picked(named(envelope, request.own), key)
+    request.answer = answer
     if (request.own.returnError == true) {
         return outcome(answer)
     }
@@ -47,8 +52,8 @@ Object settled(Map request, Map envelope, String key = null) {
     return answer.result
 }
 
-/** Binds the credentials by their names, around everything that runs on the agent. */
-private Map runBound(Map request) {
+/** Binds the credentials by their names, around everything that runs on the agent, and around the failure: Jenkins masks what comes out of there. */
+private Object runBound(Map request, String key) {
     List passwords = []
     if (request.own.credentialsId) {
         passwords << usernamePassword(credentialsId: request.own.credentialsId, usernameVariable: 'REGISTRY_USERNAME', passwordVariable: 'REGISTRY_PASSWORD')
@@ -61,15 +66,14 @@ private Map runBound(Map request) {
     String name = (env.WORKSPACE_TMP ?: env.WORKSPACE + '@tmp') + '/tagwright-' + UUID.randomUUID()
     String json = JsonOutput.toJson(request.body)
     boolean byFile = json.length() > 8192
-    Map answer = null
-    withEnv(environment(request, release, byFile ? '@' + name + '.json' : json, name + '.gz')) {
+    return withEnv(environment(request, release, byFile ? '@' + name + '.json' : json, name + '.gz')) {
         boolean bound = false
         try {
-            answer = withPasswords(passwords) {
+            return withPasswords(passwords) {
                 withAwsKeys('', request.own.aws) {
                     withAwsKeys('INTO_', request.own.intoAws) {
                         bound = true
-                        runWritten(byFile ? json : null, name, release)
+                        settled(request, runWritten(byFile ? json : null, name, release), key)
                     }
                 }
             }
@@ -77,11 +81,10 @@ private Map runBound(Map request) {
             if (bound) {
                 throw refused
             }
-            answer = problem('credential-missing', 'Jenkins did not hand out a credential; it said: "' + refused.message + '"',
-                'name a credential that this job may use, of the kind "Username with password"')
+            return settled(request, problem('credential-missing', 'Jenkins did not hand out a credential; it said: "' + refused.message + '"',
+                'name a credential that this job may use, of the kind "Username with password"'), key)
         }
     }
-    return answer
 }
 
 private Object withPasswords(List bindings, Closure body) {
@@ -210,8 +213,12 @@ private static List environment(Map request, Map release, String json, String pa
     if (request.own.helper) {
         variables << 'TAGWRIGHT_BIN=' + request.own.helper
     }
-    if (request.own.registry) {
-        variables << 'REGISTRY_HOST=' + request.own.registry
+    // A credential goes to the one registry that is named for it, or to Docker Hub, whatever the agent or a parameter of the job says.
+    for (side in ['', 'INTO_']) {
+        String host = side ? request.own.intoRegistry : request.own.registry
+        if (host || (side ? request.own.intoCredentialsId : request.own.credentialsId)) {
+            variables << side + 'REGISTRY_HOST=' + (host ?: 'docker.io')
+        }
     }
     // Keys of one account with a session, a profile or a role of another one would be nobody's identity.
     for (side in ['', 'INTO_']) {
@@ -259,12 +266,12 @@ private static Map read(Map given, List further) {
             awsFlags(side, own.get(side), body)
         }
     }
-    return [own: own, body: body, problem: wrong ? wrong[0] : misused(own)]
+    return [own: own, body: body, problem: wrong ? wrong[0] : misused(own) ?: unnamed(own, body)]
 }
 
 @NonCPS
 private static boolean isOwn(String key) {
-    return key in ['credentialsId', 'intoCredentialsId', 'aws', 'intoAws', 'registry', 'helper', 'returnError']
+    return key in ['credentialsId', 'registry', 'aws', 'intoCredentialsId', 'intoRegistry', 'intoAws', 'helper', 'returnError']
 }
 
 /** What stands in `aws:` beside the credential is a flag of the program: `role` is `awsRole`, and `intoAwsRole` for the other side. */
@@ -277,6 +284,14 @@ private static void awsFlags(String side, Map aws, Map body) {
         }
     }
     body.put('args', args)
+}
+
+/** A file does not decide where a credential goes, and neither is it asked to agree with Docker Hub by silence. */
+@NonCPS
+private static Map unnamed(Map own, Map body) {
+    boolean byFile = body.command == 'rollback' && body.args instanceof Map && body.args.record instanceof String
+    return byFile && own.credentialsId && !own.registry ? problem('missing-value', 'a record that is a path needs `registry` beside `credentialsId`',
+        "write `registry: 'docker.io'`, or the registry whose tags are put back") : null
 }
 
 /** The first of the bridge's own keys that holds what it cannot take, as an envelope, or null. */
@@ -398,7 +413,11 @@ private static Map envelope(String reply) {
     if (lines) {
         return problem(lines[0], lines[1], lines[2])
     }
-    Object read = parse(reply)
+    String weight = tooMuch(reply)
+    if (weight && weight != 'no JSON') {
+        return problem('size-exceeded', 'the program answered more than Jenkins can carry: ' + weight, 'ask for less, such as with `limit`, `match` or `label`')
+    }
+    Object read = weight ? null : parse(reply)
     if (!(read instanceof Map) || !(read.schema instanceof Integer)) {
         String heard = reply.trim()
         return problem('helper-damaged', heard ? 'the program answered what is not its JSON: "' + heard.take(200) + '"' : 'the program answered nothing',
@@ -410,6 +429,37 @@ private static Map envelope(String reply) {
     }
     boolean whole = read.ok == true ? read.containsKey('result') : read.error instanceof Map && read.error.text
     return whole ? read : problem('helper-damaged', 'the answer of the program lacks its ' + (read.ok == true ? 'result' : 'error'), 'name the right program with `helper:`')
+}
+
+/**
+ * What keeps the controller from parsing this, or null. Its parser looks at all keys of an object for each of them, and
+ * goes one call deeper with each bracket; big numbers are work for whoever counts with them.
+ */
+@NonCPS
+private static String tooMuch(String reply) {
+    if (reply.length() > 4194304) {
+        return 'more than 4 MiB'
+    }
+    if (!reply.startsWith('{')) {
+        return 'no JSON'
+    }
+    String bare = reply.replace('\\\\', '').replace('\\"', '').replaceAll('"[^"]*+"', '')
+    if (bare.matches('(?s).*(?:[0-9]{21}|[.0-9]{22}|[eE][-+]?[0-9]{3}).*')) {
+        return 'a number of more than 20 digits'
+    }
+    // Brackets and the colons of keys are left; the innermost go first.
+    String frame = bare.replaceAll('[^\\[\\]{}:]++', '')
+    for (int depth = 0; depth < 32; depth++) {
+        if (frame.matches('(?s).*\\{:{1001}.*')) {
+            return 'an object of more than 1000 keys'
+        }
+        String rest = frame.replaceAll('\\{:*+\\}|\\[\\]', '')
+        if (rest.length() == frame.length()) {
+            return rest ? 'no JSON' : null
+        }
+        frame = rest
+    }
+    return frame ? 'lists and objects more than 32 deep' : null
 }
 
 /** Plain maps and lists, for the parser's own cannot be saved with a build; null where the text is not JSON. */
@@ -428,9 +478,35 @@ private static Object parse(String text) {
 /** A failure that the bridge finds by itself, in the form of the program's own. */
 @NonCPS
 static Map problem(String code, String message, String hint) {
-    Map known = ['missing-value': 2, 'unknown-key': 2, 'request-invalid': 2, 'credential-missing': 4]
-    return [ok: false, error: [code: code, message: message, hint: hint ?: null, exit: known.get(code), details: [:],
-        text: 'error[' + code + ']: ' + message + (hint ? '\n  hint: ' + hint : '')]]
+    Map known = ['missing-value': 2, 'unknown-key': 2, 'request-invalid': 2, 'credential-missing': 4, 'size-exceeded': 7]
+    String said = printable(message)
+    return [ok: false, error: [code: code, message: said, hint: hint ?: null, exit: known.get(code), details: [:],
+        text: printable('error[' + code + ']: ' + said + (hint ? '\n  hint: ' + hint : ''))]]
+}
+
+/** What is quoted here comes from an agent: nothing of it may move a cursor or turn the direction of a line. */
+@NonCPS
+private static String printable(String text) {
+    return text.replaceAll('[\\p{Cc}\\p{Cf}\\u2028\\u2029&&[^\n]]', '?')
+}
+
+/** An error about a credential tells which one that was; the program knows it without its name in Jenkins. */
+@NonCPS
+private static Map named(Map answer, Map own) {
+    if (answer.ok || !(answer.error.code in ['credential-missing', 'credential-host-mismatch', 'unauthenticated', 'token-expired', 'denied'])) {
+        return answer
+    }
+    Map sides = [credentialsId: own.registry ?: 'docker.io', intoCredentialsId: own.intoRegistry ?: 'docker.io']
+    String all = ''
+    String meant = ''
+    for (side in sides) {
+        String named = own.get(side.key) ? '\n  credential: `' + side.key + ": '" + own.get(side.key) + "'`" : ''
+        all += named
+        meant += answer.error.message.contains(side.value) ? named : ''
+    }
+    String text = answer.error.text
+    int end = text.contains('\n') ? text.indexOf('\n') : text.length()
+    return answer + [error: answer.error + [text: text.substring(0, end) + (meant ?: all) + text.substring(end)]]
 }
 
 /** The envelope with one value of the result in place of the result. */

@@ -162,8 +162,8 @@ fn unset(message: &str) -> Error {
 }
 
 /// The keys that a pipeline step takes out of its arguments before it asks the program. They arrive here misspelt only.
-const STEP_KEYS: [&str; 7] =
-    ["credentialsId", "intoCredentialsId", "aws", "intoAws", "registry", "helper", "returnError"];
+const STEP_KEYS: [&str; 8] =
+    ["credentialsId", "registry", "aws", "intoCredentialsId", "intoRegistry", "intoAws", "helper", "returnError"];
 
 fn unknown_key(command: &Command, key: &str) -> Error {
     let unknown = |message: String, hint: String| Error::new(Code::UnknownKey, message).hint(hint);

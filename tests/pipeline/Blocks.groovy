@@ -6,6 +6,8 @@ class Blocks implements Serializable {
     Build.open(step, args)
     try {
       return body()
+    } catch (Throwable failure) {
+      throw Build.masked(failure)
     } finally {
       Build.close()
     }

@@ -17,9 +17,14 @@ class AcrossTest extends TwoSides {
     void an_image_goes_from_one_registry_to_another_with_a_credential_for_each(Controller.Library trust) throws Exception {
         String repository = "acme/across-" + trust.name().toLowerCase();
         String digest = guarded.push(repository, Map.of("of", "103"), "2026.34.103");
-        String step = "promoteImage(repository: '" + guarded.host + "/" + repository + "', build: 103, into: '" + production.host + "/" + repository + "', credentialsId: 'hub'";
+        String step = "promoteImage(repository: '" + guarded.host + "/" + repository + "', build: 103, into: '" + production.host + "/" + repository
+            + "', credentialsId: 'hub', registry: '" + guarded.host + "'";
         assertTrue(failed(run(trust, "node { " + step + ") }")).text().contains("error[credential-missing]: "));
-        assertTrue(failed(run(trust, "node { " + step + ", intoCredentialsId: 'hub') }")).text().contains("error[unauthenticated]: "));
+        assertTrue(failed(run(trust, "node { " + step + ", intoCredentialsId: 'hub') }")).text().contains("error[credential-host-mismatch]: "));
+        step += ", intoRegistry: '" + production.host + "'";
+        Build refused = failed(run(trust, "node { " + step + ", intoCredentialsId: 'wrong') }", b -> b.credentials.put("wrong", b.credentials.get("hub"))));
+        assertTrue(refused.text().contains("error[unauthenticated]: ") && refused.text().contains("\n  credential: `intoCredentialsId: 'wrong'`\n"), refused::text);
+        assertFalse(refused.text().contains("`credentialsId: "), refused::text);
         assertNull(production.digestOf(repository, "latest"));
 
         Build build = succeeded(run(trust, "node { def promoted = " + step + ", intoCredentialsId: 'production')\n currentBuild.description = promoted.summary\n return promoted }"));
@@ -41,7 +46,7 @@ class AcrossTest extends TwoSides {
     void a_credential_of_one_side_is_not_shown_to_the_other(Controller.Library trust) throws Exception {
         guarded.push("acme/sides", Map.of("of", "103"), "2026.34.103");
         Build build = failed(run(trust, "node { promoteImage(image: '" + guarded.host + "/acme/sides:2026.34.103', into: '" + production.host
-            + "/acme/sides', intoCredentialsId: 'production') }"));
+            + "/acme/sides', intoCredentialsId: 'production', intoRegistry: '" + production.host + "') }"));
         assertTrue(build.text().contains("error[credential-missing]: ") && build.text().contains(guarded.host), build::text);
     }
 
@@ -53,9 +58,9 @@ class AcrossTest extends TwoSides {
         String before = production.push(repository, Map.of("of", "102"), "2026.34.102", "latest");
         succeeded(run(trust, """
             node {
-              def promoted = promoteImage(repository: '%s', build: 103, into: '%s', credentialsId: 'hub', intoCredentialsId: 'production')
-              rollbackPromotion(record: promoted.record, credentialsId: 'production')
-            }""".formatted(guarded.host + "/" + repository, production.host + "/" + repository)));
+              def promoted = promoteImage(repository: '%s', build: 103, into: '%s', credentialsId: 'hub', registry: '%s', intoCredentialsId: 'production', intoRegistry: '%s')
+              rollbackPromotion(record: promoted.record, credentialsId: 'production', registry: '%4$s')
+            }""".formatted(guarded.host + "/" + repository, production.host + "/" + repository, guarded.host, production.host)));
         assertEquals(before, production.digestOf(repository, "latest"));
     }
 
@@ -127,6 +132,8 @@ class AcrossTest extends TwoSides {
             {"archiveRecord: null", "error[key-wrong-type]: `archiveRecord` is null where a Boolean belongs"},
             {"intoCredentialsId: ''", "error[missing-value]: `intoCredentialsId` is blank"},
             {"intoCredentialsId: params.NOPE", "error[missing-value]: `intoCredentialsId` is null"},
+            {"intoRegistry: ''", "error[missing-value]: `intoRegistry` is blank"},
+            {"intoRegistry: ['a']", "error[key-wrong-type]: `intoRegistry` is a List where a String belongs"},
             {"intoAws: 'keys'", "error[key-wrong-type]: `intoAws` is a String where a Map belongs"},
             {"intoAws: [rol: 'x']", "error[unknown-key]: `intoAws` has no key `rol`"},
             {"into: ''", "error[missing-value]: `into` is blank"},

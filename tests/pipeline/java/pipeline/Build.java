@@ -8,6 +8,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Deque;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -35,6 +36,15 @@ public final class Build {
     /** What a credential store holds under an id: `username:password`, or an AWS key pair of the AWS plugin's kind. */
     record Credential(boolean ofAwsPlugin, String first, String second) {}
 
+    /** What a failure becomes on its way out of `withCredentials`, where its message holds a secret. */
+    static final class Masked extends Exception {
+        private static final long serialVersionUID = 1;
+
+        Masked(String message) {
+            super(message);
+        }
+    }
+
     /** What a block adds for its body. */
     private static final class Frame {
         String step;
@@ -43,6 +53,7 @@ public final class Build {
         final Map<String, String> variables = new LinkedHashMap<>();
         long deadline = Long.MAX_VALUE;
         Semaphore held;
+        final Set<String> secrets = new HashSet<>();
     }
 
     /** Where the program has got to, one for each branch: the blocks around it, and what stops the step that it waits for. */
@@ -73,6 +84,8 @@ public final class Build {
     IOException archiveFails;
     /** Whether the controller has the plugin that binds AWS credentials. */
     boolean awsPlugin = true;
+    /** Whether usernames are "treated as secret", as a credential may ask for. */
+    boolean usernamesAreSecret;
     /** Whether it has the one that brings `lock`. */
     boolean lockPlugin = true;
 
@@ -181,6 +194,16 @@ public final class Build {
         }
     }
 
+    /** What leaves the innermost block: a failure from inside of `withCredentials` loses the secrets that are bound there. */
+    public static Throwable masked(Throwable failure) {
+        String message = String.valueOf(failure.getMessage());
+        String clean = message;
+        for (String secret : HEAD.get().frames.peek().secrets) {
+            clean = clean.replace(secret, "****");
+        }
+        return clean.equals(message) ? failure : new Masked(clean);
+    }
+
     public static boolean interrupted(Throwable failure) {
         return failure instanceof Interrupted;
     }
@@ -188,7 +211,7 @@ public final class Build {
     /** As a controller prints a failure: a message, or a whole stack trace where it is not an abort. */
     public static void say(Throwable failure) {
         Build build = current();
-        if (failure instanceof AbortException) {
+        if (failure instanceof AbortException || failure instanceof Masked) {
             build.say("ERROR: " + failure.getMessage());
             return;
         }
@@ -265,14 +288,22 @@ public final class Build {
         }
         frame.variables.put((String) binding.get(ofAwsPlugin ? "accessKeyVariable" : "usernameVariable"), credential.first);
         frame.variables.put((String) binding.get(ofAwsPlugin ? "secretKeyVariable" : "passwordVariable"), credential.second);
+        frame.secrets.add(credential.second);
+        if (usernamesAreSecret) {
+            frame.secrets.add(credential.first);
+        }
+    }
+
+    private static Deque<Frame> frames() {
+        return HEAD.get() == null ? new ArrayDeque<>() : HEAD.get().frames;
     }
 
     boolean onAgent() {
-        return HEAD.get().frames.stream().anyMatch(frame -> frame.node);
+        return frames().stream().anyMatch(frame -> frame.node);
     }
 
     Path dir() {
-        return HEAD.get().frames.stream().filter(frame -> frame.dir != null).findFirst().orElseThrow().dir;
+        return frames().stream().filter(frame -> frame.dir != null).findFirst().orElseThrow().dir;
     }
 
     long millisLeft() {
@@ -291,7 +322,7 @@ public final class Build {
         all.put("JOB_NAME", "serviceone");
         all.put("BUILD_URL", "https://jenkins.example/job/serviceone/103/");
         params.forEach((key, value) -> all.put(key, String.valueOf(value)));
-        List<Frame> outermostFirst = new ArrayList<>(HEAD.get().frames);
+        List<Frame> outermostFirst = new ArrayList<>(frames());
         Collections.reverse(outermostFirst);
         for (Frame frame : outermostFirst) {
             frame.variables.forEach((key, value) -> {

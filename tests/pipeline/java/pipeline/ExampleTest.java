@@ -24,6 +24,19 @@ class ExampleTest extends TwoSides {
         return said;
     }
 
+    /** The example as it is shipped, with the registries of these tests in place of those that it names. */
+    private static String script() {
+        String text = text(ROOT.resolve("Jenkinsfile.example"));
+        String[][] registries = {{"staging", "staging.example", guarded.host}, {"production", "docker.io", production.host},
+            {"ecr", "123456789012.dkr.ecr.eu-west-1.amazonaws.com", open.host}};
+        for (String[] registry : registries) {
+            String line = "def " + registry[0] + " = '" + registry[1] + "'\n";
+            assertTrue(text.contains(line), line);
+            text = text.replace(line, line.replace(registry[1], registry[2]));
+        }
+        return text;
+    }
+
     private Path source;
     private String revision;
     private String repository;
@@ -49,7 +62,7 @@ class ExampleTest extends TwoSides {
         build.params.put("REPOSITORY", guarded.host + "/" + repository);
         build.params.put("BUILD", "103");
         build.params.put("PRODUCTION", production.host + "/" + repository);
-        build.params.put("IMAGE", open.host + "/" + repository + ":2026.34.103");
+        build.params.put("IMAGE", repository + ":2026.34.103");
         build.params.put("SOURCE", source.toString());
         program(build.workspace.resolve("smoke-test"), "#!/bin/sh\n" + check + "\n");
         return build;
@@ -58,7 +71,7 @@ class ExampleTest extends TwoSides {
     @ParameterizedTest
     @EnumSource
     void the_example_promotes_and_releases_a_build_and_tags_its_source(Controller.Library trust) throws Exception {
-        Build build = succeeded(run(example(trust, "true"), text(ROOT.resolve("Jenkinsfile.example"))));
+        Build build = succeeded(run(example(trust, "true"), script()));
 
         for (String tag : List.of("2026.34.103-rc", "latest")) {
             assertEquals(digest, guarded.digestOf(repository, tag));
@@ -68,6 +81,7 @@ class ExampleTest extends TwoSides {
         }
         assertEquals(revision, git(source, "rev-parse", "2026.34.103"));
         assertTrue(build.log.contains("2026.34.103 is " + digest), build::text);
+        assertTrue(build.description.matches("[\\w .,:;/()-]+"), build.description);
         assertTrue(build.description.contains(" into " + production.host + "/" + repository + " to 2026.34.103 (created), latest (created)"), build.description);
         assertTrue(build.text().contains("2026.34.103 by https://jenkins.example/job/serviceone/103/"), build::text);
         assertEquals(2, build.archive.size(), build.archive::toString);
@@ -83,9 +97,24 @@ class ExampleTest extends TwoSides {
     void the_example_takes_a_release_back_that_does_not_pass(Controller.Library trust) throws Exception {
         Build build = example(trust, "echo broken >&2; exit 1");
         String before = production.push(repository, Map.of("of", "102"), "2026.34.102", "latest");
-        failed(run(build, text(ROOT.resolve("Jenkinsfile.example"))));
+        failed(run(build, script()));
         assertTrue(build.text().contains("ERROR: script returned exit code 1"), build::text);
         assertEquals(before, production.digestOf(repository, "latest"));
         assertEquals(digest, production.digestOf(repository, "2026.34.103"));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void the_example_sends_nothing_to_a_registry_that_a_parameter_names(Controller.Library trust) throws Exception {
+        for (String parameter : List.of("REPOSITORY", "PRODUCTION", "IMAGE")) {
+            try (Stranger stranger = new Stranger()) {
+                Build build = example(trust, "exec true");
+                build.params.put(parameter, stranger.host + "/" + build.params.get(parameter).toString().replaceFirst("^localhost:\\d+/", ""));
+                failed(run(build, script()));
+                String code = parameter.equals("IMAGE") ? "error[reference-invalid]: " : "error[credential-host-mismatch]: ";
+                assertTrue(build.text().contains("ERROR: " + code), build::text);
+                assertEquals(0, stranger.connections(), build::text);
+            }
+        }
     }
 }

@@ -109,6 +109,58 @@ class FailureTest extends Fixture {
 
     @ParameterizedTest
     @EnumSource
+    void arguments_by_place_end_in_an_error_that_names_them_whatever_the_step(Controller.Library trust) throws Exception {
+        // Every file in vars is a step, and each has to have the overload.
+        for (String step : build(trust).controller.libraryVariables) {
+            for (String args : List.of("'acme/app:1'", "'acme/app:1', 'git_revision'", "null", "null, null", "'acme/app:1', label: 'x'", "['a', 'b']", "'a', 'b', 'c', 'd'", "7", "\"${1 + 1}\"", "{ 1 }")) {
+                Build build = run(trust, "node { " + step + "(" + args + ") }");
+                says(build, "error[request-invalid]: `" + step + "` takes its arguments by name\n  hint: write `" + step + "(");
+                assertEquals(0, build.count("sh"), build::text);
+            }
+        }
+        says(run(trust, "findImageTag 'acme/app'"), "error[request-invalid]: `findImageTag` takes its arguments by name");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void an_answer_that_would_cost_the_controller_too_much_is_refused_before_it_is_parsed(Controller.Library trust) throws Exception {
+        String head = "{\"schema\":1,\"ok\":true,\"command\":\"inspect\",\"warnings\":[],\"result\":";
+        String keys = java.util.stream.IntStream.range(0, 1001).mapToObj(i -> "\"k" + i + "\":{}").collect(java.util.stream.Collectors.joining(","));
+        String[][] table = {
+            {"\"" + "x".repeat(4 << 20) + "\"", "more than 4 MiB"},
+            {"123456789012345678901", "a number of more than 20 digits"},
+            {"{\"a\":-1234567890.12345678901}", "a number of more than 20 digits"},
+            {"1e999999999", "a number of more than 20 digits"},
+            {"[\"\\\\\",123456789012345678901,\"\\\"\"]", "a number of more than 20 digits"},
+            {"{" + keys + "}", "an object of more than 1000 keys"},
+            {"[".repeat(40) + "]".repeat(40), "lists and objects more than 32 deep"},
+        };
+        program(folder.resolve("big"), "#!/bin/sh\ncat '" + folder + "/answer'\n");
+        String step = "node { inspectImage(image: 'localhost:1/a', helper: '" + folder + "/big') }";
+        for (String[] row : table) {
+            Files.writeString(folder.resolve("answer"), head + row[0] + "}\n");
+            says(run(trust, step), "error[size-exceeded]: the program answered more than Jenkins can carry: " + row[1] + "\n  hint: ask for less");
+        }
+        // As much as there may be, with what only looks like too much inside of texts.
+        String[] well = {"[12345678901234567890,\"123456789012345678901\",\"\\\"[[[[{123456789012345678901e999\"]", "{" + keys.replace(",\"k1000\":{}", "") + "}",
+            "[".repeat(30) + "]".repeat(30), "[\"" + "\\ud83d\\ude80".repeat(100_000) + "\",\"" + "x".repeat(2 << 20) + "\"]"};
+        for (String text : well) {
+            Files.writeString(folder.resolve("answer"), head + text + "}\n");
+            assertFalse(succeeded(run(trust, step.replace("inspectImage(", "tagwright(command: 'inspect', args: [").replace(", helper", "], helper"))).returned == null);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void what_an_agent_says_reaches_no_log_raw(Controller.Library trust) throws Exception {
+        program(folder.resolve("odd/tagwright"), "#!/bin/sh\nprintf 'x\\033[8mha:AAAA\\033[0m\\342\\200\\256\\302\\233\\177x'\n");
+        Build build = run(trust, "node { inspectImage(image: 'localhost:1/a', helper: '" + folder + "/odd/tagwright') }");
+        says(build, "error[helper-damaged]: the program answered what is not its JSON: \"x?[8mha:AAAA?[0m???x\"");
+        assertFalse(build.text().replace("\n", "").matches("(?s).*[\\p{Cc}\\p{Cf}].*"), build::text);
+    }
+
+    @ParameterizedTest
+    @EnumSource
     void a_credential_that_is_not_there_is_named(Controller.Library trust) {
         says(run(trust, "node { promoteImage(repository: 'localhost:1/a', build: '1', credentialsId: 'hubb') }"),
             "error[credential-missing]: Jenkins did not hand out a credential; it said: \"Could not find credentials entry with ID 'hubb'\"");
@@ -144,6 +196,8 @@ class FailureTest extends Fixture {
             {"echo '{\"schema\":2,\"ok\":true,\"command\":\"inspect\",\"result\":{},\"warnings\":[]}'", "error[helper-damaged]: the program on the agent speaks schema 2, this library reads schema 1"},
             {"echo '{\"schema\":1,\"ok\":true}'", "error[helper-damaged]: the answer of the program lacks its result"},
             {"echo '{\"schema\":1,\"ok\":false,\"error\":{}}'", "error[helper-damaged]: the answer of the program lacks its error"},
+            {"printf '{\"schema\":1'", "error[helper-damaged]: the program answered what is not its JSON: \"{\"schema\":1\""},
+            {"printf '{'; head -c 3000000 /dev/zero | tr '\\0' '['", "error[helper-damaged]: the program answered what is not its JSON: \"{[[["},
             {"echo '[1]'", "error[helper-damaged]: the program answered what is not its JSON: \"[1]\""},
             {"printf '{\"schema\":1'; kill -9 $$", "was ended by signal 9 before it answered"},
             {"exit 42", "ended with status 42, which tagwright never does"},

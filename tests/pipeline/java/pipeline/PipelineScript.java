@@ -15,6 +15,10 @@ public abstract class PipelineScript extends SerializableScript {
         if (global == null) {
             return Steps.call(name, (Object[]) args);
         }
+        if (InvokerHelper.getMetaClass(global).respondsTo(global, "call", (Object[]) args).isEmpty()) {
+            // What a controller puts on the page where an administrator approves of signatures.
+            Build.current().rejected.add("method groovy.lang.GroovyObject invokeMethod java.lang.String java.lang.Object");
+        }
         try {
             return InvokerHelper.getMetaClass(global).invokeMethod(global, "call", args);
         } catch (Exception e) {

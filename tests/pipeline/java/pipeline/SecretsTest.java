@@ -1,10 +1,12 @@
 package pipeline;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -18,7 +20,7 @@ class SecretsTest extends Fixture {
         String image = "image: '" + guarded.host + "/acme/closed:2026.34.103'";
         Build build = failed(run(trust, "node { readImageLabel(" + image + ", label: 'a') }"));
         assertTrue(build.text().contains("error[credential-missing]: "), build::text);
-        assertEquals("b", succeeded(run(trust, "node { readImageLabel(" + image + ", label: 'a', credentialsId: 'hub', verbose: true) }")).returned);
+        assertEquals("b", succeeded(run(trust, "node { readImageLabel(" + image + ", label: 'a', credentialsId: 'hub', registry: '" + guarded.host + "', verbose: true) }")).returned);
         succeeded(run(trust, "node { promoteImage(" + image + ", to: 'with-credential', credentialsId: 'hub', registry: '" + guarded.host + "') }"));
         assertEquals(digest, guarded.digestOf("acme/closed", "with-credential"));
     }
@@ -26,18 +28,69 @@ class SecretsTest extends Fixture {
     @ParameterizedTest
     @EnumSource
     void a_credential_goes_only_to_the_registry_it_is_for(Controller.Library trust) throws Exception {
-        guarded.push("acme/closed", Map.of("a", "b"), "1.0.0");
-        Build build = failed(run(trust, "node { readImageLabel(image: '" + guarded.host + "/acme/closed:1.0.0', label: 'a', credentialsId: 'hub', registry: 'docker.io') }"));
-        assertTrue(build.text().contains("error[credential-host-mismatch]: "), build::text);
+        try (Stranger stranger = new Stranger()) {
+            String[][] table = {
+                {"readImageLabel(image: 'HOST/acme/a:1', label: 'a', credentialsId: 'hub'", ", registry: 'staging.example'"},
+                {"findImageTag(repository: 'HOST/acme/a', build: 1, credentialsId: 'hub'", ", registry: 'localhost'"},
+                {"promoteImage(image: 'localhost:1/acme/a:1', into: 'HOST/acme/a', intoCredentialsId: 'hub'", ", intoRegistry: 'staging.example'"},
+                {"promoteImage(image: 'HOST/acme/a:1', into: 'acme/a', credentialsId: 'hub'", ", registry: 'localhost:1'"},
+                {"tagwright(command: 'tags', args: [repository: 'acme/a', hubApi: 'http://HOST'], credentialsId: 'hub'", ", registry: 'docker.io'"},
+            };
+            for (String[] row : table) {
+                // Docker Hub where nothing is named, whatever the agent says.
+                for (String more : List.of("", row[1])) {
+                    Build build = failed(run(trust, "node { " + row[0].replace("HOST", stranger.host) + more + ") }", b -> {
+                        b.agent.put("REGISTRY_HOST", stranger.host);
+                        b.agent.put("INTO_REGISTRY_HOST", stranger.host);
+                    }));
+                    assertTrue(build.text().contains("ERROR: error[credential-host-mismatch]: "), build::text);
+                    assertTrue(build.text().contains("redentialsId: 'hub'`"), build::text);
+                }
+            }
+            assertEquals(0, stranger.connections());
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void a_record_in_a_file_decides_nothing_about_a_credential(Controller.Library trust) throws Exception {
+        open.push("acme/planned", Map.of(), "1.0.0");
+        try (Stranger stranger = new Stranger()) {
+            String script = "node { promoteImage(image: '" + open.host + "/acme/planned:1.0.0', move: 'x', record: 'r.jsonl')\n"
+                + "sh(script: 'sed s/" + open.host + "/" + stranger.host + "/g r.jsonl >s.jsonl')\n rollbackPromotion(record: 's.jsonl', credentialsId: 'hub'";
+            Build build = failed(run(trust, script + ") }"));
+            assertTrue(build.text().contains("ERROR: error[missing-value]: a record that is a path needs `registry` beside `credentialsId`\n  hint: write `registry: 'docker.io'`"), build::text);
+            build = failed(run(trust, script + ", registry: '" + open.host + "') }"));
+            assertTrue(build.text().contains("ERROR: error[credential-host-mismatch]: "), build::text);
+            assertEquals(0, stranger.connections());
+        }
     }
 
     @ParameterizedTest
     @EnumSource
     void a_wrong_password_is_refused_and_not_repeated_in_words(Controller.Library trust) throws Exception {
         guarded.push("acme/closed", Map.of("a", "b"), "1.0.0");
-        Build build = failed(run(trust, "node { readImageLabel(image: '" + guarded.host + "/acme/closed:1.0.0', label: 'a', credentialsId: 'wrong') }",
+        Build build = failed(run(trust, "node { readImageLabel(image: '" + guarded.host + "/acme/closed:1.0.0', label: 'a', credentialsId: 'wrong', registry: '" + guarded.host + "') }",
             b -> b.credentials.put("wrong", new Build.Credential(false, "somebody", "aws-marked-secret"))));
         assertTrue(build.text().contains("error[unauthenticated]: "), build::text);
+        assertTrue(build.text().contains("\n  credential: `credentialsId: 'wrong'`\n"), build::text);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void a_failure_leaves_through_the_scope_of_its_credential_so_that_a_secret_username_is_masked(Controller.Library trust) throws Exception {
+        String digest = guarded.push("acme/masked", Map.of(), "2026.34.103");
+        try (Detour detour = new Detour(guarded, Detour.Fate.REFUSED, "PUT .*")) {
+            String step = "promoteImage(image: '" + detour.host + "/acme/masked:2026.34.103', to: 'x', credentialsId: 'hub', registry: '" + detour.host + "'";
+            Build build = failed(run(trust, "node { " + step + ") }"));
+            assertTrue(build.text().contains("as `" + Registry.USER + "`"), build::text);
+            build = failed(run(trust, "node { " + step + ") }", b -> b.usernamesAreSecret = true));
+            assertTrue(build.text().contains("ERROR: error[denied]: ") && build.text().contains("as `****`"), build::text);
+            assertTrue(build.text().contains("\n  credential: `credentialsId: 'hub'`\n"), build::text);
+            assertFalse(build.text().contains(Registry.USER), build::text);
+            assertEquals(1, build.archive.size(), build::text);
+            assertTrue(guarded.digestOf("acme/masked", "2026.34.103").equals(digest));
+        }
     }
 
     @ParameterizedTest
@@ -48,12 +101,14 @@ class SecretsTest extends Fixture {
             + "/asked'\necho '{\"schema\":1,\"ok\":true,\"command\":\"promote\",\"result\":{\"record\":null},\"warnings\":[]}'\n");
         succeeded(run(trust, """
             node {
-              promoteImage(repository: 'acme/a', build: '1', helper: '%s/spy', archiveRecord: false, registry: 'docker.io', credentialsId: 'hub', intoCredentialsId: 'other',
+              promoteImage(repository: 'acme/a', build: '1', helper: '%s/spy', archiveRecord: false, credentialsId: 'hub', intoCredentialsId: 'other', intoRegistry: 'production.example',
                 aws: [credentialsId: 'keys', role: 'arn:aws:iam::123456789012:role/reader'], intoAws: [credentialsId: 'plugin', profile: 'writer'])
             }""".formatted(folder), build -> {
                 build.credentials.put("keys", new Build.Credential(false, "AKIAEXAMPLE", "aws-marked-secret"));
                 build.credentials.put("other", new Build.Credential(false, "somebody", Registry.RELEASER.password()));
                 build.credentials.put("plugin", new Build.Credential(true, "AKIAOTHER", "aws-marked-secret"));
+                build.agent.put("REGISTRY_HOST", "inherited.example");
+                build.agent.put("INTO_REGISTRY_HOST", "inherited.example");
                 build.agent.put("AWS_SESSION_TOKEN", "inherited");
                 build.agent.put("AWS_PROFILE", "inherited");
                 build.agent.put("AWS_WEB_IDENTITY_TOKEN_FILE", "/inherited");
@@ -61,7 +116,7 @@ class SecretsTest extends Fixture {
             }));
         assertEquals("AWS_ACCESS_KEY_ID=AKIAEXAMPLE\nAWS_SECRET_ACCESS_KEY=aws-marked-secret\n"
             + "INTO_AWS_ACCESS_KEY_ID=AKIAOTHER\nINTO_AWS_SECRET_ACCESS_KEY=aws-marked-secret\n"
-            + "INTO_REGISTRY_PASSWORD=" + Registry.RELEASER.password() + "\nINTO_REGISTRY_USERNAME=somebody\n"
+            + "INTO_REGISTRY_HOST=production.example\nINTO_REGISTRY_PASSWORD=" + Registry.RELEASER.password() + "\nINTO_REGISTRY_USERNAME=somebody\n"
             + "REGISTRY_HOST=docker.io\nREGISTRY_PASSWORD=" + Registry.PASSWORD + "\nREGISTRY_USERNAME=ci-promoter\n", text(folder.resolve("seen")));
         assertEquals("{\"command\":\"promote\",\"args\":{\"repository\":\"acme/a\",\"build\":\"1\","
             + "\"awsRole\":\"arn:aws:iam::123456789012:role/reader\",\"intoAwsProfile\":\"writer\"}}", text(folder.resolve("asked")));

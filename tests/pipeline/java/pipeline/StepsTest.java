@@ -141,7 +141,7 @@ class StepsTest extends Fixture {
         open.push("acme/steps", Map.of("a", "b"), "1.0.0");
         Build build = succeeded(run(trust, "node { readImageLabel(image: '" + open.host + "/acme/steps:1.0.0', label: 'a') }"));
         assertEquals(Map.of("node", 1, "libraryResource", 2, "withEnv", 1, "sh", 1), build.counts);
-        build = succeeded(run(trust, "node { readImageLabel(image: '" + guarded.host + "/acme/steps:1.0.0', label: 'a', credentialsId: 'hub') }"));
+        build = succeeded(run(trust, "node { readImageLabel(image: '" + guarded.host + "/acme/steps:1.0.0', label: 'a', credentialsId: 'hub', registry: '" + guarded.host + "') }"));
         assertEquals(Map.of("node", 1, "libraryResource", 2, "withEnv", 1, "withCredentials", 1, "sh", 1), build.counts);
     }
 
