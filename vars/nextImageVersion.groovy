@@ -4,3 +4,8 @@ Object call(Map args = [:]) {
     String millis = '' + currentBuild.startTimeInMillis
     return tagwright.only('version', command: 'next-version', args: [at: '@' + millis.substring(0, millis.length() - 3)] + args)
 }
+
+/** Arguments by place: an error that shows how to name them. */
+Object call(Object place, Object[] more = null) {
+    return tagwright.byPlace('nextImageVersion', "build: 103, repository: 'acme/serviceone'")
+}

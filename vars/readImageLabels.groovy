@@ -2,3 +2,8 @@
 Map call(Map args = [:]) {
     return tagwright(command: 'labels', args: args)
 }
+
+/** Arguments by place: an error that shows how to name them. */
+Object call(Object place, Object[] more = null) {
+    return tagwright.byPlace('readImageLabels', "image: 'acme/serviceone:latest'")
+}
