@@ -1,6 +1,7 @@
 //! Versions, tags that are made of others, records, and answers to uploads.
 
 use super::check::{self, ok, text};
+use tagwright::output::{Screen, text as shown};
 use tagwright::pure::http::message::{Headers, Response};
 use tagwright::pure::http::url::Url;
 use tagwright::pure::image::digest::Digest;
@@ -68,9 +69,9 @@ pub fn record(data: &[u8]) {
     let result = history::result(&kept, "docker.io/acme/app");
     let result: serde_json::Value = serde_json::from_str(&result).expect("a result is JSON");
     assert_eq!(result["records"].as_array().map(Vec::len), Some(2));
-    let table = history::table(&kept, "docker.io/acme/app", 2);
+    let table = shown::of("history", &result, "two", Screen::NONE);
     assert!(!table.contains(|c: char| c.is_control() && c != '\n'));
-    assert_eq!(table.lines().count(), 4);
+    assert_eq!(table.lines().count(), 5);
 }
 
 /// The first line is a status, the others are headers; nothing that is no success ends an upload.
