@@ -50,7 +50,10 @@ pub fn run(words: &[OsString], world: &World, screen: Option<Screen>) -> Ending 
         None => Layout::Compact,
     };
     match parse::parse(words) {
-        Ok(CommandLine::Help(text)) => Ending { stdout: text, stderr: String::new(), exit: 0 },
+        // Nothing was asked for, and a script that left its words out is not told that all went well.
+        Ok(CommandLine::Help(text)) => {
+            Ending { stdout: text, stderr: String::new(), exit: if words.is_empty() { 2 } else { 0 } }
+        }
         Ok(CommandLine::Version) => {
             Ending { stdout: format!("{}\n", program::version()), stderr: String::new(), exit: 0 }
         }

@@ -283,7 +283,7 @@ pub static COMMANDS: &[Command] = &[
             "Reads the record of a promotion and puts every tag that it moved back to what the tag pointed at before, in the repository that the record names. Of several promotions in one file the image that was promoted last is taken back, to what the tags held before the first of its promotions. A record that only tells what was planned is enough.",
             "The images that the tags go back to must still be there, or nothing is written. A tag that the promotion created is left, for nothing is deleted, and so is one that it never wrote. A tag that somebody moved since is refused as `tag-conflict`, unless `--force` is given.",
         ],
-        object: optional("REPOSITORY", &["repository"], "The repository that the record has to be about. A file alone decides about no credential: without a repository, `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` are for the registry that `REGISTRY_HOST` names."),
+        object: optional("REPOSITORY", &["repository"], "The repository that the record has to be about; what begins with `/`, `./` or `../` is the file of `--record`. A file alone decides about no credential: without a repository, `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` are for the registry that `REGISTRY_HOST` names."),
         needs: &["record"], second: "a record is about one repository, and is given with `--record FILE`",
         examples: &[
             ("Everything that a promotion moved", "rollback acme/app --record promotion.jsonl"),
@@ -294,7 +294,7 @@ pub static COMMANDS: &[Command] = &[
         name: "history", help: "list the promotions that the registry itself has records of",
         more: &[
             "Reads the records that `promote --attach-record` keeps in the registry beside the images: who promoted what and when, which tags it got and what they held before. The records of images that have lost their tags are found through those that came after.",
-            "On stderr they are a table, newest first; the result holds every record whole.",
+            "On a terminal they are a table, newest first; the result holds every record whole.",
         ],
         object: needed("REPOSITORY[:TAG]", &["repository", "reference", "image"], "The repository to look in; with a tag, only promotions of that tag."),
         needs: &[], second: "one repository is read at a time",
@@ -414,7 +414,7 @@ pub static FLAGS: &[Flag] = &[
         "Keeps the record of the promotion in the registry, as an artifact that points at the image, for `history` to read. That it cannot be kept there is the warning `record-unattached`, for the tags are where they belong by then."),
     one("record", "FILE|-").on(&["rollback"]).json(Json::Document).help(
         "the record to go by, or - for standard input",
-        "The record of the promotion: the file that `promote --record` wrote, or `-` to read standard input. In JSON it may be the record itself, a map."),
+        "The record of the promotion: the file that `promote --record` wrote, or `-` to read standard input, where the output of `promote` will do as well. In JSON it may be the record itself, a map."),
     many("tag", "TAG").on(&["rollback"]).help(
         "put back this tag and no other",
         "Puts back this tag and no other of the record. May be repeated."),

@@ -8,6 +8,7 @@ use crate::cli::defs::{COMMANDS, FLAGS, command, common_flags};
 use crate::cli::{Arguments, CALL, Command, Dialect, Flag, Json, invalid, missing, shown};
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 /// What the words ask for.
@@ -48,7 +49,7 @@ pub fn parse(words: &[OsString]) -> Result<CommandLine, Misuse> {
 }
 
 fn read(words: &[OsString], named: &mut Option<&'static Command>) -> Result<CommandLine, Error> {
-    *named = command_among(words);
+    *named = word_among(words).as_deref().and_then(command);
     if let Some((n, word)) = words.iter().enumerate().find(|(_, word)| word.to_str().is_none()) {
         let message = format!("word {} is not UTF-8: {}", n + 1, shown(&word.to_string_lossy()));
         return Err(invalid(message, "write it in UTF-8, or in plain ASCII"));
@@ -147,6 +148,10 @@ fn positional(given: &mut Arguments, text: String) -> Result<(), Error> {
         let hint = "put the request, or `@PATH`, into the environment variable `TAGWRIGHT_REQUEST`, or pipe it into `tagwright call -`";
         return Err(invalid(format!("`call` takes `-` or nothing, not {word}"), hint));
     }
+    // A repository never begins like the path of a file.
+    if let Some(record) = command.flag("record").filter(|_| command.name == "rollback" && is_path(&text)) {
+        return given.add(record, Some(text));
+    }
     if command.object.value.is_empty() {
         return Err(invalid(format!("`{}` takes flags alone, not {word}", command.name), command.second));
     }
@@ -157,13 +162,16 @@ fn positional(given: &mut Arguments, text: String) -> Result<(), Error> {
     given.take_object(text)
 }
 
+fn is_path(text: &str) -> bool {
+    ["/", "./", "../"].iter().any(|start| text.starts_with(start))
+}
+
 /// `unknown-command`, with the nearest one that there is.
 pub(super) fn unknown_command(name: &str) -> Error {
-    let hint = match (name, suggest::nearest(name, COMMANDS.iter().map(|command| command.name))) {
-        ("help", _) => "write `tagwright --help`, or `tagwright COMMAND --help`".to_owned(),
-        ("version", _) => "write `tagwright --version`".to_owned(),
-        (_, Some(near)) => format!("write `{near}`; `tagwright -h` lists the commands"),
-        _ => all_commands(),
+    let hint = match (suggest::instead(name), suggest::nearest(name, COMMANDS.iter().map(|command| command.name))) {
+        (Some(instead), _) => instead.to_owned(),
+        (None, Some(near)) => format!("write `{near}`; `tagwright -h` lists the commands"),
+        (None, None) => all_commands(),
     };
     Error::new(Code::UnknownCommand, format!("there is no command {}", shown(name))).hint(hint)
 }
@@ -187,9 +195,10 @@ fn unknown_flag(command: Option<&'static Command>, typed: &str, word: &str) -> E
         return unknown(format!("there is no flag {}", shown(&shape)), "`tagwright --help` lists every flag");
     };
     let name = command.name;
+    let instead = suggest::flag_instead(bare);
     let near = suggest::nearest(bare, command.flags().map(|flag| flag.long));
     // What follows an unknown letter may be a password, as with other programs.
-    let lone = near.is_none() && elsewhere.is_none() && !shape.starts_with("--");
+    let lone = near.is_none() && instead.is_none() && elsewhere.is_none() && !shape.starts_with("--");
     let shape = if lone { shape.chars().take(2).collect() } else { shape };
     let every = format!("`tagwright {name} --help` lists every flag");
     let hint = match (elsewhere, near) {
@@ -202,6 +211,7 @@ fn unknown_flag(command: Option<&'static Command>, typed: &str, word: &str) -> E
             let owners = owners.map(|command| format!("`{}`", command.name)).collect::<Vec<_>>();
             format!("`--{bare}` belongs to {}; {every}", owners.join(", "))
         }
+        (None, _) if instead.is_some() => format!("{}; {every}", instead.unwrap_or_default()),
         (_, Some(near)) => format!("write `--{near}`; {every}"),
         _ if suggest::is_about_secrets(bare) => suggest::SECRETS.to_owned(),
         _ if word.chars().count() == 2 => format!("the only letters are `-h`, `-v` and `-V`; {every}"),
@@ -213,7 +223,17 @@ fn unknown_flag(command: Option<&'static Command>, typed: &str, word: &str) -> E
 
 /// Help or version, where any word before `--` asks for one of them.
 fn asked_for_help(words: &[OsString]) -> Option<CommandLine> {
-    let about = command_among(words);
+    let word = word_among(words);
+    let about = word.as_deref().and_then(command);
+    match word.as_deref() {
+        Some("help") => {
+            let other = words.iter().rev().find_map(|word| command(&word.to_string_lossy()));
+            return Some(CommandLine::Help(help::help(other, true)));
+        }
+        Some("version") => return Some(CommandLine::Version),
+        None if words.is_empty() => return Some(CommandLine::Help(help::help(None, false))),
+        _ => {}
+    }
     for word in words.iter().map(|word| word.to_string_lossy()) {
         match word.as_ref() {
             "--" => return None,
@@ -233,16 +253,16 @@ fn asked_for_help(words: &[OsString]) -> Option<CommandLine> {
     None
 }
 
-/// The command among words that need not be right otherwise: the first that is neither a flag nor its value.
-fn command_among(words: &[OsString]) -> Option<&'static Command> {
+/// The command's word among words that need not be right otherwise: the first that is neither a flag nor its value.
+fn word_among(words: &[OsString]) -> Option<Cow<'_, str>> {
     let mut words = words.iter().map(|word| word.to_string_lossy());
     while let Some(word) = words.next() {
         match word.strip_prefix("--") {
-            Some("") => return words.next().and_then(|word| command(&word)),
+            Some("") => return words.next(),
             Some(long) if common_flags().any(|flag| flag.long == long && flag.value.is_some()) => {
                 words.next();
             }
-            None if !word.starts_with('-') => return command(&word),
+            None if !word.starts_with('-') => return Some(word),
             _ => {}
         }
     }
@@ -360,7 +380,7 @@ mod tests {
     fn wrong_words_are_refused_with_their_code() {
         use Code::*;
         for (line, code) in [
-            ("", MissingValue),
+            ("--timeout 3", MissingValue),
             ("--verbose", MissingValue),
             ("promot", UnknownCommand),
             ("demote", UnknownCommand),

@@ -375,8 +375,7 @@ fn what_is_no_record_is_refused_before_anything_is_asked() {
     let text = std::fs::read_to_string(story.file()).unwrap();
     let (planned, done) = text.trim_end().split_once('\n').unwrap();
     let other = planned.replace("acme/app", "acme/other");
-    let envelope = tagwright(["promote", &story.registry.name("acme/app:2026.34.103"), "--dry-run"]).run().stdout;
-    let result: Value = serde_json::from_str::<Value>(&envelope).unwrap()["result"].clone();
+    let envelope = tagwright(["inspect", &story.registry.name("acme/app:2026.34.103")]).run().stdout;
     story.registry.clear();
     for (text, message, hint) in [
         (
@@ -392,8 +391,7 @@ fn what_is_no_record_is_refused_before_anything_is_asked() {
         ),
         (String::new(), "standard input is empty", "give the file that "),
         ("{\"a\":1}".to_owned(), "standard input is JSON, but no record of a promotion", "give the file that "),
-        (envelope, "standard input is the output of a command, not a record", "give its `result.record`"),
-        (result.to_string(), "standard input is the result of a promotion, not its record", "give its `record`"),
+        (envelope, "standard input is the output of a command, and holds no record", "give the file that "),
     ] {
         let ran = tagwright(["rollback", "--record", "-"]).stdin(text).run();
         let error = ran.error();
@@ -442,4 +440,17 @@ fn the_flags_are_those_of_the_table() {
         let ran = tagwright([]).args(words).run();
         assert_eq!((ran.code().as_str(), ran.exit), (code, Some(2)), "{ran}");
     }
+}
+
+#[test]
+fn a_record_is_a_path_by_its_beginning_and_the_output_of_the_promotion_on_standard_input() {
+    let story = Story::new();
+    let by_place = tagwright(["rollback", "--dry-run"]).arg(story.file()).run();
+    assert_eq!(by_place.stdout, story.rollback(["--dry-run"]).run().stdout);
+    let source = story.registry.name(&format!("{APP}:2026.34.101"));
+    let promoted = tagwright(["promote", &source, "--move", "beta", "--move", "latest", "--allow-downgrade"]).run();
+    let before = story.registry.resolve(APP, "2026.34.103");
+    let ran = tagwright(["rollback", "--record", "-"]).stdin(promoted.stdout).run();
+    assert_eq!(actions(&ran), ["beta: left", "latest: moved"]);
+    assert_eq!(story.registry.resolve(APP, "latest"), before);
 }

@@ -4,6 +4,7 @@
 //! they belong is checked with the program.
 #![allow(clippy::disallowed_methods, reason = "the test runs the program")]
 
+use crate::support::cmd;
 use std::ffi::OsString;
 use std::process::{Command, Output};
 use tagwright::cli::parse::{CommandLine, Misuse, parse};
@@ -53,9 +54,9 @@ fn help_of_every_command() {
 #[test]
 fn wrong_commands_and_flags() {
     insta::assert_snapshot!(refusals(&[
-        &[],
+        &["--quiet"],
         &["promot"],
-        &["help"],
+        &["ls"],
         &["acme/app:1.2.3"],
         &["--verbose"],
         &["--build", "103", "promote", "acme/app"],
@@ -202,7 +203,7 @@ fn help_and_version_are_text_on_stdout_whatever_else_is_wrong() {
 
 #[test]
 fn a_usage_error_is_one_document_and_status_2() {
-    for line in [&["promot"][..], &["promote", "acme/app", "--biuld", "103"], &["labels"], &[]] {
+    for line in [&["promot"][..], &["promote", "acme/app", "--biuld", "103"], &["labels"], &["--quiet"]] {
         let output = run(line);
         let stdout: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let misuse = refusal(line);
@@ -214,4 +215,33 @@ fn a_usage_error_is_one_document_and_status_2() {
     }
     let output = run(&["labels", "acme/app", "--frobnicate", "--print", "value"]);
     assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true));
+}
+
+#[test]
+fn words_of_other_tools_are_answered_with_ours() {
+    for (words, expected) in [
+        (vec!["ls", "acme/app"], "write `tags REPOSITORY`"),
+        (vec!["tag", "acme/app:1", "2"], "write `promote REFERENCE --to TAG`, or `--move TAG` for a tag that may move"),
+        (vec!["cp", "a:1", "b:1"], "write `promote REFERENCE --into REPOSITORY`"),
+        (vec!["digest", "acme/app:1"], "write `inspect REFERENCE --print digest`"),
+        (vec!["undo"], "write `rollback --record FILE`, or run the command that the promotion printed"),
+        (vec!["login", "hub"], "no flag takes one"),
+        (vec!["labels", "a", "--insecure"], "write `--plain-http HOST` for plain HTTP"),
+        (vec!["labels", "a", "-o", "json"], "write `--json` for JSON on a terminal"),
+        (vec!["labels", "a", "--format={{.Digest}}"], "write `--print PATH`"),
+        (vec!["tags", "a", "-q"], "write `--quiet`"),
+        (vec!["tags", "a", "--filter", "x"], "write `--match GLOB`"),
+    ] {
+        let ran = cmd::tagwright([]).args(words).run();
+        let hint = ran.error()["hint"].as_str().unwrap().to_owned();
+        assert!(ran.exit == Some(2) && hint.contains(expected), "{ran}");
+    }
+    let text = |words: &[&str]| {
+        let ran = cmd::tagwright([]).args(words.iter().copied()).run();
+        (ran.stdout, ran.exit)
+    };
+    assert_eq!(text(&["help"]), text(&["--help"]));
+    assert_eq!(text(&["help", "promote"]), text(&["promote", "--help"]));
+    assert_eq!(text(&["version"]), text(&["--version"]));
+    assert_eq!(text(&[]), (text(&["-h"]).0, Some(2)));
 }

@@ -74,12 +74,8 @@ pub fn record(value: &Value, place: &str) -> Result<PastRecord, Error> {
     let Some(record) = value.as_object() else {
         return Err(invalid("is JSON, but no record of a promotion"));
     };
-    if record.contains_key("ok") && record.contains_key("command") {
-        return Err(invalid("is the output of a command, not a record")
-            .hint("give its `result.record`, or the `error.record` of a failure; `--print record` prints it alone"));
-    }
-    if record.contains_key("record") {
-        return Err(invalid("is the result of a promotion, not its record").hint("give its `record`"));
+    if record.contains_key("ok") {
+        return Err(invalid("is the output of a command, and holds no record"));
     }
     match record.get("schema").and_then(Value::as_u64) {
         Some(SCHEMA) => {}
@@ -171,7 +167,10 @@ pub fn promotion(text: &str, place: &str) -> Result<Promotion, Error> {
 fn records(text: &str, place: &str) -> Result<(Vec<PastRecord>, Vec<String>), Error> {
     // One record may stand alone, spread over lines.
     if let Ok(value) = serde_json::from_str::<Value>(text) {
-        return Ok((vec![record(&value, place)?], Vec::new()));
+        // The output of a command holds the record of its promotion.
+        let paths = ["/result/record", "/error/record", "/record"];
+        let held = paths.iter().find_map(|path| value.pointer(path).filter(|held| held.is_object()));
+        return Ok((vec![record(held.unwrap_or(&value), place)?], Vec::new()));
     }
     let lines: Vec<(usize, &str)> =
         text.lines().enumerate().map(|(n, line)| (n + 1, line.trim())).filter(|(_, line)| !line.is_empty()).collect();
@@ -314,8 +313,11 @@ mod tests {
             (with("schema", json!("1")), "`f` is JSON, but no record of a promotion"),
             (with("schema", json!(2)), later),
             (json!({"schema": 2}), later),
-            (json!({"schema": 1, "ok": true, "command": "promote"}), "`f` is the output of a command, not a record"),
-            (json!({"repository": "a", "record": {}}), "`f` is the result of a promotion, not its record"),
+            (
+                json!({"schema": 1, "ok": true, "command": "promote"}),
+                "`f` is the output of a command, and holds no record",
+            ),
+            (json!({"repository": "a", "record": {}}), "`f` is JSON, but no record of a promotion"),
             (with("command", json!("rollback")), "`f` is the record of `rollback`, not of a promotion"),
             (with("repository", json!("UPPER")), "`f` is a record without a proper `repository`"),
             (with("source", json!({"digest": "sha256:1"})), "`f` is a record without a proper `source`"),
