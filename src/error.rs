@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use std::fmt;
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal, $exit:literal;)+) => {
+    ($(#[doc = $meaning:literal] #[doc = $advice:literal] $variant:ident = $text:literal, $exit:literal;)+) => {
         /// The stable, documented reason of a failure; it decides the exit status.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Code { $($(#[doc = $doc])+ $variant,)+ }
+        pub enum Code { $(#[doc = concat!($meaning, ":", $advice)] $variant,)+ }
 
         // What the documents say about the codes; they are written and checked by the tests.
         #[cfg(feature = "internals")]
@@ -21,7 +21,12 @@ macro_rules! codes {
 
             /// One line that says what the code means.
             pub fn meaning(self) -> &'static str {
-                match self { $(Code::$variant => concat!($($doc),+).trim_ascii_start(),)+ }
+                match self { $(Code::$variant => $meaning.trim_ascii_start(),)+ }
+            }
+
+            /// One line that says what to do about it.
+            pub fn advice(self) -> &'static str {
+                match self { $(Code::$variant => $advice.trim_ascii_start(),)+ }
             }
         }
 
@@ -39,98 +44,145 @@ macro_rules! codes {
     };
 }
 
+// The first line is the meaning, the second what to do.
 codes! {
     /// there is no such command
+    /// write the command that the hint names; `tagwright -h` lists them all
     UnknownCommand = "unknown-command", 2;
     /// the command has no such flag, or the flag stands where it has no meaning
+    /// write the flag that the hint names; `tagwright COMMAND --help` lists them all
     UnknownFlag = "unknown-flag", 2;
     /// a JSON request holds a key that the command does not know
+    /// write the key that the hint names; it is the flag in camelCase
     UnknownKey = "unknown-key", 2;
     /// something the command needs was not given, or given as null or blank
+    /// give what the message names; in a pipeline look at the build parameter that is empty, or leave the key out
     MissingValue = "missing-value", 2;
     /// a text is not a reference, a repository, a registry, a tag or a digest
+    /// write it as the hint does, such as `registry.example/acme/app:1.4.2`
     ReferenceInvalid = "reference-invalid", 2;
     /// a text is not a version where one is needed
+    /// name a tag that is a version, or write `--to` and `--move` without `{version}`
     VersionInvalid = "version-invalid", 2;
     /// a value or a combination of flags that the command cannot take
+    /// leave out one of the two, or give a value of the kind that the message names
     RequestInvalid = "request-invalid", 2;
     /// a configuration file or environment variable cannot be read as what it should be
+    /// correct the file or variable that the message names; `tagwright auth` reads them all again
     ConfigMalformed = "config-malformed", 2;
     /// the record of a promotion cannot be read as one, or cannot be written
+    /// name the file that `promote --record` wrote, whole and in a place that can be written to
     RecordInvalid = "record-invalid", 2;
     /// the repository is there, the tag or digest is not
+    /// look for the tag with `tagwright tags REPOSITORY`; the build may not have pushed it yet
     TagUnknown = "tag-unknown", 3;
     /// the repository is not there
+    /// check the name, and with `tagwright auth REPOSITORY` whether this credential may see it
     RepositoryUnknown = "repository-unknown", 3;
     /// the image has no such platform
+    /// name one of the platforms that `tagwright inspect` lists
     PlatformMissing = "platform-missing", 3;
     /// the image has no such label
+    /// name one of the labels that the message lists, or give `--default`
     LabelMissing = "label-missing", 3;
     /// no tag is a version of that build
+    /// check that the build has pushed its image, and that its tag is a version that ends with its number
     NoTagForBuild = "no-tag-for-build", 3;
     /// the value that `--print` asked for is null or not there
+    /// ask for another path; without `--print` the document shows what there is
     ValueNull = "value-null", 3;
     /// a credential was asked for and none was found
+    /// give a credential in one of the places that the cause lists
     CredentialMissing = "credential-missing", 4;
     /// the credential was not accepted
+    /// see with `tagwright auth` which place the credential came from, and put a right one there
     Unauthenticated = "unauthenticated", 4;
     /// the credential was accepted and the action was refused
+    /// give the identity that the message names the right that it names, or use another credential
     Denied = "denied", 4;
     /// the credential or token has run out
+    /// get a fresh credential: log in again, or use a role that renews itself
     TokenExpired = "token-expired", 4;
     /// a tag that must not move already has another digest
+    /// promote under a new tag, or name the tag with `--move` where it may point to another image
     TagConflict = "tag-conflict", 5;
     /// the registry does not let this tag change
+    /// promote under a new tag, or change the rule of the repository at the registry
     TagImmutable = "tag-immutable", 5;
     /// a tag would go from a newer version to an older one
+    /// promote a newer version, or with `--to` alone; `--allow-downgrade` goes back on purpose
     DowngradeRefused = "downgrade-refused", 5;
     /// it cannot be told which of two versions is newer
+    /// promote the version tag of that image, or say `--allow-downgrade` to move without comparing
     OrderUnknown = "order-unknown", 5;
     /// the new version exists, or is lower than one that does
+    /// raise the counter of the job, or take `--build auto` or `--on-conflict bump`
     VersionNotIncreasing = "version-not-increasing", 5;
     /// several versions have that build number
+    /// name the tag itself, choose the newest with `--newest`, or tell branches apart with `--tag-format`
     BuildAmbiguous = "build-ambiguous", 5;
     /// the platforms of an image disagree on what was asked for
+    /// choose one with `--platform`, or read each with `--all-platforms`
     PlatformAmbiguous = "platform-ambiguous", 5;
     /// the reference has another digest than `--expect-digest` names
+    /// look at what the tag is now with `tagwright inspect`; somebody has moved it
     DigestUnexpected = "digest-unexpected", 5;
     /// a label has another value than `--require-label` names
+    /// promote the image that was built from what is required; nothing is wrong with the registry
     LabelMismatch = "label-mismatch", 5;
     /// the manifest is not a container image
+    /// name an image; a chart or a signature has no labels and can be promoted all the same
     NotAnImage = "not-an-image", 5;
     /// the manifest is of the retired schema 1
+    /// push the image again with a tool of today
     Schema1Unsupported = "schema1-unsupported", 5;
     /// the index names no image
+    /// push the index again, with an image in it
     IndexEmpty = "index-empty", 5;
     /// the registry does not take this manifest
+    /// read the registry's words: it lacks something that the manifest names, or does not take its kind
     ManifestRefused = "manifest-refused", 5;
     /// the credential is pinned to another registry
+    /// give the credential of the registry that the command is about, and set `REGISTRY_HOST` to it
     CredentialHostMismatch = "credential-host-mismatch", 5;
     /// the registry names a token realm that a credential must not be sent to
+    /// check the registry and its token service: they lead a credential where it must not go
     RealmRefused = "realm-refused", 5;
     /// a redirect leads somewhere it must not, or in circles
+    /// check the registry and the proxies before it: they lead elsewhere, or in circles
     RedirectRefused = "redirect-refused", 5;
     /// plain HTTP was not allowed for this host
+    /// put TLS before the registry, or accept with `--plain-http HOST` that everything can be read on the way
     PlainHttpRefused = "plain-http-refused", 5;
     /// somebody else wrote the same tag at the same time
+    /// look at what both have written with `tagwright inspect`, and promote again what is meant to stay; `lock:` keeps builds apart
     Raced = "raced", 5;
     /// no connection could be made, or it broke
+    /// check name, port, proxy variables and certificate; the causes say which it was
     Unreachable = "unreachable", 6;
     /// the time limit was reached
+    /// run it again, or give `--timeout` more seconds
     Timeout = "timeout", 6;
     /// the service asks to come back later
+    /// wait as long as the message says, or log in, which counts by account in place of address
     RateLimited = "rate-limited", 6;
     /// the service is there and cannot answer now
+    /// wait and run it again; the same command repairs what the first left
     RegistryUnavailable = "registry-unavailable", 6;
     /// the content is not what its digest says
+    /// push the image again; something on the way or in the store has changed it
     DigestMismatch = "digest-mismatch", 7;
     /// the content is larger than it may be
+    /// narrow the question, for example with `--limit`, or look at what the registry holds there
     SizeExceeded = "size-exceeded", 7;
     /// the reply cannot be read as what it should be
+    /// look at what came, which the message shows: often it is a proxy or a login page
     ReplyMalformed = "reply-malformed", 7;
     /// a blob that the manifest names is not there
+    /// push the image again; the registry has lost a part of it
     BlobMissing = "blob-missing", 7;
     /// a bug in tagwright
+    /// run it again with `--verbose`, and open an issue with what it says
     Internal = "internal", 70;
 }
 
@@ -374,7 +426,7 @@ mod tests {
         for code in Code::ALL {
             assert!(seen.insert(code.as_str()), "`{}` stands twice", code.as_str());
             assert!(matches!(code.exit(), 2..=7 | 70), "`{}` ends with {}", code.as_str(), code.exit());
-            assert!(!code.meaning().is_empty());
+            assert!(!code.meaning().is_empty() && !code.advice().is_empty());
         }
     }
 

@@ -101,9 +101,9 @@ fn errors() -> String {
     }
     for (status, meaning) in EXITS.iter().filter(|(status, _)| codes(*status).next().is_some()) {
         let title = meaning.split(':').next().unwrap_or_default();
-        out.push_str(&format!("\n## {status}: {title}\n\n| code | meaning |\n|---|---|\n"));
+        out.push_str(&format!("\n## {status}: {title}\n\n| code | meaning | what to do |\n|---|---|---|\n"));
         for code in codes(*status) {
-            out.push_str(&format!("| `{}` | {} |\n", code.as_str(), code.meaning()));
+            out.push_str(&format!("| `{}` | {} | {} |\n", code.as_str(), code.meaning(), code.advice()));
         }
     }
     out
