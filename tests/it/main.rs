@@ -33,6 +33,7 @@ mod inspect;
 mod interleavings;
 mod labels;
 mod launcher;
+mod links;
 mod meanwhile;
 mod next_version;
 mod odd_content;
