@@ -1,6 +1,6 @@
 //! The flags that every command takes, turned into [`Common`], and the kinds of values that several flags have.
 
-use crate::cli::{Arguments, invalid, shown, suggest};
+use crate::cli::{Arguments, invalid, shown};
 use crate::command::request::{AwsIdentity, Common, Resolve};
 use crate::error::{Code, Error};
 use crate::pure::auth::CredentialSource;
@@ -9,6 +9,7 @@ use crate::pure::http::url::Scheme;
 use crate::pure::http::{Place, Url, bracketed, place, split_host_port};
 use crate::pure::image::Registry;
 use crate::pure::image::listing::Via;
+use crate::pure::text::nearest;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -96,7 +97,7 @@ pub fn chosen<T: Copy>(given: &Arguments, long: &str, text: &str, values: &[T]) 
     Err(given.wrong(
         long,
         text,
-        match suggest::nearest(text, words.iter().copied()) {
+        match nearest(text, words.iter().copied()) {
             Some(near) => format!("write {}; {all}", given.with(long, near)),
             None => all,
         },

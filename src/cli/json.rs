@@ -10,6 +10,7 @@ use crate::cli::{Arguments, CALL, Command, Dialect, Flag, Json, Misuse, build, i
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
 use crate::pure::text::Members;
+use crate::pure::text::nearest;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
 
@@ -174,7 +175,7 @@ fn unknown_key(command: &Command, key: &str) -> Error {
     let keys = command.flags().filter(|flag| flag.json != Json::Never).map(Flag::key).collect::<Vec<_>>();
     let known = command.object.keys.iter().copied().chain(keys.iter().map(String::as_str)).chain(STEP_KEYS);
     let every = format!("`tagwright {} --help` lists every flag, and a key is a flag in camelCase", command.name);
-    let hint = match (command.object.keys.first(), suggest::nearest(key, known).filter(|near| *near != key)) {
+    let hint = match (command.object.keys.first(), nearest(key, known).filter(|near| *near != key)) {
         (Some(right), _) if OBJECTS.contains(&key) => format!("write `{right}`"),
         (_, Some(near)) if STEP_KEYS.contains(&near) => format!("write `{near}`, a key of the pipeline step itself"),
         (_, Some(near)) => format!("write `{near}`; {every}"),

@@ -8,6 +8,7 @@ use crate::cli::defs::{COMMANDS, FLAGS, command, common_flags};
 use crate::cli::{Arguments, CALL, Command, Dialect, Flag, Json, invalid, missing, shown};
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
+use crate::pure::text::nearest;
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
@@ -168,7 +169,7 @@ fn is_path(text: &str) -> bool {
 
 /// `unknown-command`, with the nearest one that there is.
 pub(super) fn unknown_command(name: &str) -> Error {
-    let hint = match (suggest::instead(name), suggest::nearest(name, COMMANDS.iter().map(|command| command.name))) {
+    let hint = match (suggest::instead(name), nearest(name, COMMANDS.iter().map(|command| command.name))) {
         (Some(instead), _) => instead.to_owned(),
         (None, Some(near)) => format!("write `{near}`; `tagwright -h` lists the commands"),
         (None, None) => all_commands(),
@@ -196,7 +197,7 @@ fn unknown_flag(command: Option<&'static Command>, typed: &str, word: &str) -> E
     };
     let name = command.name;
     let instead = suggest::flag_instead(bare);
-    let near = suggest::nearest(bare, command.flags().map(|flag| flag.long));
+    let near = nearest(bare, command.flags().map(|flag| flag.long));
     // What follows an unknown letter may be a password, as with other programs.
     let lone = near.is_none() && instead.is_none() && elsewhere.is_none() && !shape.starts_with("--");
     let shape = if lone { shape.chars().take(2).collect() } else { shape };

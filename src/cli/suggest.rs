@@ -1,32 +1,6 @@
-//! The nearest known word for one that was mistyped.
-//!
-//! Distance: optimal string alignment, the edits of Levenshtein and swapped neighbours.
+//! What here does what words of other programs do there, for those who try them.
 
-/// The known word that was most likely meant, if one is near enough to be offered.
-///
-/// Case and separators do not count, so `dry_run` and `dryRun` find `dry-run`; a beginning of three letters or
-/// more finds the word if it begins only one.
-pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let typed = bare(typed);
-    let mut best: Option<(usize, &str)> = None;
-    let mut begun = Vec::new();
-    for word in known {
-        let plain = bare(word);
-        let distance = distance(&typed, &plain);
-        if distance <= typed.len().max(plain.len()).div_ceil(4).min(3) && best.is_none_or(|(least, _)| distance < least)
-        {
-            best = Some((distance, word));
-        }
-        if typed.len() >= 3 && plain.starts_with(&typed) {
-            begun.push(word);
-        }
-    }
-    match (best, begun.as_slice()) {
-        (Some((_, word)), _) => Some(word),
-        (None, [word]) => Some(word),
-        _ => None,
-    }
-}
+use crate::pure::text::nearest::bare;
 
 /// What does here what a command of another program does there.
 pub fn instead(command: &str) -> Option<&'static str> {
@@ -62,61 +36,4 @@ pub const SECRETS: &str = "a credential comes from `REGISTRY_USERNAME` and `REGI
 pub fn is_about_secrets(typed: &str) -> bool {
     let typed: String = bare(typed).into_iter().collect();
     ["user", "password", "passwd", "token", "cred", "secret", "auth"].iter().any(|part| typed.contains(part))
-}
-
-fn bare(word: &str) -> Vec<char> {
-    word.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).take(64).collect()
-}
-
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let swap = usize::from(a[i - 1] != b[j - 1]);
-            row[j] = (last[j] + 1).min(row[j - 1] + 1).min(last[j - 1] + swap);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_word_is_offered_and_no_far_one() {
-        let known = ["build", "newest", "to", "move", "expect-digest", "require-label", "dry-run", "timeout"];
-        for (typed, expected) in [
-            ("biuld", Some("build")),
-            ("buld", Some("build")),
-            ("BUILD", Some("build")),
-            ("dryRun", Some("dry-run")),
-            ("dry_run", Some("dry-run")),
-            ("dry", Some("dry-run")),
-            ("req", Some("require-label")),
-            ("requireLabels", Some("require-label")),
-            ("tto", Some("to")),
-            ("mvoe", Some("move")),
-            ("x", None),
-            ("frobnicate", None),
-            ("", None),
-            ("label", None),
-        ] {
-            assert_eq!(nearest(typed, known), expected, "{typed}");
-        }
-    }
-
-    #[test]
-    fn swapped_neighbours_are_one_edit() {
-        let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        for (a, b, expected) in [("", "abc", 3), ("abc", "abc", 0), ("acb", "abc", 1), ("kitten", "sitting", 3)] {
-            assert_eq!(distance(&chars(a), &chars(b)), expected, "{a} {b}");
-        }
-    }
 }

@@ -8,6 +8,7 @@ use crate::command::session::Session;
 use crate::error::Error;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::{Detail, Digest, Listing, Tag};
+use crate::pure::text::show;
 use crate::pure::version::{TagFormat, pick};
 use crate::registry::Remote;
 use crate::threads::both;
@@ -65,10 +66,10 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
         .map(|image| PlatformDigest { platform: image.platform.to_string(), digest: image.digest })
         .collect::<Vec<_>>();
     let sentence = format!(
-        "`{reference}` is {}, {}, {:.1} MB",
+        "`{reference}` is {}, {}, {}",
         version.as_deref().unwrap_or("no version"),
         platforms.iter().map(|one| one.platform.as_str()).collect::<Vec<_>>().join(" "),
-        size as f64 / 1e6
+        show::bytes(size)
     );
     let answer = InspectResult {
         reference: reference.to_string(),

@@ -8,7 +8,7 @@ use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::{Digest, Platform};
-use crate::pure::text::quoted;
+use crate::pure::text::{nearest, quoted};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,11 +139,12 @@ fn missing(name: &str, request: &Labels, images: &[Image], asked: &[BTreeMap<Str
         n => format!("`{name}` lacks {n} of the labels asked for: {}", list(absent.iter().copied())),
     };
     let error = Error::new(Code::LabelMissing, message).detail("labels", json!(existing));
-    Err(if existing.is_empty() {
-        error.hint("check that the build sets labels, this image has none; or give `--default VALUE`")
-    } else {
-        error.hint(format!("ask for one that it has, {}; or give `--default VALUE`", list(existing.into_iter())))
-    })
+    let instead = match nearest(first, existing.iter().map(|key| key.as_str())) {
+        Some(near) => format!("ask for {}", quoted(near)),
+        None if existing.is_empty() => "check that the build sets labels, this image has none".to_owned(),
+        None => format!("ask for one that it has, {}", list(existing.into_iter())),
+    };
+    Err(error.hint(format!("{instead}; or give `--default VALUE`")))
 }
 
 fn ambiguous(name: &str, images: &[Image], asked: &[BTreeMap<String, String>]) -> Error {

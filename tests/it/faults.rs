@@ -877,6 +877,15 @@ fn chunks_and_bodies_without_a_length_are_sound() {
 }
 
 #[test]
+fn a_port_that_speaks_https_is_known_by_its_words() {
+    let registry = Registry::start();
+    registry.before(|_, _| Some(Reply::with(400, "text/plain", "Client sent an HTTP request to an HTTPS server.\n")));
+    let ran = tagwright(["tags", &registry.name("acme/app")]).run();
+    assert_eq!(ran.code(), "reply-malformed", "{ran}");
+    assert!(ran.stderr.contains(&format!("hint: speak HTTPS to `{}`: add `--https`", registry.host())), "{ran}");
+}
+
+#[test]
 fn a_registry_that_stores_something_else_is_found_out() {
     let registry = versions();
     let other: Built = image("other");

@@ -157,6 +157,9 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
         Code::RepositoryUnknown => {
             error.hint("check the spelling; a private repository may look the same without a credential")
         }
+        Code::ReplyMalformed if said.mentions("https server") || said.mentions("https port") => {
+            error.hint(format!("speak HTTPS to `{host}`: add `--https`, or leave `--plain-http` out"))
+        }
         Code::ReplyMalformed => {
             error.hint(format!("check that a registry answers at `{host}`, and no proxy or login page in its place"))
         }

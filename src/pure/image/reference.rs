@@ -141,7 +141,6 @@ mod tests {
         for (text, expected) in [
             ("nginx".to_owned(), "docker.io/library/nginx".to_owned()),
             ("acme/app:1".to_owned(), "docker.io/acme/app:1".to_owned()),
-            ("localhost:5000".to_owned(), "docker.io/library/localhost:5000".to_owned()),
             ("localhost:5000/app".to_owned(), "localhost:5000/app".to_owned()),
             ("localhost:5000/app:Rc_1".to_owned(), "localhost:5000/app:Rc_1".to_owned()),
             ("[::1]:5000/app:1".to_owned(), "[::1]:5000/app:1".to_owned()),
@@ -178,6 +177,16 @@ mod tests {
             ),
             ("", "it is empty", None),
             (":1", "it names no repository", None),
+            (
+                "localhost:5000",
+                "it names the registry `localhost:5000` and no repository, as `localhost:5000/acme/app` does",
+                None,
+            ),
+            (
+                "10.0.0.7:5000",
+                "it names the registry `10.0.0.7:5000` and no repository, as `10.0.0.7:5000/acme/app` does",
+                None,
+            ),
             ("@sha256:00", "it names no repository", None),
             ("acme/app:", "no tag follows the `:`", None),
             ("acme/app@", "no digest follows the `@`", None),

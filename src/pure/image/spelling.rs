@@ -30,6 +30,11 @@ pub(super) fn split(text: &str) -> Result<ReferenceParts<'_>, String> {
     if name.is_empty() {
         return Err("it names no repository".to_owned());
     }
+    // Docker Hub would have to have an image by the name of a host.
+    let is_port = tag.is_some_and(|tag| tag.len() < 6 && tag.bytes().all(|b| b.is_ascii_digit()));
+    if last == 0 && is_port && (name == "localhost" || name.contains('.')) {
+        return Err(format!("it names the registry `{rest}` and no repository, as `{rest}/acme/app` does"));
+    }
     Ok(ReferenceParts { name, tag, digest })
 }
 

@@ -4,6 +4,7 @@ pub mod glob;
 pub mod hex;
 pub mod instant;
 pub mod json;
+pub mod nearest;
 pub mod percent;
 pub mod shell;
 pub mod show;
@@ -11,4 +12,5 @@ pub mod words;
 
 pub use glob::Glob;
 pub use json::{Document, Members};
+pub use nearest::nearest;
 pub use show::quoted;
