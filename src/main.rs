@@ -1,6 +1,6 @@
 //! The program: words and environment in, bytes and an exit status out. The only file that prints.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use tagwright::{Ending, Log, Screen, World};
@@ -21,10 +21,24 @@ fn main() -> ExitCode {
     let ending = tagwright::run(&words, &world, screen(&world));
     match print(&ending) {
         Ok(()) => ExitCode::from(ending.exit),
-        // Whoever reads the output has gone; the work is done, its report is lost.
-        Err(_) => ExitCode::from(70),
+        // Whoever reads the output has had enough, as with a program that the signal ends.
+        Err(why) if is_closed(&why) => ExitCode::from(128 + SIGPIPE),
+        Err(why) => {
+            write(
+                &format!("error: stdout could not be written: {why}; it was to hold:\n{}", ending.stdout.trim_end()),
+                true,
+            );
+            ExitCode::from(70)
+        }
     }
 }
+
+fn is_closed(why: &std::io::Error) -> bool {
+    why.kind() == ErrorKind::BrokenPipe
+}
+
+/// The number of the signal that a closed pipe sends.
+const SIGPIPE: u8 = 13;
 
 /// The terminal that stdout leads to.
 fn screen(world: &World) -> Option<Screen> {
@@ -37,8 +51,11 @@ fn screen(world: &World) -> Option<Screen> {
 }
 
 fn print(ending: &Ending) -> std::io::Result<()> {
-    let printed = std::io::stdout().lock().write_all(ending.stdout.as_bytes());
-    let _ = std::io::stderr().lock().write_all(ending.stderr.as_bytes());
+    let mut stdout = std::io::stdout().lock();
+    let printed = stdout.write_all(ending.stdout.as_bytes()).and_then(|()| stdout.flush());
+    if !printed.as_ref().is_err_and(is_closed) {
+        let _ = std::io::stderr().lock().write_all(ending.stderr.as_bytes());
+    }
     printed
 }
 

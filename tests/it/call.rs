@@ -1,11 +1,12 @@
 //! `call`: the same commands from a JSON request, for programs.
 
 use crate::stage::{image, push, shown};
-use crate::support::cmd::{Ran, tagwright};
+use crate::support::cmd::{Ran, binary, tagwright};
 use crate::support::image::Image;
 use crate::support::registry::Registry;
 use crate::support::schema;
 use serde_json::{Value, json};
+use std::process::{Command, Stdio};
 
 fn versions() -> Registry {
     let registry = Registry::start();
@@ -305,5 +306,37 @@ fn the_requests_that_are_made_here_are_what_their_schemas_say() {
         let keys: Vec<&str> = result.get("properties").unwrap().entries().iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys.join(" "), contract);
         assert!(schema::schema(&format!("{command}.request.json")).get("properties").is_some());
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_and_a_disk_that_is_full_are_told_apart() {
+    let registry = Registry::start();
+    push(&registry, "acme/app", &["2026.34.103"]);
+    let image = registry.name("acme/app:2026.34.103");
+    let request = json!({"command": "promote", "args": {"image": image, "move": "latest"}}).to_string();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for (stdout, exit, told) in [
+        (Stdio::from(writer), 141, ""),
+        (
+            Stdio::from(full),
+            70,
+            "error: stdout could not be written: No space left on device (os error 28); it was to hold:\n{",
+        ),
+    ] {
+        let run = Command::new(binary())
+            .arg("call")
+            .env_clear()
+            .env("TAGWRIGHT_REQUEST", &request)
+            .stdout(stdout)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(run.stderr).unwrap();
+        let rest = stderr.split_once('\n').unwrap().1;
+        assert_eq!(run.status.code(), Some(exit), "{stderr}");
+        assert!(rest.starts_with(told) && rest.is_empty() == told.is_empty(), "{stderr}");
+        assert_eq!(rest.contains("\"action\":\"unchanged\""), exit == 70, "{stderr}");
     }
 }
