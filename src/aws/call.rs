@@ -5,8 +5,8 @@
 //! signature of its own. What a refusal means is decided in `pure::aws::fault`.
 
 use crate::error::{Code, Error};
-use crate::http::Limits;
 use crate::http::repeat::repeat;
+use crate::http::{Journal, Limits};
 use crate::pure::aws::sigv4::SignatureScope;
 use crate::pure::aws::sigv4::signature::sign;
 use crate::pure::aws::{AwsCredential, AwsFault, fault};
@@ -57,6 +57,8 @@ pub struct Caller<'a> {
     pub retries: u32,
     /// What is known about the clocks.
     pub clock: &'a ClockSkew,
+    /// What takes note of secrets.
+    pub journal: &'a Journal,
 }
 
 impl Caller<'_> {
@@ -72,6 +74,10 @@ impl Caller<'_> {
         limit: u64,
     ) -> Result<Result<Response, AwsFault>, Error> {
         let limits = Limits { body: limit, ..Limits::default() }.over_at(self.until);
+        // A refusal may repeat what was signed.
+        let credential = signer.map(|signer| signer.credential);
+        let secrets = credential.map(|one| [Some(&one.key_id), Some(&one.secret), one.session_token.as_ref()]);
+        secrets.into_iter().flatten().flatten().for_each(|secret| self.journal.guard(secret));
         let (mut corrected, mut sent) = (self.clock.ahead().is_some(), false);
         let outcome = repeat(self.world, Pace { retries: self.retries, first: PAUSE }, self.until, |number| {
             let now = self.world.now();
@@ -179,6 +185,7 @@ mod tests {
             status,
             headers: Headers::new(),
             body: body.as_bytes().to_vec(),
+            secrets: Default::default(),
         }
     }
 
@@ -200,7 +207,9 @@ mod tests {
             expires_at: None,
         };
         let request = Request::new(Method::Post, Url::parse("https://api.example/").unwrap()).body(b"{}".to_vec());
-        let caller = Caller { world: &world, send: Box::new(send), until: None, retries, clock: &clock };
+        let journal = Journal::default();
+        let send = Box::new(send);
+        let caller = Caller { world: &world, send, until: None, retries, clock: &clock, journal: &journal };
         let signer = Signer { credential: &credential, region: "eu-west-1", service: "ecr" };
         let answer = caller.call("do it", &request, Some(signer), 100);
         drop(caller);

@@ -313,6 +313,7 @@ impl<'a> Chain<'a> {
     fn assume_with_token(&self, role: &Role, file: &str, name: &str) -> Result<AwsCredential, Error> {
         let wanted = format!("assume the role `{}` with a web identity", role.arn);
         let token = aws_sources::token_file(self.caller.world, file, name)?;
+        self.caller.journal.guard(&token);
         let (request, _) = self.sts(&sts::assume_role(role, &self.session_name(), Some(&token)))?;
         let refused = |error: Error| match error.code() {
             Code::Denied => error.hint(
@@ -454,7 +455,7 @@ fn is_true(value: &str) -> bool {
 mod tests {
     use super::*;
     use crate::aws::call::ClockSkew;
-    use crate::http::Limits;
+    use crate::http::{Journal, Limits};
     use crate::pure::http::fault::{Fault, Phase};
     use crate::pure::http::message::{Headers, Response};
     use crate::threads::lock;
@@ -542,11 +543,14 @@ mod tests {
                     status,
                     headers: Headers::new(),
                     body: body.as_bytes().to_vec(),
+                    secrets: Default::default(),
                 }),
             }
         };
         let clock = ClockSkew::default();
-        let caller = Caller { world: &world, send: Box::new(send), until: None, retries: 0, clock: &clock };
+        let journal = Journal::default();
+        let send = Box::new(send);
+        let caller = Caller { world: &world, send, until: None, retries: 0, clock: &clock, journal: &journal };
         let result =
             Chain::new(&caller, ChainSettings { region: Some("eu-west-1".into()), ..case.wanted.clone() }).search();
         drop(caller);

@@ -6,7 +6,7 @@ use crate::aws::{AwsLookup, Caller, Chain, ChainSettings, ClockSkew};
 use crate::error::{Code, Error};
 use crate::http::Exchange;
 use crate::pure::auth::lookup;
-use crate::pure::aws::{AwsCredential, CallerIdentity, EcrHost, host};
+use crate::pure::aws::{CallerIdentity, EcrHost, host};
 use crate::pure::http::Url;
 use crate::pure::image::Registry;
 use crate::pure::image::listing::Via;
@@ -135,14 +135,6 @@ impl Aws {
         let chain = Chain::new(&caller, self.wanted(&host));
         let lookup =
             chain.search().map_err(|error| error.during(format!("looking for the AWS credential of `{registry}`")))?;
-        if let Some(AwsCredential { key_id, secret, session_token, .. }) = lookup.found.as_ref().map(|f| &f.credential)
-        {
-            // A refusal may repeat what was signed.
-            [Some(key_id), Some(secret), session_token.as_ref()]
-                .into_iter()
-                .flatten()
-                .for_each(|s| exchange.journal.guard(s));
-        }
         let api = match chain.endpoint(host.service())? {
             Some(url) => url,
             None => Url::parse(&format!("https://{}/", host.api_host(chain.variant()?)))?,
@@ -195,6 +187,7 @@ impl Aws {
             until: exchange.settings.until,
             retries: exchange.settings.retries,
             clock: &self.clock,
+            journal: &exchange.journal,
         }
     }
 

@@ -108,6 +108,7 @@ pub fn container(caller: &Caller) -> Result<SourceOutcome<AwsCredential>, Error>
     allowed_in_the_clear(name, &url)?;
     let mut request = Request::new(Method::Get, url).header("Accept", "application/json");
     if let Some(token) = container_token(world)? {
+        caller.journal.guard(&token);
         request = request.header("Authorization", token.reveal());
     }
     let wanted = "get credentials from the container endpoint";
@@ -202,6 +203,7 @@ pub fn metadata(caller: &Caller, address: &MetadataAddress) -> Result<SourceOutc
             None => return Ok(SourceOutcome::Nothing("it answered with something that is no token".to_owned())),
         },
     };
+    caller.journal.guard(&token);
     let get = |tail: &str| Request::new(Method::Get, at(tail)).header("x-aws-ec2-metadata-token", token.reveal());
 
     const ROLES: &str = "meta-data/iam/security-credentials/";

@@ -43,7 +43,7 @@ impl Incoming {
             Err((Fault::TooLarge { .. }, bytes)) if !success => bytes,
             Err((fault, _)) => return Err(fault),
         };
-        Ok(Response { from: self.from, status: self.status, headers: self.headers, body })
+        Ok(Response { from: self.from, status: self.status, headers: self.headers, body, secrets: Default::default() })
     }
 }
 

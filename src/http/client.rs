@@ -44,7 +44,8 @@ pub struct Options {
 /// Sends requests from any number of threads.
 pub struct Http {
     agent: Agent,
-    proxies: Proxies,
+    /// The environment's proxies.
+    pub proxies: Proxies,
 }
 
 impl Http {

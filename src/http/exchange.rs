@@ -61,7 +61,9 @@ impl<'w> Exchange<'w> {
     /// Nothing is opened before the first request.
     pub fn new(world: &'w World, settings: ExchangeSettings, http: Http) -> Self {
         let limits = Limits::default().over_at(settings.until);
-        Self { world, settings, journal: Arc::default(), http, limits }
+        let journal = Journal::default();
+        http.proxies.secrets().for_each(|secret| journal.guard(&secret));
+        Self { world, settings, journal: Arc::new(journal), http, limits }
     }
 
     /// The same with other limits; the usual ones are too long for tests.
@@ -178,11 +180,12 @@ impl<'w> Exchange<'w> {
             other => other,
         };
         let outcome = self.http.send(request, payload, &limits).and_then(|incoming| {
+            let secrets = self.journal.secrets();
             if open && incoming.is_success() {
                 let Incoming { from, status, headers, body } = incoming;
-                return Ok((Response { from, status, headers, body: Vec::new() }, Some(body)));
+                return Ok((Response { from, status, headers, body: Vec::new(), secrets }, Some(body)));
             }
-            Ok((incoming.whole()?, None))
+            Ok((Response { secrets, ..incoming.whole()? }, None))
         });
         let outcome = outcome.map_err(too_slow);
         let took = self.world.instant().saturating_duration_since(begun).as_millis();
@@ -241,7 +244,14 @@ impl<'w> Exchange<'w> {
     fn note_warnings(&self, response: &Response) {
         for value in response.headers.all("warning") {
             for text in warning::texts(value) {
-                self.warn("registry-warning", format!("`{}` says: {}", response.from.authority(), redact::text(&text)));
+                self.warn(
+                    "registry-warning",
+                    format!(
+                        "`{}` says: {}",
+                        response.from.authority(),
+                        redact::text(&redact::words(&text, &response.secrets))
+                    ),
+                );
             }
         }
     }

@@ -3,17 +3,13 @@
 use crate::error::Progress;
 use crate::pure::http::message::Request;
 use crate::pure::http::redact;
-use crate::pure::text::percent;
 use crate::secret::Secret;
 use crate::threads::lock;
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// How many exchanges an error shows.
 const REMEMBERED: usize = 20;
-
-/// Shorter texts are not guarded: they turn up by chance in words that have to stay readable.
-const GUARDED: usize = 4;
 
 /// A sentence for people about something that did not stop the command.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -29,7 +25,7 @@ pub struct Warning {
 pub struct Journal {
     lines: Mutex<VecDeque<String>>,
     warnings: Mutex<Vec<Warning>>,
-    secrets: Mutex<Vec<Secret>>,
+    secrets: Mutex<Arc<[Secret]>>,
     progress: Mutex<Progress>,
 }
 
@@ -37,22 +33,19 @@ impl Journal {
     /// Takes note of a text that must not be shown, should a server repeat it.
     pub fn guard(&self, secret: &Secret) {
         let mut secrets = lock(&self.secrets);
-        if secret.reveal().len() >= GUARDED && !secrets.contains(secret) {
-            secrets.push(secret.clone());
+        if !secrets.contains(secret) {
+            *secrets = secrets.iter().chain([secret]).cloned().collect();
         }
     }
 
-    /// The text with every guarded secret blotted out, also where JSON or an address spells it differently.
+    /// The texts that must not be shown.
+    pub fn secrets(&self) -> Arc<[Secret]> {
+        lock(&self.secrets).clone()
+    }
+
+    /// The text with every guarded secret blotted out, in every spelling.
     pub fn without_secrets(&self, text: &str) -> String {
-        lock(&self.secrets).iter().fold(text.to_owned(), |text, secret| {
-            let plain = secret.reveal();
-            let quoted = serde_json::to_string(plain).unwrap_or_default();
-            let spellings = [plain, quoted.trim_matches('"'), &percent::encode(plain)].map(str::to_owned);
-            spellings
-                .iter()
-                .filter(|s| !s.is_empty())
-                .fold(text, |text, s| if text.contains(s) { text.replace(s, "…") } else { text })
-        })
+        redact::secrets(text, &self.secrets())
     }
 
     /// Notes a warning, once.

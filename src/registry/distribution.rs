@@ -15,7 +15,7 @@ use crate::pure::image::media_type::{ACCEPT, RETIRED};
 use crate::pure::image::{
     Descriptor, Digest, Identifier, Listing, OCI_INDEX, RawManifest, ReferrerList, TagEntry, referrers,
 };
-use crate::pure::text::percent;
+use crate::pure::text::{json, percent};
 use crate::registry::login::Access;
 use crate::registry::{limits, pages};
 use std::collections::HashSet;
@@ -140,7 +140,7 @@ pub(super) fn list_tags(access: &Access) -> Result<Listing, Error> {
         }
         let page = tag_page(&response.body).map_err(|why| {
             Error::new(Code::ReplyMalformed, format!("cannot {wanted}: the reply is no tag list"))
-                .cause(why.to_string())
+                .cause(json::why(&why))
                 .hint(not_a_registry(&request))
         })?;
         let next = pages::linked(&wanted, url, &response)?;

@@ -6,6 +6,7 @@ use crate::support::cmd::{Ran, Tagwright};
 use crate::support::http::{Listener, closed_port};
 use crate::support::log::Asked;
 use crate::support::reply::{Fault, Reply};
+use crate::support::text::form;
 use serde_json::json;
 
 use std::time::Duration;
@@ -197,6 +198,54 @@ fn the_container_endpoint_gets_its_token_and_is_taken_at_its_word() {
     let html = Listener::start(|_| Reply::with(200, "text/html", "<html>marked-secret</html>"));
     let run = stage.without_metadata().env("AWS_CONTAINER_CREDENTIALS_FULL_URI", html.url());
     check_failure(&run, "reply-malformed", &["the answer is HTML or XML, not JSON"]);
+}
+
+#[test]
+fn a_service_that_repeats_what_it_was_sent_is_quoted_without_that() {
+    let stage = Stage::new();
+    let role = "arn:aws:iam::123456789012:role/ci";
+    // Behind so many letters the text is cut within the secret.
+    let said = |secret: &str| format!("{} {secret} is not known here", "x".repeat(485));
+    let refuse = move |secret: Option<&str>| match secret {
+        Some(secret) => {
+            Reply::with(403, "application/json", json!({"Code": "No", "Message": said(secret)}).to_string())
+        }
+        None => Reply::status(500),
+    };
+    let container = Listener::start(move |asked| refuse(asked.header("Authorization")));
+    let run = stage.without_metadata().env("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url());
+    let pod = run.env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "marked-pod-token");
+    let metadata = Listener::start(move |asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("PUT", _) => Reply::with(200, "text/plain", "marked-metadata-token"),
+        (_, "/latest/meta-data/iam/security-credentials/") => Reply::with(200, "text/plain", "agent-role"),
+        _ => refuse(asked.header("x-aws-ec2-metadata-token")),
+    });
+    let instance = stage.auth().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url());
+    stage.write("token", "marked-web-identity-token");
+    let web =
+        stage.without_metadata().env("AWS_ROLE_ARN", role).env("AWS_WEB_IDENTITY_TOKEN_FILE", stage.path("token"));
+    let sts = Listener::start(move |asked| {
+        let body = String::from_utf8_lossy(&asked.body).into_owned();
+        let token = form(&body).into_iter().find(|(name, _)| name == "WebIdentityToken").map(|(_, token)| token);
+        refuse(token.as_deref().or(asked.header("x-amz-security-token")))
+    });
+    let web = web.env("AWS_ENDPOINT_URL_STS", sts.url());
+    let keys = stage
+        .without_metadata()
+        .env("AWS_ENDPOINT_URL_STS", sts.url())
+        .env("AWS_ACCESS_KEY_ID", KEY.0)
+        .env("AWS_SECRET_ACCESS_KEY", KEY.1);
+    let base = keys.env("AWS_SESSION_TOKEN", "marked-base-session").args(["--aws-role", role]);
+    for (run, secret) in [
+        (pod, "marked-pod-token"),
+        (instance, "marked-metadata-token"),
+        (web, "marked-web-identity-token"),
+        (base, "marked-base-session"),
+    ] {
+        let ran = run.args(["--verbose", "--retries", "0"]).run();
+        assert!(ran.stderr.contains("xxx") && ran.exit == Some(4), "{ran}");
+        assert!(!ran.stdout.contains("marked") && !ran.stderr.contains("marked"), "{secret}: {ran}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::support::log::{Asked, Log};
 use crate::support::proxy::Proxy;
 use crate::support::registry::{Auth, Options, Registry, one_user};
 use crate::support::reply::Reply;
-use crate::support::text::{base64, form};
+use crate::support::text::{base64, base64_url, form};
 use crate::support::token::Rules;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
@@ -57,7 +57,7 @@ fn commands(repository: &str) -> Vec<Vec<String>> {
         words(&["next-version", repository, "--build", "103", "--at", "2026-08-21"]),
         words(&["promote", &tagged]),
         words(&["promote", &tagged, "--dry-run"]),
-        words(&["promote", &tagged, "--record", "/dev/null", "--attach-record"]),
+        words(&["promote", &tagged, "--attach-record"]),
         words(&["rollback", repository, "--record", "-"]),
         words(&["history", repository]),
         words(&["auth", repository, "--action", "push"]),
@@ -247,6 +247,102 @@ fn nothing_gets_out_of_token_servers_that_repeat_it() {
             }
         }
     }
+}
+
+/// Blanks, marks of markup, and letters that have another spelling everywhere.
+const SPELLED: &str = "Zq7<kX>9  wP\u{f6}f&\"t/+Lm=\\3Vb~Gh?Y<5Ns";
+
+/// A way to spell a secret.
+type Spell = fn(&str) -> String;
+
+/// The ways in which a server may spell what it repeats.
+const SPELLINGS: &[(&str, Spell)] = &[
+    ("as it is", |secret| secret.to_owned()),
+    ("with other blanks", |secret| secret.replace(' ', "\n\t")),
+    ("percent in capitals", |secret| percent(secret, "%20", |byte| format!("%{byte:02X}"))),
+    ("percent in small letters", |secret| percent(secret, "%20", |byte| format!("%{byte:02x}"))),
+    ("every letter percent", |secret| secret.bytes().map(|byte| format!("%{byte:02x}")).collect()),
+    ("plus for a blank", |secret| percent(secret, "+", |byte| format!("%{byte:02X}"))),
+    ("Base64", |secret| base64(secret.as_bytes())),
+    ("Base64 without padding", |secret| base64(secret.as_bytes()).trim_end_matches('=').to_owned()),
+    ("Base64 for addresses", |secret| base64_url(secret.as_bytes())),
+    ("Base64 among others", |secret| base64_url(format!("{{\"user\":\"robot\",\"is\":\"{secret}\"}}").as_bytes())),
+    ("JSON", |secret| json!(secret).to_string()),
+    ("JSON fit for markup", |secret| json!(secret).to_string().replace('<', "\\u003c").replace('>', "\\u003E")),
+    ("JSON in ASCII", |secret| secret.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()),
+    ("markup", |secret| secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;")),
+];
+
+fn percent(text: &str, blank: &str, spell: fn(u8) -> String) -> String {
+    let one = |byte: u8| match byte {
+        b' ' => blank.to_owned(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => spell(byte),
+    };
+    text.bytes().map(one).collect()
+}
+
+/// Whether a part of a spelled secret that tells something stands in a text.
+fn gets_out(spelled: &str, ran: &Ran) -> Option<String> {
+    let spelled: Vec<char> = spelled.split_whitespace().collect::<Vec<_>>().join(" ").chars().collect();
+    let texts = [ran.stdout.clone(), ran.stderr.clone(), ran.error()["text"].to_string()];
+    let mut parts = spelled.windows(5).map(|part| part.iter().collect::<String>());
+    parts.find(|part| texts.iter().any(|text| text.contains(part)))
+}
+
+#[test]
+fn nothing_gets_out_in_any_spelling_wherever_it_is_cut_or_folded() {
+    let mut out = Vec::new();
+    for (name, spell) in SPELLINGS {
+        let spelled = spell(SPELLED);
+        // The text is cut after 500 characters: within the secret, too.
+        for before in [0, 470, 480, 490] {
+            for (form, body) in [
+                ("document", json!({"errors": [{"code": "DENIED", "message": "MESSAGE"}]}).to_string()),
+                ("text", "MESSAGE".to_owned()),
+                ("page", "<html><p>MESSAGE</p></html>".to_owned()),
+            ] {
+                let registry = Registry::basic("robot", SPELLED);
+                let message = format!("no{} {spelled} is not it", "x".repeat(before));
+                let message = if form == "document" { json!(message).to_string() } else { format!("\"{message}\"") };
+                let body = body.replace("\"MESSAGE\"", &message).replace("MESSAGE", message.trim_matches('"'));
+                registry.before(move |asked, _| {
+                    asked.header("Authorization").is_some().then(|| Reply::with(403, "text/plain", body.clone()))
+                });
+                let run = tagwright(["labels", &registry.name("acme/app:1"), "--verbose", "--retries", "0"]);
+                let ran = run.login("robot", SPELLED).run();
+                assert_eq!(ran.code(), "denied", "{ran}");
+                out.extend(gets_out(&spelled, &ran).map(|part| format!("{name}, {form}, {before}: {part}")));
+            }
+        }
+    }
+    assert!(out.is_empty(), "{}", out.join("\n"));
+}
+
+#[test]
+fn what_holds_a_short_password_is_not_quoted() {
+    let password = "q9z";
+    for (name, bad) in BAD.iter().filter(|(name, _)| !name.contains("redirect")) {
+        for registry in [Registry::basic("robot", password), Registry::bearer(one_user("robot", password))] {
+            push(&registry, "acme/app", &["2026.34.101", "2026.34.102"]);
+            let bad = move |asked: &Asked| asked.header("Authorization").is_some().then(|| bad(asked));
+            if registry.has_tokens() {
+                registry.tokens().hook(bad);
+            } else {
+                registry.before(move |asked, _| bad(asked));
+            }
+            let run = |run: Tagwright| run.login("robot", password);
+            run_all(&registry.name("acme/app"), &run, &mut |ran| {
+                assert!(!ran.stdout.contains(password) && !ran.stderr.contains(password), "{name}: {ran}");
+            });
+        }
+    }
+    // The rest of the answer is told all the same.
+    let registry = Registry::basic("robot", password);
+    registry.before(|asked, _| asked.header("Authorization").is_some().then(|| Reply::error(403, "DENIED", "no q9z")));
+    let ran = tagwright(["labels", &registry.name("acme/app:1")]).login("robot", password).run();
+    assert_eq!((&ran.error()["http"]["code"], ran.code().as_str()), (&json!("DENIED"), "denied"), "{ran}");
+    assert!(ran.stderr.contains(r#": 403; the registry said: "…""#), "{ran}");
 }
 
 #[test]

@@ -39,10 +39,6 @@ pub fn challenge(data: &[u8]) {
             let there = place(realm.host());
             assert!(there == Place::Public || at_home && matches!(there, Place::Private | Place::Loopback), "{realm}");
             sendable(&asked.request());
-            let echo = format!("{PASSWORD} {text}");
-            assert!(
-                !matches!(credential, Credential::Password { .. }) || !asked.without_secret(&echo).contains(PASSWORD)
-            );
         }
     }
 }

@@ -97,7 +97,8 @@ pub fn fault(data: &[u8]) {
         if rest.len() % 2 == 1 {
             headers.push("x-amzn-errortype", first);
         }
-        let response = Response { from: from.clone(), status, headers, body: data.to_vec() };
+        let response =
+            Response { from: from.clone(), status, headers, body: data.to_vec(), secrets: Default::default() };
         let fault = AwsFault::read(&response);
         assert!(fault.message.chars().count() <= 500 && !fault.message.contains(char::is_control));
         assert!(fault.name.len() <= 80);

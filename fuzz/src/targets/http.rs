@@ -17,7 +17,13 @@ fn address(text: &str) -> Url {
 }
 
 fn response(status: u16, headers: Headers, body: &[u8]) -> Response {
-    Response { from: address("https://registry.example/v2/acme/app/manifests/1"), status, headers, body: body.to_vec() }
+    Response {
+        from: address("https://registry.example/v2/acme/app/manifests/1"),
+        status,
+        headers,
+        body: body.to_vec(),
+        secrets: Default::default(),
+    }
 }
 
 /// An address is written so that it reads the same, and never holds what a request line cannot.
@@ -80,7 +86,7 @@ pub fn refusal(data: &[u8]) {
         headers.push("ratelimit-limit", text(data));
         let response = response(status, headers, data);
         let said = ErrorDocument::read(&response);
-        assert!(said.text.iter().all(|text| text.chars().count() <= 520 && !text.contains(char::is_control)));
+        assert!(said.words().iter().all(|text| text.chars().count() <= 520 && !text.contains(char::is_control)));
         for subject in
             [Subject::Manifest, Subject::Write, Subject::Blob, Subject::Tags, Subject::HubTags, Subject::Service]
         {

@@ -93,7 +93,7 @@ pub fn upload(data: &[u8]) {
     }
     let from = Url::parse("https://registry.example/v2/acme/app/blobs/uploads/1").expect("an address");
     let body = lines.collect::<Vec<_>>().join("\n").into_bytes();
-    let response = Response { from, status, headers, body };
+    let response = Response { from, status, headers, body, secrets: Default::default() };
     for step in [Step::Whole, Step::Chunk, Step::Close] {
         let next = upload::next(step, Ok(&response));
         assert!(next != Next::Done || response.is_success());

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_PAD_INDIFFERENT;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::HashMap;
 use time::{Duration, OffsetDateTime};
 
 /// What a token lives when its server says nothing or less; the documentation sets it.
@@ -62,6 +63,13 @@ pub fn parse(body: &[u8], now: OffsetDateTime) -> Result<Token, Error> {
     // only the lifetime can be trusted.
     let issued = issued.filter(|at| *at <= now && now < *at + lifetime).unwrap_or(now);
     Ok(Token { value: Secret::new(value), expires_at: issued + lifetime, lifetime })
+}
+
+/// Every token in a token server's reply, also one that is of no use here.
+pub fn tokens(body: &[u8]) -> Vec<Secret> {
+    let reply: HashMap<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+    let tokens = reply.iter().filter(|(name, _)| name.ends_with("token"));
+    tokens.filter_map(|(_, token)| Some(Secret::new(token.as_str().filter(|token| !token.is_empty())?))).collect()
 }
 
 impl Token {

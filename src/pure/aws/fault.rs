@@ -7,9 +7,9 @@
 
 use crate::error::{Code, Error, Refusal};
 use crate::pure::aws::sts::element;
-use crate::pure::http::Response;
 use crate::pure::http::message::Request;
 use crate::pure::http::retry::http_date;
+use crate::pure::http::{Response, redact};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
@@ -106,7 +106,8 @@ impl AwsFault {
             .iter()
             .find_map(|name| response.headers.get(name).map(str::to_owned))
             .or_else(|| element(&text, "RequestId"));
-        Self { name: bare_name(&name), message: showable(&message), request_id, status: response.status }
+        let message = showable(&redact::words(&message, &response.secrets));
+        Self { name: bare_name(&name), message, request_id, status: response.status }
     }
 
     /// A failure that a reply of status 200 lists for one of several images.
@@ -253,7 +254,13 @@ mod tests {
 
     fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
         let headers = headers.iter().fold(Headers::new(), |all, (name, value)| all.with(name, *value));
-        Response { from: Url::parse("https://api.example/").unwrap(), status, headers, body: body.as_bytes().to_vec() }
+        Response {
+            from: Url::parse("https://api.example/").unwrap(),
+            status,
+            headers,
+            body: body.as_bytes().to_vec(),
+            secrets: Default::default(),
+        }
     }
 
     #[test]

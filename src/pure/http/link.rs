@@ -7,7 +7,7 @@
 //! Grammar: RFC 8288, section 3.
 
 use crate::error::{Code, Error};
-use crate::pure::http::{Headers, Url, quoted_string, redact};
+use crate::pure::http::{Headers, Url, quoted_string};
 
 /// The address of the next page; `None` on the last one.
 ///
@@ -27,7 +27,7 @@ fn resolve(target: &str, base: &Url) -> Result<Url, Error> {
     let url =
         base.join(target).map_err(|error| error.with_code(Code::ReplyMalformed).during("reading the `Link` header"))?;
     if url.host() != base.host() {
-        let message = format!("`{}` names a next page on another host, `{}`", base.origin(), redact::url(&url));
+        let message = format!("`{}` names a next page on another host, `{}`", base.origin(), url.origin());
         return Err(Error::new(Code::RedirectRefused, message));
     }
     Ok(Url::new(base.origin().clone(), url.path(), url.query().map(str::to_owned)))

@@ -6,6 +6,7 @@
 
 use crate::pure::http::Url;
 use crate::pure::text::words::words;
+use crate::secret::Secret;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,6 +161,8 @@ pub struct Response {
     pub headers: Headers,
     /// The body after transfer decoding; empty for `HEAD`.
     pub body: Vec<u8>,
+    /// What it may repeat and must not be shown.
+    pub secrets: Arc<[Secret]>,
 }
 
 impl Response {

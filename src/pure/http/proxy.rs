@@ -64,6 +64,17 @@ impl Proxies {
         }
     }
 
+    /// What the proxies want to know of their users.
+    pub fn secrets(&self) -> impl Iterator<Item = Secret> {
+        let proxies = [&self.https, &self.http].into_iter().flatten().flatten();
+        proxies.filter_map(|proxy| proxy.authorization.as_ref()).flat_map(|authorization| {
+            let code = authorization.reveal().trim_start_matches("Basic ");
+            let pair = BASE64_STANDARD.decode(code).unwrap_or_default();
+            let password = String::from_utf8_lossy(&pair).split_once(':').map(|(_, password)| Secret::new(password));
+            password.into_iter().chain([Secret::new(code)])
+        })
+    }
+
     /// The proxy for an address; `None` goes straight there.
     ///
     /// # Errors

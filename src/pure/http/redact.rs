@@ -5,6 +5,12 @@
 //! looks like a token, a password or an address with secrets in it.
 
 use crate::pure::http::Url;
+use crate::pure::text::percent;
+use crate::secret::Secret;
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use std::ops::Range;
 
 /// What stands for a value that was taken out.
 const GONE: &str = "…";
@@ -107,6 +113,175 @@ pub fn text(text: &str) -> String {
     out
 }
 
+/// Shorter secrets turn up by chance in words that have to stay readable.
+const SHORTEST: usize = 4;
+
+/// What somebody else said, without the secrets; nothing of it where it holds one that is too short to be taken out.
+pub fn words(words: &str, secrets: &[Secret]) -> String {
+    if spelled(words, secrets, |length| length < SHORTEST).is_empty() {
+        self::secrets(words, secrets)
+    } else {
+        GONE.to_owned()
+    }
+}
+
+/// The text without the secrets, however they are spelled: as they are or in Base64, with the escapes of addresses, forms,
+/// JSON or markup, with other blanks, or up to where the text was cut.
+pub fn secrets(text: &str, secrets: &[Secret]) -> String {
+    let mut parts = spelled(text, secrets, |length| length >= SHORTEST);
+    parts.sort_unstable_by_key(|part| part.start);
+    let (mut out, mut end) = (String::with_capacity(text.len()), 0);
+    for part in parts {
+        if part.start >= end {
+            out.extend([&text[end..part.start], GONE]);
+        }
+        end = end.max(part.end);
+    }
+    out + &text[end..]
+}
+
+/// Where a text spells one of the secrets of the length that is wanted.
+fn spelled(text: &str, secrets: &[Secret], is_wanted: fn(usize) -> bool) -> Vec<Range<usize>> {
+    let folded = secrets.iter().map(|secret| PlainText::of(secret.reveal(), |_, _| 0).bytes.trim_ascii().to_vec());
+    let secrets: Vec<Vec<u8>> = folded.filter(|secret| !secret.is_empty() && is_wanted(secret.len())).collect();
+    if secrets.is_empty() {
+        return Vec::new();
+    }
+    let find = |bytes: &[u8]| {
+        let starts = |at: usize| secrets.iter().filter_map(move |secret| Some(at..at + begun(&bytes[at..], secret)?));
+        (0..bytes.len()).flat_map(starts).collect::<Vec<_>>()
+    };
+    let spellings: [(&str, Unescape); 5] =
+        [("", |_, _| 0), ("%", percent), ("%+", form), ("\\", escape), ("&", entity)];
+    let marked = spellings.into_iter().filter(|(marks, _)| marks.is_empty() || text.contains(|c| marks.contains(c)));
+    let mut parts = Vec::new();
+    for PlainText { bytes, starts } in marked.map(|(_, unescape)| PlainText::of(text, unescape)) {
+        parts.extend(find(&bytes).into_iter().map(|at| starts[at.start]..starts[at.end]));
+        let mut end = 0;
+        for run in bytes.split_inclusive(|byte| !is_base64(*byte)) {
+            let start = end;
+            end += run.len();
+            let code = &run[..run.len() - usize::from(run.last().is_some_and(|last| !is_base64(*last)))];
+            // Where in the run the code begins is not known: `/` and `-` are letters of it, and of addresses.
+            if (0..4.min(code.len())).any(|at| !find(&base64(&code[at..])).is_empty()) {
+                parts.push(starts[start]..starts[start + code.len()]);
+            }
+        }
+    }
+    parts
+}
+
+/// How much of a secret a text begins with: all of it, or all that is there before the text is cut.
+fn begun(text: &[u8], secret: &[u8]) -> Option<usize> {
+    let same = text.iter().zip(secret).take_while(|(one, other)| one == other).count();
+    let is_cut = same >= SHORTEST && (same == text.len() || text[same..].starts_with(GONE.as_bytes()));
+    (is_cut || same > 0 && same == secret.len()).then_some(same)
+}
+
+/// Reads what stands for something else at the beginning of a text, and says how much of the text that took; 0 for
+/// nothing.
+type Unescape = fn(&str, &mut Vec<u8>) -> usize;
+
+/// What a text says, its blanks folded, and where in the text each byte of that begins.
+struct PlainText {
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl PlainText {
+    fn of(text: &str, unescape: Unescape) -> Self {
+        let (mut bytes, mut starts, mut at) = (Vec::new(), Vec::new(), 0);
+        while let Some(next) = text[at..].chars().next() {
+            let before = bytes.len();
+            let mut taken = unescape(&text[at..], &mut bytes);
+            if taken == 0 {
+                taken = next.len_utf8();
+                bytes.extend_from_slice(&text.as_bytes()[at..at + taken]);
+            }
+            if bytes[before..].iter().all(u8::is_ascii_whitespace) {
+                bytes.truncate(before);
+                bytes.extend((!bytes.ends_with(b" ")).then_some(b' '));
+            }
+            starts.resize(bytes.len(), at);
+            at += taken;
+        }
+        starts.push(text.len());
+        Self { bytes, starts }
+    }
+}
+
+fn percent(text: &str, out: &mut Vec<u8>) -> usize {
+    let byte = text.get(..3).map(percent::decode).filter(|bytes| bytes.len() == 1);
+    byte.map_or(0, |byte| {
+        out.extend(byte);
+        3
+    })
+}
+
+fn form(text: &str, out: &mut Vec<u8>) -> usize {
+    if !text.starts_with('+') {
+        return percent(text, out);
+    }
+    out.push(b' ');
+    1
+}
+
+/// The escapes of JSON, and those by which characters are shown here.
+fn escape(text: &str, out: &mut Vec<u8>) -> usize {
+    let shown = text.strip_prefix("\\u{").and_then(|rest| rest.split_once('}'));
+    if let Some((digits, _)) = shown
+        && let Some(c) = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)
+    {
+        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        return "\\u{}".len() + digits.len();
+    }
+    // One character has one escape, or two where that is a pair of surrogates.
+    let one = |length: &usize| {
+        let json = format!("\"{}\"", text.get(..*length).filter(|code| code.starts_with('\\'))?);
+        serde_json::from_str::<char>(&json).ok()
+    };
+    let Some((length, c)) = [2, 6, 12].iter().find_map(|length| Some((*length, one(length)?))) else { return 0 };
+    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    length
+}
+
+fn entity(text: &str, out: &mut Vec<u8>) -> usize {
+    let Some((name, _)) = text.strip_prefix('&').and_then(|rest| rest.split_once(';')) else { return 0 };
+    let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
+    let c = match (name, name.strip_prefix(['#']).map(|digits| (digits, digits.strip_prefix(['x', 'X'])))) {
+        ("lt", _) => Some('<'),
+        ("gt", _) => Some('>'),
+        ("amp", _) => Some('&'),
+        ("quot", _) => Some('"'),
+        ("apos", _) => Some('\''),
+        (_, Some((_, Some(hex)))) => number(hex, 16),
+        (_, Some((digits, None))) => number(digits, 10),
+        _ => None,
+    };
+    c.map_or(0, |c| {
+        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        name.len() + 2
+    })
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)
+}
+
+/// What a run of letters of either alphabet of Base64 says; a letter that is too much at its end is left away.
+fn base64(code: &[u8]) -> Vec<u8> {
+    let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    let engine = GeneralPurpose::new(&STANDARD, lenient.with_decode_padding_mode(DecodePaddingMode::RequireNone));
+    let code = &code[..code.len() - usize::from(code.len() % 4 == 1)];
+    let letter = |byte: &u8| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => *other,
+    };
+    let bytes = engine.decode(code.iter().map(letter).collect::<Vec<_>>()).unwrap_or_default();
+    PlainText::of(&String::from_utf8_lossy(&bytes), |_, _| 0).bytes
+}
+
 fn is_gap(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';' | '{' | '}' | '(' | ')' | '<' | '>')
 }
@@ -150,6 +325,60 @@ fn word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check_secrets(secret: &str, text: &str, expected: &str) {
+        assert_eq!(secrets(text, &[Secret::new(secret)]), expected, "{secret} in {text}");
+    }
+
+    #[test]
+    fn a_secret_is_found_in_every_spelling() {
+        for (secret, text, expected) in [
+            ("hunter2", "it is hunter2, and hunter2", "it is …, and …"),
+            ("hunter2", "nothing", "nothing"),
+            // Percent in both cases, and of characters that need none.
+            ("p&ss/w\u{f6}rd", "at p%26ss%2Fw%C3%B6rd now", "at … now"),
+            ("p&ss/w\u{f6}rd", "at p%26ss/w%c3%b6r%64", "at …"),
+            ("a%41+b", "a%2541%2Bb a%41+b", "… …"),
+            // Forms, and other blanks.
+            ("two  words", "two+words, two%20%20words, two\n words.", "…, …, …."),
+            (" a blank at both ends ", "said \"a blank at both ends\"", "said \"…\""),
+            // JSON, once and as it is shown here, and markup.
+            ("<a\"b\\c>", r#"{"x":"\u003ca\"b\\c\u003E"}"#, r#"{"x":"…"}"#),
+            ("<a\"b\\c>", "&lt;a&quot;b&#92;c&#x3E;", "…"),
+            ("t\u{1f600}p\u{e9}", r"t\ud83d\ude00p\u00E9", "…"),
+            ("bell\u{7}s", r"bell\u{7}s", "…"),
+            // Base64 of either alphabet, padded or not, of the secret alone or among others, and within an address.
+            ("p>ss?w~rd", "cD5zcz93fnJk", "…"),
+            ("p>ss?w~rd!", "cD5zcz93fnJkIQ== cD5zcz93fnJkIQ", "…== …"),
+            ("p>ss?w~rd", "dXNlcjpwPnNzP3d-cmQ", "…"),
+            ("p>ss?w~rd", "/v2/cD5zcz93fnJk?x=cD5zcz93fnJk", "…?x=…"),
+            ("two  words", "dHdvICB3b3Jkcw==", "…=="),
+            ("p>ss?w~rd!", "x=cD5zcz93fnJ%6bI%51%3D%3d", "x=…%3D%3d"),
+            // What a cut has left of it.
+            ("hunter2hunter2", "`it is hunter2hu…`", "`it is ……`"),
+            ("hunter2hunter2", "it is hunter2hunt", "it is …"),
+            ("hunter2hunter2", "hun…", "hun…"),
+            ("hun", "hun", "hun"),
+            ("a    ", "a cat", "a cat"),
+            ("", "", ""),
+        ] {
+            check_secrets(secret, text, expected);
+        }
+    }
+
+    #[test]
+    fn words_that_hold_a_short_secret_are_not_quoted() {
+        let both = ["q9z", "hunter2"].map(Secret::new);
+        for (text, expected) in [
+            ("the password hunter2 is wrong", "the password … is wrong"),
+            ("the password q9z is wrong", "…"),
+            ("q%39z", "…"),
+            ("cTl6", "…"),
+            ("the password q9 is wrong", "the password q9 is wrong"),
+        ] {
+            assert_eq!(words(text, &both), expected);
+        }
+    }
 
     #[test]
     fn addresses_keep_harmless_values_only() {

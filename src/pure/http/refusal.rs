@@ -9,7 +9,9 @@
 use crate::error::{Code, Error, Refusal};
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::{Response, Url, redact};
+use crate::secret::Secret;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// How much of a service's own words is shown, in characters.
 const SAID_LIMIT: usize = 500;
@@ -19,10 +21,13 @@ const SAID_LIMIT: usize = 500;
 pub struct ErrorDocument {
     /// Its error codes, in order.
     pub codes: Vec<String>,
-    /// Its text with its details, on one line, cut short.
-    pub text: Option<String>,
+    /// Its text with its details, as it came.
+    text: Option<String>,
+    /// What must not be shown of it.
+    secrets: Arc<[Secret]>,
     /// Whether it is the error document of the specification, which no proxy and no router sends.
     pub is_document: bool,
+    is_json: bool,
 }
 
 /// The words by which registries say that a tag cannot change.
@@ -42,11 +47,12 @@ const IMMUTABLE: [&str; 6] = [
 impl ErrorDocument {
     /// Reads a reply's body.
     pub fn read(response: &Response) -> Self {
-        let body = String::from_utf8_lossy(&response.body);
+        let (body, secrets) = (String::from_utf8_lossy(&response.body), response.secrets.clone());
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
-            return Self { text: plain_text(&body), ..Self::default() };
+            let text = Some(without_tags(&body)).filter(|text| !text.trim().is_empty()).map(|_| body.to_string());
+            return Self { text, secrets, ..Self::default() };
         };
-        let mut said = Self::default();
+        let mut said = Self { secrets, is_json: true, ..Self::default() };
         let mut texts = Vec::new();
         if let Some(errors) = value.get("errors").and_then(Value::as_array) {
             for error in errors {
@@ -66,8 +72,19 @@ impl ErrorDocument {
                 texts.push(text.to_owned());
             }
         }
-        said.text = if texts.is_empty() { None } else { Some(one_line(&texts.join("; "))) };
+        said.text = Some(texts.join("; ")).filter(|text| !text.is_empty());
         said
+    }
+
+    /// Its text on one line, without secrets, cut short.
+    pub fn words(&self) -> Option<String> {
+        let words = redact::words(self.text.as_deref()?, &self.secrets);
+        Some(one_line(&if self.is_json { words } else { without_tags(&words) })).filter(|line| !line.is_empty())
+    }
+
+    /// Its first code, where that is one and no echo.
+    fn code(&self) -> Option<&String> {
+        self.codes.first().filter(|code| is_name(code) && redact::words(code, &self.secrets) == **code)
     }
 
     /// Whether one of the codes is among these.
@@ -192,7 +209,12 @@ fn with_limits(error: Error, response: &Response) -> Error {
     ];
     let limits: serde_json::Map<String, Value> = names
         .iter()
-        .filter_map(|name| Some(((*name).to_owned(), Value::from(one_line(response.headers.get(name)?)))))
+        .filter_map(|name| {
+            Some((
+                (*name).to_owned(),
+                Value::from(one_line(&redact::words(response.headers.get(name)?, &response.secrets))),
+            ))
+        })
         .collect();
     if limits.is_empty() { error } else { error.detail("limits", limits) }
 }
@@ -200,9 +222,9 @@ fn with_limits(error: Error, response: &Response) -> Error {
 /// The line `PUT https://…: 403; the registry said: "…"`.
 pub fn cause(request: &Request, response: &Response, said: &ErrorDocument) -> String {
     let mut line = format!("{} {}: {}", request.method.as_str(), redact::url(&response.from), response.status);
-    if let Some(text) = &said.text {
+    if let Some(text) = said.words() {
         line.push_str(&format!("; the registry said: \"{text}\""));
-    } else if let Some(code) = said.codes.first().filter(|code| is_name(code)) {
+    } else if let Some(code) = said.code() {
         line.push_str(&format!("; the registry said: {code}"));
     }
     line
@@ -215,7 +237,7 @@ pub fn refusal(request: &Request, response: &Response, said: &ErrorDocument) -> 
         method: request.method.as_str().to_owned(),
         url: redact::url(&response.from),
         status: response.status,
-        code: said.codes.first().filter(|code| is_name(code)).cloned(),
+        code: said.code().cloned(),
         request_id: id.iter().find_map(|name| response.headers.get(name)).filter(|id| is_name(id)).map(str::to_owned),
     }
 }
@@ -279,11 +301,11 @@ fn code(subject: Subject, status: u16, said: &ErrorDocument) -> Code {
     }
 }
 
-/// Text without tags, on one line; `None` where nothing is left.
-fn plain_text(body: &str) -> Option<String> {
+/// A page without its tags.
+fn without_tags(body: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
-    for c in body.chars().take(8 * SAID_LIMIT) {
+    for c in body.chars() {
         match c {
             '<' => inside = true,
             '>' if inside => {
@@ -294,26 +316,16 @@ fn plain_text(body: &str) -> Option<String> {
             _ => {}
         }
     }
-    let line = one_line(&text);
-    if line.is_empty() { None } else { Some(line) }
+    text
 }
 
 fn one_line(text: &str) -> String {
-    let mut line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).fold(
-        String::new(),
-        |mut line, word| {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-            line
-        },
-    );
-    if line.chars().count() > SAID_LIMIT {
-        line = line.chars().take(SAID_LIMIT).collect();
-        line.push('…');
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = redact::text(&words.collect::<Vec<_>>().join(" "));
+    match line.char_indices().nth(SAID_LIMIT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
-    redact::text(&line)
 }
 
 #[cfg(test)]
@@ -323,7 +335,7 @@ mod tests {
 
     fn reply(status: u16, body: &str) -> Response {
         let from = Url::parse("https://r.example/v2/").unwrap();
-        Response { from, status, headers: Headers::new(), body: body.as_bytes().to_vec() }
+        Response { from, status, headers: Headers::new(), body: body.as_bytes().to_vec(), secrets: Default::default() }
     }
 
     #[test]
@@ -352,7 +364,7 @@ mod tests {
         ] {
             let said = ErrorDocument::read(&reply(400, body));
             assert_eq!(said.codes, codes, "{body}");
-            assert_eq!(said.text.as_deref(), text, "{body}");
+            assert_eq!(said.words().as_deref(), text, "{body}");
         }
     }
 

@@ -132,7 +132,13 @@ mod tests {
 
     fn reply(status: u16, name: &str, value: &str) -> Response {
         let from = Url::parse("https://r.example/v2/").unwrap();
-        Response { from, status, headers: Headers::new().with(name, value), body: Vec::new() }
+        Response {
+            from,
+            status,
+            headers: Headers::new().with(name, value),
+            body: Vec::new(),
+            secrets: Default::default(),
+        }
     }
 
     fn ask(request: &Request, outcome: Result<&Response, &Fault>) -> Verdict {

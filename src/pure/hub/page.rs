@@ -8,7 +8,7 @@
 use crate::error::{Code, Error};
 use crate::pure::http::Url;
 use crate::pure::image::{Digest, Repository, TagEntry};
-use crate::pure::text::percent;
+use crate::pure::text::{json, percent};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -65,7 +65,8 @@ pub(super) fn route(api: &Url, path: &str) -> Url {
 /// `reply-malformed` where it is not a page of named tags.
 pub fn parse(body: &[u8]) -> Result<Page, Error> {
     let bad = |why: String| Error::new(Code::ReplyMalformed, format!("the tag page of Docker Hub's web API {why}"));
-    let page: WirePage = serde_json::from_slice(body).map_err(|error| bad(format!("cannot be read: {error}")))?;
+    let page: WirePage =
+        serde_json::from_slice(body).map_err(|error| bad(format!("cannot be read: {}", json::why(&error))))?;
     let Some(results) = page.results else { return Err(bad("has no `results`".to_owned())) };
     let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
     let tags = results.into_iter().map(|tag| TagEntry {

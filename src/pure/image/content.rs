@@ -8,7 +8,7 @@
 use crate::error::{Code, Error};
 use crate::pure::image::descriptor::strings;
 use crate::pure::image::{Artifact, Descriptor, Index, Manifest, MediaType, OCI_INDEX, OCI_MANIFEST};
-use crate::pure::text::quoted;
+use crate::pure::text::{json, quoted};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -151,11 +151,11 @@ pub(super) fn unreadable(body: &[u8], error: &serde_json::Error) -> Error {
         malformed("the reply is HTML or XML, not JSON")
             .hint("check that the address is a registry, and the proxy in between")
     } else if error.is_data() {
-        malformed("the reply is JSON of another shape").cause(error.to_string())
+        malformed("the reply is JSON of another shape").cause(json::why(error))
     } else if error.is_eof() {
-        malformed("the reply is JSON that ends early").cause(error.to_string())
+        malformed("the reply is JSON that ends early").cause(json::why(error))
     } else {
-        malformed("the reply is not JSON").cause(error.to_string())
+        malformed("the reply is not JSON").cause(json::why(error))
     }
 }
 

@@ -109,7 +109,7 @@ mod tests {
     fn reply(status: u16, code: &str) -> Response {
         let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#).into_bytes();
         let from = crate::pure::http::url::Url::parse("https://r.example/").unwrap();
-        Response { from, status, headers: Headers::new(), body }
+        Response { from, status, headers: Headers::new(), body, secrets: Default::default() }
     }
 
     #[test]

@@ -49,9 +49,26 @@ impl Serialize for Document<'_> {
     }
 }
 
+/// Why a text is not what it should be, without what stands there in its place.
+pub fn why(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.find('"').zip(text.rfind("\", expected ")) {
+        Some((from, to)) if from < to => format!("{}\"…{}", &text[..from], &text[to..]),
+        _ => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_without_what_stands_there() {
+        let error = serde_json::from_str::<Vec<String>>(r#""secret\", expected x""#).unwrap_err();
+        assert_eq!(why(&error), "invalid type: string \"…\", expected a sequence at line 1 column 22");
+        let error = serde_json::from_str::<bool>("7").unwrap_err();
+        assert_eq!(why(&error), "invalid type: integer `7`, expected a boolean at line 1 column 1");
+    }
 
     #[test]
     fn a_document_keeps_its_members_and_its_numbers_and_loses_its_blanks() {

@@ -327,7 +327,6 @@ impl<'w> Client<'w> {
             }
             Authorization::Token(request) => {
                 let token = self.fetch_token(&domain.registry, &request, &found)?;
-                self.exchange.journal.guard(&token.value);
                 let header = token.header();
                 state.tokens.insert(key(scopes), token);
                 Ok(Some(header))
@@ -348,6 +347,7 @@ impl<'w> Client<'w> {
             request = other;
             response = self.exchange.send(&what, &request, limits::SMALL)?;
         }
+        token::tokens(&response.body).iter().for_each(|token| self.exchange.journal.guard(token));
         if response.is_success() {
             return token::parse(&response.body, self.exchange.world.now()).map_err(|error| {
                 let realm = request.url.authority();
@@ -356,9 +356,7 @@ impl<'w> Client<'w> {
                 error.restate(format!("cannot {what}: the answer of `{realm}` holds none")).hint(hint)
             });
         }
-        let mut said = ErrorDocument::read(&response);
-        // A server may repeat what it was sent.
-        said.text = said.text.map(|text| wanted.without_secret(&text));
+        let said = ErrorDocument::read(&response);
         if !matches!(response.status, 400 | 401 | 403) {
             return Err(refusal::of(Subject::Service, &what, &request, &response, &said));
         }

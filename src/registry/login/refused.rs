@@ -53,7 +53,7 @@ pub(super) fn refused(
             None => error,
         };
         // ECR names the action that is lacking, and a password of its own says nothing about who that is.
-        let named = said.text.as_deref().and_then(|text| AwsFault::listed("", text).hint());
+        let named = said.words().and_then(|words| AwsFault::listed("", &words).hint());
         return error.hint(named.unwrap_or_else(|| {
             format!(
                 "give `{identity}` the right to {} there, or use another credential; a repository that does not exist may look the same",
