@@ -59,7 +59,9 @@ fn a_library_holds_what_there_is_to_read_and_names_its_toolchain() {
     let out = project.path().join("out");
     for path in [
         "README.md",
+        "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "SECURITY.md",
         "LICENSE",
         "Jenkinsfile.example",
