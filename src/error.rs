@@ -211,6 +211,9 @@ pub struct Progress {
     pub rollback: Vec<Vec<String>>,
 }
 
+/// The most entries of a list in a failure.
+pub const LIST: usize = 100;
+
 /// Why a command ended without a result.
 ///
 /// Boxed inside, so that `Result<T, Error>` stays as small as `T`.
@@ -347,6 +350,13 @@ impl Error {
         self
     }
 
+    /// The same failure with lists that are no longer than anybody reads.
+    pub fn shortened(mut self) -> Self {
+        self.0.causes.truncate(LIST);
+        self.0.details.values_mut().for_each(shorten);
+        self
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         self.0.code
@@ -390,6 +400,20 @@ impl Error {
     /// What had been changed before it happened.
     pub fn progress(&self) -> &Progress {
         &self.0.progress
+    }
+}
+
+fn shorten(value: &mut Value) {
+    match value {
+        Value::Array(list) => {
+            list.truncate(LIST);
+            list.iter_mut().for_each(shorten);
+        }
+        Value::Object(map) => {
+            *map = std::mem::take(map).into_iter().take(LIST).collect();
+            map.values_mut().for_each(shorten);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -1,13 +1,15 @@
-//! What is said when a bug ends the run: the document that every failure has, with what was written until then.
+//! What is said when a bug ends the run, or its time does while it computes: the document that every failure has, with
+//! what was written until then.
 //!
-//! A release does not unwind, see decision 15, so nothing comes back from a panic. Whatever there is to say has to be at
-//! hand when it happens, and the hook of panics is one for the whole process.
+//! A release does not unwind, see decision 15, so nothing comes back from a panic, and nothing that computes asks for the
+//! time. Whatever there is to say has to be at hand when it happens, and the hook of panics is one for the whole process.
 
 use crate::error::{Code, Error};
 use crate::http::Journal;
 use crate::output::{Ending, Style, envelope};
-use crate::threads::lock;
-use std::sync::{Arc, Mutex};
+use crate::threads::{at, lock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 /// What is known about the run that is under way.
 struct LastWords {
@@ -17,25 +19,46 @@ struct LastWords {
 }
 
 static RUN: Mutex<Option<LastWords>> = Mutex::new(None);
+static END: OnceLock<fn(&Ending)> = OnceLock::new();
 
-/// Lets `end` have the last words of a run that a bug ends; it has to end the process.
+/// How long after its limit a run may take to say by itself that it was reached.
+const GRACE: Duration = Duration::from_millis(700);
+
+/// Lets `end` have the last words of a run that a bug ends, or its time; it has to end the process.
 pub fn at_panic(end: fn(&Ending)) {
+    let _ = END.set(end);
     std::panic::set_hook(Box::new(move |bug| {
         // Whoever panics second waits here for the end that the first one makes.
         let run = lock(&RUN);
-        end(&ending(run.as_ref(), &bug.to_string()));
+        let bug = bug.to_string();
+        let error = Error::new(Code::Internal, "a bug in tagwright has ended the run")
+            .cause(bug.lines().collect::<Vec<_>>().join(" "))
+            .hint("report it with this text and the version that `tagwright --version` prints");
+        end(&ending(run.as_ref(), error));
     }));
 }
 
-/// Takes note of what is under way.
-pub fn note(command: &'static str, style: Style, journal: Arc<Journal>) {
+/// Takes note of what is under way, and of when it has to be over.
+pub fn note(command: &'static str, style: Style, journal: Arc<Journal>, until: Option<Instant>) {
     *lock(&RUN) = Some(LastWords { command, style, journal });
+    if let (Some(until), Some(end)) = (until, END.get()) {
+        at(until + GRACE, move || {
+            let run = lock(&RUN);
+            if run.is_some() {
+                let error = Error::new(Code::Timeout, "the time limit was reached while answers were worked through")
+                    .hint("give it more time with `--timeout SECONDS`, or look at what the registry serves");
+                end(&ending(run.as_ref(), error));
+            }
+        });
+    }
 }
 
-fn ending(run: Option<&LastWords>, bug: &str) -> Ending {
-    let error = Error::new(Code::Internal, "a bug in tagwright has ended the run")
-        .cause(bug.lines().collect::<Vec<_>>().join(" "))
-        .hint("report it with this text and the version that `tagwright --version` prints");
+/// Takes note that the run has something to say by itself.
+pub fn over() {
+    *lock(&RUN) = None;
+}
+
+fn ending(run: Option<&LastWords>, error: Error) -> Ending {
     let Some(LastWords { command, style, journal }) = run else {
         return envelope::ending(None, Err(error), &[], &[], &Style::default());
     };

@@ -121,12 +121,14 @@ fn carry_out(world: &World, invocation: Invocation, layout: Layout) -> Ending {
     match read.and_then(|()| Session::new(world, &common, &request)) {
         Err(error) => envelope::ending(command, Err(error), &[], &[], &style),
         Ok(session) => {
-            last_words::note(request.command(), style.clone(), session.client.exchange.journal.clone());
+            let (journal, until) = (&session.client.exchange.journal, session.client.exchange.settings.until);
+            last_words::note(request.command(), style.clone(), journal.clone(), until);
             let outcome = dispatch(&session, &request);
-            let exchange = &session.client.exchange;
             // The words of a failure are partly a server's, and a server may repeat what it was sent.
-            let outcome = outcome.map_err(|error| error.rewritten(&|text| exchange.journal.without_secrets(text)));
-            envelope::ending(command, outcome, &exchange.journal.warnings(), &exchange.journal.exchanges(), &style)
+            let outcome = outcome.map_err(|error| error.rewritten(&|text| journal.without_secrets(text)));
+            let ending = envelope::ending(command, outcome, &journal.warnings(), &journal.exchanges(), &style);
+            last_words::over();
+            ending
         }
     }
 }

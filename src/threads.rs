@@ -4,10 +4,12 @@
 //! asking [`is_stopped`]. Where the system has no thread to give, the work is done in the one there is.
 
 use crate::error::{Code, Error};
+use crate::world::instant;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 /// How many at once.
 pub const WIDTH: usize = 16;
@@ -101,6 +103,15 @@ pub fn map_at<T: Sync, R: Send>(
     }
     GAVE_UP.set(true);
     Err(Error::new(Code::Internal, "the work was given up for a failure beside it"))
+}
+
+/// Does something at a moment, beside all else; not at all where the system has no thread to give.
+pub fn at(moment: Instant, work: impl FnOnce() + Send + 'static) {
+    let wait = move || {
+        thread::park_timeout(moment.saturating_duration_since(instant()));
+        work();
+    };
+    let _ = thread::Builder::new().spawn(wait);
 }
 
 /// Two different questions at once; one after the other where the system has no thread to give.

@@ -6,6 +6,7 @@ use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::{Detail, Digest, Listing, Repository};
+use crate::pure::text::show;
 use crate::pure::version::{Candidate, Choice, TagFormat, VersionTag, pick};
 use crate::registry::Remote;
 use crate::threads;
@@ -131,29 +132,23 @@ fn none(repository: &Repository, listing: &Listing, build: u64, newest: Option<V
 }
 
 fn many(repository: &Repository, build: u64, candidates: &[Candidate]) -> Error {
-    let names: Vec<String> = candidates.iter().map(|candidate| format!("`{}`", candidate.tag.tag)).collect();
+    let names = show::list(candidates.iter().map(|candidate| format!("`{}`", candidate.tag.tag)));
     Error::new(
         Code::BuildAmbiguous,
-        format!("{} versions of `{repository}` have build {build}: {}", candidates.len(), names.join(", ")),
+        format!("{} versions of `{repository}` have build {build}: {names}", candidates.len()),
     )
     .hint("take the newest with `--newest`, narrow the versions down with `--tag-format`, or name the tag")
     .detail("candidates", listed(candidates))
 }
 
 fn apart(repository: &Repository, build: u64, candidates: &[Candidate]) -> Error {
-    let names: Vec<String> = candidates
-        .iter()
-        .map(|candidate| match &candidate.digest {
-            Some(digest) => format!("`{}` is `{}`", candidate.tag.tag, digest.short()),
-            None => format!("`{}`", candidate.tag.tag),
-        })
-        .collect();
+    let names = show::list(candidates.iter().map(|candidate| match &candidate.digest {
+        Some(digest) => format!("`{}` is `{}`", candidate.tag.tag, digest.short()),
+        None => format!("`{}`", candidate.tag.tag),
+    }));
     Error::new(
         Code::BuildAmbiguous,
-        format!(
-            "the tags for build {build} of `{repository}` name one version and different images: {}",
-            names.join(", ")
-        ),
+        format!("the tags for build {build} of `{repository}` name one version and different images: {names}"),
     )
     .hint("find out which image is meant and name its tag or digest")
     .detail("candidates", listed(candidates))

@@ -121,7 +121,7 @@ fn size(found: &ImageSet) -> u64 {
     let mut seen = std::collections::HashSet::new();
     let mut size = found.index_size;
     for image in &found.images {
-        size += image.manifest_size;
+        size = size.saturating_add(image.manifest_size);
         for blob in std::iter::once(&image.manifest.config).chain(&image.manifest.layers) {
             if seen.insert(&blob.digest) {
                 size = size.saturating_add(blob.size);

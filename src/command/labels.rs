@@ -161,29 +161,20 @@ fn ambiguous(name: &str, images: &[Image], asked: &[BTreeMap<String, String>]) -
         })
         .collect();
     let one = differing.first().map_or("", |key| key.as_str());
-    let said: Vec<String> = images
-        .iter()
-        .zip(asked)
-        .map(|(image, labels)| match labels.get(one) {
-            Some(value) => format!("{}: {}", image.platform, quoted(value)),
-            None => format!("{}: not there", image.platform),
-        })
-        .collect();
+    let said = images.iter().zip(asked).map(|(image, labels)| match labels.get(one) {
+        Some(value) => format!("{}: {}", image.platform, quoted(value)),
+        None => format!("{}: not there", image.platform),
+    });
     Error::new(
         Code::PlatformAmbiguous,
         format!("the platforms of `{name}` do not agree on {}", list(differing.iter().copied())),
     )
-    .cause(format!("{}: {}", quoted(one), said.join(", ")))
+    .cause(format!("{}: {}", quoted(one), show::list(said)))
     .hint("name one with `--platform`, or read them all with `--all-platforms`")
     .detail("values", json!(values))
 }
 
 /// Names in backticks, cut short where there are too many to read.
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    const SHOWN: usize = 20;
-    let names: Vec<String> = names.map(|name| quoted(name)).collect();
-    match names.len() {
-        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
-        _ => names.join(", "),
-    }
+    show::list(names.map(|name| quoted(name)))
 }

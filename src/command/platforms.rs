@@ -5,7 +5,7 @@ use crate::error::{Code, Error};
 use crate::pure::image::{
     Artifact, Config, Content, Descriptor, Digest, Identifier, Manifest, Platform, RawManifest, Reference,
 };
-use crate::pure::text::quoted;
+use crate::pure::text::{quoted, show};
 use crate::registry::{Remote, limits};
 use crate::threads;
 use serde_json::json;
@@ -61,7 +61,12 @@ pub fn of(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platf
     let (digest, media_type) = (top.digest.clone(), top.media_type.clone());
     let index_size = if matches!(top.content, Content::Index(_)) { top.body.len() as u64 } else { 0 };
     let leaves = leaves(remote, name, top, platform)?;
-    let images = threads::map(&leaves, |leaf| image(remote, name, leaf))?;
+    let configs = leaves.iter().filter_map(|leaf| match &leaf.fetched.content {
+        Content::Image(manifest) => Some(manifest.config.size),
+        Content::Index(_) | Content::Artifact(_) => None,
+    });
+    let width = room(name, configs)?;
+    let images = threads::map_at(width, &leaves, |leaf| image(remote, name, leaf))?;
     Ok(ImageSet { digest, media_type, index_size, images })
 }
 
@@ -77,9 +82,9 @@ pub fn identifier(reference: &Reference) -> Result<Identifier, Error> {
 
 /// That a platform is not there, with those that are.
 pub fn missing(name: &str, wanted: &Platform, known: BTreeSet<String>) -> Error {
-    let list: Vec<String> = known.iter().map(|platform| format!("`{platform}`")).collect();
+    let list = show::list(known.iter().map(|platform| quoted(platform)));
     Error::new(Code::PlatformMissing, format!("`{name}` has no image for `{wanted}`"))
-        .hint(format!("name one that it has: {}", list.join(", ")))
+        .hint(format!("name one that it has: {list}"))
         .detail("platforms", json!(known))
 }
 
@@ -117,7 +122,9 @@ fn leaves(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platf
         if leaves.len() + entries.len() > MOST {
             return Err(Error::new(Code::SizeExceeded, format!("`{name}` names more than {MOST} images")));
         }
-        let children = threads::map(&entries, |entry| {
+        let known = leaves.iter().map(|leaf: &Leaf| leaf.fetched.body.len() as u64);
+        let width = room(name, known.chain(entries.iter().map(|entry| entry.size)))?;
+        let children = threads::map_at(width, &entries, |entry| {
             let identifier = Identifier::Digest(entry.digest.clone());
             remote.manifest(&identifier).map_err(|error| child(name, entry, error))
         })?;
@@ -148,6 +155,21 @@ fn leaves(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platf
             })
             .hint("build and push the image again, for one platform at least")),
     }
+}
+
+/// How many contents of these sizes are read side by side.
+///
+/// # Errors
+/// `size-exceeded` where all of them together are larger than an image may be.
+fn room(name: &str, sizes: impl Iterator<Item = u64>) -> Result<usize, Error> {
+    let (sum, largest) =
+        sizes.fold((0_u64, 0), |(sum, largest), size| (sum.saturating_add(size), std::cmp::max(largest, size)));
+    if sum <= limits::MANIFESTS {
+        return Ok(limits::at_once(largest));
+    }
+    let (is, most) = (show::bytes(sum), show::bytes(limits::MANIFESTS));
+    let message = format!("what describes the images of `{name}` has {is}, more than {most}");
+    Err(Error::new(Code::SizeExceeded, message).hint("name one of them with `--platform`, or by its digest"))
 }
 
 fn image(remote: &Remote, name: &str, leaf: &Leaf) -> Result<Image, Error> {

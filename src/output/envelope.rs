@@ -3,12 +3,12 @@
 //! One JSON document, compact when piped, ASCII only for `call`; on a terminal text in its place.
 
 use crate::command::report::Report;
-use crate::error::{Code, Error, Refusal};
+use crate::error::{Code, Error, LIST, Refusal};
 use crate::http::Warning;
 use crate::output::table::folded;
 use crate::output::terminal::{Screen, visible};
 use crate::output::text;
-use crate::pure::text::{Document, shell};
+use crate::pure::text::{Document, shell, show};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
@@ -17,6 +17,11 @@ use std::io::{self, Write};
 
 /// The version of the envelope; it rises when a field is renamed, removed or means something else.
 pub const SCHEMA: u32 = 1;
+
+/// The most characters of one text of a failure or a warning; of a server's own words it quotes 500.
+const LONGEST: usize = 4096;
+/// The most bytes of an answer of `call`.
+const ANSWER: usize = 4 << 20;
 
 /// What a run leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +67,7 @@ pub fn ending(
     exchanges: &[String],
     style: &Style,
 ) -> Ending {
+    let warnings = &bounded(warnings);
     let success = outcome.and_then(|report| {
         let stdout = match (style.layout, command) {
             _ if !style.print.is_empty() => printed(&report.result, style.print.iter().map(String::as_str))?,
@@ -73,7 +79,7 @@ pub fn ending(
             }
             _ => {
                 let result = Some(raw(&report.result)?);
-                framed(&Envelope { schema: SCHEMA, ok: true, command, result, error: None, warnings }, style.layout)?
+                fitting(Envelope { schema: SCHEMA, ok: true, command, result, error: None, warnings }, style.layout)?
             }
         };
         Ok((stdout, report.sentence))
@@ -90,7 +96,10 @@ pub fn ending(
             let told = if style.quiet { String::new() } else { warnings.chain([sentence]).collect() };
             Ending { stdout, stderr: laid_out(&told, style.layout), exit: 0 }
         }
-        Err(error) => failure(command, &error, warnings, exchanges, style),
+        Err(error) => {
+            let error = error.shortened().rewritten(&|text| show::cut(text, LONGEST));
+            failure(command, &error, warnings, exchanges, style)
+        }
     }
 }
 
@@ -103,7 +112,7 @@ fn laid_out(text: &str, layout: Layout) -> String {
     text.lines().map(|line| fold(line) + "\n").collect()
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct Envelope<'a> {
     schema: u32,
     ok: bool,
@@ -115,7 +124,7 @@ struct Envelope<'a> {
     warnings: &'a [Warning],
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ErrorObject<'a> {
     code: &'a str,
@@ -138,7 +147,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
     let changed = !progress.done.is_empty();
     let mut text = error.to_string();
     // Only a command that can write says what it wrote.
-    if changed || matches!(command, Some("promote" | "rollback")) {
+    if changed || writes(command) {
         text.push('\n');
         text.push_str(&last_line(error));
     }
@@ -161,7 +170,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
     let stdout = match style.layout {
         Layout::Text(_) => String::new(),
         _ if !style.print.is_empty() => String::new(),
-        layout => framed(&envelope, layout).unwrap_or_default(),
+        layout => fitting(envelope, layout).unwrap_or_default(),
     };
     let mark = format!("error[{}]", error.code().as_str());
     let stderr = match style.layout {
@@ -182,11 +191,53 @@ fn last_line(error: &Error) -> String {
     format!("written: {}; undo: {undo}", progress.done.join(", "))
 }
 
-/// The envelope as it is printed.
-fn framed(envelope: &Envelope, layout: Layout) -> Result<String, Error> {
+/// Whether a command is one that writes.
+fn writes(command: Option<&str>) -> bool {
+    matches!(command, Some("promote" | "rollback"))
+}
+
+/// The warnings that are told: each cut where it is longer than anybody reads, and not all of very many.
+fn bounded(warnings: &[Warning]) -> Vec<Warning> {
+    let cut = |warning: &Warning| Warning { message: show::cut(&warning.message, LONGEST), ..*warning };
+    let mut told: Vec<Warning> = warnings.iter().take(LIST).map(cut).collect();
+    if let Some(more @ 1..) = warnings.len().checked_sub(LIST) {
+        told.push(Warning { code: "more-warnings", message: format!("there are {more} more warnings") });
+    }
+    told
+}
+
+/// The envelope as it is printed. One that a program reads is no larger than that can be: what was written is told all
+/// the same, with shorter lists, and what was only read is refused.
+fn fitting(envelope: Envelope, layout: Layout) -> Result<String, Error> {
+    let mut text = framed(&envelope, layout, usize::MAX)?;
+    if !matches!(layout, Layout::Ascii) || text.len() <= ANSWER {
+        return Ok(text);
+    }
+    let (is, most) = (show::bytes(text.len() as u64), show::bytes(ANSWER as u64));
+    if envelope.ok && !writes(envelope.command) {
+        let message = format!("the answer has {is}, and one of `call` has {most} at most");
+        return Err(Error::new(Code::SizeExceeded, message)
+            .hint("ask for less: for one label, for tags that match, for a number of entries"));
+    }
+    let message = format!("the answer has {is}, more than {most}, so its lists and texts are cut short");
+    let warnings = [&[Warning { code: "answer-shortened", message }], envelope.warnings].concat();
+    for most in [1000, 100, 10, 1] {
+        text = framed(&Envelope { warnings: &warnings, ..envelope }, layout, most)?;
+        if text.len() <= ANSWER {
+            break;
+        }
+    }
+    Ok(text)
+}
+
+/// The envelope with lists of so many entries.
+fn framed(envelope: &Envelope, layout: Layout, most: usize) -> Result<String, Error> {
     let mut text = written(envelope, CompactFormatter)?;
+    if most < usize::MAX {
+        text = written(&Document { raw: raw(&text)?, most }, CompactFormatter)?;
+    }
     match layout {
-        Layout::Indented => text = written(&Document(raw(&text)?), PrettyFormatter::new())?,
+        Layout::Indented => text = written(&Document { raw: raw(&text)?, most }, PrettyFormatter::new())?,
         Layout::Ascii => text = written(raw(&text)?, Ascii)?,
         Layout::Compact | Layout::Text(_) => {}
     }
@@ -283,6 +334,7 @@ fn step<'a>(value: &'a Value, key: &str) -> Option<Vec<&'a Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Progress;
     use serde_json::json;
 
     #[test]
@@ -312,6 +364,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_is_told_in_four_mebibytes_at_most() {
+        let result = json!({"tags": vec!["x".repeat(1000); 2000], "summary": "y".repeat(3 << 20)}).to_string();
+        let style = &Style { layout: Layout::Ascii, ..Style::default() };
+        let told = |command, style| {
+            let report = Report { result: result.clone(), sentence: String::new() };
+            let ending = ending(Some(command), Ok(report), &[], &[], style);
+            (ending.exit, ending.stdout.len(), serde_json::from_str::<Value>(&ending.stdout).unwrap())
+        };
+        let (exit, size, document) = told("promote", style);
+        assert!(exit == 0 && size <= ANSWER && document["result"]["tags"].as_array().unwrap().len() == 1000);
+        assert_eq!(document["warnings"][0]["code"], "answer-shortened");
+        let (exit, _, document) = told("tags", style);
+        assert_eq!((exit, &document["error"]["code"]), (7, &json!("size-exceeded")));
+        assert!(told("tags", &Style::default()).1 > ANSWER, "only what a program parses is bounded");
+        let progress = Progress { done: vec!["z".repeat(1000); 2500], rollback: Vec::new() };
+        let failed = Err(Error::new(Code::Raced, "x".repeat(3 << 20)).after(progress));
+        let ending = ending(Some("promote"), failed, &[], &[], style);
+        let document: Value = serde_json::from_str(&ending.stdout).unwrap();
+        assert!(ending.stdout.len() <= ANSWER && ending.exit == 5, "{}", ending.stdout.len());
+        assert_eq!(
+            (&document["error"]["changed"], &document["warnings"][0]["code"]),
+            (&json!(true), &json!("answer-shortened"))
+        );
+    }
+
+    #[test]
     fn text_beyond_ascii_is_escaped_as_utf_16() {
         assert_eq!(written(raw("\"é\u{1F600}\u{7f}\"").unwrap(), Ascii).unwrap(), "\"\\u00e9\\ud83d\\ude00\\u007f\"");
     }
@@ -319,7 +397,7 @@ mod tests {
     #[test]
     fn laying_out_keeps_keys_in_order_and_strings_whole() {
         let text = r#"{"b":1,"a":[],"c":{"s":"x:{,\"}\\"},"d":[1,2]}"#;
-        let laid = written(&Document(raw(text).unwrap()), PrettyFormatter::new()).unwrap();
+        let laid = written(&Document { raw: raw(text).unwrap(), most: usize::MAX }, PrettyFormatter::new()).unwrap();
         assert_eq!(
             laid,
             "{\n  \"b\": 1,\n  \"a\": [],\n  \"c\": {\n    \"s\": \"x:{,\\\"}\\\\\"\n  },\n  \"d\": [\n    1,\n    2\n  ]\n}"

@@ -151,7 +151,9 @@ pub(super) fn list_tags(access: &Access) -> Result<Listing, Error> {
         let before = tags.len();
         // Most lists are one page, and nothing can be there twice that matters.
         let is_all = before == 0 && next.is_none() && after.is_none();
-        tags.extend(page.into_iter().filter(|tag| is_all || known.insert(tag.clone())).map(TagEntry::named));
+        let entries = page.into_iter().filter(|tag| is_all || known.insert(tag.clone())).map(TagEntry::named);
+        tags.extend(entries.filter(TagEntry::may_be_tag));
+        pages::fits(&wanted, tags.len())?;
         let is_new = tags.len() > before;
         Ok(next.or_else(|| after.filter(|_| is_new).map(|query| bare.clone().with_query(query))))
     })?;
@@ -165,7 +167,7 @@ pub(super) fn list_tags(access: &Access) -> Result<Listing, Error> {
 pub(super) fn list_referrers(access: &Access, digest: &Digest) -> Result<ReferrerList, Error> {
     let wanted = format!("list what points at `{}@{}`", access.repository, digest.short());
     let (mut found, mut known): (Vec<Descriptor>, HashSet<Digest>) = Default::default();
-    let (first, mut has_api) = (access.url(&format!("referrers/{digest}")), true);
+    let (first, mut has_api, mut bytes) = (access.url(&format!("referrers/{digest}")), true, 0);
     let walked = pages::walk(&wanted, first.clone(), |url| {
         let request = Request::new(Method::Get, url.clone()).header("Accept", OCI_INDEX);
         let response = access.ask(&wanted, &request, limits::MANIFEST)?;
@@ -181,12 +183,19 @@ pub(super) fn list_referrers(access: &Access, digest: &Digest) -> Result<Referre
             };
         };
         found.extend(page.into_iter().filter(|one| known.insert(one.digest.clone())));
+        bytes += response.body.len() as u64;
+        if bytes > limits::MANIFESTS {
+            let message = format!("cannot {wanted}: the list has more than {}", show::bytes(limits::MANIFESTS));
+            return Err(Error::new(Code::SizeExceeded, message));
+        }
         pages::linked(&wanted, url, &response)
     });
     match walked {
         Ok(()) if has_api => Ok(ReferrerList::Listed(found)),
         Ok(()) => Ok(ReferrerList::NoApi),
-        Err(error) if error.code() == Code::ReplyMalformed => Ok(ReferrerList::Partial(found, error)),
+        Err(error) if matches!(error.code(), Code::ReplyMalformed | Code::SizeExceeded) => {
+            Ok(ReferrerList::Partial(found, error))
+        }
         Err(error) => Err(error),
     }
 }
@@ -302,10 +311,38 @@ fn tag_page(body: &[u8]) -> Result<Vec<String>, serde_json::Error> {
     #[derive(serde::Deserialize)]
     #[serde(expecting = "a list of tags")]
     struct Page {
-        tags: Option<Vec<String>>,
+        tags: Option<Tags>,
     }
     let page: Page = serde_json::from_slice(body)?;
-    Ok(page.tags.unwrap_or_default())
+    Ok(page.tags.map(|Tags(tags)| tags).unwrap_or_default())
+}
+
+/// The tags of a page, and no more of them than that there are too many: a name of no letters takes three bytes of an
+/// answer and many more of memory.
+struct Tags(Vec<String>);
+
+impl<'de> serde::Deserialize<'de> for Tags {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> serde::de::Visitor<'de> for Collect {
+            type Value = Tags;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of tags")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Tags, A::Error> {
+                let mut tags = Vec::new();
+                while tags.len() <= limits::ALL_TAGS {
+                    let Some(tag) = list.next_element()? else { return Ok(Tags(tags)) };
+                    tags.push(tag);
+                }
+                while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                Ok(Tags(tags))
+            }
+        }
+        deserializer.deserialize_seq(Collect)
+    }
 }
 
 /// A tag or digest of the repository, as people write it.

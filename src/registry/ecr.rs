@@ -326,6 +326,7 @@ impl Ecr<'_> {
             let response = self.answer(operation, &body, &wanted, limits::ECR_PAGE)?;
             let page = ecr::page(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))?;
             tags.extend(page.tags);
+            pages::fits(&wanted, tags.len())?;
             Ok(page.next.map(Some))
         })?;
         Ok(tags)

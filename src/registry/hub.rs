@@ -114,7 +114,8 @@ impl Hub<'_> {
                 most = page.count.saturating_add(1);
             }
             scanned += page.tags.len();
-            tags.extend(page.tags.into_iter().filter(|tag| known.insert(tag.name.clone())));
+            tags.extend(page.tags.into_iter().filter(|tag| tag.may_be_tag() && known.insert(tag.name.clone())));
+            pages::fits(&wanted, tags.len())?;
             let Some(next) = page.next else { return Ok(None) };
             if pages > most {
                 let message = format!("cannot {wanted}: there are more pages than tags");

@@ -1,6 +1,8 @@
 //! How much of an answer is read, by what was asked; one list for all that registries, their logins and the APIs
 //! beside them are asked.
 
+use crate::threads::WIDTH;
+
 /// A manifest: 4 MiB, as registries accept, and some slack. A page of referrers is one too.
 pub const MANIFEST: u64 = (4 << 20) + (64 << 10);
 /// A config blob.
@@ -23,3 +25,14 @@ pub const CREDENTIAL_FILE: u64 = 4 << 20;
 pub const HELPER_ANSWER: u64 = 1 << 20;
 /// Pages of one list: two million tags at a hundred each.
 pub const PAGES: usize = 20_000;
+/// Tags of one list.
+pub const ALL_TAGS: usize = 2_000_000;
+/// Bytes of the manifests of one image, or of all pages that tell what points at it.
+pub const MANIFESTS: u64 = 64 << 20;
+/// Bytes of content that are read side by side.
+const AT_ONCE: u64 = 4 << 20;
+
+/// How many of this size are read side by side.
+pub fn at_once(largest: u64) -> usize {
+    usize::try_from(AT_ONCE / largest.max(1)).unwrap_or(WIDTH).clamp(1, WIDTH)
+}

@@ -36,6 +36,18 @@ pub(super) fn walk<P: Clone + Eq + Hash>(
     }
 }
 
+/// Refuses a list that is longer than any.
+///
+/// # Errors
+/// `size-exceeded`.
+pub(super) fn fits(wanted: &str, tags: usize) -> Result<(), Error> {
+    if tags <= limits::ALL_TAGS {
+        return Ok(());
+    }
+    Err(Error::new(Code::SizeExceeded, format!("cannot {wanted}: the list has more than {} tags", limits::ALL_TAGS))
+        .hint("delete tags that nobody needs, or let the registry do that by a rule"))
+}
+
 /// The next page that a `Link` header names.
 ///
 /// # Errors

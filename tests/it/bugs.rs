@@ -1,4 +1,4 @@
-//! A bug that ends a run: the document that every failure has, exit status 70, and what was written until then.
+//! A bug that ends a run, or its limit while it computes: the document that every failure has, exit status 70, and what was written until then.
 
 use crate::stage::push;
 use crate::support::registry::Registry;
@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tagwright::{Ending, World};
 
 /// Where a run in a process of its own finds its registry.
@@ -39,10 +39,10 @@ fn registry() -> Registry {
     registry
 }
 
-fn promote(host: &str) -> Ending {
+fn promote(host: &str, world: World) -> Ending {
     let source = format!("{host}/acme/app:2026.34.103");
-    let words = ["promote", &source, "--to", "kept", "--move", "stable", "--move", "latest"];
-    tagwright::run(&words.map(OsString::from), &broken_world(), None)
+    let words = ["promote", &source, "--to", "kept", "--move", "stable", "--move", "latest", "--timeout", "3"];
+    tagwright::run(&words.map(OsString::from), &world, None)
 }
 
 fn end(ending: &Ending) {
@@ -56,28 +56,59 @@ fn a_bug_that_is_planted_strikes_in_the_middle_of_a_promotion() {
         // The other test looks at how this process ends.
         Ok(host) => {
             tagwright::at_panic(end);
-            promote(&host);
+            promote(&host, broken_world());
         }
         Err(_) => {
             let registry = registry();
-            assert!(catch_unwind(AssertUnwindSafe(|| promote(&registry.host()))).is_err());
+            assert!(catch_unwind(AssertUnwindSafe(|| promote(&registry.host(), broken_world()))).is_err());
             assert!(registry.resolve("acme/app", "kept").is_some() && registry.resolve("acme/app", "latest").is_none());
         }
     }
 }
 
-#[test]
-fn a_run_that_a_bug_ends_tells_what_it_wrote() {
-    let registry = registry();
+/// A run in a process of its own, by the name of its test: the exit status, and the document it has ended with.
+fn run_alone(test: &str, registry: &Registry) -> (Option<i32>, Value) {
     let ran = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "bugs::a_bug_that_is_planted_strikes_in_the_middle_of_a_promotion", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(REGISTRY, registry.host())
         .output()
         .unwrap();
     let stdout = String::from_utf8(ran.stdout).unwrap();
-    assert_eq!(ran.status.code(), Some(70), "{stdout}");
     let line = stdout.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("{stdout}"));
-    let document: Value = serde_json::from_str(line).unwrap();
+    (ran.status.code(), serde_json::from_str(line).unwrap())
+}
+
+#[test]
+fn a_promotion_that_computes_without_end_is_over_all_the_same() {
+    // The other test looks at how this process ends.
+    let Ok(host) = std::env::var(REGISTRY) else { return };
+    tagwright::at_panic(end);
+    promote(&host, World { sleep: Box::new(|_| loop_for_ever()), ..broken_world() });
+}
+
+fn loop_for_ever() {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn a_run_that_computes_beyond_its_limit_is_ended_and_tells_what_it_wrote() {
+    let registry = registry();
+    let begun = Instant::now();
+    let (exit, document) = run_alone("bugs::a_promotion_that_computes_without_end_is_over_all_the_same", &registry);
+    let error = &document["error"];
+    assert_eq!((exit, &error["code"], &error["changed"]), (Some(6), &"timeout".into(), &true.into()), "{error}");
+    assert_eq!(error["message"], "the time limit was reached while answers were worked through");
+    assert_eq!(error["done"].as_array().map(Vec::len), Some(3), "{error}");
+    assert!(begun.elapsed() >= Duration::from_secs(3), "it was ended before its time");
+}
+
+#[test]
+fn a_run_that_a_bug_ends_tells_what_it_wrote() {
+    let registry = registry();
+    let (exit, document) = run_alone("bugs::a_bug_that_is_planted_strikes_in_the_middle_of_a_promotion", &registry);
+    assert_eq!(exit, Some(70), "{document}");
     let error = &document["error"];
     assert_eq!((&error["code"], &error["exit"], &error["changed"]), (&"internal".into(), &70.into(), &true.into()));
     assert_eq!(document["command"], "promote");

@@ -3,14 +3,13 @@
 //! Blobs first, then manifests from the bottom up, then what points at them.
 
 use crate::command::progress::ProgressLine;
-use crate::command::promote::tree::width;
 use crate::command::promote::{CopyPlan, ReferrerWrite, Totals};
 use crate::command::session::Sides;
 use crate::error::{Code, Error};
 use crate::pure::image::{Descriptor, Digest, Identifier, RawManifest, Tag};
 use crate::pure::promote::Tally;
 use crate::pure::text::quoted;
-use crate::registry::{Mount, Remote, Upload};
+use crate::registry::{Mount, Remote, Upload, limits};
 use crate::threads;
 use crate::threads::lock;
 use std::collections::HashSet;
@@ -74,7 +73,7 @@ impl Transport<'_, '_> {
         let is_image = |digest: &&Digest| plan.nodes[*digest].parts.manifests.is_empty();
         let (images, indexes): (Vec<&Digest>, Vec<&Digest>) = plan.manifests.iter().partition(is_image);
         let largest = images.iter().map(|digest| plan.nodes[*digest].size()).max().unwrap_or_default();
-        threads::map_at(width(largest), &images, |digest| self.put_node(digest))?;
+        threads::map_at(limits::at_once(largest), &images, |digest| self.put_node(digest))?;
         for digest in indexes {
             self.put_node(digest)?;
         }

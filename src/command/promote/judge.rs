@@ -9,6 +9,7 @@ use crate::pure::image::{Detail, Digest, Listing};
 use crate::pure::promote::{
     Announcement, Comparison, Facts, Finding, Overlap, Reading, TagKind, TagWrite, Target, Watch, WriteState, plan,
 };
+use crate::pure::text::show;
 use crate::registry::Remote;
 use std::time::Duration;
 
@@ -127,8 +128,7 @@ impl Judge for Guard<'_, '_> {
                 "`{name}` does not hold the newer version `{newer}`, which another run began to promote; promote `{newer}` again"
             ),
             Some(Finding::Older(older)) => {
-                let list: Vec<String> = older.iter().map(|version| format!("`{version}`")).collect();
-                let list = list.join(", ");
+                let list = show::list(older.iter().map(|version| format!("`{version}`")));
                 format!(
                     "at the same time another run promoted {list}, which is older and may still be written to `{name}`; look at the tag again when that run has ended"
                 )

@@ -123,7 +123,8 @@ pub fn plan(
     };
     let referrers: Vec<ReferrerWrite> = unlisted.into_iter().map(write).collect();
     let mut nodes = tree.nodes;
-    nodes.retain(|digest, _| manifests.contains(digest) || referrers.iter().any(|one| one.digest == *digest));
+    let wanted: HashSet<&Digest> = manifests.iter().chain(referrers.iter().map(|one| &one.digest)).collect();
+    nodes.retain(|digest, _| wanted.contains(digest));
     let plan = CopyPlan { mount, stream, skipped, spare, nodes, manifests, root_is_there, foreign, referrers };
     Ok((plan, Totals { tally, referrers: counts }))
 }

@@ -14,7 +14,7 @@ use crate::pure::promote::{
     Account, Accounts, Claims, Failure, Record, Referrers, SourceImage, TagRecord, TagWrite, Tally, Undo, WriteState,
     record,
 };
-use crate::pure::text::{instant, shell};
+use crate::pure::text::{instant, shell, show};
 use crate::registry::Remote;
 use serde_json::Value;
 use std::path::Path;
@@ -78,6 +78,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
             rollback: commands(sides, &undos, file.as_deref().map(|file| (file, true))),
             ..frame(sides, &survey.notes.arns, source)?
         };
+        fits(&record)?;
         let keeper = Self { sides, record, file, moves: undos.len() };
         if let Some(file) = &keeper.file {
             let made = match named.is_some_and(|name| name.contains('{')) {
@@ -161,6 +162,21 @@ impl<'r, 'w> Keeper<'r, 'w> {
         // A tag that is somebody else's by now would stop the others.
         commands(self.sides, undos, self.file.as_deref().map(|file| (file, undos.len() >= self.moves)))
     }
+}
+
+/// Refuses a plan whose answer, of which the record is a third, may be too large to be told.
+///
+/// # Errors
+/// `size-exceeded`.
+pub fn fits(record: &Record) -> Result<(), Error> {
+    const MOST: usize = 1 << 20;
+    let size = record.line().len();
+    if size <= MOST {
+        return Ok(());
+    }
+    let (is, most, count) = (show::bytes(size as u64), show::bytes(MOST as u64), record.tags.len());
+    Err(Error::new(Code::SizeExceeded, format!("the record of these {count} tags has {is}, more than {most}"))
+        .hint("name fewer tags at once"))
 }
 
 /// The commands that undo what was written, as words for a shell: one that reads the record where there is a file, with

@@ -8,16 +8,11 @@ use crate::pure::image::referrers::{cosign_tags, fallback_tag};
 use crate::pure::image::{Descriptor, Digest, Identifier, MediaType, RawManifest, ReferrerList, Tag};
 use crate::pure::promote::{ManifestParts, copy};
 use crate::pure::text::{quoted, show};
-use crate::registry::Remote;
-use crate::threads;
-use crate::threads::{WIDTH, both};
+use crate::registry::{Remote, limits};
+use crate::threads::{self, both};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// The most bytes of manifests that an image may have.
-const MOST_BYTES: u64 = 64 << 20;
-/// How many bytes of manifests are held at once beside the tree.
-const AT_ONCE: u64 = 4 << 20;
 /// More manifests than any image has; a registry that names ever more of them is stopped here.
 const MOST: usize = 2000;
 
@@ -60,11 +55,6 @@ impl TreeNode {
     pub fn manifest(&self, digest: &Digest) -> Result<RawManifest, Error> {
         RawManifest::parse(digest.clone(), self.body.clone(), Some(&self.media_type))
     }
-}
-
-/// How many manifests of this size are held at once beside those of the tree.
-pub fn width(largest: u64) -> usize {
-    usize::try_from(AT_ONCE / largest.max(1)).unwrap_or(WIDTH).clamp(1, WIDTH)
 }
 
 /// An image with all that belongs to it, as the source has it.
@@ -118,7 +108,7 @@ impl Tree {
             let declared = below.iter().fold(self.bytes, |sum, entry| sum.saturating_add(entry.size));
             self.check(here, self.nodes.len() + below.len(), declared)?;
             let largest = below.iter().map(|entry| entry.size).max().unwrap_or_default();
-            next.extend(threads::map_at(width(largest), &below, |entry| child(here, &entry.digest))?);
+            next.extend(threads::map_at(limits::at_once(largest), &below, |entry| child(here, &entry.digest))?);
             level = next;
             self.bytes += level.iter().map(|(_, node)| node.size()).sum::<u64>();
             self.check(here, 0, self.bytes)?;
@@ -127,10 +117,12 @@ impl Tree {
     }
 
     fn check(&self, here: &Remote, count: usize, bytes: u64) -> Result<(), Error> {
-        let what = match (count > MOST, bytes > MOST_BYTES) {
+        let what = match (count > MOST, bytes > limits::MANIFESTS) {
             (false, false) => return Ok(()),
             (true, _) => format!("more than {MOST} manifests belong"),
-            (_, true) => format!("manifests of {} belong, more than {},", show::bytes(bytes), show::bytes(MOST_BYTES)),
+            (_, true) => {
+                format!("manifests of {} belong, more than {},", show::bytes(bytes), show::bytes(limits::MANIFESTS))
+            }
         };
         let message = format!("{what} to the image in `{}`, which is not copied", here.repository());
         Err(Error::new(Code::SizeExceeded, message))
@@ -138,10 +130,10 @@ impl Tree {
 
     /// Finds out what entries of a kind that is not known are: manifests, blobs, or nothing that is there.
     fn unknown(&self, here: &Remote, parts: &mut ManifestParts) -> Result<Vec<(Digest, TreeNode)>, Error> {
-        let entries: Vec<Descriptor> = std::mem::take(&mut parts.unknown)
-            .into_iter()
-            .filter(|one| !self.nodes.contains_key(&one.digest))
-            .collect();
+        let mut entries: Vec<Descriptor> = std::mem::take(&mut parts.unknown);
+        let mut met = HashSet::new();
+        entries.retain(|one| !self.nodes.contains_key(&one.digest) && met.insert(one.digest.clone()));
+        self.check(here, self.nodes.len() + entries.len(), self.bytes)?;
         let mut manifests = Vec::new();
         for entry in entries {
             match child(here, &entry.digest) {
@@ -215,7 +207,9 @@ impl Tree {
             if open.is_empty() {
                 // What points at a referrer comes after that referrer, whatever order the sets gave.
                 let all = self.referrers.clone();
-                self.referrers.sort_by_cached_key(|referrer| (depth(referrer, &all), referrer.digest.to_string()));
+                let subjects: HashMap<&Digest, &Digest> =
+                    all.iter().rev().map(|one| (&one.digest, &one.subject)).collect();
+                self.referrers.sort_by_cached_key(|one| (depth(&one.subject, &subjects), one.digest.to_string()));
                 return Ok(());
             }
             listed = threads::map(&open, api);
@@ -231,10 +225,13 @@ impl Tree {
         mut read: Vec<(Digest, TreeNode)>,
     ) -> Result<(), Error> {
         let mut sizes: BTreeMap<&Digest, u64> = referrers.iter().map(|(one, size)| (&one.digest, *size)).collect();
-        sizes.retain(|&digest, _| !self.nodes.contains_key(digest) && read.iter().all(|(known, _)| known != digest));
+        let has_read: HashSet<&Digest> = read.iter().map(|(digest, _)| digest).collect();
+        sizes.retain(|&digest, _| !self.nodes.contains_key(digest) && !has_read.contains(digest));
+        self.check(here, self.nodes.len() + sizes.len(), self.bytes)
+            .map_err(|error| error.hint("copy the image without what points at it, with `--no-referrers`"))?;
         let largest = sizes.values().copied().max().unwrap_or_default();
         let fresh: Vec<&Digest> = sizes.into_keys().collect();
-        let more = threads::map_at(width(largest), &fresh, |digest| readable(child(here, digest)))?;
+        let more = threads::map_at(limits::at_once(largest), &fresh, |digest| readable(child(here, digest)))?;
         read.extend(more.into_iter().flatten());
         for (digest, node) in read {
             let mut own = Self { bytes: self.bytes + node.size(), ..Self::empty() };
@@ -277,11 +274,11 @@ fn has(names: Option<&HashSet<String>>, tag: &Tag) -> bool {
     names.is_none_or(|names| names.contains(tag.as_str()))
 }
 
-/// How many referrers stand between a referrer and the image.
-fn depth(referrer: &Referrer, all: &[Referrer]) -> usize {
-    let (mut depth, mut subject) = (0, &referrer.subject);
-    while let Some(next) = all.iter().find(|other| other.digest == *subject).filter(|_| depth < all.len()) {
-        (depth, subject) = (depth + 1, &next.subject);
+/// How many referrers stand between a subject and the image.
+fn depth<'r>(mut subject: &'r Digest, subjects: &HashMap<&'r Digest, &'r Digest>) -> usize {
+    let mut depth = 0;
+    while let Some(next) = subjects.get(subject).filter(|_| depth < subjects.len()) {
+        (depth, subject) = (depth + 1, next);
     }
     depth
 }

@@ -1,6 +1,6 @@
 //! The line of `rollback`: look, plan, then write, record and report as `promote` does.
 
-use crate::command::promote::record::frame;
+use crate::command::promote::record::{fits, frame};
 use crate::command::promote::report::report;
 use crate::command::promote::{Judge, record, write};
 use crate::command::report::Report;
@@ -35,6 +35,7 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
     let heads = target.heads(&tags)?;
     let now = promotion.tags.iter().zip(heads);
     let mut writes = plan(target, promotion, now, request.force)?;
+    fits(&told(sides, true, promotion, &writes)?)?;
     let manifests = manifests(target, &writes)?;
     if !request.dry_run {
         let judge = Restoration { target, promotion, manifests: &manifests, force: request.force };
@@ -124,15 +125,7 @@ fn summed_up(sides: &Sides, dry_run: bool, promotion: &Promotion, mut writes: Ve
     for write in writes.iter_mut().filter(|write| write.before.as_ref() == Some(&promotion.source.digest)) {
         write.before_version.clone_from(&promotion.version);
     }
-    let undos: Vec<Undo> = writes.iter().filter_map(TagWrite::undo).collect();
-    let record = Record {
-        command: RecordCommand::Rollback,
-        state: if dry_run { RecordState::Planned } else { RecordState::Done },
-        version: promotion.version.clone(),
-        tags: writes.iter().map(TagRecord::of).collect(),
-        rollback: record::commands(sides, &undos, None),
-        ..frame(sides, &[None, None], promotion.source.clone())?
-    };
+    let record = told(sides, dry_run, promotion, &writes)?;
     let one = |(write, entry): (&TagWrite, &RecordEntry)| match (write.action, &write.wanted, &entry.before_version) {
         (TagAction::Moved, _, Some(version)) => format!("{} (back at {version})", write.tag),
         (TagAction::Moved, Some(to), None) => format!("{} (back at {})", write.tag, to.short()),
@@ -143,4 +136,17 @@ fn summed_up(sides: &Sides, dry_run: bool, promotion: &Promotion, mut writes: Ve
     let verb = if dry_run { "would roll" } else { "rolled" };
     let summary = format!("{verb} {} back: {}", promotion.repository, tags.join(", "));
     report(record, dry_run, None, summary)
+}
+
+/// The record of a rollback, as planned or as it came out.
+fn told(sides: &Sides, dry_run: bool, promotion: &Promotion, writes: &[TagWrite]) -> Result<Record, Error> {
+    let undos: Vec<Undo> = writes.iter().filter_map(TagWrite::undo).collect();
+    Ok(Record {
+        command: RecordCommand::Rollback,
+        state: if dry_run { RecordState::Planned } else { RecordState::Done },
+        version: promotion.version.clone(),
+        tags: writes.iter().map(TagRecord::of).collect(),
+        rollback: record::commands(sides, &undos, None),
+        ..frame(sides, &[None, None], promotion.source.clone())?
+    })
 }

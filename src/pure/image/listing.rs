@@ -19,6 +19,11 @@ impl TagEntry {
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), digest: None, updated: None }
     }
+
+    /// Whether it is as short as tags and times are; nothing else is kept, for there may be two million of them.
+    pub fn may_be_tag(&self) -> bool {
+        self.name.len() <= 128 && self.updated.as_ref().is_none_or(|updated| updated.len() <= 64)
+    }
 }
 
 words! {

@@ -6,6 +6,7 @@
 use crate::error::{Code, Error};
 use crate::pure::image::{Content, Descriptor, Digest, OCI_INDEX, Tag};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// What the referrers API says of a manifest.
 #[derive(Clone, Debug)]
@@ -95,11 +96,9 @@ pub fn with_entries(body: Option<&[u8]>, entries: &[Value]) -> Result<Option<Vec
     }
     let list = index.get_mut("manifests").and_then(Value::as_array_mut).ok_or_else(malformed)?;
     let before = list.len();
-    for entry in entries {
-        if !list.iter().any(|there| there["digest"] == entry["digest"]) {
-            list.push(entry.clone());
-        }
-    }
+    let digest = |entry: &Value| entry["digest"].as_str().map(str::to_owned);
+    let mut known: HashSet<Option<String>> = list.iter().map(digest).collect();
+    list.extend(entries.iter().filter(|&entry| known.insert(digest(entry))).cloned());
     Ok((list.len() > before).then(|| index.to_string().into_bytes()))
 }
 

@@ -37,11 +37,12 @@ impl Overlap {
             let Some(version) = (is_new || !announced).then(|| tags.version_in(name)).flatten() else { continue };
             if version > *own {
                 others.newer = others.newer.max(Some(version));
-            } else if is_new && version < *own && !others.older.contains(&version) {
+            } else if is_new && version < *own {
                 others.older.push(version);
             }
         }
         others.older.sort_unstable_by(|a, b| b.cmp(a));
+        others.older.dedup();
         others
     }
 }

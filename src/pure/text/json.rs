@@ -1,5 +1,6 @@
 //! JSON whose objects keep their members in the order written, which `serde_json::Value` does not.
 
+use crate::pure::text::show;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Error, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -29,22 +30,31 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 /// A JSON text that is written anew, laid out as the one who writes it does; numbers stay as they are.
 #[derive(Debug)]
-pub struct Document<'a>(pub &'a RawValue);
+pub struct Document<'a> {
+    /// The text.
+    pub raw: &'a RawValue,
+    /// So many entries of each list are written; of a text 64 times as many characters, and 4,096 at least.
+    pub most: usize,
+}
 
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = self.0.get();
+        let (text, most) = (self.raw.get(), self.most);
+        let inner = |raw| Document { raw, most };
         match text.as_bytes().first() {
             Some(b'{') => {
                 let Members(members) = serde_json::from_str(text).map_err(S::Error::custom)?;
-                serializer.collect_map(members.iter().map(|(key, value)| (key, Document(value))))
+                serializer.collect_map(members.iter().map(|(key, value)| (key, inner(value))))
             }
             Some(b'[') => {
                 let items: Vec<&RawValue> = serde_json::from_str(text).map_err(S::Error::custom)?;
-                serializer.collect_seq(items.into_iter().map(Document))
+                serializer.collect_seq(items.into_iter().take(most).map(inner))
             }
-            Some(b'"') => serializer.serialize_str(&serde_json::from_str::<String>(text).map_err(S::Error::custom)?),
-            _ => self.0.serialize(serializer),
+            Some(b'"') => {
+                let text: String = serde_json::from_str(text).map_err(S::Error::custom)?;
+                serializer.serialize_str(&show::cut(&text, most.saturating_mul(64).max(4096)))
+            }
+            _ => self.raw.serialize(serializer),
         }
     }
 }
@@ -80,7 +90,7 @@ mod tests {
             ("7 ", "7"),
         ] {
             let raw: &RawValue = serde_json::from_str(text).unwrap();
-            assert_eq!(serde_json::to_string(&Document(raw)).unwrap(), expected);
+            assert_eq!(serde_json::to_string(&Document { raw, most: usize::MAX }).unwrap(), expected);
         }
     }
 }

@@ -17,6 +17,26 @@ pub fn quoted(text: &str) -> String {
     shown
 }
 
+/// Texts that stand in backticks already, one after the other: the first twenty, and how many more there are.
+pub fn list(texts: impl IntoIterator<Item = String>) -> String {
+    const SHOWN: usize = 20;
+    let mut texts = texts.into_iter();
+    let mut shown = texts.by_ref().take(SHOWN).collect::<Vec<_>>().join(", ");
+    match texts.count() {
+        0 => {}
+        more => shown.push_str(&format!(" and {more} more")),
+    }
+    shown
+}
+
+/// The first so many characters of a text, and a sign where there are more.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// One character by name: `a space`, ``upper-case `S` ``, ``character `$` ``.
 pub fn character(character: char) -> String {
     if character == ' ' {

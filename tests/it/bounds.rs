@@ -1,0 +1,221 @@
+//! What a server sends is bounded: numbers, lists, texts, and the time that working through them takes.
+
+use crate::stage::{image, push};
+use crate::support::cmd::{Ran, tagwright};
+use crate::support::image::{Built, Image, Index, descriptor, types};
+use crate::support::registry::{Options, Registry};
+use crate::support::reply::Reply;
+use crate::support::text::digest;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+const APP: &str = "acme/app";
+
+/// Far longer than the work should take, so that only work that grows too fast comes near.
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// The run was over within its limit and one second.
+fn check_time(ran: &Ran) {
+    assert!(ran.took < LIMIT + Duration::from_secs(1), "{:?}: {}", ran.took, ran.line);
+}
+
+/// An image with these sizes for its layers, whatever they hold.
+fn with_sizes(sizes: &[u64]) -> Built {
+    let mut built = image("sizes");
+    let mut manifest: Value = serde_json::from_slice(&built.bytes).unwrap();
+    let layers = sizes.iter().enumerate().map(
+        |(n, size)| json!({"mediaType": types::OCI_LAYER, "digest": digest(&n.to_string().into_bytes()), "size": size}),
+    );
+    manifest["layers"] = layers.collect();
+    built.bytes = manifest.to_string().into_bytes();
+    built
+}
+
+#[test]
+fn no_number_of_a_server_is_too_large_to_be_told() {
+    for (name, value) in [
+        ("Retry-After", "18446744073709551615"),
+        ("Retry-After", "999999999999999999999999999999"),
+        ("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ("X-Retry-After", "9223372036854775807"),
+    ] {
+        let registry = Registry::start();
+        registry.before(move |_, _| Some(Reply::error(429, "TOOMANYREQUESTS", "later").header(name, value)));
+        let ran = tagwright(["labels", &registry.name("acme/app:1"), "--retries", "1", "--timeout", "30"]).run();
+        assert_eq!(ran.code(), "rate-limited", "{name} {value}: {ran}");
+    }
+    let registry = Registry::start();
+    let (large, small) = (u64::try_from(i64::MAX).unwrap(), 1);
+    registry.push(APP, "large", &with_sizes(&[large, large, large]));
+    registry.push(APP, "too-large", &with_sizes(&[small, large + 1]));
+    let ran = tagwright(["inspect", &registry.name("acme/app:large")]).run();
+    assert_eq!(ran.result()["size"], u64::MAX, "{ran}");
+    let target = Registry::start();
+    let words = ["promote", &registry.name("acme/app:large"), "--into", &target.name(APP), "--to", "x", "--dry-run"];
+    assert_eq!(tagwright(words).run().result()["copied"]["bytes"], u64::MAX);
+    assert_eq!(tagwright(["inspect", &registry.name("acme/app:too-large")]).run().code(), "reply-malformed");
+}
+
+/// An index of so many things that nobody has, the first of which has this number, and of one more manifest.
+fn many(kind: &str, count: usize, first: usize, more: Option<&Built>) -> Vec<u8> {
+    let one = |n| format!(r#"{{"mediaType":"{kind}","digest":"sha256:{n:064x}","size":2}}"#);
+    let mut entries: Vec<String> = (first..first + count).map(one).collect();
+    entries.extend(more.map(|built| built.descriptor().to_string()));
+    let index = types::OCI_INDEX;
+    format!(r#"{{"schemaVersion":2,"mediaType":"{index}","manifests":[{}]}}"#, entries.join(",")).into_bytes()
+}
+
+#[test]
+fn nested_indexes_of_many_entries_are_worked_through_in_time() {
+    for (kind, code) in [(types::OCI_MANIFEST, "size-exceeded"), ("application/vnd.example.thing+json", "index-empty")]
+    {
+        let registry = Registry::with(Options { careless: true, ..Options::default() });
+        let mut inner: Option<Built> = None;
+        for level in 0..4 {
+            let body = many(kind, 27_000, level * 27_000, inner.as_ref());
+            inner = Some(Built { children: inner.take().into_iter().collect(), ..Built::raw(types::OCI_INDEX, body) });
+        }
+        registry.push(APP, "1.2.3", &inner.unwrap());
+        let (source, seconds, target) =
+            (registry.name("acme/app:1.2.3"), LIMIT.as_secs().to_string(), Registry::start());
+        for (words, code) in [
+            (vec!["labels", &source, "--platform", "linux/arm64"], code),
+            (vec!["promote", &source, "--to", "x", "--attach-record"], ""),
+            (vec!["promote", &source, "--into", &target.name(APP), "--to", "x"], "size-exceeded"),
+        ] {
+            let ran = tagwright([]).args(&words).args(["--timeout", &seconds, "--retries", "0"]).run();
+            check_time(&ran);
+            let ended = if ran.exit == Some(0) { String::new() } else { ran.code() };
+            assert_eq!(ended, code, "{kind} {words:?}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn eighty_thousand_referrers_are_worked_through_in_time() {
+    let registry = Registry::with(Options { referrers: true, ..Options::default() });
+    push(&registry, APP, &["1.2.3"]);
+    let pages: Vec<Vec<u8>> = (0..8).map(|page| many(types::OCI_MANIFEST, 10_000, page * 10_000, None)).collect();
+    registry.before(move |asked, _| {
+        if !asked.path.contains("/referrers/") {
+            return None;
+        }
+        let page: usize = asked.query("page").map_or(0, |page| page.parse().unwrap());
+        let reply = Reply::with(200, types::OCI_INDEX, pages[page].clone());
+        let next = format!("<{}?page={}>; rel=\"next\"", asked.path, page + 1);
+        Some(if page + 1 < pages.len() { reply.header("Link", next) } else { reply })
+    });
+    let (source, target, seconds) = (registry.name("acme/app:1.2.3"), Registry::start(), LIMIT.as_secs().to_string());
+    let timed = |words: &[&str]| {
+        let ran = tagwright([]).args(words).args(["--timeout", &seconds]).run();
+        check_time(&ran);
+        ran
+    };
+    let ran = timed(&["promote", &source, "--to", "x"]);
+    assert_eq!(ran.result()["referrers"]["found"], 80_000, "{ran}");
+    let ran = timed(&["promote", &source, "--into", &target.name(APP), "--to", "x"]);
+    assert_eq!(ran.code(), "size-exceeded", "{ran}");
+    assert!(ran.stderr.contains("--no-referrers") && target.log().writes() == 0, "{ran}");
+    assert_eq!(timed(&["history", &registry.name(APP)]).result()["records"], json!([]));
+}
+
+#[test]
+fn a_list_of_more_tags_than_any_repository_has_is_refused() {
+    let names = vec!["\"\""; 2_000_001].join(",");
+    let registry = Registry::start();
+    let body = format!("{{\"name\":\"app\",\"tags\":[{names}]}}");
+    registry.before(move |asked, _| {
+        asked.path.ends_with("/tags/list").then(|| Reply::with(200, "application/json", body.clone()))
+    });
+    let ran = tagwright(["tags", &registry.name(APP)]).run();
+    assert_eq!(ran.code(), "size-exceeded", "{}", ran.stderr);
+    assert!(ran.stderr.contains("more than 2000000 tags"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_longer_than_anybody_reads_is_cut_in_failures() {
+    // Words of a parser that repeats what it has read.
+    let registry = Registry::start();
+    let body = json!({"tags": "x".repeat(1 << 20)}).to_string();
+    registry.before(move |asked, _| {
+        asked.path.ends_with("/tags/list").then(|| Reply::with(200, "application/json", body.clone()))
+    });
+    let ran = tagwright(["tags", &registry.name(APP)]).run();
+    assert!(ran.code() == "reply-malformed" && ran.stdout.len() < 16 << 10, "{} bytes", ran.stdout.len());
+    // Lists for programs, and the same in a sentence.
+    let registry = Registry::start();
+    let labels = (0..300).fold(Image::new(), |image, n| image.label(&format!("label-{n:03}"), "x"));
+    registry.push(APP, "labels", &labels.build());
+    let platforms = (0..300).map(|n| Image::new().platform(&format!("os{n}/arch")));
+    registry.push(APP, "platforms", &Index::of(platforms.map(|image| image.build())).build());
+    for (words, key) in [
+        (["labels", &registry.name("acme/app:labels"), "--label", "none"], "labels"),
+        (["labels", &registry.name("acme/app:platforms"), "--platform", "none/none"], "platforms"),
+    ] {
+        let ran = tagwright(words).run();
+        assert_eq!(ran.error()["details"][key].as_array().unwrap().len(), 100, "{ran}");
+        assert!(ran.error()["hint"].as_str().unwrap().contains(" and 280 more"), "{ran}");
+    }
+}
+
+#[test]
+fn an_answer_of_call_has_four_mebibytes_at_most() {
+    let registry = Registry::start();
+    // Each letter takes six bytes where all is ASCII.
+    registry.push(APP, "large", &Image::new().label("much", &"é".repeat(1 << 20)).build());
+    let call = |command: &str, args: Value| {
+        tagwright(["call", "-"]).stdin(json!({"command": command, "args": args}).to_string()).run()
+    };
+    let ran = call("labels", json!({"image": registry.name("acme/app:large")}));
+    assert_eq!(ran.json()["error"]["code"], "size-exceeded", "{}", ran.stderr);
+    assert!(ran.stdout.len() < 4096, "{}", ran.stdout);
+    // For people there is no such limit.
+    let ran = tagwright(["labels", &registry.name("acme/app:large")]).run();
+    assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
+    // What writes is refused before it does.
+    push(&registry, APP, &["1.2.3"]);
+    registry.clear();
+    let tags: Vec<String> = (0..8000).map(|n| format!("a-tag-of-{n}")).collect();
+    let ran = call("promote", json!({"image": registry.name("acme/app:1.2.3"), "to": tags}));
+    let error = &ran.json()["error"];
+    assert_eq!((&error["code"], &error["changed"]), (&json!("size-exceeded"), &json!(false)), "{}", ran.stderr);
+    assert_eq!(registry.log().writes(), 0);
+}
+
+#[test]
+fn large_manifests_are_read_a_few_at_a_time() {
+    let registry = Registry::start();
+    let children = (0..12).map(|n| {
+        let image = Image::new().layer(format!("large {n}")).platform(&format!("linux/arch{n}"));
+        image.annotations(json!({"much": "x".repeat(1 << 20)})).build()
+    });
+    registry.push(APP, "large", &Index::of(children).build());
+    registry.latency(Duration::from_millis(30));
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let is_child = |path: &str| path.contains("/manifests/sha256:");
+    let (begun, seen) = (now.clone(), most.clone());
+    registry.gate(move |asked| {
+        if is_child(&asked.path) {
+            seen.fetch_max(begun.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        }
+    });
+    registry.after(move |asked, _, _| {
+        now.fetch_sub(usize::from(is_child(&asked.path)), Ordering::SeqCst);
+    });
+    let ran = tagwright(["labels", &registry.name("acme/app:large"), "--all-platforms"]).run();
+    assert_eq!(ran.result()["platforms"].as_array().unwrap().len(), 12, "{}", ran.stderr);
+    assert!(most.load(Ordering::SeqCst) <= 4, "{most:?} at once");
+    // And not all there could be.
+    let entry = |n: usize| {
+        let mut entry = descriptor(types::OCI_MANIFEST, &n.to_string().into_bytes());
+        entry["size"] = json!(4 << 20);
+        entry
+    };
+    let body =
+        json!({"schemaVersion": 2, "mediaType": types::OCI_INDEX, "manifests": (0..17).map(entry).collect::<Vec<_>>()});
+    registry.push(APP, "too-large", &Built::raw(types::OCI_INDEX, body.to_string()));
+    let ran = tagwright(["labels", &registry.name("acme/app:too-large")]).run();
+    assert_eq!(ran.code(), "size-exceeded", "{ran}");
+}
