@@ -311,34 +311,34 @@ fn tag_page(body: &[u8]) -> Result<Vec<String>, serde_json::Error> {
     #[derive(serde::Deserialize)]
     #[serde(expecting = "a list of tags")]
     struct Page {
-        tags: Option<Tags>,
+        tags: Option<TagNames>,
     }
     let page: Page = serde_json::from_slice(body)?;
-    Ok(page.tags.map(|Tags(tags)| tags).unwrap_or_default())
+    Ok(page.tags.map(|TagNames(tags)| tags).unwrap_or_default())
 }
 
 /// The tags of a page, and no more of them than that there are too many: a name of no letters takes three bytes of an
 /// answer and many more of memory.
-struct Tags(Vec<String>);
+struct TagNames(Vec<String>);
 
-impl<'de> serde::Deserialize<'de> for Tags {
+impl<'de> serde::Deserialize<'de> for TagNames {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Collect;
         impl<'de> serde::de::Visitor<'de> for Collect {
-            type Value = Tags;
+            type Value = TagNames;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a list of tags")
             }
 
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Tags, A::Error> {
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<TagNames, A::Error> {
                 let mut tags = Vec::new();
                 while tags.len() <= limits::ALL_TAGS {
-                    let Some(tag) = list.next_element()? else { return Ok(Tags(tags)) };
+                    let Some(tag) = list.next_element()? else { return Ok(TagNames(tags)) };
                     tags.push(tag);
                 }
                 while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
-                Ok(Tags(tags))
+                Ok(TagNames(tags))
             }
         }
         deserializer.deserialize_seq(Collect)
