@@ -8,7 +8,7 @@ use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::{Digest, Platform};
-use crate::pure::text::{nearest, quoted};
+use crate::pure::text::{nearest, quoted, show};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

@@ -15,7 +15,7 @@ use crate::pure::image::media_type::{ACCEPT, RETIRED};
 use crate::pure::image::{
     Descriptor, Digest, Identifier, Listing, OCI_INDEX, RawManifest, ReferrerList, TagEntry, referrers,
 };
-use crate::pure::text::{json, percent};
+use crate::pure::text::{json, percent, show};
 use crate::registry::login::Access;
 use crate::registry::{limits, pages};
 use std::collections::HashSet;
