@@ -41,13 +41,13 @@ Object answered(Map request, String key = null) {
 }
 
 private Object settled(Map request, Map envelope, String key) {
-    Map answer = picked(named(envelope, request.own), key)
+    Map answer = picked(envelope, key)
     request.answer = answer
     if (request.own.returnError == true) {
         return outcome(answer)
     }
     if (!answer.ok) {
-        error(answer.error.text)
+        error(printable(answer.error.text))
     }
     return answer.result
 }
@@ -73,7 +73,7 @@ private Object runBound(Map request, String key) {
                 withAwsKeys('', request.own.aws) {
                     withAwsKeys('INTO_', request.own.intoAws) {
                         bound = true
-                        settled(request, runWritten(byFile ? json : null, name, release), key)
+                        settled(request, named(runWritten(byFile ? json : null, name, release), request.own), key)
                     }
                 }
             }
@@ -479,12 +479,11 @@ private static Object parse(String text) {
 @NonCPS
 static Map problem(String code, String message, String hint) {
     Map known = ['missing-value': 2, 'unknown-key': 2, 'request-invalid': 2, 'credential-missing': 4, 'size-exceeded': 7]
-    String said = printable(message)
-    return [ok: false, error: [code: code, message: said, hint: hint ?: null, exit: known.get(code), details: [:],
-        text: printable('error[' + code + ']: ' + said + (hint ? '\n  hint: ' + hint : ''))]]
+    return [ok: false, error: [code: code, message: printable(message), hint: hint ?: null, exit: known.get(code), details: [:],
+        text: 'error[' + code + ']: ' + message + (hint ? '\n  hint: ' + hint : '')]]
 }
 
-/** What is quoted here comes from an agent: nothing of it may move a cursor or turn the direction of a line. */
+/** What comes from an agent, whose program may be another one, moves no cursor and does not turn the direction of a line. */
 @NonCPS
 private static String printable(String text) {
     return text.replaceAll('[\\p{Cc}\\p{Cf}\\u2028\\u2029&&[^\n]]', '?')
@@ -496,13 +495,13 @@ private static Map named(Map answer, Map own) {
     if (answer.ok || !(answer.error.code in ['credential-missing', 'credential-host-mismatch', 'unauthenticated', 'token-expired', 'denied'])) {
         return answer
     }
-    Map sides = [credentialsId: own.registry ?: 'docker.io', intoCredentialsId: own.intoRegistry ?: 'docker.io']
     String all = ''
     String meant = ''
-    for (side in sides) {
-        String named = own.get(side.key) ? '\n  credential: `' + side.key + ": '" + own.get(side.key) + "'`" : ''
-        all += named
-        meant += answer.error.message.contains(side.value) ? named : ''
+    for (side in [[key: 'credentialsId', id: own.credentialsId, at: own.registry ?: 'docker.io'], [key: 'intoCredentialsId', id: own.intoCredentialsId, at: own.intoRegistry ?: 'docker.io'],
+        [key: 'aws.credentialsId', id: own.aws?.credentialsId, at: '.amazonaws.com'], [key: 'intoAws.credentialsId', id: own.intoAws?.credentialsId, at: '.amazonaws.com']]) {
+        String line = side.id ? '\n  credential: `' + side.key + ": '" + side.id + "'`" : ''
+        all += line
+        meant += answer.error.message.contains(side.at) ? line : ''
     }
     String text = answer.error.text
     int end = text.contains('\n') ? text.indexOf('\n') : text.length()
@@ -529,7 +528,7 @@ private static Map outcome(Map answer) {
         return [ok: true, value: answer.result, warnings: answer.warnings ?: []]
     }
     Map e = answer.error
-    return [ok: false, code: e.code, message: e.message, hint: e.hint, exit: e.exit, text: e.text, details: e.details ?: [:]]
+    return [ok: false, code: e.code, message: e.message, hint: e.hint, exit: e.exit, text: printable(e.text), details: e.details ?: [:]]
 }
 
 /** The classes and messages of an exception and its causes, for the few that are told apart by them. */

@@ -25,6 +25,7 @@ const PLACES: &[(&str, &str)] = &[
     ("docs/aws.md", "`{name}"),
     ("README.md", "| `{name}` |"),
     ("vars/{step}.groovy", "command: '{name}'"),
+    ("vars/{step}.groovy", "tagwright.byPlace('{step}'"),
     ("vars/{step}.txt", "Returns"),
     ("docs/pipelines.md", "| `{step}` |"),
     ("tests/pipeline/", "{step}("),

@@ -93,6 +93,7 @@ class AmazonTest extends Fixture {
     void what_is_wrong_with_keys_or_image_is_told_apart(Controller.Library trust) {
         String[][] table = {
             {IMAGE + ", label: 'git_revision', aws: [credentialsId: 'wrong']", "error[unauthenticated]: "},
+            {IMAGE + ", label: 'git_revision', aws: [credentialsId: 'wrong']", "\n  credential: `aws.credentialsId: 'wrong'`\n"},
             {IMAGE + ", label: 'nope', aws: [credentialsId: 'keys']", "error[label-missing]: "},
             {IMAGE.replace(".103", ".104") + ", label: 'git_revision', aws: [credentialsId: 'keys']", "error[tag-unknown]: "},
             {IMAGE + ", label: 'git_revision', aws: [credentialsId: 'nope']", "error[credential-missing]: Jenkins did not hand out a credential"},

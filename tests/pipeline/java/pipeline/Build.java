@@ -211,7 +211,7 @@ public final class Build {
     /** As a controller prints a failure: a message, or a whole stack trace where it is not an abort. */
     public static void say(Throwable failure) {
         Build build = current();
-        if (failure instanceof AbortException || failure instanceof Masked) {
+        if (failure instanceof AbortException) {
             build.say("ERROR: " + failure.getMessage());
             return;
         }

@@ -31,6 +31,8 @@ final class Detour implements AutoCloseable {
     /** Open once the first such request has come. */
     final CountDownLatch met = new CountDownLatch(1);
     final String host;
+    /** What the registry seems to say where it refuses. */
+    String words = "not on a Friday";
 
     /** Requests whose method and path match the expression meet the fate, all others the registry. */
     Detour(Registry registry, Fate fate, String requests) throws IOException {
@@ -49,7 +51,8 @@ final class Detour implements AutoCloseable {
         if ((exchange.getRequestMethod() + " " + exchange.getRequestURI().getPath()).matches(requests)) {
             met.countDown();
             if (fate == Fate.REFUSED) {
-                answer(exchange, 403, "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"not on a Friday\"}]}".getBytes(StandardCharsets.UTF_8));
+                String errors = "{\"errors\":[{\"code\":\"DENIED\",\"message\":" + groovy.json.JsonOutput.toJson(words) + "}]}";
+                answer(exchange, 403, errors.getBytes(StandardCharsets.UTF_8));
             }
             return;
         }

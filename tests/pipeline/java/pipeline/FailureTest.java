@@ -152,6 +152,24 @@ class FailureTest extends Fixture {
 
     @ParameterizedTest
     @EnumSource
+    void what_a_registry_says_reaches_no_log_raw(Controller.Library trust) throws Exception {
+        open.push("acme/said", Map.of(), "1.0.0");
+        try (Detour detour = new Detour(open, Detour.Fate.REFUSED, "(GET|HEAD|PUT) .*/manifests/.*")) {
+            detour.words = "x\u001b[8mha:AAAA\u001b[0m\r\u202e\u009b\u007f\u2066 <script>alert(1)</script>\nERROR: y";
+            for (String step : List.of("promoteImage(image: 'HOST/acme/said:1.0.0', to: 'x'", "inspectImage(image: 'HOST/acme/said:1.0.0'")) {
+                Build build = failed(run(trust, "node { " + step.replace("HOST", detour.host) + ") }"));
+                assertTrue(build.text().contains("[8mha:AAAA"), build::text);
+                assertFalse(build.text().replace("\n", "").matches("(?s).*[\\p{Cc}\\p{Cf}].*"), build::text);
+                assertFalse(build.log.toString().contains("\nERROR: y"), build::text);
+                Map<?, ?> result = (Map<?, ?>) succeeded(run(trust, "node { " + step.replace("HOST", detour.host) + ", returnError: true) }")).returned;
+                String text = result.get("text").toString();
+                assertFalse(text.replace("\n", "").matches("(?s).*[\\p{Cc}\\p{Cf}].*"), text);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
     void what_an_agent_says_reaches_no_log_raw(Controller.Library trust) throws Exception {
         program(folder.resolve("odd/tagwright"), "#!/bin/sh\nprintf 'x\\033[8mha:AAAA\\033[0m\\342\\200\\256\\302\\233\\177x'\n");
         Build build = run(trust, "node { inspectImage(image: 'localhost:1/a', helper: '" + folder + "/odd/tagwright') }");

@@ -85,7 +85,7 @@ class SecretsTest extends Fixture {
             Build build = failed(run(trust, "node { " + step + ") }"));
             assertTrue(build.text().contains("as `" + Registry.USER + "`"), build::text);
             build = failed(run(trust, "node { " + step + ") }", b -> b.usernamesAreSecret = true));
-            assertTrue(build.text().contains("ERROR: error[denied]: ") && build.text().contains("as `****`"), build::text);
+            assertTrue(build.text().contains("error[denied]: ") && build.text().contains("as `****`"), build::text);
             assertTrue(build.text().contains("\n  credential: `credentialsId: 'hub'`\n"), build::text);
             assertFalse(build.text().contains(Registry.USER), build::text);
             assertEquals(1, build.archive.size(), build::text);
