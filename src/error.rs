@@ -143,7 +143,7 @@ codes! {
     /// read the registry's words: it lacks something that the manifest names, or does not take its kind
     ManifestRefused = "manifest-refused", 5;
     /// the credential is pinned to another registry
-    /// give the credential of the registry that the command is about, and set `REGISTRY_HOST` to it
+    /// give the credential of the registry that the command is about, and set `REGISTRY_HOST` to it, in a step `registry:`
     CredentialHostMismatch = "credential-host-mismatch", 5;
     /// the registry names a token realm that a credential must not be sent to
     /// check the registry and its token service: they lead a credential where it must not go

@@ -489,7 +489,7 @@ private static String printable(String text) {
     return text.replaceAll('[\\p{Cc}\\p{Cf}\\u2028\\u2029&&[^\n]]', '?')
 }
 
-/** An error about a credential tells which one that was; the program knows it without its name in Jenkins. */
+/** An error about a credential tells which one that was, in the words of a step: the program knows neither. */
 @NonCPS
 private static Map named(Map answer, Map own) {
     if (answer.ok || !(answer.error.code in ['credential-missing', 'credential-host-mismatch', 'unauthenticated', 'token-expired', 'denied'])) {
@@ -503,9 +503,16 @@ private static Map named(Map answer, Map own) {
         all += line
         meant += answer.error.message.contains(side.at) ? line : ''
     }
-    String text = answer.error.text
-    int end = text.contains('\n') ? text.indexOf('\n') : text.length()
-    return answer + [error: answer.error + [text: text.substring(0, end) + (meant ?: all) + text.substring(end)]]
+    if (!all) {
+        return answer
+    }
+    Map told = [:]
+    for (part in ['message', 'hint', 'text']) {
+        told.put(part, answer.error.get(part)?.replace('INTO_REGISTRY_HOST', 'intoRegistry')?.replace('REGISTRY_HOST', 'registry'))
+    }
+    int end = told.text.contains('\n') ? told.text.indexOf('\n') : told.text.length()
+    told.text = told.text.substring(0, end) + (meant ?: all) + told.text.substring(end)
+    return answer + [error: answer.error + told]
 }
 
 /** The envelope with one value of the result in place of the result. */

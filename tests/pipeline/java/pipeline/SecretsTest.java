@@ -45,6 +45,7 @@ class SecretsTest extends Fixture {
                     }));
                     assertTrue(build.text().contains("ERROR: error[credential-host-mismatch]: "), build::text);
                     assertTrue(build.text().contains("redentialsId: 'hub'`"), build::text);
+                    assertFalse(build.text().contains("REGISTRY_HOST"), build::text);
                 }
             }
             assertEquals(0, stranger.connections());
