@@ -145,6 +145,14 @@ private Map runOnAgent(Map release, String parcel) {
         if (target == null) {
             return envelope(reply)
         }
+        if (!release.targets?.containsKey(target)) {
+            return problem('helper-damaged', 'the agent asks for a program for `' + target.take(100) + '`, which this library does not carry',
+                'correct `helper:` or `TAGWRIGHT_BIN`, or leave both out to use the program that the library brings')
+        }
+        // A container's user may be unable to remove what the agent writes beside the workspace.
+        if (launcherSaid(reply)[1] == 'here') {
+            parcel = '.' + parcel.substring(parcel.lastIndexOf('/') + 1)
+        }
         Map missing = deliver(release, target, parcel)
         if (missing) {
             return missing
@@ -163,12 +171,8 @@ private Map runOnAgent(Map release, String parcel) {
             return problem('helper-damaged', 'the program was ended by signal ' + signal + ' before it answered',
                 'look for an out-of-memory kill on the agent (signal 9), then run the step again; what was done before is done')
         }
-        if (said.contains('exit code 126') || said.contains('Permission denied')) {
-            return problem('helper-missing', 'the workspace of this agent does not allow execution; `sh` said: "' + unable.message + '"',
-                'give the agent a workspace on a volume that is not mounted `noexec`')
-        }
         // What `sh` throws where there is no shell to start: Windows agents, and images without one.
-        if (said.contains('Cannot run program') && said.contains('error=2,') || said.contains('exit code 127')) {
+        if (said.contains('Cannot run program') && said.contains('error=2,') || said.contains('exit code 126') || said.contains('exit code 127')) {
             return problem('helper-missing', 'this agent has no `sh`, which the step needs; it said: "' + unable.message + '"',
                 'run the step on a Linux agent, or in a container image that has `sh`')
         }

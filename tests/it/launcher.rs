@@ -1,82 +1,21 @@
-//! The launcher that a step hands to `sh`, under every shell that an agent may have.
+//! The launcher that a step hands to `sh`, under every shell that an agent may have: how it ends, what it trusts.
 
+use crate::support::agent::{Agent, SHELLS, User, copy, ended, release};
+use crate::support::cmd::binary;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-
-/// The shells, each as a controller calls it for a script without an interpreter of its own.
-const SHELLS: [&[&str]; 5] = [&["dash"], &["busybox", "sh"], &["mksh"], &["bash", "--posix"], &["bash"]];
-
-/// One agent: a folder for all it has, and the environment that a step gives to the launcher.
-struct Agent {
-    folder: tempfile::TempDir,
-    env: Vec<(String, String)>,
-}
-
-impl Agent {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("job")).unwrap();
-        let agent = Self { folder, env: Vec::new() };
-        let parcel = agent.path("job@tmp/tagwright-1.gz");
-        agent
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("TAGWRIGHT_REQUEST", r#"{"command":"inspect","args":{}}"#)
-            .env("TAGWRIGHT_RELEASE", "0.1.0")
-            .env("TAGWRIGHT_PARCEL", &parcel)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-
-    fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.retain(|(known, _)| known != name);
-        self.env.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// A script in the place of a program.
-    fn script(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        path
-    }
-
-    fn command(&self, shell: &[&str]) -> Command {
-        let mut command = Command::new(shell[0]);
-        command.args(&shell[1..]).arg("-xe").arg(launcher()).current_dir(self.folder.path().join("job"));
-        command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn start(&self, shell: &[&str]) -> Child {
-        self.command(shell)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; scripts/install-tools installs it", shell[0]))
-    }
-
-    fn run(&self, shell: &[&str]) -> Output {
-        self.start(shell).wait_with_output().unwrap()
-    }
-}
-
-fn launcher() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("resources/tagwright/launch.sh")
-}
+use std::path::Path;
+use std::process::Command;
 
 fn signal(name: &str, process: u32) {
     assert!(Command::new("kill").args([format!("-{name}"), process.to_string()]).status().unwrap().success());
 }
 
-/// The status that a shell shows of a process that ended so.
-fn shown(output: &Output) -> i32 {
-    output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap())
+fn line(from: &mut impl Read) -> String {
+    let (mut text, mut byte) = (String::new(), [0]);
+    while from.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
+        text.push(char::from(byte[0]));
+    }
+    text
 }
 
 #[test]
@@ -87,25 +26,18 @@ fn a_signal_to_the_launcher_ends_the_program_and_both_end_with_it() {
                 let mut agent = Agent::new();
                 let request = agent.path("request.json");
                 if by_file {
-                    std::fs::write(&request, "{}").unwrap();
+                    agent.file("request.json", 0o644, "{}");
                     agent = agent.env("TAGWRIGHT_REQUEST", &format!("@{request}"));
                 }
-                let program = agent.script("slow", "echo $$\nexec sleep 60");
-                agent = agent.env("TAGWRIGHT_BIN", &program.display().to_string());
+                let slow = agent.script("slow", "echo $$\nexec sleep 60");
+                let agent = agent.env("TAGWRIGHT_BIN", &slow);
                 let mut child = agent.start(shell);
-                let mut first = Vec::new();
-                while first.last() != Some(&b'\n') {
-                    let mut byte = [0];
-                    child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
-                    first.push(byte[0]);
-                }
-                let program = String::from_utf8(first).unwrap();
+                let program = line(child.stdout.as_mut().unwrap());
                 signal(name, child.id());
-                let output = child.wait_with_output().unwrap();
+                let answer = ended(child);
                 let what = format!("{shell:?}, SIG{name}, by file: {by_file}");
-                assert_eq!(shown(&output), status, "{what}");
-                assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{what}: nothing is said after a signal");
-                assert!(!Path::new(&format!("/proc/{}", program.trim())).exists(), "{what}: the program still runs");
+                assert_eq!((answer.status, answer.stdout.as_str()), (status, ""), "{what}: {answer:?}");
+                assert!(!Path::new(&format!("/proc/{program}")).exists(), "{what}: the program still runs");
                 assert!(!Path::new(&request).exists(), "{what}: the request file stays");
             }
         }
@@ -113,14 +45,25 @@ fn a_signal_to_the_launcher_ends_the_program_and_both_end_with_it() {
 }
 
 #[test]
-fn a_signal_to_the_program_is_the_launchers_exit_status_too() {
+fn a_signal_to_what_the_launcher_runs_is_its_exit_status_too() {
     for shell in SHELLS {
         for (name, status) in [("KILL", 137), ("TERM", 143), ("SEGV", 139)] {
             let agent = Agent::new();
             let program = agent.script("odd", &format!("printf '{{\"schema\":1'; kill -{name} $$"));
-            let output = agent.env("TAGWRIGHT_BIN", &program.display().to_string()).run(shell);
-            assert_eq!(shown(&output), status, "{shell:?}: {output:?}");
-            assert_eq!(String::from_utf8_lossy(&output.stdout), r#"{"schema":1"#, "{shell:?}");
+            let answer = agent.env("TAGWRIGHT_BIN", &program).run(shell);
+            assert_eq!((answer.status, answer.stdout.as_str()), (status, r#"{"schema":1"#), "{shell:?}: {answer:?}");
+        }
+        // Whoever ends a step may come to a tool first.
+        for tool in ["uname", "sha256sum", "gzip", "chmod"] {
+            let agent = Agent::new();
+            agent.deliver(&agent.parcel());
+            agent.script(&format!("bin/{tool}"), "kill -TERM $$");
+            let path = agent.path("bin") + ":/usr/bin:/bin";
+            let agent = agent.env("PATH", &path);
+            // busybox knows its own tools by name and starts no other.
+            let answer = if shell[0] == "busybox" { continue } else { agent.run(shell) };
+            assert_eq!((answer.status, answer.stdout.as_str()), (143, ""), "{shell:?}, {tool}: {answer:?}");
+            assert_eq!(agent.files("job@tmp"), [""; 0], "{shell:?}, {tool}");
         }
     }
 }
@@ -136,9 +79,152 @@ fn whatever_else_goes_wrong_is_told_on_stdout_and_the_exit_status_is_0() {
         for (text, said) in table {
             let agent = Agent::new();
             let program = agent.script("odd", text);
-            let output = agent.env("TAGWRIGHT_BIN", &program.display().to_string()).run(shell);
-            assert_eq!(shown(&output), 0, "{shell:?}: {output:?}");
-            assert!(String::from_utf8_lossy(&output.stdout).contains(said), "{shell:?}: {output:?}");
+            agent.env("TAGWRIGHT_BIN", &program).run(shell).said(said, &format!("{shell:?}: {text}"));
         }
+        let table = [
+            ("/nowhere/tagwright", "helper-missing\nthere is no program `/nowhere/tagwright` on this agent"),
+            ("no-such-program", "helper-missing\nthere is no program `no-such-program` on this agent"),
+            ("-rf", "helper-missing\nthere is no program `-rf` on this agent"),
+            ("say", "helper-missing\nthere is no program `say` on this agent"),
+            ("/dev/null", "helper-missing\nthere is no program `/dev/null` on this agent"),
+            ("/etc/hostname", "helper-damaged\n`/etc/hostname` cannot be executed on this agent"),
+        ];
+        for (named, said) in table {
+            let agent = Agent::new().env("TAGWRIGHT_BIN", named);
+            agent.file("job/say", 0o755, "a file of the workspace");
+            agent.run(shell).said(&format!("launcher: {said}"), &format!("{shell:?}: {named}"));
+        }
+    }
+}
+
+#[test]
+fn a_request_file_goes_after_the_run_and_when_there_is_no_program_to_run() {
+    for shell in SHELLS {
+        for release in ["0.1.0", "0.1.0 riscv64-unknown-linux-musl=00"] {
+            let agent = Agent::new();
+            let request = agent.path("job@tmp/request.json");
+            agent.file("job@tmp/request.json", 0o644, "{}");
+            let agent = agent.env("TAGWRIGHT_REQUEST", &format!("@{request}")).env("TAGWRIGHT_RELEASE", release);
+            agent.run(shell).said("launcher: helper-missing\n", &format!("{shell:?}"));
+            assert_eq!(agent.files("job@tmp"), [""; 0], "{shell:?}");
+        }
+        let agent = Agent::new();
+        let request = agent.path("job@tmp/request.json");
+        agent.file("job@tmp/request.json", 0o644, "of a file");
+        let reader = agent.script("reader", "cat; echo \" and $*\"");
+        let agent = agent.env("TAGWRIGHT_REQUEST", &format!("@{request}")).env("TAGWRIGHT_BIN", &reader);
+        agent.run(shell).said("of a file and call -\n", &format!("{shell:?}"));
+        assert_eq!(agent.files("job@tmp"), [""; 0], "{shell:?}");
+    }
+}
+
+#[test]
+fn a_relative_or_empty_entry_of_the_path_is_never_searched() {
+    for shell in SHELLS {
+        let agent = Agent::new();
+        let mark = agent.path("mark");
+        for name in ["tagwright", "env", "uname", "sha256sum", "ls", "gzip", "mkdir"] {
+            agent.script(&format!("job/{name}"), &format!("touch '{mark}'"));
+            agent.script(&format!("job/bin/{name}"), &format!("touch '{mark}'"));
+        }
+        agent.deliver(&agent.parcel());
+        let agent = agent.env("PATH", ":.:bin:./bin:/usr/bin::/bin:");
+        agent.run(shell).ran(&agent, &format!("{shell:?}"));
+        assert!(!Path::new(&mark).exists(), "{shell:?}: a program of the workspace ran");
+        // Nothing absolute is left: the system's own folders are searched, never this one.
+        agent.env("PATH", ".:").run(shell).said("in", &format!("{shell:?}"));
+        assert!(!Path::new(&mark).exists(), "{shell:?}: a program of the workspace ran");
+    }
+}
+
+#[test]
+fn a_program_on_the_path_tells_its_version_without_seeing_a_secret_and_runs_with_them_when_it_is_the_one() {
+    let secrets = [
+        "REGISTRY_USERNAME",
+        "REGISTRY_PASSWORD",
+        "INTO_REGISTRY_PASSWORD",
+        "INTO_2_REGISTRY_PASSWORD",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "INTO_AWS_SECRET_ACCESS_KEY",
+        "DOCKER_AUTH_CONFIG",
+        "TAGWRIGHT_REQUEST",
+        "OTHERS_TOKEN",
+    ];
+    for shell in SHELLS {
+        for version in ["0.1.0", "0.0.9"] {
+            let mut agent = Agent::new();
+            let asked = agent.path("asked");
+            agent.script("bin/tagwright", &format!(
+                "[ \"$1\" = --version ] && env >'{asked}' && echo 'tagwright {version} (x)' && exit\necho \"$REGISTRY_PASSWORD\""
+            ));
+            let path = agent.path("bin") + ":/usr/bin:/bin";
+            agent = agent.env("PATH", &path).env("HOME", "/home").env("JENKINS_SERVER_COOKIE", "durable-1");
+            for name in secrets {
+                agent = agent.env(name, "marked-secret");
+            }
+            let answer = agent.run(shell);
+            let saw = std::fs::read_to_string(&asked).unwrap();
+            assert!(!saw.contains("marked-secret"), "{shell:?}: {saw}");
+            assert!(
+                saw.contains("JENKINS_SERVER_COOKIE=durable-1\n") && saw.contains("HOME=/home\n"),
+                "{shell:?}: {saw}"
+            );
+            answer
+                .said(if version == "0.1.0" { "marked-secret\n" } else { "launcher: deliver" }, &format!("{shell:?}"));
+        }
+    }
+}
+
+#[test]
+fn no_core_file_is_left_with_what_the_environment_holds() {
+    for shell in SHELLS {
+        let agent = Agent::new();
+        let program = agent.script("limits", "ulimit -c; exit 70");
+        let agent = agent.env("TAGWRIGHT_BIN", &program).after_mounts("ulimit -c 1024");
+        assert_eq!(agent.run(shell).stdout, "0\n", "{shell:?}");
+    }
+}
+
+#[test]
+fn a_tool_that_is_missing_is_named() {
+    let needed = ["uname", "gzip", "chmod", "mv", "mkdir", "rm", "ls", "sha256sum"];
+    // busybox' own shell knows all its tools without looking for them.
+    for shell in SHELLS.into_iter().filter(|shell| shell[0] != "busybox") {
+        for missing in needed {
+            let agent = Agent::new();
+            agent.deliver(&agent.parcel());
+            std::fs::create_dir(agent.path("bin")).unwrap();
+            for name in needed.into_iter().filter(|name| *name != missing) {
+                std::os::unix::fs::symlink(format!("/bin/{name}"), agent.path(&format!("bin/{name}"))).unwrap();
+            }
+            let path = agent.path("bin");
+            let answer = agent.env("PATH", &path).run(shell);
+            let what = format!("{shell:?} without {missing}");
+            answer.said("launcher: helper-missing\nthis agent has no", &what);
+            answer.said(&format!("`{missing}`"), &what);
+        }
+    }
+}
+
+#[test]
+fn the_real_program_arrives_by_busybox_alone() {
+    let agent = Agent::new().of(User::Stranger);
+    let bytes = std::fs::read(binary()).unwrap();
+    let packed = Command::new("gzip").arg("-1nc").arg(binary()).output().unwrap().stdout;
+    std::fs::write(agent.parcel(), packed).unwrap();
+    let release = release(&bytes);
+    std::fs::create_dir(agent.path("bin")).unwrap();
+    for name in ["uname", "gzip", "chmod", "mv", "mkdir", "rm", "ls", "sha256sum"] {
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
+        std::os::unix::fs::symlink(busybox.unwrap(), agent.path(&format!("bin/{name}"))).unwrap();
+    }
+    let path = agent.path("bin");
+    let request = r#"{"command":"inspect","args":{}}"#;
+    let agent = agent.env("TAGWRIGHT_RELEASE", &release).env("PATH", &path).env("TAGWRIGHT_REQUEST", request);
+    for _ in 0..2 {
+        let told = r#"{"schema":1,"ok":false,"command":"inspect","error":{"code":"missing-value""#;
+        agent.run(&["busybox", "sh"]).said(told, "busybox");
+        assert_eq!(agent.files("job@tmp"), [copy("0.1.0")]);
     }
 }

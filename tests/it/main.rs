@@ -17,6 +17,7 @@ mod auth;
 mod aws_sources;
 mod bounds;
 mod bugs;
+mod cache;
 mod call;
 mod contributing;
 mod counts;

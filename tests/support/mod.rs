@@ -5,6 +5,7 @@
 // Each target that includes this folder uses a part of it. Tests may touch the world.
 #![allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+pub mod agent;
 pub mod amazon;
 pub mod archive;
 pub mod client;

@@ -252,4 +252,17 @@ class DeliveryTest extends Fixture {
         assertFalse(build.text().contains("\tat "), build::text);
         assertEquals(2, build.count("sh"));
     }
+
+    @ParameterizedTest
+    @EnumSource
+    void the_program_is_written_into_the_steps_own_folder_where_the_launcher_asks_for_it_there(Controller.Library trust) throws Exception {
+        String target = packed(LIBRARY).getParent().getFileName().toString();
+        String helper = program(folder.resolve("odd/tagwright"), "#!/bin/sh\nfor parcel in .tagwright-*.gz; do [ ! -f \"$parcel\" ] || { rm \"$parcel\"; "
+            + "echo '{\"schema\":1,\"ok\":true,\"command\":\"inspect\",\"result\":{\"digest\":\"arrived\"},\"warnings\":[]}'; exit; }; done\n"
+            + "printf '\\nlauncher: deliver " + target + "\\nhere\\n\\n'\n").toString();
+        Build build = build(trust);
+        assertEquals("arrived", succeeded(run(build, "node { inspectImage(image: 'localhost:1/a', helper: '" + helper + "').digest }")).returned);
+        assertEquals(2, build.count("sh"), build::text);
+        assertEquals(List.of(), files(folder.resolve("workspace")));
+    }
 }

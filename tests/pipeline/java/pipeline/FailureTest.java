@@ -218,6 +218,7 @@ class FailureTest extends Fixture {
             {"printf '{'; head -c 3000000 /dev/zero | tr '\\0' '['", "error[helper-damaged]: the program answered what is not its JSON: \"{[[["},
             {"echo '[1]'", "error[helper-damaged]: the program answered what is not its JSON: \"[1]\""},
             {"printf '{\"schema\":1'; kill -9 $$", "was ended by signal 9 before it answered"},
+            {"printf '\nlauncher: deliver ../../../vars\n\n\n'", "error[helper-damaged]: the agent asks for a program for `../../../vars`, which this library does not carry"},
             {"exit 42", "ended with status 42, which tagwright never does"},
         };
         for (String[] row : table) {
@@ -245,7 +246,7 @@ class FailureTest extends Fixture {
         says(run(trust, "node { inspectImage(image: 'localhost:1/a') }", build -> build.shellFails = new IOException(
             "Cannot run program \"sh\" (in directory \"C:\\agent\\workspace\\job\"): CreateProcess error=2, The system cannot find the file specified")), "error[helper-missing]: this agent has no `sh`, which the step needs");
         says(run(trust, "node { inspectImage(image: 'localhost:1/a') }", build -> build.shellFails = new hudson.AbortException("script returned exit code 126")),
-            "error[helper-missing]: the workspace of this agent does not allow execution; `sh` said: \"script returned exit code 126\"");
+            "error[helper-missing]: this agent has no `sh`, which the step needs; it said: \"script returned exit code 126\"");
         Build lost = run(trust, "node { inspectImage(image: 'localhost:1/a', returnError: true) }", build -> build.shellFails = new IOException("channel is gone"));
         assertEquals("channel is gone", lost.failure.getMessage(), lost::text);
     }
