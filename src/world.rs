@@ -3,6 +3,7 @@
 //! Handed down, never global, so that a test brings its own. Connections are the business of
 //! [`crate::http`].
 
+use crate::pure::text::show;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, PipeReader, PipeWriter, Read, Seek, SeekFrom, Write};
@@ -59,6 +60,9 @@ impl World {
         let environment =
             variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
         let stdin: Stdin = Box::new(|limit| read_limited(io::stdin().lock(), limit));
+        // Lines are partly made of what others say.
+        let shown = |log: Log| -> Log { Box::new(move |text| log(&show::line(text))) };
+        let (log, status) = (shown(log), status.map(shown));
         Self { environment, log, stdin, status, sleep: Box::new(thread::sleep), started: instant() }
     }
 

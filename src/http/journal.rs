@@ -3,8 +3,9 @@
 use crate::error::Progress;
 use crate::pure::http::message::Request;
 use crate::pure::http::redact;
+use crate::pure::text::show::visible;
 use crate::secret::Secret;
-use crate::threads::lock;
+use crate::threads::{lock, lock_soon};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -50,7 +51,7 @@ impl Journal {
 
     /// Notes a warning, once.
     pub fn warn(&self, code: &'static str, message: impl Into<String>) {
-        let warning = Warning { code, message: self.without_secrets(&message.into()) };
+        let warning = Warning { code, message: visible(&self.without_secrets(&message.into())) };
         let mut warnings = lock(&self.warnings);
         if !warnings.contains(&warning) {
             warnings.push(warning);
@@ -74,6 +75,21 @@ impl Journal {
         lock(&self.progress).clone()
     }
 
+    /// The same notes for the last words of a run, whoever holds which of them; `None` where it cannot be told what must
+    /// not be shown.
+    pub fn copied(&self) -> Option<Self> {
+        fn copy<T: Clone>(of: &Mutex<T>) -> Option<Mutex<T>> {
+            Some(Mutex::new(lock_soon(of)?.clone()))
+        }
+        let unknown = || Progress { done: vec!["it is not known what was written".to_owned()], ..Progress::default() };
+        Some(Self {
+            secrets: copy(&self.secrets)?,
+            lines: copy(&self.lines).unwrap_or_default(),
+            warnings: copy(&self.warnings).unwrap_or_default(),
+            progress: copy(&self.progress).unwrap_or_else(|| Mutex::new(unknown())),
+        })
+    }
+
     /// The last exchanges, redacted, oldest first.
     pub fn exchanges(&self) -> Vec<String> {
         lock(&self.lines).iter().cloned().collect()
@@ -93,5 +109,26 @@ impl Journal {
         }
         lines.push_back(line.clone());
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bug_that_strikes_whoever_holds_a_lock_leaves_the_last_words_to_be_said() {
+        let journal = Journal::default();
+        journal.warn("one", "it was slow");
+        journal.guard(&Secret::new("hunter2"));
+        let held = (lock(&journal.lines), lock(&journal.progress));
+        let copy = journal.copied().unwrap();
+        assert_eq!((copy.warnings().len(), copy.exchanges().len()), (1, 0));
+        assert_eq!(copy.progress().done, ["it is not known what was written"]);
+        assert_eq!(copy.without_secrets("hunter2"), "…");
+        drop(held);
+        assert_eq!(journal.copied().unwrap().progress(), Progress::default());
+        let _held = lock(&journal.secrets);
+        assert!(journal.copied().is_none());
     }
 }

@@ -6,8 +6,9 @@ use crate::command::report::Report;
 use crate::error::{Code, Error, LIST, Refusal};
 use crate::http::Warning;
 use crate::output::table::folded;
-use crate::output::terminal::{Screen, visible};
+use crate::output::terminal::Screen;
 use crate::output::text;
+use crate::pure::text::show::visible;
 use crate::pure::text::{Document, shell, show};
 use serde::Serialize;
 use serde_json::Value;
@@ -70,9 +71,12 @@ pub fn ending(
     let warnings = &bounded(warnings);
     let success = outcome.and_then(|report| {
         let stdout = match (style.layout, command) {
-            _ if !style.print.is_empty() => printed(&report.result, style.print.iter().map(String::as_str))?,
+            (layout, _) if !style.print.is_empty() => {
+                let values = printed(&report.result, style.print.iter().map(String::as_str))?;
+                if matches!(layout, Layout::Text(_)) { visible(&values) } else { values }
+            }
             (Layout::Text(_), Some(command)) if style.quiet => {
-                printed(&report.result, text::values(command).iter().copied())?
+                visible(&printed(&report.result, text::values(command).iter().copied())?)
             }
             (Layout::Text(screen), Some(command)) => {
                 text::of(command, &parsed(&report.result)?, &report.sentence, screen)
@@ -97,7 +101,7 @@ pub fn ending(
             Ending { stdout, stderr: laid_out(&told, style.layout), exit: 0 }
         }
         Err(error) => {
-            let error = error.shortened().rewritten(&|text| show::cut(text, LONGEST));
+            let error = error.shortened().rewritten(&|text| visible(&show::cut(text, LONGEST)));
             failure(command, &error, warnings, exchanges, style)
         }
     }
@@ -151,6 +155,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
         text.push('\n');
         text.push_str(&last_line(error));
     }
+    let text = show::unmarked(&text);
     let document = ErrorObject {
         code: error.code().as_str(),
         exit: error.code().exit(),
@@ -238,8 +243,11 @@ fn framed(envelope: &Envelope, layout: Layout, most: usize) -> Result<String, Er
     }
     match layout {
         Layout::Indented => text = written(&Document { raw: raw(&text)?, most }, PrettyFormatter::new())?,
-        Layout::Ascii => text = written(raw(&text)?, Ascii)?,
+        Layout::Ascii => text = written(raw(&text)?, Escape { ascii: true })?,
         Layout::Compact | Layout::Text(_) => {}
+    }
+    if !text.chars().all(show::shows) {
+        text = written(raw(&text)?, Escape { ascii: false })?;
     }
     Ok(text + "\n")
 }
@@ -258,15 +266,17 @@ fn unwritten(why: serde_json::Error) -> Error {
     Error::new(Code::Internal, "a result could not be written").cause(why.to_string())
 }
 
-/// Escapes everything beyond ASCII as `\uXXXX`; outside of strings JSON has none of it.
-struct Ascii;
+/// Escapes as `\uXXXX` what nobody sees as it is, or everything beyond ASCII; outside of strings JSON has none of it.
+struct Escape {
+    ascii: bool,
+}
 
-impl Formatter for Ascii {
+impl Formatter for Escape {
     fn write_raw_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut units = [0u16; 2];
         for c in fragment.chars() {
-            if c.is_ascii() && c != '\u{7f}' {
-                writer.write_all(c.encode_utf8(&mut [0]).as_bytes())?;
+            if show::shows(c) && (c.is_ascii() || !self.ascii) {
+                writer.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
             } else {
                 c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
             }
@@ -391,7 +401,11 @@ mod tests {
 
     #[test]
     fn text_beyond_ascii_is_escaped_as_utf_16() {
-        assert_eq!(written(raw("\"é\u{1F600}\u{7f}\"").unwrap(), Ascii).unwrap(), "\"\\u00e9\\ud83d\\ude00\\u007f\"");
+        for (ascii, expected) in
+            [(true, "\"\\u00e9\\ud83d\\ude00\\u007f\\u202e\""), (false, "\"é\u{1F600}\\u007f\\u202e\"")]
+        {
+            assert_eq!(written(raw("\"é\u{1F600}\u{7f}\u{202e}\"").unwrap(), Escape { ascii }).unwrap(), expected);
+        }
     }
 
     #[test]

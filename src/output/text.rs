@@ -3,7 +3,8 @@
 //! It is made from the result that programs get, so that neither says what the other does not. The text is no contract.
 
 use crate::output::table::{branches, columns, folded, pairs};
-use crate::output::terminal::{Screen, line};
+use crate::output::terminal::Screen;
+use crate::pure::text::show::line;
 use crate::pure::text::{shell, show};
 use serde_json::Value;
 

@@ -4,6 +4,8 @@ use crate::stage::{image, push};
 use crate::support::cmd::{Tagwright, tagwright};
 use crate::support::image::{Image, Index};
 use crate::support::registry::Registry;
+use crate::support::reply::Reply;
+use serde_json::json;
 
 const APP: &str = "acme/serviceone";
 
@@ -147,4 +149,48 @@ fn colour_marks_what_has_moved_and_what_is_refused_and_can_be_left_out() {
         let plain = run("2026.34.103").env(name, value).on_terminal(80).text;
         assert!(plain.contains("moved") && !plain.contains('\x1b'), "{plain}");
     }
+}
+
+/// What a terminal obeys, what hides in a line, what Jenkins takes for a note of its own, what a description renders.
+const ODD: &str = "\u{1b}[2J\u{1b}[8mha:AAAA\u{1b}[0m\u{7f}\u{9b}31m\u{202e}\u{200b}\u{2028}<img src=x>&lt;";
+
+#[test]
+fn nothing_raw_reaches_a_terminal_a_log_or_a_description() {
+    let registry = Registry::start();
+    registry.push("acme/app", "1", &Image::new().label("odd", ODD).build());
+    let (image, shown) = (registry.name("acme/app:1"), |text: &str| {
+        text.chars().all(|c| matches!(c, '\n' | '\'' | '"' | '\\') || c.escape_debug().len() == 1)
+    });
+    registry
+        .before(|asked, _| asked.path.ends_with("/2").then(|| Reply::error(403, "DENIED", &format!("no {ODD} here"))));
+    let request = |tag: &str| {
+        let args = json!({"image": registry.name(&format!("acme/app:{tag}")), "label": ODD, "verbose": true});
+        tagwright(["call"]).env("TAGWRIGHT_REQUEST", json!({"command": "labels", "args": args}).to_string())
+    };
+    for run in [
+        tagwright(["labels", &registry.name("acme/app:2"), "--verbose"]),
+        tagwright(["labels", &registry.name("acme/app:2"), "--text"]),
+        tagwright(["labels", &image, "--label", "odd"]),
+        tagwright(["labels", &image, "--label", "odd", "--text"]),
+        tagwright(["labels", &image, "--label", ODD]),
+        tagwright(["labels", ODD]),
+        request("1"),
+        request("2"),
+    ] {
+        let ran = run.run();
+        assert!(shown(&ran.stdout) && shown(&ran.stderr), "{ran:?}");
+        if ran.exit != Some(0) && ran.stdout.starts_with('{') {
+            let error = ran.json()["error"].clone();
+            for key in ["text", "message"] {
+                assert!(shown(error[key].as_str().unwrap()), "{key}: {error}");
+            }
+            let text = error["text"].as_str().unwrap();
+            assert!(!text.contains('<') && !text.contains("&lt;"), "{text}");
+        }
+    }
+    // A value that is asked for by itself goes to a pipe as it is, and to a terminal as it can be seen.
+    let print = ["labels", &image, "--label", "odd", "--print", "value"];
+    assert_eq!(tagwright(print).run().stdout, format!("{ODD}\n"));
+    let terminal = tagwright(print).env("TERM", "dumb").on_terminal(80);
+    assert!(shown(&terminal.text) && terminal.text.contains("\\u{1b}[2J"), "{:?}", terminal.text);
 }

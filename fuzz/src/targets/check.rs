@@ -1,7 +1,7 @@
 //! What holds of every text that is made of somebody else's.
 
 use tagwright::error::Error;
-use tagwright::output::terminal::visible;
+use tagwright::pure::text::show::visible;
 
 /// More than this no failure has to say, however long the text is that it is about.
 const LONGEST: usize = 8 << 10;

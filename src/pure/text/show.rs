@@ -49,8 +49,45 @@ pub fn character(character: char) -> String {
     shown
 }
 
+/// The text with every character spelt out that is not seen as it is, but for line breaks: words of others must not steer a
+/// terminal, nor forge or hide what stands in a log.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '\n' { shown.push(character) } else { push(&mut shown, character) }
+    }
+    shown
+}
+
+/// The text in one line, as [`visible`].
+pub fn line(text: &str) -> String {
+    visible(text).replace('\n', "\\n")
+}
+
+/// The text, visible, without what a description of a build would take for markup.
+pub fn unmarked(text: &str) -> String {
+    let entity = |rest: &str| {
+        rest.starts_with('#') || rest.find(';').is_some_and(|end| rest[..end].chars().all(char::is_alphanumeric))
+    };
+    let mut rest = visible(text);
+    let mut out = String::with_capacity(rest.len());
+    while let Some(at) = rest.find(['<', '&']) {
+        let tail = rest.split_off(at + 1);
+        let mark = if rest.ends_with('<') || entity(&tail) { rest.pop() } else { None };
+        out += &rest;
+        out.extend(mark.map(|mark| mark.escape_unicode().to_string()));
+        rest = tail;
+    }
+    out + &rest
+}
+
+/// Whether a character is seen as it is, in a line or as its end.
+pub fn shows(character: char) -> bool {
+    matches!(character, '\'' | '"' | '\\' | '\n') || character.escape_debug().len() == 1
+}
+
 fn push(shown: &mut String, character: char) {
-    if matches!(character, '\'' | '"' | '\\') {
+    if shows(character) && character != '\n' {
         shown.push(character);
     } else {
         shown.extend(character.escape_debug());
@@ -95,6 +132,27 @@ mod tests {
             assert_eq!(quoted(text), expected);
         }
         assert_eq!(quoted(&"x".repeat(5000)).chars().count(), 203);
+    }
+
+    #[test]
+    fn nothing_steers_a_terminal_forges_a_log_or_marks_a_description() {
+        for (text, expected) in [
+            ("two\nlines: é \"'\\\n", "two\nlines: é \"'\\\n"),
+            ("\x1b[31mred\r\u{9b}2J\u{7f}\0", "\\u{1b}[31mred\\r\\u{9b}2J\\u{7f}\\0"),
+            // Bidirectional and format characters, line separators, and a note for the console of Jenkins.
+            ("a\u{202e}b\u{200b}\u{2066}\u{feff}\u{ad}", "a\\u{202e}b\\u{200b}\\u{2066}\\u{feff}\\u{ad}"),
+            ("\u{2028}\u{2029}\u{85}", "\\u{2028}\\u{2029}\\u{85}"),
+            ("\x1b[8mha:AAAA\x1b[0m", "\\u{1b}[8mha:AAAA\\u{1b}[0m"),
+        ] {
+            assert_eq!(visible(text), expected);
+        }
+        assert_eq!(line("a\nb"), "a\\nb");
+        for (text, expected) in [
+            ("<b>no</b> & a && b", "\\u{3c}b>no\\u{3c}/b> & a && b"),
+            ("?a=1&b=2 &lt;b> &#x202e", "?a=1&b=2 \\u{26}lt;b> \\u{26}#x202e"),
+        ] {
+            assert_eq!(unmarked(text), expected);
+        }
     }
 
     #[test]
