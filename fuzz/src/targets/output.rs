@@ -1,6 +1,10 @@
 //! What is taken out of a text, and how the rest is shown.
 
 use super::check::{self, text};
+use base64::Engine;
+use base64::prelude::{
+    BASE64_STANDARD as STANDARD, BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD, BASE64_URL_SAFE as URL_SAFE,
+};
 use tagwright::http::journal::Journal;
 use tagwright::pure::http::redact;
 use tagwright::pure::http::url::Url;
@@ -44,6 +48,10 @@ pub fn guard(data: &[u8]) {
         let shown = journal.without_secrets(&format!("{around} {spelled} {around}"));
         assert!(!shown.contains(secret), "{shown:?}");
         assert!(!shown.contains(quoted.trim_matches('"')), "{shown:?}");
+    }
+    for spelled in [STANDARD.encode(secret), STANDARD_NO_PAD.encode(secret), URL_SAFE.encode(secret)] {
+        let shown = journal.without_secrets(&format!("{around} {spelled} {around}"));
+        assert!(around.contains(&spelled) || !shown.contains(&spelled), "{shown:?}");
     }
     assert_eq!(percent::decode(&percent::encode(&text)), text.as_bytes());
     percent::decode(around);
