@@ -14,7 +14,12 @@ pub fn text(data: &[u8]) -> String {
 /// Nothing that reaches a terminal steers it.
 pub fn terminal(text: &str) {
     let shown = visible(text);
-    assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "a terminal would obey {shown:?}");
+    let steers = |c: char| {
+        let turns =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        turns || c.is_control() && c != '\n'
+    };
+    assert!(!shown.contains(steers), "a terminal would obey {shown:?}");
 }
 
 /// A failure can be shown, and is short.
