@@ -5,7 +5,8 @@ use crate::command::request::FindTag;
 use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
-use crate::pure::image::{Detail, Digest, Listing, Repository};
+use crate::pure::image::listing::Via;
+use crate::pure::image::{Detail, Listing, Repository};
 use crate::pure::text::show;
 use crate::pure::version::{Candidate, Choice, TagFormat, VersionTag, pick};
 use crate::registry::Remote;
@@ -17,27 +18,18 @@ use std::borrow::Cow;
 #[derive(Serialize)]
 struct FindTagResult {
     repository: String,
-    tag: String,
-    version: String,
-    digest: Option<Digest>,
-    alternatives: Vec<Alternative>,
+    #[serde(flatten)]
+    found: BuildTag,
     scanned: usize,
-    via: &'static str,
-}
-
-#[derive(Serialize)]
-struct Alternative {
-    tag: String,
-    version: String,
-    digest: Option<Digest>,
+    via: Via,
 }
 
 /// The tag of a build, and what else would have been one.
+#[derive(Serialize)]
 pub struct BuildTag {
     /// The tag.
-    pub chosen: VersionTag,
-    /// Its digest, where it is known.
-    pub digest: Option<Digest>,
+    #[serde(flatten)]
+    pub chosen: Candidate,
     /// Other tags of the build.
     pub alternatives: Vec<Candidate>,
 }
@@ -50,27 +42,13 @@ pub fn run(session: &Session, request: &FindTag) -> Result<Report, Error> {
     let FindTag { repository, build, newest, format } = request;
     let remote = session.remote(repository, Action::Pull);
     let listing = remote.tags_of_build(*build, format, Detail::Names)?;
-    let found = pick(&remote, &listing, *build, *newest, format)?;
-    let digest = match found.digest {
-        Some(digest) => Some(digest),
-        None => remote.head(&found.chosen.tag)?,
-    };
-    let sentence = format!("build {build} of `{repository}` is `{}`", found.chosen.tag);
-    let alternative = |candidate: Candidate| Alternative {
-        tag: candidate.tag.tag.to_string(),
-        version: candidate.tag.text,
-        digest: candidate.digest,
-    };
-    let answer = FindTagResult {
-        repository: repository.to_string(),
-        tag: found.chosen.tag.to_string(),
-        version: found.chosen.text,
-        digest,
-        alternatives: found.alternatives.into_iter().map(alternative).collect(),
-        scanned: listing.scanned,
-        via: listing.via.as_str(),
-    };
-    Report::new(&answer, sentence)
+    let mut found = pick(&remote, &listing, *build, *newest, format)?;
+    if found.chosen.digest.is_none() {
+        found.chosen.digest = remote.head(&found.chosen.tag.tag)?;
+    }
+    let sentence = format!("build {build} of `{repository}` is `{}`", found.chosen.tag.tag);
+    let repository = repository.to_string();
+    Report::new(&FindTagResult { repository, found, scanned: listing.scanned, via: listing.via }, sentence)
 }
 
 /// Picks the tag of a build from a list, looking digests up where two spellings have to be compared.
@@ -89,9 +67,7 @@ pub fn pick(
     let mut tags = Cow::Borrowed(listing.tags.as_slice());
     loop {
         match pick::pick(&tags, build, newest, format) {
-            Choice::One { chosen, alternatives } => {
-                return Ok(BuildTag { chosen: chosen.tag, digest: chosen.digest, alternatives });
-            }
+            Choice::One { chosen, alternatives } => return Ok(BuildTag { chosen, alternatives }),
             Choice::None { newest } => return Err(none(repository, listing, build, newest)),
             Choice::Many(candidates) => return Err(many(repository, build, &candidates)),
             Choice::Apart(candidates) => return Err(apart(repository, build, &candidates)),
@@ -133,12 +109,10 @@ fn none(repository: &Repository, listing: &Listing, build: u64, newest: Option<V
 
 fn many(repository: &Repository, build: u64, candidates: &[Candidate]) -> Error {
     let names = show::list(candidates.iter().map(|candidate| format!("`{}`", candidate.tag.tag)));
-    Error::new(
-        Code::BuildAmbiguous,
-        format!("{} versions of `{repository}` have build {build}: {names}", candidates.len()),
-    )
-    .hint("take the newest with `--newest`, narrow the versions down with `--tag-format`, or name the tag")
-    .detail("candidates", listed(candidates))
+    let count = candidates.len();
+    Error::new(Code::BuildAmbiguous, format!("{count} versions of `{repository}` have build {build}: {names}"))
+        .hint("take the newest with `--newest`, narrow the versions down with `--tag-format`, or name the tag")
+        .detail("candidates", json!(candidates))
 }
 
 fn apart(repository: &Repository, build: u64, candidates: &[Candidate]) -> Error {
@@ -151,12 +125,5 @@ fn apart(repository: &Repository, build: u64, candidates: &[Candidate]) -> Error
         format!("the tags for build {build} of `{repository}` name one version and different images: {names}"),
     )
     .hint("find out which image is meant and name its tag or digest")
-    .detail("candidates", listed(candidates))
-}
-
-fn listed(candidates: &[Candidate]) -> serde_json::Value {
-    candidates
-        .iter()
-        .map(|candidate| json!({"tag": candidate.tag.tag.as_str(), "version": candidate.tag.text, "digest": candidate.digest}))
-        .collect()
+    .detail("candidates", json!(candidates))
 }

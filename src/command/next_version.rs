@@ -7,17 +7,6 @@ use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::Detail;
 use crate::pure::version::{Version, calver};
-use serde::Serialize;
-
-#[derive(Serialize)]
-struct NextVersionResult {
-    version: String,
-    previous: Option<String>,
-    reason: &'static str,
-    week: u64,
-    year: u64,
-    build: u64,
-}
 
 /// Reads the versions there are, and counts on.
 ///
@@ -55,13 +44,5 @@ pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
         Some(previous) => format!("the next version after {previous} is {}", next.version),
         None => format!("the version is {}", next.version),
     };
-    let answer = NextVersionResult {
-        version: next.version.to_string(),
-        previous: next.previous.as_ref().map(ToString::to_string),
-        reason: next.reason.as_str(),
-        week: next.week,
-        year: next.year,
-        build: next.build,
-    };
-    Report::new(&answer, sentence)
+    Report::new(&next, sentence)
 }

@@ -5,6 +5,7 @@ use crate::command::request::{Sort, Tags};
 use crate::command::session::Session;
 use crate::error::Error;
 use crate::pure::auth::scope::Action;
+use crate::pure::image::listing::Via;
 use crate::pure::image::{Detail, Digest, TagEntry};
 use crate::pure::version::pick;
 use serde::Serialize;
@@ -14,7 +15,7 @@ struct TagsResult {
     repository: String,
     tags: Vec<TagRow>,
     scanned: usize,
-    via: &'static str,
+    via: Via,
 }
 
 #[derive(Serialize)]
@@ -58,5 +59,5 @@ pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
         n => format!("`{repository}` has {n} {}", if n == 1 { "tag" } else { "tags" }),
     };
     let tags = ordered.into_iter().map(shown).collect();
-    Report::new(&TagsResult { repository, tags, scanned: listing.scanned, via: listing.via.as_str() }, sentence)
+    Report::new(&TagsResult { repository, tags, scanned: listing.scanned, via: listing.via }, sentence)
 }

@@ -3,7 +3,7 @@
 //! Blobs first, then manifests from the bottom up, then what points at them.
 
 use crate::command::progress::ProgressLine;
-use crate::command::promote::{CopyPlan, ReferrerWrite, Totals};
+use crate::command::promote::{CopyPlan, Referrer, Totals};
 use crate::command::session::Sides;
 use crate::error::{Code, Error};
 use crate::pure::image::{Descriptor, Digest, Identifier, RawManifest, Tag};
@@ -83,8 +83,8 @@ impl Transport<'_, '_> {
             self.put(root).map_err(|error| with_foreign(error, plan.foreign))?;
         }
         let mut left: HashSet<&Digest> = HashSet::new();
-        for referrer in &plan.referrers {
-            if left.contains(&referrer.subject) || !self.put_referrer(referrer)? {
+        for (referrer, before) in &plan.referrers {
+            if left.contains(&referrer.subject) || !self.put_referrer(referrer, before.as_ref())? {
                 left.insert(&referrer.digest);
                 (totals.referrers.copied, totals.referrers.left) =
                     (totals.referrers.copied.saturating_sub(1), totals.referrers.left + 1);
@@ -109,8 +109,8 @@ impl Transport<'_, '_> {
 
     /// Puts what points at the image or at a part of it; whether it is there now. One that has lost a part of itself, or
     /// that the target does not take, stays behind.
-    fn put_referrer(&self, referrer: &ReferrerWrite) -> Result<bool, Error> {
-        let ReferrerWrite { subject, digest, tag } = referrer;
+    fn put_referrer(&self, referrer: &Referrer, before: Option<&Digest>) -> Result<bool, Error> {
+        let Referrer { subject, digest, tag } = referrer;
         let (target, node) = (&self.sides.target, &self.plan.nodes[digest]);
         let lost = node.parts.blobs.iter().find(|blob| lock(&self.lost).contains(&blob.digest));
         let why = match lost {
@@ -119,7 +119,7 @@ impl Transport<'_, '_> {
                 let manifest = node.manifest(digest)?;
                 let outcome = match tag {
                     None => target.put_referrers(std::slice::from_ref(&manifest), subject),
-                    Some((tag, before)) => self.put_tagged(&manifest, tag, before.as_ref()),
+                    Some(tag) => self.put_tagged(&manifest, tag, before),
                 };
                 match outcome {
                     Err(error) if is_refused(&error) => error.message().to_owned(),

@@ -165,7 +165,7 @@ fn source(here: &Remote, request: &Promote) -> Result<(Reference, Option<Listing
                 here.tags(Detail::Times)?
             };
             let found = find_tag::pick(here, &listing, *build, *newest, &request.format)?;
-            Ok((repository.tagged(&found.chosen.tag), (!request.moves.is_empty()).then_some(listing)))
+            Ok((repository.tagged(&found.chosen.tag.tag), (!request.moves.is_empty()).then_some(listing)))
         }
     }
 }

@@ -4,7 +4,7 @@
 //! is looked into all the same, because some do not.
 
 use crate::command::promote::copy::checkable;
-use crate::command::promote::{CopyPlan, Referrer, ReferrerWrite, Totals, Tree};
+use crate::command::promote::{CopyPlan, Referrer, Totals, Tree};
 use crate::command::request::Promote;
 use crate::command::session::Sides;
 use crate::error::{Code, Error};
@@ -116,14 +116,9 @@ pub fn plan(
     let referring: HashSet<&Digest> = unlisted.iter().map(|(referrer, _)| &referrer.digest).collect();
     let lacks = |digest: &&Digest| !there.contains(digest) && !referring.contains(digest) && **digest != root.digest;
     let manifests: Vec<Digest> = all.iter().filter(lacks).cloned().collect();
-    let write = |(referrer, before): (&Referrer, Option<Digest>)| ReferrerWrite {
-        subject: referrer.subject.clone(),
-        digest: referrer.digest.clone(),
-        tag: referrer.tag.clone().map(|tag| (tag, before)),
-    };
-    let referrers: Vec<ReferrerWrite> = unlisted.into_iter().map(write).collect();
+    let referrers: Vec<_> = unlisted.into_iter().map(|(referrer, before)| (referrer.clone(), before)).collect();
     let mut nodes = tree.nodes;
-    let wanted: HashSet<&Digest> = manifests.iter().chain(referrers.iter().map(|one| &one.digest)).collect();
+    let wanted: HashSet<&Digest> = manifests.iter().chain(referrers.iter().map(|(one, _)| &one.digest)).collect();
     nodes.retain(|digest, _| wanted.contains(digest));
     let plan = CopyPlan { mount, stream, skipped, spare, nodes, manifests, root_is_there, foreign, referrers };
     Ok((plan, Totals { tally, referrers: counts }))

@@ -23,6 +23,6 @@ pub use holder::Versions;
 pub use judge::Guard;
 pub use line::run;
 pub use record::Keeper;
-pub use state::{CopyPlan, RecordNotes, ReferrerWrite, Survey, Totals};
+pub use state::{CopyPlan, RecordNotes, Survey, Totals};
 pub use tree::{Referrer, Tree, TreeNode};
 pub use write::Judge;

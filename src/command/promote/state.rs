@@ -1,7 +1,7 @@
 //! What the stations of a promotion hand on: what was seen, what a copy takes, what is noted for the record.
 
-use crate::command::promote::{TreeNode, Versions};
-use crate::pure::image::{Descriptor, Digest, Listing, RawManifest, Reference, Tag};
+use crate::command::promote::{Referrer, TreeNode, Versions};
+use crate::pure::image::{Descriptor, Digest, Listing, RawManifest, Reference};
 use crate::pure::promote::{Facts, Referrers, Tally};
 use crate::pure::version::VersionTag;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -46,8 +46,8 @@ pub struct CopyPlan {
     pub root_is_there: bool,
     /// How many layers stay where their addresses say.
     pub foreign: usize,
-    /// Referrers that the target does not list, each after what it points at.
-    pub referrers: Vec<ReferrerWrite>,
+    /// Referrers that the target does not list, each after what it points at, with what its tag points at there.
+    pub referrers: Vec<(Referrer, Option<Digest>)>,
 }
 
 impl CopyPlan {
@@ -55,16 +55,6 @@ impl CopyPlan {
     pub fn is_empty(&self) -> bool {
         self.mount.is_empty() && self.stream.is_empty() && self.manifests.is_empty() && self.referrers.is_empty()
     }
-}
-
-/// One manifest that points at another, to be written.
-pub struct ReferrerWrite {
-    /// What it points at.
-    pub subject: Digest,
-    /// The manifest.
-    pub digest: Digest,
-    /// The tag that ties it to its subject, in cosign's older scheme, and what that points at in the target.
-    pub tag: Option<(Tag, Option<Digest>)>,
 }
 
 /// What a copy brings along, or has brought along.

@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Progress};
 use crate::pure::image::{Digest, Identifier, RawManifest};
 use crate::pure::promote::record::{RecordCommand, RecordState};
 use crate::pure::promote::tag_write::TagAction;
-use crate::pure::promote::{Promotion, Record, RecordEntry, TagRecord, TagState, TagWrite, Undo, rollback_plan};
+use crate::pure::promote::{Promotion, Record, RecordEntry, TagRecord, TagWrite, Undo, rollback_plan};
 use crate::registry::Remote;
 use crate::threads;
 
@@ -58,15 +58,8 @@ fn plan<'p>(
     now: impl Iterator<Item = (&'p RecordEntry, Option<Digest>)>,
     force: bool,
 ) -> Result<Vec<TagWrite>, Error> {
-    let state = |(entry, now): (&RecordEntry, Option<Digest>)| TagState {
-        tag: entry.tag.clone(),
-        before: entry.before.clone(),
-        superseded: entry.is_superseded(),
-        now,
-    };
-    let states: Vec<TagState> = now.map(state).collect();
     let repository = target.repository().to_string();
-    let (writes, warnings) = rollback_plan::plan(&repository, &promotion.source.digest, &states, force)?;
+    let (writes, warnings) = rollback_plan::plan(&repository, &promotion.source.digest, now, force)?;
     warnings.into_iter().for_each(|sentence| target.warn("moved-since", sentence));
     Ok(writes)
 }

@@ -6,46 +6,34 @@
 use crate::error::{Code, Error};
 use crate::pure::image::{Digest, Tag};
 use crate::pure::promote::tag_write::TagAction;
-use crate::pure::promote::{TagKind, TagWrite};
+use crate::pure::promote::{RecordEntry, TagKind, TagWrite};
 
-/// One tag: what the record says, and what it points at now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TagState {
-    /// The tag.
-    pub tag: Tag,
-    /// What it pointed at before the promotion.
-    pub before: Option<Digest>,
-    /// Whether somebody moved it on to a newer version right after the promotion.
-    pub superseded: bool,
-    /// What it points at now.
-    pub now: Option<Digest>,
-}
-
-/// What is written to each tag, and what the user should know.
+/// What is written to each tag, by what the record says and what the tag points at now, and what the user should know.
 ///
 /// # Errors
 /// `tag-conflict` for a tag that somebody moved since.
-pub fn plan(
+pub fn plan<'r>(
     repository: &str,
     source: &Digest,
-    tags: &[TagState],
+    tags: impl IntoIterator<Item = (&'r RecordEntry, Option<Digest>)>,
     force: bool,
 ) -> Result<(Vec<TagWrite>, Vec<String>), Error> {
     let (mut writes, mut warnings) = (Vec::new(), Vec::new());
-    for TagState { tag, before, superseded, now } in tags {
+    for (entry, now) in tags {
+        let RecordEntry { tag, before, .. } = entry;
         let write =
             |kind, to: &Option<Digest>, action| TagWrite::new(tag.clone(), kind, now.clone(), to.clone(), action);
         // What is not put back is nobody's business here, so that it is not read again.
-        let keeps = |action| write(TagKind::Fixed, now, action);
+        let keeps = |action| write(TagKind::Fixed, &now, action);
         let back = |action| write(TagKind::Moving, before, action);
         let ours = now.as_ref() == Some(source);
         writes.push(match before {
             // It was as it was to be, so the promotion did not touch it.
             Some(before) if before == source => keeps(if ours { TagAction::Unchanged } else { TagAction::Left }),
-            _ if before == now => keeps(TagAction::Unchanged),
+            _ if *before == now => keeps(TagAction::Unchanged),
             None => keeps(TagAction::Left),
             Some(_) if ours => back(TagAction::Moved),
-            Some(_) if *superseded => keeps(TagAction::Left),
+            Some(_) if entry.is_superseded() => keeps(TagAction::Left),
             Some(_) if force => {
                 let is = now.as_ref().map_or("not there".to_owned(), |now| format!("`{now}`"));
                 let sentence = format!("`{repository}:{tag}` was moved since and is {is}; it goes back all the same");
@@ -95,16 +83,13 @@ mod tests {
             (Some("old"), true, Some("newer"), true, Ok((TagAction::Left, Some("newer")))),
             (Some("old"), true, Some("new"), false, Ok((TagAction::Moved, Some("old")))),
         ] {
-            let known = TagState {
-                tag: Tag::latest(),
-                before: before.as_ref().map(digest),
-                superseded,
-                now: now.as_ref().map(digest),
-            };
-            let planned = plan("r/a", &digest(&"new"), std::slice::from_ref(&known), force);
+            let action = if superseded { "superseded" } else { "moved" }.to_owned();
+            let before = before.as_ref().map(digest);
+            let known = RecordEntry { tag: Tag::latest(), before, before_version: None, action };
+            let planned = plan("r/a", &digest(&"new"), [(&known, now.as_ref().map(digest))], force);
             let found = planned.as_ref().map(|(writes, _)| (writes[0].action, writes[0].wanted.clone()));
             let expected = expected.map(|(action, to): (TagAction, Option<&str>)| (action, to.as_ref().map(digest)));
-            assert_eq!(found.map_err(Error::code), expected, "{known:?} {force}");
+            assert_eq!(found.map_err(Error::code), expected, "{known:?} {now:?} {force}");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::pure::text::instant;
 use crate::pure::text::quoted;
 use crate::pure::text::words::words;
 use crate::pure::version::Version;
+use serde::Serialize;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, UtcOffset};
 
@@ -47,7 +48,7 @@ words! {
 }
 
 /// A version that may be given to a new image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct NewVersion {
     /// The version.
     pub version: Version,

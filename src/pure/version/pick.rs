@@ -5,12 +5,14 @@
 use crate::pure::image::tag::is_digest_derived;
 use crate::pure::image::{Digest, TagEntry};
 use crate::pure::version::{TagFormat, Version, VersionTag};
+use serde::Serialize;
 use std::cmp::Reverse;
 
 /// A tag of the wanted build.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Candidate {
     /// The tag and its version.
+    #[serde(flatten)]
     pub tag: VersionTag,
     /// The digest, where it is known.
     pub digest: Option<Digest>,

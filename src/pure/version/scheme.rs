@@ -7,6 +7,7 @@ use crate::error::{Code, Error};
 use crate::pure::image::Tag;
 use crate::pure::text::quoted;
 use crate::pure::text::words::serialized_as_text;
+use serde::Serialize;
 use std::fmt;
 
 const MOST_PARTS: usize = 4;
@@ -117,15 +118,18 @@ impl<'a> Spelling<'a> {
 }
 
 /// A tag that is a version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VersionTag {
     /// The whole tag.
     pub tag: Tag,
     /// The version in it.
+    #[serde(skip)]
     pub version: Version,
     /// The version as written, without `v` and `-rc`; what `{version}` stands for.
+    #[serde(rename = "version")]
     pub text: String,
     /// Whether `-rc` follows.
+    #[serde(skip)]
     pub candidate: bool,
 }
 
