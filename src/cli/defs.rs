@@ -99,17 +99,9 @@ impl Flag {
 
     /// Its key in a JSON request: the name in camelCase.
     pub fn key(&self) -> String {
-        let mut key = String::with_capacity(self.long.len());
-        for part in self.long.split('-') {
-            match part.chars().next() {
-                Some(first) if !key.is_empty() => {
-                    key.push(first.to_ascii_uppercase());
-                    key.push_str(&part[1..]);
-                }
-                _ => key.push_str(part),
-            }
-        }
-        key
+        let mut parts = self.long.split('-');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |key, part| key + &part[..1].to_ascii_uppercase() + &part[1..])
     }
 
     /// As it is typed: `--to TAG`, `--dry-run`.

@@ -155,18 +155,10 @@ pub fn usage(command: &Command) -> String {
     if command.name != CALL {
         words.push("[FLAGS]".to_owned());
     }
-    let mut line = format!("Usage: tagwright {}", command.name);
     let mut out = String::new();
-    for word in words {
-        if line.len() + 1 + word.len() > WIDTH {
-            out.push_str(&line);
-            out.push('\n');
-            line = " ".repeat(10);
-        }
-        line.push(' ');
-        line.push_str(&word);
-    }
-    out + &line + "\n"
+    let start = format!("Usage: tagwright {}", command.name);
+    filled(&mut out, std::iter::once(start).chain(words), 0, 11);
+    out
 }
 
 /// An example as it is typed, indented; it may hold several lines.
@@ -211,23 +203,23 @@ fn columns(out: &mut String, rows: &[(String, &str)]) {
 }
 
 fn wrapped(out: &mut String, text: &str, first: usize, rest: usize) {
-    let mut line = " ".repeat(first);
-    let mut empty = true;
-    for word in text.split(' ') {
+    filled(out, text.split(' '), first, rest);
+}
+
+/// Puts words into lines, each as it is; the first line and the others have their own margins.
+fn filled(out: &mut String, words: impl Iterator<Item = impl AsRef<str>>, first: usize, rest: usize) {
+    let (mut line, mut empty) = (" ".repeat(first), true);
+    for word in words {
+        let word = word.as_ref();
         if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            out.push_str(line.trim_end());
-            out.push('\n');
-            line = " ".repeat(rest);
-            empty = true;
+            out.push_str(&format!("{}\n", line.trim_end()));
+            (line, empty) = (" ".repeat(rest), true);
         }
-        if !empty {
-            line.push(' ');
-        }
+        line.push_str(if empty { "" } else { " " });
         line.push_str(word);
         empty = false;
     }
-    out.push_str(line.trim_end());
-    out.push('\n');
+    out.push_str(&format!("{}\n", line.trim_end()));
 }
 
 #[cfg(test)]

@@ -48,9 +48,7 @@ impl fmt::Debug for Section {
 /// Everything both files say.
 #[derive(Clone, Debug, Default)]
 pub struct Profiles {
-    profiles: BTreeMap<String, Section>,
-    services: BTreeMap<String, Section>,
-    sso_sessions: BTreeMap<String, Section>,
+    sections: BTreeMap<(Group, String), Section>,
     /// The files that were read, for messages.
     files: Vec<String>,
 }
@@ -65,39 +63,43 @@ impl Profiles {
         let mut bare_default = true;
         for (name, section) in sections(text, file)? {
             let Some((group, name)) = placed(&name, kind) else { continue };
-            let map = match group {
-                Group::Profile => &mut self.profiles,
-                Group::Services => &mut self.services,
-                Group::SsoSession => &mut self.sso_sessions,
-                // `[profile default]` counts more than `[default]`, wherever it stands.
-                Group::PrefixedDefault => {
-                    if std::mem::take(&mut bare_default) {
-                        self.profiles.remove("default");
-                    }
-                    &mut self.profiles
-                }
+            // `[profile default]` counts more than `[default]`, wherever it stands.
+            let key = match group {
                 Group::BareDefault if !bare_default => continue,
-                Group::BareDefault => &mut self.profiles,
+                Group::BareDefault => (Group::Profile, name),
+                Group::PrefixedDefault => {
+                    let key = (Group::Profile, name);
+                    if std::mem::take(&mut bare_default) {
+                        self.sections.remove(&key);
+                    }
+                    key
+                }
+                group => (group, name),
             };
             let origin = section.origin;
-            map.entry(name).or_insert_with(|| Section { origin, ..Section::default() }).values.extend(section.values);
+            let known = self.sections.entry(key).or_insert_with(|| Section { origin, ..Section::default() });
+            known.values.extend(section.values);
         }
         Ok(())
     }
 
+    fn section(&self, group: Group, name: &str) -> Option<&Section> {
+        self.sections.get(&(group, name.to_owned()))
+    }
+
     /// The profile of that name; names compare with their case.
     pub fn get(&self, name: &str) -> Option<&Section> {
-        self.profiles.get(name)
+        self.section(Group::Profile, name)
     }
 
     /// The `sso-session` section of that name.
     pub fn sso_session(&self, name: &str) -> Option<&Section> {
-        self.sso_sessions.get(name)
+        self.section(Group::SsoSession, name)
     }
 
     /// The names of all profiles.
     pub fn names(&self) -> Vec<&str> {
-        self.profiles.keys().map(String::as_str).collect()
+        self.sections.keys().filter(|(group, _)| *group == Group::Profile).map(|(_, name)| name.as_str()).collect()
     }
 
     /// The files that were read.
@@ -109,11 +111,12 @@ impl Profiles {
     pub fn endpoint_url(&self, profile: &str, service: &str) -> Option<&str> {
         let section = self.get(profile)?;
         let key = format!("{}.endpoint_url", service.replace('-', "_"));
-        let services = section.get("services").and_then(|name| self.services.get(name));
+        let services = section.get("services").and_then(|name| self.section(Group::Services, name));
         services.and_then(|services| services.get(&key)).or_else(|| section.get("endpoint_url"))
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     Profile,
     BareDefault,

@@ -54,22 +54,18 @@ pub fn plan(profiles: &Profiles, name: &str) -> Result<Option<ProfilePlan>, Erro
     let mut through = vec![name.to_owned()];
     let mut roles = Vec::new();
     let mut section = first;
-    loop {
+    let base = loop {
         let here = through.last().cloned().unwrap_or_default();
         // Whoever is led here takes the keys that are here; a role beside them is for whoever names the profile.
         if through.len() > 1
             && let Some(found) = keys(section, &here)?
         {
-            roles.reverse();
-            return Ok(Some(ProfilePlan { base: Base::Keys(found), roles, through }));
+            break Base::Keys(found);
         }
         if section.get("mfa_serial").is_some() && section.get("role_arn").is_some() {
-            return Err(bad(
-                &here,
-                section,
-                "it wants a code from an MFA device (`mfa_serial`), which nobody can type here",
-            )
-            .hint("use a role without MFA for pipelines, or pass the keys of a session that has passed MFA"));
+            let why = "it wants a code from an MFA device (`mfa_serial`), which nobody can type here";
+            return Err(bad(&here, section, why)
+                .hint("use a role without MFA for pipelines, or pass the keys of a session that has passed MFA"));
         }
         let role = role(section, &here)?;
         let source = section.get("source_profile").filter(|_| role.is_some());
@@ -84,15 +80,12 @@ pub fn plan(profiles: &Profiles, name: &str) -> Result<Option<ProfilePlan>, Erro
             if !matches!(base, Base::WebIdentity { .. }) {
                 roles.extend(role);
             }
-            roles.reverse();
-            return Ok(Some(ProfilePlan { base, roles, through }));
+            break base;
         };
         roles.extend(role);
         // A profile may name itself to assume its role with its own keys.
         if next == here && keys(section, &here)?.is_some() {
-            let base = base(profiles, section, &here, true)?;
-            roles.reverse();
-            return Ok(Some(ProfilePlan { base, roles, through }));
+            break base(profiles, section, &here, true)?;
         }
         if through.iter().any(|seen| seen == next) {
             let circle = through.iter().map(String::as_str).chain([next]).collect::<Vec<_>>().join("` → `");
@@ -101,7 +94,9 @@ pub fn plan(profiles: &Profiles, name: &str) -> Result<Option<ProfilePlan>, Erro
         }
         section = profiles.get(next).ok_or_else(|| unknown(profiles, next, Some(&here)))?;
         through.push(next.to_owned());
-    }
+    };
+    roles.reverse();
+    Ok(Some(ProfilePlan { base, roles, through }))
 }
 
 const ASKING: [&str; 9] = [
@@ -207,10 +202,8 @@ fn role(section: &Section, name: &str) -> Result<Option<Role>, Error> {
 }
 
 fn bad(name: &str, section: &Section, why: &str) -> Error {
-    Error::new(
-        Code::ConfigMalformed,
-        format!("the AWS profile {} (`{}`) cannot be used: {why}", quoted(name), section.origin()),
-    )
+    let message = format!("the AWS profile {} (`{}`) cannot be used: {why}", quoted(name), section.origin());
+    Error::new(Code::ConfigMalformed, message)
 }
 
 fn unknown(profiles: &Profiles, name: &str, from: Option<&str>) -> Error {

@@ -270,20 +270,15 @@ fn shared(octets: [u8; 4]) -> bool {
 
 fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
-    let parts: Vec<&str> = path.split('/').skip(1).collect();
-    for (i, part) in parts.iter().enumerate() {
-        let last = i + 1 == parts.len();
-        match *part {
-            "." if last => kept.push(""),
+    for part in path.split('/').skip(1) {
+        match part {
             "." => {}
-            ".." => {
-                kept.pop();
-                if last {
-                    kept.push("");
-                }
-            }
+            ".." => drop(kept.pop()),
             part => kept.push(part),
         }
+    }
+    if path.ends_with("/.") || path.ends_with("/..") {
+        kept.push("");
     }
     format!("/{}", kept.join("/"))
 }

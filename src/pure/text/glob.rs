@@ -51,38 +51,20 @@ impl Glob {
 
     /// Whether the whole name matches.
     pub fn matches(&self, name: &str) -> bool {
-        let pieces = &self.pieces;
-        let (mut at, mut rest) = (0, name.chars());
-        // Where to go on when a piece does not fit: only the last `*` can take one more character,
-        // for what an earlier one could take, the last one can take too.
-        let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
-        loop {
-            if let Some(GlobPiece::Many) = pieces.get(at) {
-                at += 1;
-                if at == pieces.len() {
-                    return true;
-                }
-                retry = Some((at, rest.clone()));
-                continue;
-            }
-            match (pieces.get(at), rest.next()) {
-                (None, None) => return true,
-                (Some(piece), Some(character)) if piece.takes(character) => {
-                    at += 1;
-                    continue;
-                }
-                (_, None) => return false,
-                _ => {}
-            }
-            match &mut retry {
-                Some((piece, from)) => {
-                    from.next();
-                    at = *piece;
-                    rest = from.clone();
-                }
-                None => return false,
+        // Whether the first so many pieces stand for what was read so far; nothing read yet, only `*` can.
+        let leading = self.pieces.iter().take_while(|piece| **piece == GlobPiece::Many).count();
+        let mut fits: Vec<bool> = (0..=self.pieces.len()).map(|count| count <= leading).collect();
+        for character in name.chars() {
+            let mut before = std::mem::replace(&mut fits[0], false);
+            for (at, piece) in self.pieces.iter().enumerate() {
+                let fit = match piece {
+                    GlobPiece::Many => fits[at] || fits[at + 1],
+                    piece => before && piece.takes(character),
+                };
+                before = std::mem::replace(&mut fits[at + 1], fit);
             }
         }
+        fits[self.pieces.len()]
     }
 }
 

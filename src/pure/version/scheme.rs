@@ -89,30 +89,14 @@ impl<'a> Spelling<'a> {
             Some(text) => (text, true),
             None => (text, false),
         };
-        let mut places = [0u64; MOST_PARTS];
-        let mut parts = 0;
-        let mut digits = 0;
-        let mut part = 0u64;
-        for byte in text.bytes() {
-            match byte {
-                b'0'..=b'9' => {
-                    part = part.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
-                    digits += 1;
-                }
-                b'.' if digits > 0 => {
-                    *places.get_mut(parts)? = part;
-                    parts += 1;
-                    digits = 0;
-                    part = 0;
-                }
-                _ => return None,
-            }
+        let (mut places, mut parts) = ([0; MOST_PARTS], 0);
+        for part in text.split('.') {
+            // A sign, which the number's own parser would take, is none of a version.
+            let digits = part.bytes().all(|byte| byte.is_ascii_digit());
+            *places.get_mut(parts)? = part.parse().ok().filter(|_| digits)?;
+            parts += 1;
         }
-        if digits == 0 || parts == 0 {
-            return None;
-        }
-        *places.get_mut(parts)? = part;
-        let parts = u8::try_from(parts + 1).ok()?;
+        let parts = u8::try_from(parts).ok().filter(|parts| *parts > 1)?;
         Some(Self { version: Version { places, parts }, text, candidate })
     }
 }
