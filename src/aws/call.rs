@@ -111,8 +111,8 @@ impl Caller<'_> {
         match outcome {
             Ok(response) if response.is_success() => Ok(Ok(response)),
             Ok(response) => Ok(Err(AwsFault::read(&response))),
-            Err(fault) if sent => Err(unanswered(wanted, request, &fault)),
-            Err(fault) => Err(unanswered(wanted, request, &fault).unsent()),
+            Err(fault) if sent => Err(fault.error(wanted, request)),
+            Err(fault) => Err(fault.error(wanted, request).unsent()),
         }
     }
 
@@ -146,15 +146,6 @@ impl Caller<'_> {
     pub fn left(&self) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(self.world.instant()))
     }
-}
-
-/// The error for a request that got no answer.
-pub fn unanswered(wanted: &str, request: &Request, fault: &Fault) -> Error {
-    let host = request.url.authority();
-    let url = format!("{}{}", request.url.origin(), request.url.path());
-    Error::new(fault.code(), format!("cannot {wanted}: `{host}` gave no answer"))
-        .cause(format!("{} {url}: {fault}", request.method.as_str()))
-        .hint(fault.hint())
 }
 
 #[cfg(test)]
@@ -227,7 +218,10 @@ mod tests {
         assert_eq!(answer.unwrap().unwrap_err().code(), Code::RateLimited);
         let (answer, ..) = calls(vec![broken()], 0);
         let error = answer.unwrap_err();
-        assert_eq!((error.code(), error.message()), (Code::Unreachable, "cannot do it: `api.example` gave no answer"));
+        assert_eq!(
+            (error.code(), error.message()),
+            (Code::Unreachable, "cannot do it: the connection to `api.example` broke")
+        );
     }
 
     #[test]

@@ -7,11 +7,11 @@
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
 
 use crate::aws::sources as aws_sources;
-use crate::aws::{Caller, MetadataAddress, Signer, SourceOutcome};
+use crate::aws::{Caller, MetadataAddress, Signer};
 use crate::error::{Code, Error};
 use crate::pure::auth::{LookupStep, lookup};
 use crate::pure::aws::{
-    AwsCredential, Base, CallerIdentity, ProfilePlan, Profiles, Role, SharedFile, Variant, host, profile_plan, sts,
+    AwsCredential, AwsIdentity, Base, ProfilePlan, Profiles, Role, SharedFile, Variant, host, profile_plan, sts,
 };
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::{Repeat, Url};
@@ -28,12 +28,8 @@ const STS_LIMIT: u64 = 1 << 20;
 /// What flags and the registry's host name say about the credential that is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ChainSettings {
-    /// A profile by name; nothing else is looked at then.
-    pub profile: Option<String>,
-    /// A role to assume with what was found.
-    pub role: Option<String>,
-    /// The word that the role's owner agreed with the caller.
-    pub external_id: Option<String>,
+    /// A profile, and nothing else is looked at then; a role to assume with what was found.
+    pub identity: AwsIdentity,
     /// The region of the registry, where its host names one; the token service of that region is asked.
     pub region: Option<String>,
     /// Whether the metadata service is asked, which costs a moment where there is none.
@@ -51,8 +47,8 @@ pub struct SourcedCredential {
     pub source: String,
 }
 
-/// What a place came to.
-type PlaceOutcome = SourceOutcome<SourcedCredential>;
+/// What a place came to: a credential, or why it has none.
+type PlaceOutcome = Result<SourcedCredential, String>;
 
 /// What a search came to.
 #[derive(Clone, Debug, Default)]
@@ -83,9 +79,10 @@ impl<'a> Chain<'a> {
     /// a role or profile was asked for and nothing leads to it.
     pub fn search(&self) -> Result<AwsLookup, Error> {
         let mut tried = Vec::new();
-        let found = self.first(&mut tried).and_then(|found| match (&self.wanted.role, found) {
+        let found = self.first(&mut tried).and_then(|found| match (&self.wanted.identity.role, found) {
             (Some(arn), Some(found)) => {
-                let role = Role { arn: arn.clone(), external_id: self.wanted.external_id.clone(), ..Role::default() };
+                let role =
+                    Role { arn: arn.clone(), external_id: self.wanted.identity.external_id.clone(), ..Role::default() };
                 self.assume(&role, found).map(Some)
             }
             (_, found) => Ok(found),
@@ -96,16 +93,16 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Who the caller is, by the token service; it takes no right to ask.
+    /// Who the caller is, as an ARN, by the token service; it takes no right to ask.
     ///
     /// # Errors
     /// Those of the call.
-    pub fn identity(&self, credential: &AwsCredential) -> Result<CallerIdentity, Error> {
+    pub fn identity(&self, credential: &AwsCredential) -> Result<String, Error> {
         let wanted = "ask AWS who the caller is";
         let (request, region) = self.sts(&sts::get_caller_identity())?;
         let signer = Signer { credential, region: &region, service: "sts" };
         let response = self.caller.answer(wanted, "AWS STS", &request, Some(signer), STS_LIMIT)?;
-        sts::identity(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))
+        sts::arn(&response.body).map_err(|error| error.during(format!("cannot {wanted}")))
     }
 
     /// The address of a service where environment or profile set one.
@@ -160,7 +157,7 @@ impl<'a> Chain<'a> {
             ("container endpoint", Chain::container),
             ("metadata service", Chain::metadata),
         ];
-        let places: &[(&str, Ask)] = if self.wanted.profile.is_some() { &named } else { &all };
+        let places: &[(&str, Ask)] = if self.wanted.identity.profile.is_some() { &named } else { &all };
         for (name, ask) in places {
             let source = match *name {
                 "profile" => format!("profile `{}`", self.profile_name().0),
@@ -168,16 +165,16 @@ impl<'a> Chain<'a> {
             };
             let mut note = |said: String| tried.push(LookupStep::new(source.clone(), said));
             match ask(self) {
-                Ok(SourceOutcome::Here(found)) if found.credential.has_expired(self.caller.world.now()) => {
+                Ok(Ok(found)) if found.credential.has_expired(self.caller.world.now()) => {
                     note("its credential has run out".to_owned());
                     return Err(Error::new(Code::TokenExpired, format!("the AWS credential of {source} has run out"))
                         .hint("get fresh credentials: log in again, or check the clock of this machine"));
                 }
-                Ok(SourceOutcome::Here(found)) => {
+                Ok(Ok(found)) => {
                     note("a credential".to_owned());
                     return Ok(Some(found));
                 }
-                Ok(SourceOutcome::Nothing(said)) => note(said),
+                Ok(Err(said)) => note(said),
                 Err(error) => {
                     note(error.message().to_owned());
                     return Err(error);
@@ -188,13 +185,13 @@ impl<'a> Chain<'a> {
     }
 
     fn environment(&self) -> Result<PlaceOutcome, Error> {
-        Ok(aws_sources::environment(self.caller.world, self.wanted.into)?.from("environment"))
+        Ok(aws_sources::environment(self.caller.world, self.wanted.into)?.map(SourcedCredential::of("environment")))
     }
 
     fn web_identity(&self) -> Result<PlaceOutcome, Error> {
         const FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
         let world = self.caller.world;
-        let Some(file) = world.env(FILE) else { return Ok(SourceOutcome::Nothing(format!("{FILE} not set"))) };
+        let Some(file) = world.env(FILE) else { return Ok(Err(format!("{FILE} not set"))) };
         let Some(arn) = world.env("AWS_ROLE_ARN") else {
             return Err(Error::new(Code::MissingValue, format!("{FILE} is set and AWS_ROLE_ARN is not"))
                 .hint("check the annotation `eks.amazonaws.com/role-arn` of the pod's service account"));
@@ -205,7 +202,7 @@ impl<'a> Chain<'a> {
             ..Role::default()
         };
         let credential = self.assume_with_token(&role, file, FILE)?;
-        Ok(SourceOutcome::Here(SourcedCredential { credential, source: format!("web identity, role `{arn}`") }))
+        Ok(Ok(SourcedCredential { credential, source: format!("web identity, role `{arn}`") }))
     }
 
     fn shared_profile(&self) -> Result<PlaceOutcome, Error> {
@@ -216,17 +213,17 @@ impl<'a> Chain<'a> {
                 [] => "no such file".to_owned(),
                 files => format!("not in {}", files.join(", ")),
             };
-            return Ok(SourceOutcome::Nothing(said));
+            return Ok(Err(said));
         }
         match profile_plan::plan(profiles, &name)? {
-            None => Ok(SourceOutcome::Nothing("holds no credential".to_owned())),
-            Some(plan) => self.follow(&name, &plan).map(SourceOutcome::Here),
+            None => Ok(Err("holds no credential".to_owned())),
+            Some(plan) => self.follow(&name, &plan).map(Ok),
         }
     }
 
     fn named_profile(&self) -> Result<PlaceOutcome, Error> {
         match self.shared_profile()? {
-            SourceOutcome::Nothing(said) => {
+            Err(said) => {
                 let name = self.profile_name().0;
                 Err(Error::new(Code::CredentialMissing, format!("the AWS profile `{name}` {said}"))
                     .hint("add `source_profile`, `credential_source` or keys to the profile"))
@@ -236,12 +233,12 @@ impl<'a> Chain<'a> {
     }
 
     fn container(&self) -> Result<PlaceOutcome, Error> {
-        Ok(aws_sources::container(self.caller)?.from("container endpoint"))
+        Ok(aws_sources::container(self.caller)?.map(SourcedCredential::of("container endpoint")))
     }
 
     fn metadata(&self) -> Result<PlaceOutcome, Error> {
         if !self.wanted.metadata {
-            return Ok(SourceOutcome::Nothing("not asked".to_owned()));
+            return Ok(Err("not asked".to_owned()));
         }
         self.metadata_service()
     }
@@ -251,30 +248,28 @@ impl<'a> Chain<'a> {
             endpoint: self.setting("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint")?,
             mode: self.setting("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode")?,
         };
-        Ok(aws_sources::metadata(self.caller, &address)?.from("metadata service"))
+        Ok(aws_sources::metadata(self.caller, &address)?.map(SourcedCredential::of("metadata service")))
     }
 
     fn follow(&self, name: &str, plan: &ProfilePlan) -> Result<SourcedCredential, Error> {
         let last = plan.through.last().map_or(name, String::as_str);
         let answer = match &plan.base {
-            Base::Keys(credential) => {
-                SourceOutcome::Here(SourcedCredential { credential: credential.clone(), source: String::new() })
-            }
+            Base::Keys(credential) => Ok(SourcedCredential { credential: credential.clone(), source: String::new() }),
             Base::Environment => self.environment()?,
             Base::Container => self.container()?,
             Base::Metadata => self.metadata_service()?,
             Base::WebIdentity { token_file, role } => {
                 let credential = self.assume_with_token(role, token_file, &format!("the AWS profile `{last}`"))?;
-                SourceOutcome::Here(SourcedCredential { credential, source: format!("role `{}`", role.arn) })
+                Ok(SourcedCredential { credential, source: format!("role `{}`", role.arn) })
             }
             Base::Process(line) => {
                 let credential = aws_sources::process(self.caller.world, last, line, self.caller.left())?;
-                SourceOutcome::Here(SourcedCredential { credential, source: "credential_process".to_owned() })
+                Ok(SourcedCredential { credential, source: "credential_process".to_owned() })
             }
         };
         let mut found = match answer {
-            SourceOutcome::Here(found) => found,
-            SourceOutcome::Nothing(said) => {
+            Ok(found) => found,
+            Err(said) => {
                 let message =
                     format!("the AWS profile `{last}` takes its credential from elsewhere, and there is none: {said}");
                 return Err(Error::new(Code::CredentialMissing, message));
@@ -360,26 +355,21 @@ impl<'a> Chain<'a> {
         }
         let world = self.caller.world;
         let set = world.env("AWS_REGION").or_else(|| world.env("AWS_DEFAULT_REGION")).map(str::to_owned);
-        let from_file = || {
-            Ok::<_, Error>(
-                self.own_profile()?.and_then(|(profiles, name)| profiles.get(&name)?.get("region").map(str::to_owned)),
-            )
-        };
-        Ok(match set {
-            Some(region) => region,
-            None => from_file()?.unwrap_or_else(|| "us-east-1".to_owned()),
-        })
+        let set = if set.is_some() { set } else { self.of_profile("region")? };
+        Ok(set.unwrap_or_else(|| "us-east-1".to_owned()))
     }
 
     fn setting(&self, variable: &str, key: &str) -> Result<Option<String>, Error> {
-        if let Some(value) = self.caller.world.env(variable) {
-            return Ok(Some(value.to_owned()));
+        match self.caller.world.env(variable) {
+            Some(value) => Ok(Some(value.to_owned())),
+            None => self.of_profile(key),
         }
-        Ok(self.own_profile()?.and_then(|(profiles, name)| profiles.get(&name)?.get(key).map(str::to_owned)))
     }
 
-    fn own_profile(&self) -> Result<Option<(&Profiles, String)>, Error> {
-        Ok(Some((self.profiles()?, self.profile_name().0)))
+    /// What the profile that counts sets.
+    fn of_profile(&self, key: &str) -> Result<Option<String>, Error> {
+        let profile = self.profiles()?.get(&self.profile_name().0);
+        Ok(profile.and_then(|profile| profile.get(key)).map(str::to_owned))
     }
 
     /// The profile that counts, and whether somebody named it.
@@ -387,6 +377,7 @@ impl<'a> Chain<'a> {
         let world = self.caller.world;
         let named = self
             .wanted
+            .identity
             .profile
             .as_deref()
             .or_else(|| world.env("AWS_PROFILE"))
@@ -424,12 +415,10 @@ impl<'a> Chain<'a> {
     }
 }
 
-impl SourceOutcome<AwsCredential> {
-    fn from(self, source: &str) -> PlaceOutcome {
-        match self {
-            Self::Here(credential) => SourceOutcome::Here(SourcedCredential { credential, source: source.to_owned() }),
-            Self::Nothing(said) => SourceOutcome::Nothing(said),
-        }
+impl SourcedCredential {
+    fn of(source: impl Into<String>) -> impl Fn(AwsCredential) -> Self {
+        let source = source.into();
+        move |credential| Self { credential, source: source.clone() }
     }
 }
 
@@ -564,8 +553,8 @@ mod tests {
     }
 
     const STS: &str = "POST https://sts.eu-west-1.amazonaws.com/";
-    const ASK: ChainSettings =
-        ChainSettings { profile: None, role: None, external_id: None, region: None, metadata: true, into: false };
+    const ASK: ChainSettings = ChainSettings { identity: NOBODY, region: None, metadata: true, into: false };
+    const NOBODY: AwsIdentity = AwsIdentity { profile: None, role: None, external_id: None };
 
     #[test]
     fn without_any_source_each_one_says_why() {
@@ -682,8 +671,9 @@ mod tests {
     fn flags_name_profile_role_and_external_id() {
         let files = [(".aws/credentials", "[p]\naws_access_key_id=AKIDP\naws_secret_access_key=sekret\n")];
         let env = [("AWS_ACCESS_KEY_ID", "AKIDE"), ("AWS_SECRET_ACCESS_KEY", "sekret")];
-        let role = ChainSettings { role: Some("arn:r".into()), external_id: Some("e".into()), ..ASK };
-        let both = ChainSettings { profile: Some("p".into()), ..role.clone() };
+        let identity = AwsIdentity { role: Some("arn:r".into()), external_id: Some("e".into()), ..NOBODY };
+        let role = ChainSettings { identity: identity.clone(), ..ASK };
+        let both = ChainSettings { identity: AwsIdentity { profile: Some("p".into()), ..identity }, ..ASK };
         for (wanted, key, source) in
             [(role, "AKIDE", "environment, role `arn:r`"), (both, "AKIDP", "profile `p`, role `arn:r`")]
         {
@@ -695,7 +685,7 @@ mod tests {
         let missing = search(&Case {
             env: &env,
             files: &files,
-            wanted: ChainSettings { profile: Some("q".into()), ..ASK },
+            wanted: ChainSettings { identity: AwsIdentity { profile: Some("q".into()), ..NOBODY }, ..ASK },
             ..Case::default()
         });
         assert_eq!(missing.error().message(), "the AWS profile `q` does not exist");
@@ -906,7 +896,7 @@ mod tests {
     #[test]
     fn the_token_service_is_where_environment_and_profile_say() {
         let keys = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "sekret")];
-        let role = ChainSettings { role: Some("arn:r".into()), ..ASK };
+        let role = ChainSettings { identity: AwsIdentity { role: Some("arn:r".into()), ..NOBODY }, ..ASK };
         for (more, config, url, region) in [
             (&[("AWS_ENDPOINT_URL", "http://localhost:5/x")][..], "", "http://localhost:5/x", "eu-west-1"),
             (

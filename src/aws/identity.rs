@@ -6,7 +6,7 @@ use crate::aws::{AwsLookup, Caller, Chain, ChainSettings, ClockSkew};
 use crate::error::{Code, Error};
 use crate::http::Exchange;
 use crate::pure::auth::lookup;
-use crate::pure::aws::{CallerIdentity, EcrHost, host};
+use crate::pure::aws::{AwsIdentity, EcrHost, host};
 use crate::pure::http::Url;
 use crate::pure::image::Registry;
 use crate::pure::image::listing::Via;
@@ -22,11 +22,7 @@ const MARGIN: time::Duration = time::Duration::minutes(2);
 #[derive(Clone, Debug, Default)]
 pub struct AwsSettings {
     /// The profile, role and external id that are wanted.
-    pub profile: Option<String>,
-    /// A role to assume.
-    pub role: Option<String>,
-    /// The word that the role's owner agreed with the caller.
-    pub external_id: Option<String>,
+    pub identity: AwsIdentity,
     /// Registries, as host or host and port, that stand for one of Amazon's.
     pub names: Vec<(String, EcrHost)>,
     /// Whether a credential may only come from AWS.
@@ -101,9 +97,9 @@ impl Aws {
             "--via ecr-api"
         } else if host.is_some() {
             return Ok(());
-        } else if settings.role.is_some() {
+        } else if settings.identity.role.is_some() {
             if settings.into { "--into-aws-role" } else { "--aws-role" }
-        } else if settings.profile.is_some() {
+        } else if settings.identity.profile.is_some() {
             if settings.into { "--into-aws-profile" } else { "--aws-profile" }
         } else if settings.only {
             "--credentials-from aws"
@@ -169,7 +165,7 @@ impl Aws {
         exchange: &Exchange,
         access: &AwsAccess,
         patience: Option<Duration>,
-    ) -> Result<Option<CallerIdentity>, Error> {
+    ) -> Result<Option<String>, Error> {
         let Some(found) = &access.lookup.found else { return Ok(None) };
         let mut caller = self.caller(exchange);
         if let Some(patience) = patience {
@@ -194,13 +190,11 @@ impl Aws {
     fn wanted(&self, host: &EcrHost) -> ChainSettings {
         let settings = &self.settings;
         ChainSettings {
-            profile: settings.profile.clone(),
-            role: settings.role.clone(),
-            external_id: settings.external_id.clone(),
+            identity: settings.identity.clone(),
             into: settings.into,
             region: matches!(host, EcrHost::Private(_)).then(|| host.region().to_owned()),
             // Anybody may read the public registry, so nobody waits for a service that may not be there.
-            metadata: matches!(host, EcrHost::Private(_)) || settings.only || settings.role.is_some(),
+            metadata: matches!(host, EcrHost::Private(_)) || settings.only || settings.identity.role.is_some(),
         }
     }
 }

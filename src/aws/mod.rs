@@ -8,4 +8,4 @@ pub mod sources;
 pub use call::{Caller, ClockSkew, Signer};
 pub use chain::{AwsLookup, Chain, ChainSettings};
 pub use identity::{Aws, AwsAccess, AwsSettings};
-pub use sources::{MetadataAddress, SourceOutcome};
+pub use sources::MetadataAddress;

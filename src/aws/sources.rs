@@ -6,7 +6,6 @@
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
 
 use crate::aws::Caller;
-use crate::aws::call::unanswered;
 use crate::error::{Code, Error};
 use crate::http::Limits;
 use crate::http::repeat::repeat;
@@ -36,19 +35,14 @@ const PATIENT_TRIES: u32 = 3;
 /// The key of the `--into` side.
 const INTO_KEY: &str = "INTO_AWS_ACCESS_KEY_ID";
 
-/// What a source came to.
-pub enum SourceOutcome<C> {
-    /// A credential.
-    Here(C),
-    /// That it has none, or is not there.
-    Nothing(String),
-}
+/// What a source came to: a credential, or that it has none, or is not there.
+pub type SourceOutcome = Result<AwsCredential, String>;
 
 /// The variables that hold a key; for the `--into` side, its own ones first.
 ///
 /// # Errors
 /// `missing-value` where one half of the pair is not set, `config-malformed` for what cannot be a key.
-pub fn environment(world: &World, into: bool) -> Result<SourceOutcome<AwsCredential>, Error> {
+pub fn environment(world: &World, into: bool) -> Result<SourceOutcome, Error> {
     let either = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, world.env(name)?)));
     // A key of the side's own comes with a secret and a session of its own.
     let own = into && world.env(INTO_KEY).is_some();
@@ -64,7 +58,7 @@ pub fn environment(world: &World, into: bool) -> Result<SourceOutcome<AwsCredent
             .hint("set both, or neither to let the other sources answer")
     };
     match (id, secret) {
-        (None, None) => Ok(SourceOutcome::Nothing("AWS_ACCESS_KEY_ID not set".to_owned())),
+        (None, None) => Ok(Err("AWS_ACCESS_KEY_ID not set".to_owned())),
         (Some((name, _)), None) => Err(half(name, secrets[0])),
         (None, Some((name, _))) => Err(half(name, keys[0])),
         (Some(id), Some(secret)) => {
@@ -75,7 +69,7 @@ pub fn environment(world: &World, into: bool) -> Result<SourceOutcome<AwsCredent
                 session_token: token.map(clean).transpose()?,
                 expires_at: None,
             };
-            Ok(SourceOutcome::Here(credential))
+            Ok(Ok(credential))
         }
     }
 }
@@ -92,7 +86,7 @@ fn clean((name, value): (&str, &str)) -> Result<Secret, Error> {
 ///
 /// # Errors
 /// `plain-http-refused`, `config-malformed`, `denied`, and what [`answer::parse`] and the way there have.
-pub fn container(caller: &Caller) -> Result<SourceOutcome<AwsCredential>, Error> {
+pub fn container(caller: &Caller) -> Result<SourceOutcome, Error> {
     let world = caller.world;
     const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
     const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -102,7 +96,7 @@ pub fn container(caller: &Caller) -> Result<SourceOutcome<AwsCredential>, Error>
             return Err(Error::new(Code::ConfigMalformed, format!("{RELATIVE} is not a path that starts with `/`")));
         }
         (None, Some(text)) => (FULL, Url::parse(text)),
-        (None, None) => return Ok(SourceOutcome::Nothing(format!("neither {RELATIVE} nor {FULL} is set"))),
+        (None, None) => return Ok(Err(format!("neither {RELATIVE} nor {FULL} is set"))),
     };
     let url = url.map_err(|error| error.with_code(Code::ConfigMalformed).during(format!("reading {name}")))?;
     allowed_in_the_clear(name, &url)?;
@@ -115,7 +109,7 @@ pub fn container(caller: &Caller) -> Result<SourceOutcome<AwsCredential>, Error>
     let response = patiently(caller, wanted, &request)?;
     if response.is_success() {
         let found = answer::parse(&response.body, Form::Container);
-        return found.map(SourceOutcome::Here).map_err(|error| unfit(wanted, &request, &error));
+        return found.map(Ok).map_err(|error| unfit(wanted, &request, &error));
     }
     let refusal = AwsFault::read(&response);
     let hint = "check the role of the task, or of the pod's service account; the agent beside it decides";
@@ -179,9 +173,9 @@ pub struct MetadataAddress {
 ///
 /// # Errors
 /// When it has a role and no credential for it, and when it is busy; that it is not there is no error.
-pub fn metadata(caller: &Caller, address: &MetadataAddress) -> Result<SourceOutcome<AwsCredential>, Error> {
+pub fn metadata(caller: &Caller, address: &MetadataAddress) -> Result<SourceOutcome, Error> {
     if caller.world.env("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Ok(SourceOutcome::Nothing("turned off by AWS_EC2_METADATA_DISABLED".to_owned()));
+        return Ok(Err("turned off by AWS_EC2_METADATA_DISABLED".to_owned()));
     }
     let ipv6 = address.mode.as_ref().is_some_and(|mode| mode.eq_ignore_ascii_case("ipv6"));
     let default = if ipv6 { "http://[fd00:ec2::254]" } else { "http://169.254.169.254" };
@@ -196,11 +190,11 @@ pub fn metadata(caller: &Caller, address: &MetadataAddress) -> Result<SourceOutc
         .header("x-aws-ec2-metadata-token-ttl-seconds", "21600")
         .body(Vec::new());
     let token = match quickly(caller, "get a token from the metadata service", &ask)? {
-        Err(fault) => return Ok(SourceOutcome::Nothing(silence(&fault))),
-        Ok(response) if !response.is_success() => return Ok(SourceOutcome::Nothing(no_token(response.status))),
+        Err(fault) => return Ok(Err(silence(&fault))),
+        Ok(response) if !response.is_success() => return Ok(Err(no_token(response.status))),
         Ok(response) => match header_text(&response) {
             Some(token) => Secret::new(token),
-            None => return Ok(SourceOutcome::Nothing("it answered with something that is no token".to_owned())),
+            None => return Ok(Err("it answered with something that is no token".to_owned())),
         },
     };
     caller.journal.guard(&token);
@@ -208,16 +202,16 @@ pub fn metadata(caller: &Caller, address: &MetadataAddress) -> Result<SourceOutc
 
     const ROLES: &str = "meta-data/iam/security-credentials/";
     let role = match quickly(caller, "ask the metadata service for the role", &get(ROLES))? {
-        Err(fault) => return Ok(SourceOutcome::Nothing(silence(&fault))),
+        Err(fault) => return Ok(Err(silence(&fault))),
         Ok(response) if response.status == 404 => {
-            return Ok(SourceOutcome::Nothing("the instance has no role".to_owned()));
+            return Ok(Err("the instance has no role".to_owned()));
         }
         Ok(response) if !response.is_success() => {
-            return Ok(SourceOutcome::Nothing(format!("it answered {} when asked for the role", response.status)));
+            return Ok(Err(format!("it answered {} when asked for the role", response.status)));
         }
         Ok(response) => match header_text(&response) {
             Some(role) if !role.contains(['/', '?', '#', ' ']) => role,
-            _ => return Ok(SourceOutcome::Nothing("it answered with something that is no role name".to_owned())),
+            _ => return Ok(Err("it answered with something that is no role name".to_owned())),
         },
     };
     let wanted = format!("get the credential of role `{role}` from the metadata service");
@@ -226,7 +220,7 @@ pub fn metadata(caller: &Caller, address: &MetadataAddress) -> Result<SourceOutc
     if !response.is_success() {
         return Err(AwsFault::read(&response).error(&format!("cannot {wanted}"), "the metadata service", &request));
     }
-    answer::parse(&response.body, Form::Metadata).map(SourceOutcome::Here).map_err(|error| {
+    answer::parse(&response.body, Form::Metadata).map(Ok).map_err(|error| {
         unfit(&wanted, &request, &error)
             .hint("check the instance profile: its role may be gone, or not to be assumed by EC2")
     })
@@ -298,7 +292,7 @@ fn patiently(caller: &Caller, wanted: &str, request: &Request) -> Result<Respons
         };
         (outcome, verdict)
     });
-    outcome.map_err(|fault| unanswered(wanted, request, &fault))
+    outcome.map_err(|fault| fault.error(wanted, request))
 }
 
 fn several<T>(caller: &Caller, tries: u32, attempt: impl FnMut(u32) -> (T, Verdict)) -> T {

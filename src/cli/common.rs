@@ -1,10 +1,10 @@
 //! The flags that every command takes, turned into [`Common`], and the kinds of values that several flags have.
 
 use crate::cli::{Arguments, invalid, shown};
-use crate::command::request::{AwsIdentity, Common, Resolve};
+use crate::command::request::{Common, Resolve};
 use crate::error::{Code, Error};
 use crate::pure::auth::CredentialSource;
-use crate::pure::aws::EcrHost;
+use crate::pure::aws::{AwsIdentity, EcrHost};
 use crate::pure::http::url::Scheme;
 use crate::pure::http::{Place, Url, bracketed, place, split_host_port};
 use crate::pure::image::Registry;

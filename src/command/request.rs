@@ -4,7 +4,7 @@
 
 use crate::pure::auth::CredentialSource;
 use crate::pure::auth::scope::Action;
-use crate::pure::aws::EcrHost;
+use crate::pure::aws::{AwsIdentity, EcrHost};
 use crate::pure::http::Url;
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
@@ -275,17 +275,6 @@ pub struct Auth {
     pub repository: Option<Repository>,
     /// What is asked for; `pull` if nothing was.
     pub actions: Vec<Action>,
-}
-
-/// Whose AWS identity is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AwsIdentity {
-    /// The profile to begin with.
-    pub profile: Option<String>,
-    /// The role to assume, an ARN.
-    pub role: Option<String>,
-    /// The word that the role's owner agreed with the caller.
-    pub external_id: Option<String>,
 }
 
 /// One `--resolve HOST:PORT:ADDR`.

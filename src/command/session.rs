@@ -1,11 +1,12 @@
 //! What every command works with: the clients, set up as the flags say.
 
 use crate::aws::{Aws, AwsSettings};
-use crate::command::request::{AwsIdentity, Common, Request};
+use crate::command::request::{Common, Request};
 use crate::error::{Code, Error};
 use crate::http::{Exchange, ExchangeSettings, Http, Options};
 use crate::pure::auth::CredentialSource;
 use crate::pure::auth::scope::Action;
+use crate::pure::aws::AwsIdentity;
 use crate::pure::http::{Url, bracketed};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Registry, Repository};
@@ -101,9 +102,7 @@ impl<'w> Session<'w> {
         let identity = if into { &common.into_aws } else { &common.aws };
         let named = identity.role.is_some() || identity.profile.is_some();
         let aws = AwsSettings {
-            profile: identity.profile.clone(),
-            role: identity.role.clone(),
-            external_id: identity.external_id.clone(),
+            identity: identity.clone(),
             names: common.ecr.clone(),
             only: named || pin == Some(CredentialSource::Aws),
             asked: pin.is_none_or(|pin| pin == CredentialSource::Aws),

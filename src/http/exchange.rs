@@ -143,8 +143,8 @@ impl<'w> Exchange<'w> {
             });
             let (response, body) = match outcome {
                 Ok((response, body)) => (self.settle(wanted, &request, response, limits.until)?, body),
-                Err(fault) if sent => return Err(self.failed(wanted, &request, &fault)),
-                Err(fault) => return Err(self.failed(wanted, &request, &fault).unsent()),
+                Err(fault) if sent => return Err(fault.error(wanted, &request)),
+                Err(fault) => return Err(fault.error(wanted, &request).unsent()),
             };
             self.note_warnings(&response);
             let next = redirect::follow(&request, response.status, &response.headers, &trail).map_err(|error| {
@@ -217,27 +217,6 @@ impl<'w> Exchange<'w> {
             }
             _ => Ok(response),
         }
-    }
-
-    /// A fault as an error, under its own code.
-    pub(crate) fn failed(&self, wanted: &str, request: &Request, fault: &Fault) -> Error {
-        let host = request.url.authority();
-        let what = match fault {
-            Fault::Timeout { what: Phase::Connect, .. } => format!("no connection to `{host}` in time"),
-            Fault::Timeout { .. } => format!("`{host}` did not answer in time"),
-            Fault::TooLarge { .. } => format!("the answer of `{host}` is too large"),
-            Fault::Truncated { .. } => format!("the answer of `{host}` is not whole"),
-            Fault::Malformed { .. } => format!("the answer of `{host}` is not proper HTTP"),
-            Fault::Reset { .. } => format!("the connection to `{host}` broke"),
-            Fault::Tls { .. } => format!("no TLS connection to `{host}`"),
-            Fault::Proxy { .. } => format!("no connection to `{host}` through the proxy"),
-            Fault::Config { .. } => "a setting cannot be used".to_owned(),
-            Fault::Resolve { .. } | Fault::Connect { .. } => format!("no connection to `{host}`"),
-        };
-        let message = format!("cannot {wanted}: {what}");
-        let line = format!("{} {}: {fault}", request.method.as_str(), redact::url(&request.url));
-        let error = Error::new(fault.code(), message).cause(line);
-        error.hint(fault.hint())
     }
 
     /// `Warning: 299 - "text"` headers are for the user.

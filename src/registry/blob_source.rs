@@ -164,7 +164,7 @@ impl<'a> SourceBlob<'a> {
 
     fn broke(&self, fault: &Fault) -> Interruption {
         let url = self.from.access().url(&format!("blobs/{}", self.descriptor.digest));
-        let error = self.from.access().client.exchange.failed(&self.wanted, &Request::new(Method::Get, url), fault);
+        let error = fault.error(&self.wanted, &Request::new(Method::Get, url));
         let error = error.cause(format!("{} of {} bytes were read", self.at, self.descriptor.size));
         if fault.repeatable() { Interruption::Broke(error) } else { Interruption::Failed(error) }
     }

@@ -391,7 +391,7 @@ impl<'a> Delivery<'a> {
     /// The error that an outcome is, should nothing better come.
     fn failure(&self, request: &Request, outcome: &Result<Response, Fault>, content: &dyn BlobContent) -> Error {
         let error = match outcome {
-            Err(fault) => self.target.access().client.exchange.failed(&self.wanted, request, fault),
+            Err(fault) => fault.error(&self.wanted, request),
             Ok(response) if response.status == 413 => {
                 let error = self.target.access().write_refused(&self.wanted, request, response);
                 error.hint(format!(

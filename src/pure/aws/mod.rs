@@ -18,4 +18,4 @@ pub use fault::AwsFault;
 pub use host::{EcrHost, Variant};
 pub use profile::{Profiles, Section, SharedFile};
 pub use profile_plan::{Base, ProfilePlan};
-pub use sts::{CallerIdentity, Role};
+pub use sts::{AwsIdentity, Role};

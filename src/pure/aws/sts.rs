@@ -12,6 +12,17 @@ use crate::pure::text::percent;
 use crate::secret::Secret;
 use serde_json::Value;
 
+/// Whose AWS identity is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AwsIdentity {
+    /// The profile to begin with.
+    pub profile: Option<String>,
+    /// The role to assume, an ARN.
+    pub role: Option<String>,
+    /// The word that the role's owner agreed with the caller.
+    pub external_id: Option<String>,
+}
+
 /// A role to be assumed, with what goes along.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Role {
@@ -67,15 +78,6 @@ pub fn session_name(job: Option<&str>, build: Option<&str>) -> String {
     name
 }
 
-/// Who the service says the caller is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallerIdentity {
-    /// The ARN.
-    pub arn: String,
-    /// The account.
-    pub account: String,
-}
-
 /// Reads the credential out of the answer to either way of assuming a role.
 ///
 /// # Errors
@@ -90,13 +92,12 @@ pub fn credential(body: &[u8]) -> Result<AwsCredential, Error> {
     })
 }
 
-/// Reads the answer to `GetCallerIdentity`.
+/// Reads who the caller is, as an ARN, out of the answer to `GetCallerIdentity`.
 ///
 /// # Errors
 /// `reply-malformed` where it names nobody.
-pub fn identity(body: &[u8]) -> Result<CallerIdentity, Error> {
-    let result = StsReply::read(body)?;
-    Ok(CallerIdentity { arn: result.needed("Arn")?, account: result.needed("Account")? })
+pub fn arn(body: &[u8]) -> Result<String, Error> {
+    StsReply::read(body)?.needed("Arn")
 }
 
 /// A successful answer, of which only the leaves are of interest.
@@ -215,12 +216,12 @@ mod tests {
 
     #[test]
     fn the_caller_is_read_from_json_and_from_xml() {
-        let expected = CallerIdentity { arn: "arn:aws:sts::1:assumed-role/a&b/c".into(), account: "1".into() };
+        let expected = "arn:aws:sts::1:assumed-role/a&b/c";
         for body in [
             r#"{"GetCallerIdentityResponse":{"GetCallerIdentityResult":{"Account":"1","Arn":"arn:aws:sts::1:assumed-role/a&b/c","UserId":"u"}}}"#,
             "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::1:assumed-role/a&amp;b/c</Arn><UserId>u</UserId><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>",
         ] {
-            assert_eq!(identity(body.as_bytes()).unwrap(), expected);
+            assert_eq!(arn(body.as_bytes()).unwrap(), expected);
         }
     }
 

@@ -3,7 +3,9 @@
 //! Whether a repeat may help and under which code a failure is reported is decided here; `crate::http`
 //! only says what happened.
 
-use crate::error::Code;
+use crate::error::{Code, Error};
+use crate::pure::http::message::Request;
+use crate::pure::http::redact;
 use std::fmt;
 use std::time::Duration;
 
@@ -197,6 +199,26 @@ impl Fault {
             Fault::Config { hint, .. } => hint,
         };
         hint.to_owned()
+    }
+
+    /// It as an error of a request that wanted something, under its own code.
+    pub fn error(&self, wanted: &str, request: &Request) -> Error {
+        let host = request.url.authority();
+        let what = match self {
+            Fault::Timeout { what: Phase::Connect, .. } => format!("no connection to `{host}` in time"),
+            Fault::Timeout { .. } => format!("`{host}` did not answer in time"),
+            Fault::TooLarge { .. } => format!("the answer of `{host}` is too large"),
+            Fault::Truncated { .. } => format!("the answer of `{host}` is not whole"),
+            Fault::Malformed { .. } => format!("the answer of `{host}` is not proper HTTP"),
+            Fault::Reset { .. } => format!("the connection to `{host}` broke"),
+            Fault::Tls { .. } => format!("no TLS connection to `{host}`"),
+            Fault::Proxy { .. } => format!("no connection to `{host}` through the proxy"),
+            Fault::Config { .. } => "a setting cannot be used".to_owned(),
+            Fault::Resolve { .. } | Fault::Connect { .. } => format!("no connection to `{host}`"),
+        };
+        let message = format!("cannot {wanted}: {what}");
+        let line = format!("{} {}: {self}", request.method.as_str(), redact::url(&request.url));
+        Error::new(self.code(), message).cause(line).hint(self.hint())
     }
 }
 

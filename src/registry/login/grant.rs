@@ -123,13 +123,13 @@ pub fn accepted(client: &Client, repository: &Repository) -> Result<Option<(Opti
 /// Those of the search for the credential, and of the call.
 pub fn arn(client: &Client, registry: &Registry) -> Result<Option<String>, Error> {
     let Some(access) = client.aws_access(registry)? else { return Ok(None) };
-    Ok(client.aws.identity(&client.exchange, &access, Some(ARN_PATIENCE))?.map(|identity| identity.arn))
+    client.aws.identity(&client.exchange, &access, Some(ARN_PATIENCE))
 }
 
 /// What AWS says about the credential of a registry; that it cannot be asked only warns.
 fn signed(client: &Client, access: &AwsAccess) -> Result<GrantReport, Error> {
     let identity = match client.aws.identity(&client.exchange, access, None) {
-        Ok(identity) => identity.map(|identity| identity.arn),
+        Ok(identity) => identity,
         Err(error) if matches!(error.code(), Code::Unreachable | Code::Timeout) => {
             let sentence = format!("who the caller is could not be asked: {}", error.message());
             client.exchange.warn("identity-unknown", sentence);
