@@ -22,12 +22,10 @@ pub enum AuthScheme {
 
 impl AuthScheme {
     fn parse(text: &str) -> Self {
-        if text.eq_ignore_ascii_case("basic") {
-            AuthScheme::Basic
-        } else if text.eq_ignore_ascii_case("bearer") {
-            AuthScheme::Bearer
-        } else {
-            AuthScheme::Other(text.to_owned())
+        match text.to_ascii_lowercase().as_str() {
+            "basic" => AuthScheme::Basic,
+            "bearer" => AuthScheme::Bearer,
+            _ => AuthScheme::Other(text.to_owned()),
         }
     }
 }
@@ -58,7 +56,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    fn new(scheme: AuthScheme) -> Self {
+    pub(super) fn new(scheme: AuthScheme) -> Self {
         Self { scheme, realm: None, service: None, scope: None, error: None }
     }
 

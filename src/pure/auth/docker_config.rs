@@ -84,26 +84,20 @@ impl DockerConfig {
     /// # Errors
     /// `config-malformed` where the file speaks about this registry and cannot be understood.
     pub fn lookup(&self, registry: &Registry, path: Option<&str>) -> Result<Lookup, Error> {
-        let (own, global) = match self.matches("credHelpers", registry, path)?.first() {
-            Some(own) => (Some(own.value), false),
-            None => (field(&self.root, "credsStore"), true),
+        let (key, named) = match self.matches("credHelpers", registry, path)?.first() {
+            Some(own) => ("credHelpers", Some(own.value)),
+            None => ("credsStore", field(&self.root, "credsStore")),
         };
-        let key = if global { "credsStore" } else { "credHelpers" };
-        match own {
-            None | Some(Value::Null) => {}
-            Some(Value::String(name)) if name.is_empty() => {}
-            Some(Value::String(name)) if name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) => {
-                let server_key = self.server_key(registry, path)?;
-                return Ok(Lookup::Helper { name: name.clone(), server_key, global });
-            }
-            Some(Value::String(_)) => {
-                return Err(self.bad(&format!(
-                    "`{key}` names a helper with a character other than letters, digits, `.`, `_` and `-`"
-                )));
-            }
-            Some(_) => return Err(self.bad(&format!("`{key}` holds something other than the name of a helper"))),
+        let no_name = || self.bad(&format!("`{key}` holds something other than the name of a helper"));
+        let Some(name) = filled(named, no_name)? else {
+            return Ok(self.entry(registry, path)?.map_or(Lookup::NotThere, Lookup::Entry));
+        };
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+            let why = "names a helper with a character other than letters, digits, `.`, `_` and `-`";
+            return Err(self.bad(&format!("`{key}` {why}")));
         }
-        Ok(self.entry(registry, path)?.map_or(Lookup::NotThere, Lookup::Entry))
+        let (name, server_key) = (name.to_owned(), self.server_key(registry, path)?);
+        Ok(Lookup::Helper { name, server_key, global: key == "credsStore" })
     }
 
     /// The credential that the file itself holds, whatever helpers there are.
@@ -156,12 +150,7 @@ impl DockerConfig {
     }
 
     fn credential(&self, host: &str, entry: &Map<String, Value>) -> Result<Option<Credential>, Error> {
-        let text = |name: &str| match field(entry, name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.is_empty() => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.as_str())),
-            Some(_) => Err(self.bad(&format!("`{name}` of `{host}` is not a text"))),
-        };
+        let text = |name: &str| filled(field(entry, name), || self.bad(&format!("`{name}` of `{host}` is not a text")));
         let (username, password) = match text("auth")? {
             Some(auth) => {
                 let (username, password) =
@@ -220,13 +209,11 @@ pub fn helper_answer(stdout: &[u8]) -> Result<Credential, Error> {
     let answer: Value = serde_json::from_slice(stdout)
         .map_err(|error| bad(&format!("is not JSON (line {}, column {})", error.line(), error.column())))?;
     let answer = answer.as_object().ok_or_else(|| bad("is not a JSON object"))?;
-    let text = |name: &str| match field(answer, name) {
-        None | Some(Value::Null) => Ok(""),
-        Some(Value::String(text)) => Ok(text.as_str()),
-        Some(_) => Err(bad(&format!("holds a `{name}` that is not a text"))),
+    let text = |name: &str| {
+        let found = filled(field(answer, name), || bad(&format!("holds a `{name}` that is not a text")))?;
+        Ok::<_, Error>(found.unwrap_or_default())
     };
-    let (username, secret) = (text("Username")?, text("Secret")?);
-    match (username, secret) {
+    match (text("Username")?, text("Secret")?) {
         ("", "") => Ok(Credential::Anonymous),
         (_, "") => Err(bad("holds a `Username` and no `Secret`")),
         ("", _) => Err(bad("holds a `Secret` and no `Username`")),
@@ -274,6 +261,15 @@ fn decode(auth: &str) -> Result<(String, String), &'static str> {
 /// A field by its name, without regard to case: Docker reads its file so.
 fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
+
+/// A text, unless it is blank or not there.
+fn filled(value: Option<&Value>, bad: impl FnOnce() -> Error) -> Result<Option<&str>, Error> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(bad()),
+    }
 }
 
 fn malformed(origin: &str, reason: &str) -> Error {

@@ -37,45 +37,22 @@ pub struct TokenRequest {
     pub service: Option<String>,
     /// What it must allow, the demanded one first; texts, because a registry may demand what is not known here.
     pub scopes: Vec<String>,
-    /// On what grounds.
-    pub grant: Grant,
-}
-
-/// On what grounds a token is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Grant {
-    /// Everybody may have it.
-    Anonymous,
-    /// User name and password.
-    Password {
-        /// Who.
-        username: String,
-        /// With what.
-        password: Secret,
-    },
-    /// An identity token.
-    Refresh {
-        /// The token.
-        token: Secret,
-        /// User name and password, for a server that takes no identity token.
-        beside: Option<(String, Secret)>,
-    },
+    /// On what grounds; without a credential everybody may have it.
+    pub credential: Credential,
 }
 
 /// The challenge of a registry that is known without asking, which saves the request that would be refused.
 pub fn known(registry: &Registry) -> Option<Challenge> {
     registry.is_docker_hub().then(|| Challenge {
-        scheme: AuthScheme::Bearer,
         realm: Some("https://auth.docker.io/token".to_owned()),
         service: Some("registry.docker.io".to_owned()),
-        scope: None,
-        error: None,
+        ..Challenge::new(AuthScheme::Bearer)
     })
 }
 
 /// The challenge of a registry that takes a password with every request.
 pub fn basic() -> Challenge {
-    Challenge { scheme: AuthScheme::Basic, realm: None, service: None, scope: None, error: None }
+    Challenge::new(AuthScheme::Basic)
 }
 
 /// Decides how a challenge is answered: a token where one can be fetched, else user name and password.
@@ -92,36 +69,23 @@ pub fn answer(
 ) -> Result<Authorization, Error> {
     let host = registry.authority();
     if let Some(bearer) = challenges.iter().find(|c| is_usable_bearer(c)) {
-        let grant = match credential {
-            Credential::RegistryToken(token) => {
-                return Ok(Authorization::Header(Secret::new(format!("Bearer {}", token.reveal()))));
-            }
-            Credential::Anonymous => Grant::Anonymous,
-            Credential::Password { username, password } => {
-                Grant::Password { username: username.clone(), password: password.clone() }
-            }
-            Credential::IdentityToken { username, token, password } => {
-                Grant::Refresh { token: token.clone(), beside: username.clone().zip(password.clone()) }
-            }
-        };
+        if let Credential::RegistryToken(token) = credential {
+            return Ok(Authorization::Header(Secret::new(format!("Bearer {}", token.reveal()))));
+        }
         let realm = realm(registry, bearer.realm.as_deref().unwrap_or_default())?;
         let scopes = scopes(bearer.scope.as_deref(), wanted);
         let service = bearer.service.clone().filter(|service| !service.is_empty());
-        return Ok(Authorization::Token(TokenRequest { realm, service, scopes, grant }));
+        return Ok(Authorization::Token(TokenRequest { realm, service, scopes, credential: credential.clone() }));
     }
     if challenges.iter().any(|c| c.scheme == AuthScheme::Basic) {
-        return match credential.basic_header() {
-            Some(header) => Ok(Authorization::Header(header)),
-            None if credential.is_anonymous() => {
-                Err(Error::new(Code::CredentialMissing, format!("`{host}` asked for a credential and none was found"))
-                    .hint("set `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`"))
-            }
-            None => Err(Error::new(
-                Code::CredentialMissing,
-                format!("`{host}` asked for a user name and a password, and what was found is {}", credential.kind()),
-            )
-            .hint("set `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`")),
+        let lacking = || match credential {
+            Credential::Anonymous => "a credential and none was found".to_owned(),
+            _ => format!("a user name and a password, and what was found is {}", credential.kind()),
         };
+        return credential.basic_header().map(Authorization::Header).ok_or_else(|| {
+            Error::new(Code::CredentialMissing, format!("`{host}` asked for {}", lacking()))
+                .hint("set `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`")
+        });
     }
     let refused = format!("`{host}` refused the request and named no way to log in that tagwright knows");
     let error = Error::new(Code::Unauthenticated, refused)
@@ -197,12 +161,12 @@ impl TokenRequest {
     /// A password goes as Basic with `GET`, which every token server understands; an identity token
     /// can only go in a form.
     pub fn request(&self) -> Request {
-        match &self.grant {
-            Grant::Anonymous => self.get(None),
-            Grant::Password { username, password } => self.get(Some((username, password))),
-            Grant::Refresh { token, .. } => {
+        match &self.credential {
+            Credential::Password { username, password } => self.get(Some((username, password))),
+            Credential::IdentityToken { token, .. } => {
                 self.post(&[("grant_type", "refresh_token"), ("refresh_token", token.reveal())])
             }
+            Credential::Anonymous | Credential::RegistryToken(_) => self.get(None),
         }
     }
 
@@ -210,13 +174,15 @@ impl TokenRequest {
     ///
     /// Meant to be called once, with the answer to [`TokenRequest::request`].
     pub fn fallback(&self, response: &Response) -> Option<Request> {
-        match &self.grant {
+        match &self.credential {
             _ if !matches!(response.status, 404 | 405) => None,
-            Grant::Password { username, password } => {
+            Credential::Password { username, password } => {
                 Some(self.post(&[("grant_type", "password"), ("username", username), ("password", password.reveal())]))
             }
-            Grant::Refresh { beside, .. } => beside.as_ref().map(|(name, password)| self.get(Some((name, password)))),
-            Grant::Anonymous => None,
+            Credential::IdentityToken { username, password, .. } => {
+                Some(self.get(Some((username.as_ref()?, password.as_ref()?))))
+            }
+            Credential::Anonymous | Credential::RegistryToken(_) => None,
         }
     }
 

@@ -22,11 +22,7 @@ words! {
 impl Action {
     /// Reads `pull` or `push`, as they are typed and sent.
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "pull" => Some(Action::Pull),
-            "push" => Some(Action::Push),
-            _ => None,
-        }
+        [Action::Pull, Action::Push].into_iter().find(|action| action.as_str() == text)
     }
 }
 
@@ -74,12 +70,8 @@ impl Scope {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "repository:{}:", self.repository)?;
-        for (i, action) in self.actions.iter().enumerate() {
-            let comma = if i == 0 { "" } else { "," };
-            write!(f, "{comma}{action}")?;
-        }
-        Ok(())
+        let actions: Vec<&str> = self.actions.iter().map(|action| action.as_str()).collect();
+        write!(f, "repository:{}:{}", self.repository, actions.join(","))
     }
 }
 
@@ -145,11 +137,7 @@ impl FromIterator<Scope> for ScopeSet {
 impl fmt::Display for ScopeSet {
     /// Separated by spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, scope) in self.0.iter().enumerate() {
-            let space = if i == 0 { "" } else { " " };
-            write!(f, "{space}{scope}")?;
-        }
-        Ok(())
+        f.write_str(&self.0.iter().map(Scope::to_string).collect::<Vec<_>>().join(" "))
     }
 }
 

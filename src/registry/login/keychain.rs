@@ -8,7 +8,7 @@
 
 use crate::aws::AwsSettings;
 use crate::error::{Code, Error};
-use crate::pure::auth::{Credential, CredentialSource, DockerConfig, Lookup, LookupStep, docker_config};
+use crate::pure::auth::{Credential, CredentialSource, DockerConfig, Lookup, LookupStep, docker_config, lookup};
 use crate::pure::image::Registry;
 use crate::pure::text::quoted;
 use crate::registry::limits;
@@ -317,11 +317,9 @@ impl KeychainSearch<'_> {
     fn nothing(self) -> Error {
         let message = format!("a credential for `{}` was asked for and none was found", self.registry);
         let error = Error::new(Code::CredentialMissing, message);
-        let said: Vec<String> = self.tried.iter().map(|tried| format!("{}: {}", tried.source, tried.said)).collect();
-        let error = if said.is_empty() { error } else { error.cause(said.join("; ")) };
-        let tried = self.tried.into_iter().map(|t| serde_json::json!({ "source": t.source, "said": t.said }));
+        let error = if self.tried.is_empty() { error } else { error.cause(lookup::line(&self.tried)) };
         error
-            .detail("tried", tried.collect::<Vec<_>>())
+            .detail("tried", lookup::values(&self.tried))
             .hint("put the credential there, or leave `--credentials-from` out to have every place asked")
     }
 }
