@@ -60,13 +60,12 @@ pub fn over() {
 
 fn ending(run: Option<&LastWords>, error: Error) -> Ending {
     let Some(LastWords { command, style, journal }) = run else {
-        return envelope::ending(None, Err(error), &[], &[], &Style::default());
+        return envelope::ending(None, Err(error), &Journal::default(), &Style::default());
     };
     // Whoever is struck may hold a lock of the journal, and does not let go of it.
     let Some(journal) = journal.copied() else {
         let bare = Error::new(error.code(), error.message()).hint(error.hint_text().unwrap_or_default());
-        return envelope::ending(Some(command), Err(bare), &[], &[], style);
+        return envelope::ending(Some(command), Err(bare), &Journal::default(), style);
     };
-    let error = error.after(journal.progress()).rewritten(&|text| journal.without_secrets(text));
-    envelope::ending(Some(command), Err(error), &journal.warnings(), &journal.exchanges(), style)
+    envelope::ending(Some(command), Err(error.after(journal.progress())), &journal, style)
 }

@@ -25,7 +25,6 @@ mod house {
 use house::*;
 #[cfg(feature = "internals")]
 pub use house::*;
-
 pub use last_words::at_panic;
 pub use output::{Ending, Screen};
 pub use world::{Log, World};
@@ -35,6 +34,7 @@ use command::report::Report;
 use command::request::{Invocation, Request};
 use command::session::Session;
 use error::{Code, Error};
+use http::Journal;
 use output::{Layout, Style, envelope};
 use std::ffi::OsString;
 
@@ -62,7 +62,7 @@ pub fn run(words: &[OsString], world: &World, screen: Option<Screen>) -> Ending 
         Err(misuse) => {
             let print = parse::asks(words, "print").then(String::new).into_iter().collect();
             let style = Style { layout, print, quiet: false };
-            envelope::ending(misuse.command, Err(misuse.error), &[], &[], &style)
+            envelope::ending(misuse.command, Err(misuse.error), &Journal::default(), &style)
         }
     }
 }
@@ -70,7 +70,7 @@ pub fn run(words: &[OsString], world: &World, screen: Option<Screen>) -> Ending 
 /// `call`: the same as the command line, from a JSON request, for programs.
 fn call(world: &World, stdin: bool) -> Ending {
     let style = Style { layout: Layout::Ascii, ..Style::default() };
-    let ended = |command, error| envelope::ending(command, Err(error), &[], &[], &style);
+    let ended = |command, error| envelope::ending(command, Err(error), &Journal::default(), &style);
     let text = match request_text(world, stdin) {
         Ok(text) => text,
         Err(error) => return ended(Some("call"), error),
@@ -110,23 +110,19 @@ fn request_text(world: &World, stdin: bool) -> Result<String, Error> {
 }
 
 fn carry_out(world: &World, invocation: Invocation, layout: Layout) -> Ending {
-    let Invocation { mut request, common } = invocation;
-    let style = Style { layout, quiet: common.quiet, print: common.print.clone() };
-    let command = Some(request.command());
+    let Invocation { command, mut request, common } = invocation;
+    let style = Style { layout, quiet: common.exchange.quiet, print: common.print.clone() };
     // Which registry a rollback is about stands in its record.
     let read = match &mut request {
         Request::Rollback(rollback) => command::rollback::read(world, rollback),
         _ => Ok(()),
     };
     match read.and_then(|()| Session::new(world, &common, &request)) {
-        Err(error) => envelope::ending(command, Err(error), &[], &[], &style),
+        Err(error) => envelope::ending(Some(command), Err(error), &Journal::default(), &style),
         Ok(session) => {
-            let (journal, until) = (&session.client.exchange.journal, session.client.exchange.settings.until);
-            last_words::note(request.command(), style.clone(), journal.clone(), until);
-            let outcome = dispatch(&session, &request);
-            // The words of a failure are partly a server's, and a server may repeat what it was sent.
-            let outcome = outcome.map_err(|error| error.rewritten(&|text| journal.without_secrets(text)));
-            let ending = envelope::ending(command, outcome, &journal.warnings(), &journal.exchanges(), &style);
+            let (journal, until) = (&session.client.exchange.journal, session.client.exchange.until);
+            last_words::note(command, style.clone(), journal.clone(), until);
+            let ending = envelope::ending(Some(command), dispatch(&session, &request), journal, &style);
             last_words::over();
             ending
         }

@@ -39,7 +39,7 @@ pub fn invocation(given: &Arguments) -> Result<Invocation, Error> {
         "auth" => auth(given),
         name => Err(Error::new(Code::Internal, format!("nothing reads the arguments of `{name}`"))),
     };
-    Ok(Invocation { request: request?, common: common(given)? })
+    Ok(Invocation { command: command.name, request: request?, common: common(given)? })
 }
 
 fn labels(given: &Arguments) -> Result<Request, Error> {

@@ -1,12 +1,12 @@
 //! The flags that every command takes, turned into [`Common`], and the kinds of values that several flags have.
 
 use crate::cli::{Arguments, invalid, shown};
-use crate::command::request::{Common, Resolve};
+use crate::command::request::Common;
 use crate::error::{Code, Error};
 use crate::pure::auth::CredentialSource;
 use crate::pure::aws::{AwsIdentity, EcrHost};
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{Place, Url, bracketed, place, split_host_port};
+use crate::pure::http::{ExchangeSettings, Place, Resolve, Url, bracketed, place, split_host_port};
 use crate::pure::image::Registry;
 use crate::pure::image::listing::Via;
 use crate::pure::text::nearest;
@@ -38,21 +38,25 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
     let retries = number(given, "retries", 0..=100, "write a number from 0 to 100")?;
     // Only some commands have a second side.
     let into = given.command.flag("into").map(|_| aws_identity(given, "into-", credentials_from)).transpose()?;
-    Ok(Common {
+    let hub_api = given.one("hub-api").map(|text| hub_api(given, text, &plain_http)).transpose()?;
+    let exchange = ExchangeSettings {
         timeout: given.one("timeout").map(|text| timeout(given, text)).transpose()?,
         retries: retries.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(USUAL_RETRIES),
-        ca_file: given.one("ca-file").map(str::to_owned),
+        verbose: given.has("verbose"),
+        quiet: given.has("quiet"),
         https: given.has("https"),
-        resolve: given.all("resolve").map(|text| resolve(given, text)).collect::<Result<_, _>>()?,
-        hub_api: given.one("hub-api").map(|text| hub_api(given, text, &plain_http)).transpose()?,
         plain_http,
+    };
+    Ok(Common {
+        exchange,
+        ca_file: given.one("ca-file").map(str::to_owned),
+        resolve: given.all("resolve").map(|text| resolve(given, text)).collect::<Result<_, _>>()?,
+        hub_api,
         via: choice(given, "via", &[Via::HubApi, Via::Registry, Via::EcrApi])?,
         credentials_from,
         aws: aws_identity(given, "", credentials_from)?,
         into_aws: into.unwrap_or_default(),
         ecr: given.all("ecr").map(|text| ecr(given, text)).collect::<Result<_, _>>()?,
-        verbose: given.has("verbose"),
-        quiet: given.has("quiet"),
         print: given.all("print").map(str::to_owned).collect(),
     })
 }

@@ -350,10 +350,13 @@ mod tests {
     fn common_flags_are_read_wherever_they_stand() {
         for line in ["--verbose --timeout 1.5 tags app", "tags --timeout=1.5 app -v", "tags -v app --timeout 1.5"] {
             let common = run(line).common;
-            assert!(common.verbose && common.timeout == Some(std::time::Duration::from_millis(1500)), "{line}");
+            assert!(
+                common.exchange.verbose && common.exchange.timeout == Some(std::time::Duration::from_millis(1500)),
+                "{line}"
+            );
         }
         let common = run("tags a --plain-http REG.example:5000 --plain-http ::1 --plain-http [::1]:80").common;
-        assert_eq!(common.plain_http, ["reg.example:5000", "[::1]", "[::1]:80"]);
+        assert_eq!(common.exchange.plain_http, ["reg.example:5000", "[::1]", "[::1]:80"]);
         for (text, host, port, address) in [
             ("Reg.example:443:10.0.0.7", "reg.example", 443, "10.0.0.7"),
             ("reg.example:443:[2001:db8::7]", "reg.example", 443, "2001:db8::7"),

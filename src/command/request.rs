@@ -5,19 +5,19 @@
 use crate::pure::auth::CredentialSource;
 use crate::pure::auth::scope::Action;
 use crate::pure::aws::{AwsIdentity, EcrHost};
-use crate::pure::http::Url;
+use crate::pure::http::{ExchangeSettings, Resolve, Url};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
 use crate::pure::promote::{Promotion, Template};
 use crate::pure::text::Glob;
 use crate::pure::version::{Build, OnConflict, TagFormat};
-use std::net::IpAddr;
-use std::time::Duration;
 use time::OffsetDateTime;
 
 /// A command with its arguments, and the flags that every command takes.
 #[derive(Clone, Debug)]
 pub struct Invocation {
+    /// The command's name as it is typed.
+    pub command: &'static str,
     /// What to do.
     pub request: Request,
     /// How to do it.
@@ -74,21 +74,6 @@ impl Request {
         match self {
             Request::Promote(promote) => Some((promote.into.as_ref()?, promote.source.repository())),
             _ => None,
-        }
-    }
-
-    /// The command's name as it is typed.
-    pub fn command(&self) -> &'static str {
-        match self {
-            Request::Labels(_) => "labels",
-            Request::Inspect(_) => "inspect",
-            Request::FindTag(_) => "find-tag",
-            Request::Tags(_) => "tags",
-            Request::NextVersion(_) => "next-version",
-            Request::Promote(_) => "promote",
-            Request::Rollback(_) => "rollback",
-            Request::History(_) => "history",
-            Request::Auth(_) => "auth",
         }
     }
 }
@@ -277,30 +262,13 @@ pub struct Auth {
     pub actions: Vec<Action>,
 }
 
-/// One `--resolve HOST:PORT:ADDR`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolve {
-    /// The host, in lower case.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// The address to connect to in its place.
-    pub address: IpAddr,
-}
-
 /// Flags that every command takes.
 #[derive(Clone, Debug)]
 pub struct Common {
-    /// The limit of the whole command, where one was given.
-    pub timeout: Option<Duration>,
-    /// How often a request may be repeated.
-    pub retries: u32,
+    /// What holds for every request to a server.
+    pub exchange: ExchangeSettings,
     /// A PEM file with further roots.
     pub ca_file: Option<String>,
-    /// HTTPS for loopback registries too.
-    pub https: bool,
-    /// Hosts, or hosts with port, that are spoken to in plain HTTP; in lower case.
-    pub plain_http: Vec<String>,
     /// Addresses that stand in for name resolution.
     pub resolve: Vec<Resolve>,
     /// The address of Docker Hub's web API, where it is not the public one.
@@ -315,10 +283,6 @@ pub struct Common {
     pub into_aws: AwsIdentity,
     /// Registries, as host or host and port in lower case, that stand for one of Amazon's.
     pub ecr: Vec<(String, EcrHost)>,
-    /// One line per exchange on stderr.
-    pub verbose: bool,
-    /// Nothing but errors on stderr.
-    pub quiet: bool,
     /// The values of the result to print, as dotted paths.
     pub print: Vec<String>,
 }

@@ -3,11 +3,11 @@
 use crate::aws::{Aws, AwsSettings};
 use crate::command::request::{Common, Request};
 use crate::error::{Code, Error};
-use crate::http::{Exchange, ExchangeSettings, Http, Options};
+use crate::http::{Exchange, Http, Options};
 use crate::pure::auth::CredentialSource;
 use crate::pure::auth::scope::Action;
 use crate::pure::aws::AwsIdentity;
-use crate::pure::http::{Url, bracketed};
+use crate::pure::http::{ExchangeSettings, Url, bracketed};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Registry, Repository};
 use crate::registry::login::{Client, Keychain};
@@ -50,26 +50,14 @@ impl<'w> Session<'w> {
     /// `config-malformed` for roots and proxies that cannot be read.
     pub fn new(world: &'w World, common: &Common, request: &Request) -> Result<Self, Error> {
         let (registry, into) = (request.registry(), request.into());
-        let timeout = common.timeout.or(into.is_none().then_some(USUAL_TIMEOUT));
-        let settings = ExchangeSettings {
-            until: timeout.map(|timeout| world.started + timeout),
-            timeout,
-            retries: common.retries,
-            verbose: common.verbose,
-            quiet: common.quiet,
-            https: common.https,
-            plain_http: common.plain_http.clone(),
-        };
+        let timeout = common.exchange.timeout.or(into.is_none().then_some(USUAL_TIMEOUT));
+        let settings = ExchangeSettings { timeout, ..common.exchange.clone() };
         let amazon = AwsSettings { names: common.ecr.clone(), ..AwsSettings::default() };
         let is_aws = |registry: &Registry| amazon.has_api(Via::EcrApi, registry);
         let registries = || registry.into_iter().chain(into.map(|(target, _)| target.registry()));
         // The roots that AWS tools are given count where one of Amazon's registries is meant.
         let bundle = || world.env("AWS_CA_BUNDLE").filter(|_| registries().any(is_aws)).map(str::to_owned);
-        let options = Options {
-            ca_file: common.ca_file.clone().or_else(bundle),
-            resolve: common.resolve.iter().map(|r| (r.host.clone(), r.port, r.address)).collect(),
-            user_agent: crate::program::USER_AGENT.to_owned(),
-        };
+        let options = Options { ca_file: common.ca_file.clone().or_else(bundle), resolve: common.resolve.clone() };
         let exchange = Arc::new(Exchange::new(world, settings, Http::new(world, &options)?));
         let Some((target, source)) = into else {
             return Self::side(&exchange, common, request, false);
@@ -168,7 +156,7 @@ fn connection(common: &Common, identity: &AwsIdentity) -> Vec<String> {
     if let Some(file) = &common.ca_file {
         flag("--ca-file", file.clone());
     }
-    for host in &common.plain_http {
+    for host in &common.exchange.plain_http {
         flag("--plain-http", host.clone());
     }
     for resolve in &common.resolve {
@@ -187,7 +175,7 @@ fn connection(common: &Common, identity: &AwsIdentity) -> Vec<String> {
     for (name, host) in &common.ecr {
         flag("--ecr", format!("{name}={host}"));
     }
-    if common.https {
+    if common.exchange.https {
         words.push("--https".to_owned());
     }
     words

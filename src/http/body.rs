@@ -2,31 +2,16 @@
 
 use crate::http::limits::{REFUSAL, Stopwatch};
 use crate::http::transport::TransportError;
-use crate::pure::http::{Fault, Headers, Phase, Response, Url};
+use crate::pure::http::{Fault, Phase, Response};
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 use ureq::Timeout;
 
 /// A reply whose body has yet to be read.
-#[derive(Debug)]
-pub struct Incoming {
-    /// The address that gave it.
-    pub from: Url,
-    /// The HTTP status, whatever it is.
-    pub status: u16,
-    /// The fields.
-    pub headers: Headers,
-    /// The body.
-    pub body: Body,
-}
+pub type Incoming = Response<Body>;
 
 impl Incoming {
-    /// Whether the status is 2xx.
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
     /// Reads the rest; of a reply that is no success only the beginning.
     ///
     /// # Errors

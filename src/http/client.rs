@@ -7,12 +7,12 @@ use crate::http::limits::Stopwatch;
 use crate::http::transport::{HEAD_LIMIT, TransportError};
 use crate::http::trust::Trust;
 use crate::http::{Body, Incoming, Limits, Payload};
+use crate::program::USER_AGENT;
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{Fault, Headers, Phase, Proxies, Proxy, Repeat};
+use crate::pure::http::{Fault, Headers, Phase, Proxies, Proxy, Repeat, Resolve};
 use crate::world::{World, instant};
 use std::io::Read;
-use std::net::IpAddr;
 use std::time::Duration;
 use ureq::http::{self, HeaderName, HeaderValue, header};
 use ureq::{Agent, SendBody};
@@ -35,10 +35,8 @@ const KEPT_FOR_UPLOAD: Duration = Duration::from_secs(2);
 pub struct Options {
     /// A PEM file with roots beyond those built in and the system's.
     pub ca_file: Option<String>,
-    /// Addresses that stand in for name resolution: host in lower case, port, address.
-    pub resolve: Vec<(String, u16, IpAddr)>,
-    /// The value of `User-Agent`.
-    pub user_agent: String,
+    /// Addresses that stand in for name resolution.
+    pub resolve: Vec<Resolve>,
 }
 
 /// Sends requests from any number of threads.
@@ -59,13 +57,12 @@ impl Http {
             resolve: options.resolve.clone(),
             proxies: proxies.clone(),
             trust: Trust::new(world, options.ca_file.as_deref())?,
-            user_agent: options.user_agent.clone(),
         };
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
-            .user_agent(options.user_agent.as_str())
+            .user_agent(USER_AGENT)
             .accept_encoding("identity")
             .max_response_header_size(HEAD_LIMIT)
             .max_idle_connections(KEPT)
@@ -182,7 +179,8 @@ fn read(
     for (name, value) in &parts.headers {
         headers.push(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
     }
-    Ok(Incoming { from: request.url.clone(), status, headers, body: Body::new(body, watch) })
+    let (from, body) = (request.url.clone(), Body::new(body, watch));
+    Ok(Incoming { from, status, headers, body, secrets: Default::default() })
 }
 
 /// The request in ureq's terms.
@@ -486,7 +484,7 @@ mod tests {
         assert!(
             lower.contains(&format!("\r\nhost: {address}\r\n")) && lower.contains("\r\naccept-encoding: identity\r\n")
         );
-        assert!(lower.contains("\r\nuser-agent: tagwright/test\r\n") && lower.contains(&long));
+        assert!(lower.contains("\r\nuser-agent: tagwright/") && lower.contains(&long));
         assert!(!lower.contains("content-length") && !lower.contains("transfer-encoding"));
         assert!(seen[1].to_lowercase().contains("\r\ncontent-length: 0\r\n"));
         assert!(seen[2].to_lowercase().contains("\r\ncontent-length: 200000\r\n"));
@@ -649,7 +647,7 @@ mod tests {
             stream.write_all(format!("{answer}\r\nContent-Length: 0\r\n\r\n").as_bytes()).unwrap();
         });
         let options = Options {
-            resolve: vec![("registry.example".into(), address.port(), address.ip())],
+            resolve: vec![Resolve { host: "registry.example".into(), port: address.port(), address: address.ip() }],
             ..crate::http::testing::options()
         };
         let http = Http::new(&crate::http::testing::world(&[]), &options).unwrap();

@@ -6,7 +6,7 @@ use crate::http::transport::{Channel, TransportError};
 use crate::http::trust::Trust;
 use crate::http::tunnel;
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{Fault, Phase, Proxies, Proxy, Url, bracketed};
+use crate::pure::http::{Fault, Phase, Proxies, Proxy, Resolve, Url, bracketed};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -23,13 +23,11 @@ const ADDRESSES: usize = 4;
 #[derive(Debug)]
 pub(super) struct Dial {
     /// Addresses that stand in for a name, by host and port.
-    pub resolve: Vec<(String, u16, IpAddr)>,
+    pub resolve: Vec<Resolve>,
     /// The environment's proxies.
     pub proxies: Proxies,
     /// Whom to trust.
     pub trust: Trust,
-    /// What to say to a proxy.
-    pub user_agent: String,
 }
 
 impl Dial {
@@ -47,7 +45,7 @@ impl Dial {
         }
         // The port is always named here.
         let target = format!("{}:{}", bracketed(url.host()), url.port());
-        tunnel::open(stream.as_mut(), proxy, &target, &self.user_agent)?;
+        tunnel::open(stream.as_mut(), proxy, &target)?;
         Ok(Channel::new(Box::new(Tls::open(&self.trust, url.host(), stream)?), true))
     }
 
@@ -95,8 +93,8 @@ impl Dial {
 
     /// The addresses to try, the two families by turns, so that one of them may be out of order.
     fn addresses(&self, host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Fault> {
-        let given = self.resolve.iter().filter(|(name, at, _)| name == host && *at == port);
-        let given: Vec<SocketAddr> = given.map(|(_, _, address)| SocketAddr::new(*address, port)).collect();
+        let given = self.resolve.iter().filter(|one| one.host == host && one.port == port);
+        let given: Vec<SocketAddr> = given.map(|one| SocketAddr::new(one.address, port)).collect();
         if !given.is_empty() {
             return Ok(given);
         }

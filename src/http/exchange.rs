@@ -8,42 +8,16 @@ use crate::error::{Code, Error};
 use crate::http::repeat::{LONGEST_WAIT, fits, repeat};
 use crate::http::{Body, Http, Incoming, Journal, Limits, Payload};
 use crate::pure::http::message::Request;
-use crate::pure::http::url::Scheme;
-use crate::pure::http::{Fault, Pace, Phase, Response, Subject, redact, redirect, refusal, retry, warning};
+use crate::pure::http::{
+    ExchangeSettings, Fault, Pace, Phase, Response, Subject, redact, redirect, refusal, retry, warning,
+};
 use crate::pure::text::instant;
 use crate::world::World;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// What the flags say about every exchange.
-#[derive(Clone, Debug)]
-pub struct ExchangeSettings {
-    /// The moment the whole command must be done.
-    pub until: Option<Instant>,
-    /// How long that is, for messages; `None` where a command may take as long as it does.
-    pub timeout: Option<Duration>,
-    /// How often a request may be repeated.
-    pub retries: u32,
-    /// One line per exchange to the log.
-    pub verbose: bool,
-    /// No word but errors.
-    pub quiet: bool,
-    /// HTTPS for loopback registries too.
-    pub https: bool,
-    /// Hosts, or hosts with port, that are spoken to in plain HTTP.
-    pub plain_http: Vec<String>,
-}
-
-impl ExchangeSettings {
-    /// Which scheme a host is spoken to with.
-    pub fn scheme(&self, host: &str, authority: &str, loopback: bool) -> Scheme {
-        if self.plain_http.iter().any(|name| name == host || name == authority) || (loopback && !self.https) {
-            Scheme::Http
-        } else {
-            Scheme::Https
-        }
-    }
-}
+/// An answer, with the body of a success where that is left to be read.
+type OpenReply = (Response, Option<Body>);
 
 /// The way out, shared by everything a command asks.
 pub struct Exchange<'w> {
@@ -51,6 +25,8 @@ pub struct Exchange<'w> {
     pub world: &'w World,
     /// What the flags say.
     pub settings: ExchangeSettings,
+    /// The moment the whole command must be done.
+    pub until: Option<Instant>,
     /// What there is to tell beside the result.
     pub journal: Arc<Journal>,
     http: Http,
@@ -60,10 +36,11 @@ pub struct Exchange<'w> {
 impl<'w> Exchange<'w> {
     /// Nothing is opened before the first request.
     pub fn new(world: &'w World, settings: ExchangeSettings, http: Http) -> Self {
-        let limits = Limits::default().over_at(settings.until);
+        let until = settings.timeout.map(|timeout| world.started + timeout);
+        let limits = Limits::default().over_at(until);
         let journal = Journal::default();
         http.proxies.secrets().for_each(|secret| journal.guard(&secret));
-        Self { world, settings, journal: Arc::new(journal), http, limits }
+        Self { world, settings, until, journal: Arc::new(journal), http, limits }
     }
 
     /// The same with other limits; the usual ones are too long for tests.
@@ -97,7 +74,7 @@ impl<'w> Exchange<'w> {
     ///
     /// # Errors
     /// As [`Exchange::send`].
-    pub fn open(&self, wanted: &str, request: &Request) -> Result<(Response, Option<Body>), Error> {
+    pub fn open(&self, wanted: &str, request: &Request) -> Result<OpenReply, Error> {
         self.follow(wanted, request, u64::MAX, true)
     }
 
@@ -121,13 +98,7 @@ impl<'w> Exchange<'w> {
         Limits { body, ..self.limits }
     }
 
-    fn follow(
-        &self,
-        wanted: &str,
-        request: &Request,
-        limit: u64,
-        open: bool,
-    ) -> Result<(Response, Option<Body>), Error> {
+    fn follow(&self, wanted: &str, request: &Request, limit: u64, open: bool) -> Result<OpenReply, Error> {
         let patience = request.patience.map(|patience| self.world.instant() + patience);
         let limits = self.limits(limit).over_at(patience);
         let mut request = request.clone();
@@ -169,7 +140,7 @@ impl<'w> Exchange<'w> {
         limits: &Limits,
         number: u32,
         open: bool,
-    ) -> Result<(Response, Option<Body>), Fault> {
+    ) -> Result<OpenReply, Fault> {
         let begun = self.world.instant();
         let end = Some(begun + limits.whole).filter(|_| !open && payload.is_none());
         let limits = limits.over_at(end);
@@ -182,7 +153,7 @@ impl<'w> Exchange<'w> {
         let outcome = self.http.send(request, payload, &limits).and_then(|incoming| {
             let secrets = self.journal.secrets();
             if open && incoming.is_success() {
-                let Incoming { from, status, headers, body } = incoming;
+                let Incoming { from, status, headers, body, .. } = incoming;
                 return Ok((Response { from, status, headers, body: Vec::new(), secrets }, Some(body)));
             }
             Ok((Response { secrets, ..incoming.whole()? }, None))
@@ -241,6 +212,7 @@ mod tests {
     use super::*;
     use crate::http::testing::{get, http, read_request, server, world};
     use std::io::Write;
+    use std::time::Duration;
 
     #[test]
     fn a_reply_that_comes_byte_by_byte_ends_at_a_limit_of_its_own() {
@@ -253,7 +225,6 @@ mod tests {
         });
         let world = world(&[]);
         let settings = ExchangeSettings {
-            until: None,
             timeout: None,
             retries: 3,
             verbose: false,

@@ -28,6 +28,6 @@ mod testing;
 
 pub use body::{Body, Incoming, Payload};
 pub use client::{Http, Options};
-pub use exchange::{Exchange, ExchangeSettings};
+pub use exchange::Exchange;
 pub use journal::{Journal, Warning};
 pub use limits::Limits;

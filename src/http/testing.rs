@@ -64,7 +64,7 @@ pub fn world(environment: &[(&str, &str)]) -> World {
 }
 
 pub fn options() -> Options {
-    Options { user_agent: "tagwright/test".to_owned(), ..Options::default() }
+    Options::default()
 }
 
 pub fn http(environment: &[(&str, &str)]) -> Http {

@@ -3,15 +3,16 @@
 //! RFC 9110, section 9.3.6.
 
 use crate::http::stream::{Stream, fault};
+use crate::program::USER_AGENT;
 use crate::pure::http::{Fault, Proxy, redact};
 
 /// More than any proxy has to say before the tunnel begins.
 const HEAD_LIMIT: usize = 16 * 1024;
 
 /// Asks for the tunnel; afterwards the stream leads to `host:port`.
-pub(super) fn open(stream: &mut dyn Stream, proxy: &Proxy, target: &str, user_agent: &str) -> Result<(), Fault> {
+pub(super) fn open(stream: &mut dyn Stream, proxy: &Proxy, target: &str) -> Result<(), Fault> {
     let failed = |status, why: String| proxy.fault(status, why);
-    let mut head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {user_agent}\r\n");
+    let mut head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {USER_AGENT}\r\n");
     if let Some(authorization) = &proxy.authorization {
         head.push_str("Proxy-Authorization: ");
         head.push_str(authorization.reveal());
@@ -111,7 +112,7 @@ mod tests {
         assert!(seen[0].starts_with("CONNECT registry.example:443 HTTP/1.1\r\nHost: registry.example:443\r\n"));
         // `me:p@ss` in Base64.
         assert!(seen[0].contains("\r\nProxy-Authorization: Basic bWU6cEBzcw==\r\n"), "{}", seen[0]);
-        assert!(seen[0].contains("\r\nUser-Agent: tagwright/test\r\n"));
+        assert!(seen[0].contains("\r\nUser-Agent: tagwright/"));
     }
 
     #[test]

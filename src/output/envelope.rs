@@ -4,7 +4,7 @@
 
 use crate::command::report::Report;
 use crate::error::{Code, Error, LIST, Refusal};
-use crate::http::Warning;
+use crate::http::{Journal, Warning};
 use crate::output::table::folded;
 use crate::output::terminal::Screen;
 use crate::output::text;
@@ -61,14 +61,10 @@ pub struct Style {
 }
 
 /// What a run ends with.
-pub fn ending(
-    command: Option<&str>,
-    outcome: Result<Report, Error>,
-    warnings: &[Warning],
-    exchanges: &[String],
-    style: &Style,
-) -> Ending {
-    let warnings = &bounded(warnings);
+pub fn ending(command: Option<&str>, outcome: Result<Report, Error>, journal: &Journal, style: &Style) -> Ending {
+    // The words of a failure are partly a server's, and a server may repeat what it was sent.
+    let outcome = outcome.map_err(|error| error.rewritten(&|text| journal.without_secrets(text)));
+    let warnings = &bounded(&journal.warnings());
     let success = outcome.and_then(|report| {
         let stdout = match (style.layout, command) {
             (layout, _) if !style.print.is_empty() => {
@@ -102,7 +98,7 @@ pub fn ending(
         }
         Err(error) => {
             let error = error.shortened().rewritten(&|text| visible(&show::cut(text, LONGEST)));
-            failure(command, &error, warnings, exchanges, style)
+            failure(command, &error, warnings, &journal.exchanges(), style)
         }
     }
 }

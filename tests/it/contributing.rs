@@ -9,7 +9,6 @@ use tagwright::cli::defs::{CALL, COMMANDS};
 /// `{name}` is the command, `{file}` the same as the name of a Rust file, `{step}` its step in a pipeline.
 const PLACES: &[(&str, &str)] = &[
     ("src/cli/defs.rs", "name: \"{name}\""),
-    ("src/command/request.rs", "=> \"{name}\""),
     ("src/cli/build.rs", "\"{name}\" =>"),
     ("src/command/mod.rs", "pub mod {file};"),
     ("src/command/{file}", "pub fn run("),
@@ -60,10 +59,11 @@ fn tree() -> Vec<File> {
     files(|path| path != "Cargo.lock")
 }
 
-/// Every command that the table or the request names.
+/// Every command that the table names, or that is built.
 fn commands(files: &[File]) -> BTreeSet<String> {
-    let requests = files.iter().find(|file| file.path == "src/command/request.rs").unwrap();
-    let named = requests.text.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned);
+    let built = files.iter().find(|file| file.path == "src/cli/build.rs").unwrap();
+    let arms = built.text.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
+    let named = arms.map(|(name, _)| name.to_owned());
     let listed = COMMANDS.iter().map(|command| command.name.to_owned()).filter(|name| name != CALL);
     named.chain(listed).collect()
 }

@@ -17,9 +17,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tagwright::aws::identity::{Aws, AwsSettings};
 use tagwright::error::{Code, Error};
-use tagwright::http::exchange::{Exchange, ExchangeSettings};
+use tagwright::http::exchange::Exchange;
 use tagwright::http::{Http, Limits, Options as HttpOptions};
 use tagwright::pure::auth::scope::Action;
+use tagwright::pure::http::ExchangeSettings;
 use tagwright::pure::http::url::Url;
 use tagwright::pure::image::descriptor::Descriptor;
 use tagwright::pure::image::digest::Digest;
@@ -91,19 +92,14 @@ impl Case {
 
     fn client<'w>(&self, world: &'w World) -> Client<'w> {
         let settings = ExchangeSettings {
-            until: Some(world.started + Duration::from_secs(60)),
-            timeout: None,
+            timeout: Some(Duration::from_secs(60)),
             retries: self.retries,
             verbose: false,
             quiet: true,
             https: self.ca_file.is_some(),
             plain_http: vec![self.source.host()],
         };
-        let options = HttpOptions {
-            ca_file: self.ca_file.clone(),
-            user_agent: "tagwright/test".into(),
-            ..HttpOptions::default()
-        };
+        let options = HttpOptions { ca_file: self.ca_file.clone(), ..HttpOptions::default() };
         let exchange = Exchange::new(world, settings, Http::new(world, &options).unwrap()).with_limits(Limits {
             idle: self.idle,
             commit: self.commit,

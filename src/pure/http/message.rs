@@ -150,9 +150,9 @@ impl Request {
     }
 }
 
-/// One reply, its body read to the end.
+/// One reply, its body read to the end unless it is said to be another.
 #[derive(Clone, Debug)]
-pub struct Response {
+pub struct Response<B = Vec<u8>> {
     /// The address that gave it, where redirects have led.
     pub from: Url,
     /// The HTTP status; every status is data here, none is an error.
@@ -160,12 +160,12 @@ pub struct Response {
     /// The fields.
     pub headers: Headers,
     /// The body after transfer decoding; empty for `HEAD`.
-    pub body: Vec<u8>,
+    pub body: B,
     /// What it may repeat and must not be shown.
     pub secrets: Arc<[Secret]>,
 }
 
-impl Response {
+impl<B> Response<B> {
     /// Whether the status is 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)

@@ -8,6 +8,7 @@ pub mod redact;
 pub mod redirect;
 pub mod refusal;
 pub mod retry;
+pub mod settings;
 pub mod url;
 pub mod warning;
 
@@ -16,4 +17,5 @@ pub use message::{Headers, Repeat, Response, quoted_string};
 pub use proxy::{Proxies, Proxy};
 pub use refusal::{ErrorDocument, Subject};
 pub use retry::{Pace, Verdict};
-pub use url::{Origin, Place, Url, bracketed, place, split_host_port};
+pub use settings::ExchangeSettings;
+pub use url::{Origin, Place, Resolve, Url, bracketed, place, split_host_port};

@@ -218,6 +218,17 @@ pub fn split_host_port(text: &str) -> Option<(String, Option<u16>)> {
     if port == Some(0) { None } else { Some((host, port)) }
 }
 
+/// One `--resolve HOST:PORT:ADDR`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    /// The host, in lower case.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The address to connect to in its place.
+    pub address: IpAddr,
+}
+
 /// What kind of place a host is, as far as its text tells; names other than `localhost` are not resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
