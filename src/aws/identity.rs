@@ -180,7 +180,7 @@ impl Aws {
         Caller {
             world: exchange.world,
             send: Box::new(|request, limits, number| exchange.attempt(request, None, limits, number)),
-            until: exchange.settings.until,
+            until: exchange.until,
             retries: exchange.settings.retries,
             clock: &self.clock,
             journal: &exchange.journal,

@@ -4,10 +4,8 @@
 //! a registry is of.
 
 use crate::error::Error;
-use crate::http::Body;
-use crate::pure::http::Response;
-use crate::pure::http::message::Request;
 use crate::pure::image::{Descriptor, Detail, Digest, Heads, Identifier, Listing, RawManifest, ReferrerList, Tag};
+use crate::registry::distribution::OpenBlob;
 use crate::registry::login::Access;
 use crate::registry::{Acceptance, distribution};
 use crate::threads;
@@ -80,12 +78,7 @@ pub(super) trait Backend: Sync {
     }
 
     /// Opens a blob to be read in pieces, from its beginning or at a range.
-    fn open_blob(
-        &self,
-        digest: &Digest,
-        wanted: &str,
-        range: Option<&str>,
-    ) -> Result<(Request, Response, Option<Body>), Error> {
+    fn open_blob(&self, digest: &Digest, wanted: &str, range: Option<&str>) -> Result<OpenBlob, Error> {
         distribution::open_blob(self.access(), digest, wanted, range)
     }
 

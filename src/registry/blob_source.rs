@@ -172,7 +172,7 @@ impl<'a> SourceBlob<'a> {
     /// Tries until it succeeds, as long as a broken connection is what keeps it from that and there are tries.
     fn persist<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Result<T, Interruption>) -> Result<T, Error> {
         let exchange = self.from.access().client.exchange.clone();
-        let outcome = repeat(exchange.world, exchange.pace(), exchange.settings.until, |_| match attempt(self) {
+        let outcome = repeat(exchange.world, exchange.pace(), exchange.until, |_| match attempt(self) {
             Ok(done) => (Ok(done), Verdict::Keep),
             Err(Interruption::Failed(error)) => (Err(error), Verdict::Keep),
             Err(Interruption::Broke(error)) => {

@@ -152,7 +152,7 @@ impl<'a> Delivery<'a> {
     fn run(mut self, started: Option<Upload>, content: &mut dyn BlobContent) -> Result<(), Error> {
         self.open = started;
         let exchange = self.target.access().client.exchange.clone();
-        let outcome = repeat(exchange.world, exchange.pace(), exchange.settings.until, |_| {
+        let outcome = repeat(exchange.world, exchange.pace(), exchange.until, |_| {
             let (outcome, verdict) = self.attempt(content).unwrap_or_else(|error| (Err(error), Verdict::Keep));
             if outcome.is_err() {
                 self.give_up();
@@ -240,7 +240,7 @@ impl<'a> Delivery<'a> {
         let exchange = self.target.access().client.exchange.clone();
         let mut high = 0;
         while content.at() < self.size {
-            let end = repeat(exchange.world, exchange.pace(), exchange.settings.until, |_| {
+            let end = repeat(exchange.world, exchange.pace(), exchange.until, |_| {
                 self.send_chunk(content, length, high).unwrap_or_else(|error| (Err(error), Verdict::Keep))
             });
             if let Some(end) = end? {

@@ -30,6 +30,9 @@ pub struct Acceptance {
     pub lists_subject: bool,
 }
 
+/// What was asked, the answer, and the body of a success, to be read in pieces.
+pub(super) type OpenBlob = (Request, Response, Option<Body>);
+
 /// Reads a manifest or index.
 ///
 /// # Errors
@@ -254,7 +257,7 @@ pub(super) fn open_blob(
     digest: &Digest,
     wanted: &str,
     range: Option<&str>,
-) -> Result<(Request, Response, Option<Body>), Error> {
+) -> Result<OpenBlob, Error> {
     let mut request = Request::new(Method::Get, access.url(&format!("blobs/{digest}")));
     if let Some(range) = range {
         request = request.header("Range", range);

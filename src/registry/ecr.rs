@@ -17,7 +17,7 @@ use crate::pure::image::{
 };
 use crate::pure::text::instant;
 use crate::registry::backend::Backend;
-use crate::registry::distribution::{lacking, mismatch, named};
+use crate::registry::distribution::{OpenBlob, lacking, mismatch, named};
 use crate::registry::login::Access;
 use crate::registry::{Acceptance, EcrApi, distribution, limits, pages};
 
@@ -229,12 +229,7 @@ impl Backend for Ecr<'_> {
         distribution::proven(self.access(), descriptor, what, response.body)
     }
 
-    fn open_blob(
-        &self,
-        digest: &Digest,
-        wanted: &str,
-        range: Option<&str>,
-    ) -> Result<(Request, Response, Option<Body>), Error> {
+    fn open_blob(&self, digest: &Digest, wanted: &str, range: Option<&str>) -> Result<OpenBlob, Error> {
         let exchange = &self.access().client.exchange;
         self.download(digest, wanted, range, |request| exchange.open(wanted, request))
     }
@@ -340,7 +335,7 @@ impl Ecr<'_> {
         wanted: &str,
         range: Option<&str>,
         send: impl Fn(&Request) -> Result<(Response, Option<Body>), Error>,
-    ) -> Result<(Request, Response, Option<Body>), Error> {
+    ) -> Result<OpenBlob, Error> {
         let mut tried = false;
         loop {
             let mut request = self.download_request(digest, wanted)?;

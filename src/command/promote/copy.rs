@@ -143,12 +143,10 @@ impl Transport<'_, '_> {
             now => {
                 let now = now.map_or("is not there any more".to_owned(), |now| format!("points at `{now}` now"));
                 let name = target.repository().tagged(tag);
-                Err(Error::new(
-                    Code::TagConflict,
-                    format!("`{name}` {now}, and somebody else wrote it during this run"),
-                )
-                .hint("run it again; signatures that only the target has are left as they are")
-                .detail("tag", tag.as_str()))
+                let message = format!("`{name}` {now}, and somebody else wrote it during this run");
+                Err(Error::new(Code::TagConflict, message)
+                    .hint("run it again; signatures that only the target has are left as they are")
+                    .detail("tag", tag.as_str()))
             }
         }
     }

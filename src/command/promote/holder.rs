@@ -13,10 +13,11 @@ use crate::threads::WIDTH;
 
 /// How many tags are looked at in search of a digest.
 const MOST: usize = 200;
-/// How many older versions are looked at, only to name the version that a tag held.
-const OLDER: usize = 16;
-/// How many of those at once: no more than there are connections already.
-const OLDER_AT_ONCE: usize = 4;
+/// How many tags are looked at in search of a digest, and how many of them at once.
+type Look = (usize, usize);
+const LONG_LOOK: Look = (MOST, WIDTH);
+/// At older versions, only to name the one that a tag held; no more at once than there are connections already.
+const SHORT_LOOK: Look = (16, 4);
 
 /// The tags that name versions, newest first, with their digests where the list had them.
 pub struct Versions {
@@ -40,13 +41,7 @@ impl Versions {
     /// # Errors
     /// Those of looking at a tag.
     pub fn of_digest(&self, remote: &Remote, digest: &Digest) -> Result<Option<VersionTag>, Error> {
-        let known = self.tags.iter().filter(|(_, known)| known.as_ref() == Some(digest)).map(|(tag, _)| tag);
-        if let Some(tag) = known.max_by_key(|tag| (tag.version.parts().len(), tag.version)) {
-            return Ok(Some(tag.clone()));
-        }
-        let unknown: Vec<&VersionTag> =
-            self.tags.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(MOST).collect();
-        Ok(find(remote, &unknown, WIDTH, digest)?.cloned())
+        Ok(find(remote, &self.tags, digest, LONG_LOOK)?.cloned())
     }
 
     /// How what a tag holds compares with a source of this version, or of none.
@@ -55,17 +50,13 @@ impl Versions {
     /// Those of looking at a tag.
     pub fn compare(&self, target: &Remote, version: Option<&Version>, held: &Digest) -> Result<Comparison, Error> {
         let newer = |tag: &VersionTag| version.is_none_or(|version| tag.version > *version);
-        let newer: Vec<_> = self.tags.iter().take_while(|(tag, _)| newer(tag)).collect();
-        let unknown: Vec<&VersionTag> = newer.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).collect();
-        let looked = unknown.len().min(MOST);
-        let hit = match newer.iter().find(|(_, known)| known.as_ref() == Some(held)) {
-            Some((tag, _)) => Some(tag),
-            None => find(target, &unknown[..looked], WIDTH, held)?,
-        };
-        Ok(match (hit, version) {
+        let newer = &self.tags[..self.tags.partition_point(|(tag, _)| newer(tag))];
+        let unknown = newer.iter().filter(|(_, known)| known.is_none()).count();
+        let looked = unknown.min(MOST);
+        Ok(match (find(target, newer, held, LONG_LOOK)?, version) {
             (Some(tag), Some(_)) => Comparison::Newer(tag.version),
             (Some(tag), None) => Comparison::Unordered(tag.version),
-            (None, _) if unknown.len() > looked => Comparison::TooMany { newer: newer.len(), looked },
+            (None, _) if unknown > looked => Comparison::TooMany { newer: newer.len(), looked },
             (None, Some(_)) => Comparison::NotNewer,
             (None, None) => Comparison::Unversioned,
         })
@@ -76,42 +67,38 @@ impl Versions {
     /// # Errors
     /// Those of looking at a tag.
     pub fn is_older(&self, target: &Remote, version: &Version, digest: &Digest) -> Result<bool, Error> {
-        Ok(self.below(target, version, digest, (MOST, WIDTH))?.is_some())
+        Ok(self.below(target, version, digest, LONG_LOOK)?.is_some())
     }
 
     /// The version older than this one that a digest belongs to, as far as a short look tells.
     pub fn older(&self, target: &Remote, version: &Version, digest: &Digest) -> Option<Version> {
-        self.below(target, version, digest, (OLDER, OLDER_AT_ONCE)).ok().flatten()
+        self.below(target, version, digest, SHORT_LOOK).ok().flatten()
     }
 
-    /// The older version that a digest belongs to, at most so many tags looked at, so many at once.
-    fn below(
-        &self,
-        target: &Remote,
-        version: &Version,
-        digest: &Digest,
-        (most, at_once): (usize, usize),
-    ) -> Result<Option<Version>, Error> {
-        let older: Vec<_> = self.tags.iter().skip_while(|(tag, _)| tag.version >= *version).collect();
-        if let Some((tag, _)) = older.iter().find(|(_, known)| known.as_ref() == Some(digest)) {
-            return Ok(Some(tag.version));
-        }
-        let unknown: Vec<&VersionTag> =
-            older.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(most).collect();
-        Ok(find(target, &unknown, at_once, digest)?.map(|tag| tag.version))
+    fn below(&self, target: &Remote, version: &Version, digest: &Digest, look: Look) -> Result<Option<Version>, Error> {
+        let older = &self.tags[self.tags.partition_point(|(tag, _)| tag.version >= *version)..];
+        Ok(find(target, older, digest, look)?.map(|tag| tag.version))
     }
 }
 
+/// Which of these tags has a digest, the longest before the newest: by the list, else by a look at those of which the list
+/// has none.
 fn find<'t>(
     target: &Remote,
-    tags: &[&'t VersionTag],
-    at_once: usize,
+    tags: &'t [(VersionTag, Option<Digest>)],
     digest: &Digest,
+    (most, at_once): Look,
 ) -> Result<Option<&'t VersionTag>, Error> {
-    for batch in tags.chunks(at_once) {
+    let best = |tag: &&VersionTag| (tag.version.parts().len(), tag.version);
+    let known = tags.iter().filter(|(_, known)| known.as_ref() == Some(digest)).map(|(tag, _)| tag);
+    if let Some(tag) = known.max_by_key(best) {
+        return Ok(Some(tag));
+    }
+    let unknown: Vec<_> = tags.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(most).collect();
+    for batch in unknown.chunks(at_once) {
         let heads = threads::map(batch, |tag| target.head(&tag.tag))?;
         let hits = batch.iter().zip(heads).filter(|(_, held)| held.as_ref() == Some(digest)).map(|(tag, _)| *tag);
-        if let Some(tag) = hits.max_by_key(|tag| (tag.version.parts().len(), tag.version)) {
+        if let Some(tag) = hits.max_by_key(best) {
             return Ok(Some(tag));
         }
     }

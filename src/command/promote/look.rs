@@ -184,11 +184,9 @@ fn expand(request: &Promote, source: &Reference, version: Option<&VersionTag>) -
                 None => wanted.push((tag, kind)),
                 Some((_, known)) if *known == kind => {}
                 Some(_) => {
-                    return Err(Error::new(
-                        Code::RequestInvalid,
-                        format!("`{tag}` is named both by `--to`, which keeps tags, and by `--move`, which moves them"),
-                    )
-                    .hint("name it once"));
+                    let message =
+                        format!("`{tag}` is named both by `--to`, which keeps tags, and by `--move`, which moves them");
+                    return Err(Error::new(Code::RequestInvalid, message).hint("name it once"));
                 }
             }
         }
@@ -246,12 +244,10 @@ fn require_labels(
         let is = value.map_or("not there".to_owned(), |value| quoted(value));
         let list: Vec<_> =
             values.iter().map(|(platform, value)| json!({"platform": platform, "value": value})).collect();
-        return Err(Error::new(
-            Code::LabelMismatch,
-            format!("label `{key}` of `{name}` is {is} on `{platform}`, and `{wanted}` is required"),
-        )
-        .hint("check that this is the build that was meant")
-        .detail("values", list));
+        let message = format!("label `{key}` of `{name}` is {is} on `{platform}`, and `{wanted}` is required");
+        return Err(Error::new(Code::LabelMismatch, message)
+            .hint("check that this is the build that was meant")
+            .detail("values", list));
     }
     Ok(Some(found))
 }

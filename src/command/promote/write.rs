@@ -307,14 +307,15 @@ fn raced(target: &Remote, judge: &dyn Judge, write: &TagWrite) -> Error {
     let name = target.repository().tagged(&write.tag);
     let text = |digest: &Option<Digest>| digest.as_ref().map_or(String::new(), Digest::to_string);
     let (found, wrote) = (text(&write.after), text(&write.wanted));
-    Error::new(
-        Code::Raced,
-        format!("somebody else wrote `{name}` at the same time: it is `{found}`, this run wrote `{wrote}`"),
-    )
-    .hint(format!("find out who else writes this tag, then {}; only one job at a time should move it", judge.again()))
-    .detail("tag", write.tag.as_str())
-    .detail("wrote", wrote)
-    .detail("found", found)
+    let message = format!("somebody else wrote `{name}` at the same time: it is `{found}`, this run wrote `{wrote}`");
+    Error::new(Code::Raced, message)
+        .hint(format!(
+            "find out who else writes this tag, then {}; only one job at a time should move it",
+            judge.again()
+        ))
+        .detail("tag", write.tag.as_str())
+        .detail("wrote", wrote)
+        .detail("found", found)
 }
 
 /// Puts what is true of a tag in the end into its write, and what a person should know into warnings.
@@ -341,5 +342,5 @@ fn is_seen(watch: &Watch) -> bool {
 /// How long reading back may take: not the whole of what is left, so that the report can be made.
 fn patience(target: &Remote) -> Duration {
     let left = |until: Instant| until.saturating_duration_since(target.world().instant()) / 2;
-    target.exchange().settings.until.map_or(PATIENCE, left).min(PATIENCE)
+    target.exchange().until.map_or(PATIENCE, left).min(PATIENCE)
 }

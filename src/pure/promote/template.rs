@@ -84,11 +84,10 @@ impl Template {
                     Some(tag) => format!("the source tag `{tag}` is none and no version tag has its digest"),
                     None => "no version tag has the digest of the source".to_owned(),
                 };
-                return Err(Error::new(
-                    Code::VersionInvalid,
-                    format!("the tag {template} needs a version, and {source}"),
-                )
-                .hint("name the target tags in full with `--to` and `--move`, or promote a tag that is a version"));
+                let message = format!("the tag {template} needs a version, and {source}");
+                return Err(Error::new(Code::VersionInvalid, message).hint(
+                    "name the target tags in full with `--to` and `--move`, or promote a tag that is a version",
+                ));
             }
             let message = format!("the tag {template} needs the source's tag, and the source is named by its digest");
             return Err(

@@ -61,11 +61,7 @@ impl Version {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, part) in self.parts().iter().enumerate() {
-            let dot = if position == 0 { "" } else { "." };
-            write!(f, "{dot}{part}")?;
-        }
-        Ok(())
+        f.write_str(&self.parts().iter().map(u64::to_string).collect::<Vec<_>>().join("."))
     }
 }
 
