@@ -45,6 +45,9 @@ impl ClockSkew {
     }
 }
 
+/// What comes of a call: the answer or the refusal, where anything came.
+pub type AwsAnswer = Result<Result<Response, AwsFault>, Error>;
+
 /// What all calls of a command share.
 pub struct Caller<'a> {
     /// Time and environment.
@@ -66,13 +69,7 @@ impl Caller<'_> {
     ///
     /// # Errors
     /// The fault's code when no answer came.
-    pub fn call(
-        &self,
-        wanted: &str,
-        request: &Request,
-        signer: Option<Signer>,
-        limit: u64,
-    ) -> Result<Result<Response, AwsFault>, Error> {
+    pub fn call(&self, wanted: &str, request: &Request, signer: Option<Signer>, limit: u64) -> AwsAnswer {
         let limits = Limits { body: limit, ..Limits::default() }.over_at(self.until);
         // A refusal may repeat what was signed.
         let credential = signer.map(|signer| signer.credential);

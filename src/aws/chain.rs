@@ -117,21 +117,18 @@ impl<'a> Chain<'a> {
         let own = format!("AWS_ENDPOINT_URL_{}", service.to_ascii_uppercase().replace('-', "_"));
         let set =
             [own.as_str(), "AWS_ENDPOINT_URL"].into_iter().find_map(|name| Some((name.to_owned(), world.env(name)?)));
-        let from_file = || -> Result<Option<(String, String)>, Error> {
-            let name = self.profile_name().0;
-            let url = self.profiles()?.endpoint_url(&name, service);
-            Ok(url.map(|url| (format!("`endpoint_url` of the AWS profile `{name}`"), url.to_owned())))
+        let profile = self.profile_name().0;
+        let found = match set {
+            Some((name, text)) => Some((name, text)),
+            None => {
+                let url = self.profiles()?.endpoint_url(&profile, service);
+                url.map(|url| (format!("`endpoint_url` of the AWS profile `{profile}`"), url))
+            }
         };
-        let (name, text) = match set {
-            Some((name, text)) => (name, text.to_owned()),
-            None => match from_file()? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
-        };
-        let url = Url::parse(&text)
-            .map_err(|error| error.with_code(Code::ConfigMalformed).during(format!("reading {name}")))?;
-        Ok(Some(url))
+        let url = found.map(|(name, text)| {
+            Url::parse(text).map_err(|error| error.with_code(Code::ConfigMalformed).during(format!("reading {name}")))
+        });
+        url.transpose()
     }
 
     /// Which kind of endpoint environment or profile ask for.
@@ -139,12 +136,9 @@ impl<'a> Chain<'a> {
     /// # Errors
     /// `config-malformed` for a profile file that cannot be read.
     pub fn variant(&self) -> Result<Variant, Error> {
-        Ok(Variant {
-            fips: self.setting("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint")?.is_some_and(|value| is_true(&value)),
-            dual_stack: self
-                .setting("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")?
-                .is_some_and(|value| is_true(&value)),
-        })
+        let is_wanted = |variable, key| Ok(self.setting(variable, key)?.is_some_and(|value| is_true(&value)));
+        let fips = is_wanted("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint")?;
+        Ok(Variant { fips, dual_stack: is_wanted("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")? })
     }
 
     fn first(&self, tried: &mut Vec<LookupStep>) -> Result<Option<SourcedCredential>, Error> {

@@ -5,7 +5,7 @@ pub mod chain;
 pub mod identity;
 pub mod sources;
 
-pub use call::{Caller, ClockSkew, Signer};
+pub use call::{AwsAnswer, Caller, ClockSkew, Signer};
 pub use chain::{AwsLookup, Chain, ChainSettings};
 pub use identity::{Aws, AwsAccess, AwsSettings};
 pub use sources::MetadataAddress;

@@ -21,20 +21,13 @@ pub const EXITS: &[(u8, &str)] = &[
 ];
 
 /// The environment variables that are read, by group.
+// A table, one group a line, which the formatter would take apart.
+#[rustfmt::skip]
 pub const ENVIRONMENT: &[(&str, &str)] = &[
-    (
-        "REGISTRY_USERNAME, REGISTRY_PASSWORD",
-        "The credential for the registry of the command's argument, before any other.",
-    ),
+    ("REGISTRY_USERNAME, REGISTRY_PASSWORD", "The credential for the registry of the command's argument, before any other."),
     ("REGISTRY_HOST", "The only registry that this credential may go to; for any other the command is refused."),
-    (
-        "DOCKER_CONFIG, DOCKER_AUTH_CONFIG",
-        "The folder of Docker's `config.json`, or its whole text. Without them `~/.docker/config.json` is read.",
-    ),
-    (
-        "REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR, XDG_CONFIG_HOME",
-        "Where podman keeps its credentials, which are asked after Docker's.",
-    ),
+    ("DOCKER_CONFIG, DOCKER_AUTH_CONFIG", "The folder of Docker's `config.json`, or its whole text. Without them `~/.docker/config.json` is read."),
+    ("REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR, XDG_CONFIG_HOME", "Where podman keeps its credentials, which are asked after Docker's."),
     ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "Proxies, in upper or lower case, and the hosts that need none."),
     ("SSL_CERT_FILE, SSL_CERT_DIR", "Trusted certificates in place of those of the system."),
     ("BUILD_URL, JOB_NAME, BUILD_NUMBER, NODE_NAME", "Where a promotion was asked for, as its record repeats it."),

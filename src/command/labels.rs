@@ -42,6 +42,9 @@ struct PlatformLabels {
     value: Option<Option<String>>,
 }
 
+/// An image, and those of its labels that were asked for.
+type ImageLabels<'i> = (&'i Image, BTreeMap<String, String>);
+
 /// Reads, compares, answers.
 ///
 /// # Errors
@@ -52,28 +55,29 @@ pub fn run(session: &Session, request: &Labels) -> Result<Report, Error> {
     let remote = session.remote(request.reference.repository(), Action::Pull);
     let found = platforms::read(&remote, &request.reference, request.platform.as_ref())?;
     let images = select(&name, found.images, request.platform.as_ref())?;
-    let asked: Vec<BTreeMap<String, String>> = images.iter().map(|image| wanted(image, &request.keys)).collect();
-    let agree = asked.windows(2).all(|pair| pair[0] == pair[1]);
+    let asked: Vec<ImageLabels> = images.iter().map(|image| (image, wanted(image, &request.keys))).collect();
+    let agree = asked.windows(2).all(|pair| pair[0].1 == pair[1].1);
     if !agree && !request.all_platforms {
-        return Err(ambiguous(&name, &images, &asked));
+        return Err(ambiguous(&name, &asked));
     }
-    missing(&name, request, &images, &asked)?;
+    missing(&name, request, &asked)?;
 
     let only = (images.len() == 1).then(|| &images[0]);
     let filled = |labels: &BTreeMap<String, String>| with_default(labels, request);
-    let labels = if agree { asked.first().map(filled).unwrap_or_default() } else { BTreeMap::new() };
+    let labels =
+        if agree { asked.first().map(|(_, labels)| filled(labels)).unwrap_or_default() } else { BTreeMap::new() };
     let value = |labels: &BTreeMap<String, String>| match request.keys.as_slice() {
         [key] => Some(labels.get(key).cloned()),
         _ => None,
     };
     let platforms = request.all_platforms.then(|| {
-        let one = |(image, labels): (&Image, &BTreeMap<String, String>)| PlatformLabels {
+        let one = |(image, labels): &ImageLabels| PlatformLabels {
             platform: image.platform.to_string(),
             digest: image.digest.clone(),
             labels: filled(labels),
             value: value(&filled(labels)),
         };
-        images.iter().zip(&asked).map(one).collect()
+        asked.iter().map(one).collect()
     });
     let sentence = match (request.keys.as_slice(), value(&labels).flatten()) {
         ([key], Some(value)) => format!("{} of `{name}` is {}", quoted(key), quoted(&value)),
@@ -124,16 +128,16 @@ fn with_default(labels: &BTreeMap<String, String>, request: &Labels) -> BTreeMap
 }
 
 /// A label that no platform has is missing, unless there is something to answer in its place.
-fn missing(name: &str, request: &Labels, images: &[Image], asked: &[BTreeMap<String, String>]) -> Result<(), Error> {
+fn missing(name: &str, request: &Labels, asked: &[ImageLabels]) -> Result<(), Error> {
     if request.default.is_some() {
         return Ok(());
     }
     let absent: Vec<&String> =
-        request.keys.iter().filter(|key| !asked.iter().any(|labels| labels.contains_key(*key))).collect();
+        request.keys.iter().filter(|key| !asked.iter().any(|(_, labels)| labels.contains_key(*key))).collect();
     let Some(first) = absent.first() else {
         return Ok(());
     };
-    let existing: BTreeSet<&String> = images.iter().flat_map(|image| image.config.labels.keys()).collect();
+    let existing: BTreeSet<&String> = asked.iter().flat_map(|(image, _)| image.config.labels.keys()).collect();
     let message = match absent.len() {
         1 => format!("`{name}` has no label {}", quoted(first)),
         n => format!("`{name}` lacks {n} of the labels asked for: {}", list(absent.iter().copied())),
@@ -147,13 +151,12 @@ fn missing(name: &str, request: &Labels, images: &[Image], asked: &[BTreeMap<Str
     Err(error.hint(format!("{instead}; or give `--default VALUE`")))
 }
 
-fn ambiguous(name: &str, images: &[Image], asked: &[BTreeMap<String, String>]) -> Error {
-    let keys: BTreeSet<&String> = asked.iter().flat_map(BTreeMap::keys).collect();
+fn ambiguous(name: &str, asked: &[ImageLabels]) -> Error {
+    let keys: BTreeSet<&String> = asked.iter().flat_map(|(_, labels)| labels.keys()).collect();
     let differing: Vec<&String> =
-        keys.into_iter().filter(|key| asked.windows(2).any(|p| p[0].get(*key) != p[1].get(*key))).collect();
-    let values: Vec<_> = images
+        keys.into_iter().filter(|key| asked.windows(2).any(|p| p[0].1.get(*key) != p[1].1.get(*key))).collect();
+    let values: Vec<_> = asked
         .iter()
-        .zip(asked)
         .map(|(image, labels)| {
             let labels: BTreeMap<&String, Option<&String>> =
                 differing.iter().map(|key| (*key, labels.get(*key))).collect();
@@ -161,17 +164,15 @@ fn ambiguous(name: &str, images: &[Image], asked: &[BTreeMap<String, String>]) -
         })
         .collect();
     let one = differing.first().map_or("", |key| key.as_str());
-    let said = images.iter().zip(asked).map(|(image, labels)| match labels.get(one) {
+    let said = asked.iter().map(|(image, labels)| match labels.get(one) {
         Some(value) => format!("{}: {}", image.platform, quoted(value)),
         None => format!("{}: not there", image.platform),
     });
-    Error::new(
-        Code::PlatformAmbiguous,
-        format!("the platforms of `{name}` do not agree on {}", list(differing.iter().copied())),
-    )
-    .cause(format!("{}: {}", quoted(one), show::list(said)))
-    .hint("name one with `--platform`, or read them all with `--all-platforms`")
-    .detail("values", json!(values))
+    let message = format!("the platforms of `{name}` do not agree on {}", list(differing.iter().copied()));
+    Error::new(Code::PlatformAmbiguous, message)
+        .cause(format!("{}: {}", quoted(one), show::list(said)))
+        .hint("name one with `--platform`, or read them all with `--all-platforms`")
+        .detail("values", json!(values))
 }
 
 /// Names in backticks, cut short where there are too many to read.

@@ -220,6 +220,9 @@ fn not_an_image(name: &str, manifest: &Manifest) -> Error {
     } else {
         "an artifact"
     };
-    let message = format!("`{name}` is {known}, not a container image: its config has the type {}", quoted(kind));
-    Error::new(Code::NotAnImage, message).hint("name a container image; artifacts have no labels")
+    Error::new(
+        Code::NotAnImage,
+        format!("`{name}` is {known}, not a container image: its config has the type {}", quoted(kind)),
+    )
+    .hint("name a container image; artifacts have no labels")
 }

@@ -39,6 +39,9 @@ pub struct Options {
     pub resolve: Vec<Resolve>,
 }
 
+/// What ureq brings back.
+type Outcome = Result<http::Response<ureq::Body>, TransportError>;
+
 /// Sends requests from any number of threads.
 pub struct Http {
     agent: Agent,
@@ -117,7 +120,7 @@ impl Http {
         proxy: Option<&Proxy>,
         watch: &Stopwatch,
         kept_for: Duration,
-    ) -> Result<http::Response<ureq::Body>, TransportError> {
+    ) -> Outcome {
         let limits = &watch.limits;
         let whole = match limits.until.map(|until| until.saturating_duration_since(instant())) {
             Some(left) if left.is_zero() => {
@@ -162,12 +165,7 @@ fn commit(request: &Request, limits: &Limits) -> Duration {
 }
 
 /// The header of a reply in our own terms.
-fn read(
-    outcome: Result<http::Response<ureq::Body>, TransportError>,
-    request: &Request,
-    proxy: Option<&Proxy>,
-    watch: Stopwatch,
-) -> Result<Incoming, Fault> {
+fn read(outcome: Outcome, request: &Request, proxy: Option<&Proxy>, watch: Stopwatch) -> Result<Incoming, Fault> {
     let response = outcome.map_err(|broken| watch.stamp(broken.fault))?;
     let (parts, body) = response.into_parts();
     let status = parts.status.as_u16();

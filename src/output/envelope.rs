@@ -375,7 +375,7 @@ mod tests {
         let style = &Style { layout: Layout::Ascii, ..Style::default() };
         let told = |command, style| {
             let report = Report { result: result.clone(), sentence: String::new() };
-            let ending = ending(Some(command), Ok(report), &[], &[], style);
+            let ending = ending(Some(command), Ok(report), &Journal::default(), style);
             (ending.exit, ending.stdout.len(), serde_json::from_str::<Value>(&ending.stdout).unwrap())
         };
         let (exit, size, document) = told("promote", style);
@@ -386,7 +386,7 @@ mod tests {
         assert!(told("tags", &Style::default()).1 > ANSWER, "only what a program parses is bounded");
         let progress = Progress { done: vec!["z".repeat(1000); 2500], rollback: Vec::new() };
         let failed = Err(Error::new(Code::Raced, "x".repeat(3 << 20)).after(progress));
-        let ending = ending(Some("promote"), failed, &[], &[], style);
+        let ending = ending(Some("promote"), failed, &Journal::default(), style);
         let document: Value = serde_json::from_str(&ending.stdout).unwrap();
         assert!(ending.stdout.len() <= ANSWER && ending.exit == 5, "{}", ending.stdout.len());
         assert_eq!(

@@ -159,7 +159,7 @@ impl<'a> Delivery<'a> {
             }
             // The answer that was lost may have been that all is well.
             match verdict {
-                Verdict::Passing(_) if self.is_there() => (Ok(()), Verdict::Keep),
+                Verdict::Passing(_) if self.target.has_blob(self.digest).unwrap_or(false) => (Ok(()), Verdict::Keep),
                 _ => (outcome, verdict),
             }
         });
@@ -175,10 +175,6 @@ impl<'a> Delivery<'a> {
         self.begin()?;
         content.seek(0)?;
         if self.chunks { self.send_chunks(content) } else { self.send_whole(content) }
-    }
-
-    fn is_there(&self) -> bool {
-        self.target.has_blob(self.digest).unwrap_or(false)
     }
 
     /// Begins an upload, unless one was begun.
@@ -270,7 +266,8 @@ impl<'a> Delivery<'a> {
         let end = match (upload::next(Step::Chunk, outcome.as_ref()), outcome) {
             (Next::GoOn, Ok(response)) => {
                 self.moved_to(&request.url, &response)?;
-                self.go_on(content, upload::held(&response.headers).unwrap_or(first + most))?;
+                let held = upload::held(&response.headers).unwrap_or(first + most);
+                content.seek(held.min(content.at()))?;
                 (content.at() <= high).then(|| (Err(self.stuck(&request, &response)), Verdict::Passing(None)))
             }
             (Next::Resume, outcome) if content.failed().is_none() => {
@@ -278,7 +275,7 @@ impl<'a> Delivery<'a> {
                 let asked = self.asked(&outcome);
                 match self.ask_held()? {
                     Some(held) => {
-                        self.go_on(content, held)?;
+                        content.seek(held.min(content.at()))?;
                         return Ok((Err(error), Verdict::Passing(asked)));
                     }
                     None => Some((Err(error), Verdict::Passing(asked))),
@@ -309,11 +306,6 @@ impl<'a> Delivery<'a> {
     fn asked(&self, outcome: &Result<Response, Fault>) -> Option<Duration> {
         let now = self.target.access().client.exchange.world.now();
         outcome.as_ref().ok().and_then(|response| retry::retry_after(&response.headers, now))
-    }
-
-    /// Goes on with the byte that the registry lacks.
-    fn go_on(&self, content: &mut dyn BlobContent, held: u64) -> Result<(), Error> {
-        content.seek(held.min(content.at()))
     }
 
     fn stuck(&self, request: &Request, response: &Response) -> Error {
@@ -358,9 +350,8 @@ impl<'a> Delivery<'a> {
                 self.open = None;
                 let stored =
                     outcome.ok().and_then(|answer| Digest::parse(answer.headers.get("docker-content-digest")?).ok());
-                return match stored
-                    .filter(|stored| stored != self.digest && stored.algorithm() == self.digest.algorithm())
-                {
+                let is_other = |stored: &Digest| stored != self.digest && stored.algorithm() == self.digest.algorithm();
+                return match stored.filter(is_other) {
                     Some(stored) => Err(self.stored(&stored)),
                     None => Ok((Ok(()), Verdict::Keep)),
                 };
@@ -380,11 +371,8 @@ impl<'a> Delivery<'a> {
     }
 
     fn stored(&self, stored: &Digest) -> Error {
-        let message = format!(
-            "the blob `{}` was pushed to `{}` and stored as `{stored}`",
-            self.digest,
-            self.target.access().repository
-        );
+        let (digest, repository) = (self.digest, &self.target.access().repository);
+        let message = format!("the blob `{digest}` was pushed to `{repository}` and stored as `{stored}`");
         Error::new(Code::DigestMismatch, message).hint("tell whoever runs the registry")
     }
 

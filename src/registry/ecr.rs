@@ -6,7 +6,7 @@
 
 use crate::error::{Code, Error};
 use crate::http::Body;
-use crate::pure::aws::ecr::Operation;
+use crate::pure::aws::ecr::{EcrImage, Operation};
 use crate::pure::aws::{AwsFault, EcrHost, EcrTag, ecr};
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::url::Scheme;
@@ -20,6 +20,7 @@ use crate::registry::backend::Backend;
 use crate::registry::distribution::{OpenBlob, lacking, mismatch, named};
 use crate::registry::login::Access;
 use crate::registry::{Acceptance, EcrApi, distribution, limits, pages};
+use serde_json::Value;
 
 /// How many images are asked for in one call.
 const AT_ONCE: usize = 16;
@@ -105,12 +106,7 @@ impl Backend for Ecr<'_> {
                 let failure = failures.iter().find(|(of, _)| of.as_deref() == Some(tag.as_str()));
                 heads.push(match (image, failure) {
                     (Some(image), _) => {
-                        let digest =
-                            Digest::parse(&image.digest).map_err(|error| error.with_code(Code::ReplyMalformed))?;
-                        if !digest.matches(image.manifest.as_bytes()) {
-                            return Err(mismatch(&format!("`{repository}:{tag}`"), &digest, image.manifest.as_bytes()));
-                        }
-                        Some(digest)
+                        Some(proven(image, &Identifier::Tag(tag.clone()), &format!("{repository}:{tag}"))?)
                     }
                     (None, Some((_, refusal))) if refusal.code() == Code::TagUnknown => None,
                     // One answer for two tags of one image leaves a tag out.
@@ -255,13 +251,7 @@ impl Ecr<'_> {
         ecr::EcrRepository { account, path: self.access().repository.path() }
     }
 
-    fn answer(
-        &self,
-        operation: Operation,
-        body: &serde_json::Value,
-        wanted: &str,
-        limit: u64,
-    ) -> Result<Response, Error> {
+    fn answer(&self, operation: Operation, body: &Value, wanted: &str, limit: u64) -> Result<Response, Error> {
         let api = self.api()?;
         api.call(operation, body, wanted, limit)?.map_err(|refusal| self.refused(&api, operation, wanted, &refusal))
     }
@@ -297,17 +287,8 @@ impl Ecr<'_> {
             return Ok(Err(failures.into_iter().next().map_or(silent, |(_, refusal)| refusal)));
         };
         let name = named(self.access(), identifier);
-        let said =
-            Digest::parse(&image.digest).map_err(|error| error.with_code(Code::ReplyMalformed)).map_err(during)?;
-        let expected = match identifier {
-            Identifier::Digest(digest) => digest,
-            Identifier::Tag(_) => &said,
-        };
-        let body = image.manifest.into_bytes();
-        if !expected.matches(&body) {
-            return Err(mismatch(&format!("`{name}`"), expected, &body));
-        }
-        let manifest = RawManifest::parse(expected.clone(), body, image.media_type.as_deref());
+        let digest = proven(&image, identifier, &name)?;
+        let manifest = RawManifest::parse(digest, image.manifest.into_bytes(), image.media_type.as_deref());
         manifest.map(Ok).map_err(|error| error.about(&name))
     }
 
@@ -363,6 +344,20 @@ impl Ecr<'_> {
         // The address is signed itself, and S3 refuses a second credential beside that.
         Ok(Request::new(Method::Get, url))
     }
+}
+
+/// The digest of an image, once its manifest has it.
+fn proven(image: &EcrImage, asked: &Identifier, name: &str) -> Result<Digest, Error> {
+    let digest = match asked {
+        Identifier::Digest(digest) => digest.clone(),
+        Identifier::Tag(_) => {
+            Digest::parse(&image.digest).map_err(|error| error.with_code(Code::ReplyMalformed).about(name))?
+        }
+    };
+    if digest.matches(image.manifest.as_bytes()) {
+        return Ok(digest);
+    }
+    Err(mismatch(&format!("`{name}`"), &digest, image.manifest.as_bytes()))
 }
 
 /// A download address follows the rules of redirects: not into the clear, not into another network.

@@ -4,7 +4,7 @@
 //!
 //! Source: Amazon ECR API Reference, version 2015-09-21.
 
-use crate::aws::{Aws, AwsAccess, Caller, Signer};
+use crate::aws::{Aws, AwsAccess, AwsAnswer, Caller, Signer};
 use crate::error::{Code, Error};
 use crate::http::Exchange;
 use crate::pure::aws::ecr::Operation;
@@ -35,13 +35,7 @@ impl<'a> EcrApi<'a> {
     ///
     /// # Errors
     /// The fault's code when no answer came.
-    pub fn call(
-        &self,
-        operation: Operation,
-        body: &Value,
-        wanted: &str,
-        limit: u64,
-    ) -> Result<Result<Response, AwsFault>, Error> {
+    pub fn call(&self, operation: Operation, body: &Value, wanted: &str, limit: u64) -> AwsAnswer {
         let host = &self.access.host;
         let found = self.access.lookup.found.as_ref();
         let found = found.ok_or_else(|| Error::new(Code::Internal, "a call to ECR without a credential"))?;

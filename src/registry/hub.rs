@@ -159,19 +159,11 @@ impl Hub<'_> {
 
 /// Whether the registry's own list is worth asking after the web API failed in this way.
 fn gives_way(error: &Error) -> bool {
-    matches!(
-        error.code(),
-        Code::Unauthenticated
-            | Code::Denied
-            | Code::TokenExpired
-            | Code::RepositoryUnknown
-            | Code::Unreachable
-            | Code::Timeout
-            | Code::RateLimited
-            | Code::RegistryUnavailable
-            | Code::ReplyMalformed
-            | Code::SizeExceeded
-    )
+    use Code::{Denied, RepositoryUnknown, TokenExpired, Unauthenticated};
+    use Code::{RateLimited, RegistryUnavailable, ReplyMalformed, SizeExceeded, Timeout, Unreachable};
+    let about_the_caller = [Denied, RepositoryUnknown, TokenExpired, Unauthenticated];
+    let about_the_api = [RateLimited, RegistryUnavailable, ReplyMalformed, SizeExceeded, Timeout, Unreachable];
+    about_the_caller.contains(&error.code()) || about_the_api.contains(&error.code())
 }
 
 /// An answer that is none of the API's.

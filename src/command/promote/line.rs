@@ -1,7 +1,7 @@
 //! The line of `promote`: look, plan, copy, write, record, report.
 
 use crate::command::promote::attach::attach;
-use crate::command::promote::{Guard, Keeper, Survey, Totals, copy, holder, look, record, report, write};
+use crate::command::promote::{Guard, Keeper, Survey, Totals, WriteTask, copy, holder, look, record, report, write};
 use crate::command::report::Report;
 use crate::command::request::Promote;
 use crate::command::session::{Session, Sides};
@@ -82,7 +82,7 @@ fn carry_out(
     // Which older version a tag held is only told, never decides, so it is found out beside the writing.
     let (previous, outcome) = both(
         || holder::previous(target, versions, &survey.facts, &planned),
-        || write::write(target, &[&survey.manifest], &guard, old, writes, &note),
+        || write::write(&WriteTask { target, manifests: &[&survey.manifest], judge: &guard }, old, writes, &note),
     );
     let foreign = survey.copy.as_ref().map_or(0, |copy| copy.foreign);
     outcome.map_err(|error| {

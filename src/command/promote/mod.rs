@@ -25,4 +25,4 @@ pub use line::run;
 pub use record::Keeper;
 pub use state::{CopyPlan, RecordNotes, Survey, Totals};
 pub use tree::{Referrer, Tree, TreeNode};
-pub use write::Judge;
+pub use write::{Judge, WriteTask};

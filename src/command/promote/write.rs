@@ -55,6 +55,16 @@ pub trait Judge: Sync {
     }
 }
 
+/// What writing is about.
+pub struct WriteTask<'t, 'w> {
+    /// The repository whose tags are written.
+    pub target: &'t Remote<'t, 'w>,
+    /// The manifests that the tags may be given.
+    pub manifests: &'t [&'t RawManifest],
+    /// What is to be made of what others write.
+    pub judge: &'t dyn Judge,
+}
+
 /// Writes what is due, `--to` tags first, and reads it back. Where the first look is `old`, all tags are looked at again
 /// before the first is written, and otherwise those that move before the first of them is.
 ///
@@ -64,19 +74,12 @@ pub trait Judge: Sync {
 /// # Errors
 /// Those of the judge, before anything is written that it is about; `tag-immutable`, `denied`, `raced`, and those of
 /// reading.
-pub fn write(
-    target: &Remote,
-    manifests: &[&RawManifest],
-    judge: &dyn Judge,
-    old: bool,
-    writes: &mut [TagWrite],
-    note: &dyn Fn(&[TagWrite]),
-) -> Result<(), Error> {
+pub fn write(task: &WriteTask, old: bool, writes: &mut [TagWrite], note: &dyn Fn(&[TagWrite])) -> Result<(), Error> {
     let put = |writes: &mut [TagWrite], i: usize| {
         let state = std::mem::replace(&mut writes[i].state, WriteState::Unknown);
         note(writes);
         writes[i].state = state;
-        let outcome = put(target, manifests, judge, &mut writes[i]);
+        let outcome = put(task, &mut writes[i]);
         note(writes);
         outcome
     };
@@ -84,11 +87,11 @@ pub fn write(
         let numbers = 0..writes.len();
         numbers.filter(|&i| writes[i].kind == kind && writes[i].is_due()).collect::<Vec<usize>>()
     };
-    let now = || target.world().instant();
+    let now = || task.target.world().instant();
     let mut looked = now();
     let any = writes.iter().any(TagWrite::is_due);
     if old && any {
-        look_again(target, judge, writes, |_| true)?;
+        look_again(task, writes, |_| true)?;
     }
     let fixed = due(writes, TagKind::Fixed);
     for &i in &fixed {
@@ -97,41 +100,37 @@ pub fn write(
     let moves = !due(writes, TagKind::Moving).is_empty();
     if moves && !(old && fixed.is_empty()) {
         looked = now();
-        look_again(target, judge, writes, |write| write.kind == TagKind::Moving)?;
+        look_again(task, writes, |write| write.kind == TagKind::Moving)?;
     }
     let mut exposed = Duration::ZERO;
     for i in due(writes, TagKind::Moving) {
         put(writes, i)?;
         exposed = now().saturating_duration_since(looked);
     }
-    read_back(target, manifests, judge, writes, moves, exposed)
+    read_back(task, writes, moves, exposed)
 }
 
 /// Reads tags again right before they are written; what has changed is decided anew.
-fn look_again(
-    target: &Remote,
-    judge: &dyn Judge,
-    writes: &mut [TagWrite],
-    wanted: impl Fn(&TagWrite) -> bool,
-) -> Result<(), Error> {
+fn look_again(task: &WriteTask, writes: &mut [TagWrite], wanted: impl Fn(&TagWrite) -> bool) -> Result<(), Error> {
     let mut again: Vec<&mut TagWrite> = writes.iter_mut().filter(|write| wanted(write)).collect();
     let tags: Vec<Tag> = again.iter().map(|write| write.tag.clone()).collect();
-    for (write, now) in again.iter_mut().zip(target.heads(&tags)?) {
+    for (write, now) in again.iter_mut().zip(task.target.heads(&tags)?) {
         if now != write.before {
-            **write = judge.decide(write, now)?;
+            **write = task.judge.decide(write, now)?;
         }
     }
     Ok(())
 }
 
-fn send(target: &Remote, manifests: &[&RawManifest], write: &TagWrite) -> Result<(), Error> {
+fn send(WriteTask { target, manifests, .. }: &WriteTask, write: &TagWrite) -> Result<(), Error> {
     let manifest = manifests.iter().find(|manifest| Some(&manifest.digest) == write.wanted.as_ref());
     let manifest = manifest.ok_or_else(|| Error::new(Code::Internal, "a plan lost the manifest that it writes"))?;
     target.put_manifest(&Identifier::Tag(write.tag.clone()), manifest).map(drop)
 }
 
-fn put(target: &Remote, manifests: &[&RawManifest], judge: &dyn Judge, write: &mut TagWrite) -> Result<(), Error> {
-    let Err(error) = send(target, manifests, write) else {
+fn put(task: &WriteTask, write: &mut TagWrite) -> Result<(), Error> {
+    let WriteTask { target, judge, .. } = task;
+    let Err(error) = send(task, write) else {
         write.state = WriteState::Written;
         return Ok(());
     };
@@ -166,14 +165,8 @@ fn put(target: &Remote, manifests: &[&RawManifest], judge: &dyn Judge, write: &m
 }
 
 /// Reads back every tag that was written, side by side, until each shows what is true of it.
-fn read_back(
-    target: &Remote,
-    manifests: &[&RawManifest],
-    judge: &dyn Judge,
-    writes: &mut [TagWrite],
-    moves: bool,
-    exposed: Duration,
-) -> Result<(), Error> {
+fn read_back(task: &WriteTask, writes: &mut [TagWrite], moves: bool, exposed: Duration) -> Result<(), Error> {
+    let WriteTask { target, judge, .. } = *task;
     // A tag that was not written was seen with its digest a moment ago.
     writes.iter_mut().for_each(|write| write.verified = Some(true));
     let mut watches = vec![Watch::default(); writes.len()];
@@ -199,7 +192,7 @@ fn read_back(
         for (i, now) in open.into_iter().zip(now) {
             let write = &mut writes[i];
             let ruling = ruling(judge, write, now, &mut watches[i], &overlap).and_then(|ruling| {
-                if ruling == Ruling::Rewrite { send(target, manifests, write).map(|()| ruling) } else { Ok(ruling) }
+                if ruling == Ruling::Rewrite { send(task, write).map(|()| ruling) } else { Ok(ruling) }
             });
             match ruling {
                 Ok(Ruling::Again) => again.push(i),
@@ -210,7 +203,7 @@ fn read_back(
                 Ok(Ruling::Settled) => {}
                 Ok(Ruling::Raced) => {
                     lose(write);
-                    return Err(raced(target, judge, write));
+                    return Err(raced(task, write));
                 }
                 Err(error) => {
                     lose(write);
@@ -303,7 +296,7 @@ fn lose(write: &mut TagWrite) {
     }
 }
 
-fn raced(target: &Remote, judge: &dyn Judge, write: &TagWrite) -> Error {
+fn raced(WriteTask { target, judge, .. }: &WriteTask, write: &TagWrite) -> Error {
     let name = target.repository().tagged(&write.tag);
     let text = |digest: &Option<Digest>| digest.as_ref().map_or(String::new(), Digest::to_string);
     let (found, wrote) = (text(&write.after), text(&write.wanted));

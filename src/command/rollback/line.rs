@@ -2,7 +2,7 @@
 
 use crate::command::promote::record::{fits, frame};
 use crate::command::promote::report::report;
-use crate::command::promote::{Judge, record, write};
+use crate::command::promote::{Judge, WriteTask, record, write};
 use crate::command::report::Report;
 use crate::command::request::Rollback;
 use crate::command::session::{Session, Sides};
@@ -45,7 +45,8 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
             Progress { done: record::written(target, writes), rollback }
         };
         let note = |writes: &[TagWrite]| target.exchange().journal.note_progress(progress(writes));
-        let outcome = write::write(target, &manifests, &judge, true, &mut writes, &note);
+        let outcome =
+            write::write(&WriteTask { target, manifests: &manifests, judge: &judge }, true, &mut writes, &note);
         outcome.map_err(|error| error.after(progress(&writes)))?;
     }
     summed_up(sides, request.dry_run, promotion, writes)

@@ -94,13 +94,9 @@ pub fn next(
         (Build::Auto, Some(highest)) => after(highest)?,
         (Build::Auto, None) => 1,
     };
-    let made = |year, week, build, reason| NewVersion {
-        version: Version::of(year, week, build),
-        previous,
-        reason,
-        week,
-        year,
-        build,
+    let made = |year, week, build, reason| {
+        let version = Version::of(year, week, build);
+        NewVersion { version, previous, reason, week, year, build }
     };
     let reason = match (existing, previous) {
         (None, _) => Reason::NotCompared,
