@@ -101,7 +101,7 @@ fn request_text(world: &World, stdin: bool) -> Result<String, Error> {
         match text.strip_prefix('@') {
             None => return Ok(text.to_owned()),
             Some(path) => {
-                let read = world.read_file(std::path::Path::new(path), REQUEST_LIMIT);
+                let read = world.read_regular(std::path::Path::new(path), REQUEST_LIMIT);
                 (format!("`{path}`"), read.map_err(|error| unreadable(&format!("`{path}`"), error.to_string()))?)
             }
         }

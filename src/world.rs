@@ -5,8 +5,9 @@
 
 use crate::pure::text::show;
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -104,6 +105,16 @@ impl World {
         read_file(path, limit)
     }
 
+    /// A whole file that somebody else may have put there: a regular one, without a link on the way.
+    ///
+    /// # Errors
+    /// As [`World::read_file`], and for anything else.
+    pub fn read_regular(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        // What is not there must not be made.
+        path.symlink_metadata()?;
+        read_limited(open_regular(path, OpenOptions::new().read(true))?, limit)
+    }
+
     /// Adds a line to the end of a file, made if it is not there, and waits until the disk has it.
     ///
     /// # Errors
@@ -117,6 +128,7 @@ impl World {
     /// # Errors
     /// As the system says.
     pub fn make_folder_of(&self, path: &Path) -> io::Result<()> {
+        without_links(folder(path))?;
         std::fs::create_dir_all(folder(path))
     }
 
@@ -193,26 +205,24 @@ impl fmt::Debug for World {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is where files are written")]
 fn append_line(path: &Path, line: &str) -> io::Result<()> {
     let new = !path.exists();
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let mut file = open_regular(path, OpenOptions::new().read(true).append(true))?;
     let length = file.metadata()?.len();
     // A line that was cut off must not swallow this one.
-    let torn = length > 0 && !std::fs::File::open(path).is_ok_and(ends_a_line);
+    let torn = length > 0 && !ends_a_line(&mut file);
     let text = format!("{}{line}\n", if torn { "\n" } else { "" });
     // In one piece, so that lines of several programs do not mix.
     file.write_all(text.as_bytes())?;
-    // A pipe or a device has nothing that could be synced.
-    file.sync_all().or_else(|error| if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) })?;
+    file.sync_all()?;
     // A new file is there after a loss of power only if its folder has been written too.
     if new {
-        std::fs::File::open(folder(path))?.sync_all()?;
+        open(folder(path), OpenOptions::new().read(true))?.sync_all()?;
     }
     Ok(())
 }
 
-fn ends_a_line(mut file: impl Read + Seek) -> bool {
+fn ends_a_line(file: &mut (impl Read + Seek)) -> bool {
     let mut last = [0];
     file.seek(SeekFrom::End(-1)).is_ok() && file.read_exact(&mut last).is_ok() && last == *b"\n"
 }
@@ -221,8 +231,8 @@ fn may_append(path: &Path) -> io::Result<()> {
     let folder = folder(path);
     if path.is_dir() {
         Err(io::ErrorKind::IsADirectory.into())
-    } else if path.exists() {
-        OpenOptions::new().append(true).open(path).map(drop)
+    } else if path.symlink_metadata().is_ok() {
+        open_regular(path, OpenOptions::new().append(true)).map(drop)
     } else if !folder.exists() {
         Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder `{}`", folder.display())))
     } else if !folder.is_dir() {
@@ -230,7 +240,55 @@ fn may_append(path: &Path) -> io::Result<()> {
     } else if folder.metadata()?.permissions().readonly() {
         Err(io::ErrorKind::PermissionDenied.into())
     } else {
-        Ok(())
+        without_links(path)
+    }
+}
+
+/// `O_NONBLOCK` of Linux on the processors that programs are released for: opening must not wait for whoever never comes.
+const NONBLOCK: i32 =
+    if cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) { 0o4000 } else { 0 };
+
+/// Opens what is no pipe, which might never say a word.
+#[expect(clippy::disallowed_methods, reason = "this is where files are opened")]
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let is_pipe = |kind: FileType| kind.is_fifo() || kind.is_socket();
+    let pipe = || io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe, and not a file");
+    if path.metadata().is_ok_and(|found| is_pipe(found.file_type())) {
+        return Err(pipe());
+    }
+    let file = options.custom_flags(NONBLOCK).open(path)?;
+    if is_pipe(file.metadata()?.file_type()) { Err(pipe()) } else { Ok(file) }
+}
+
+/// Opens a regular file that no link leads to; made where that is meant and it is not there.
+fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    without_links(path)?;
+    let made = match path.symlink_metadata() {
+        // A link that comes up meanwhile is not followed.
+        Err(why) if why.kind() == io::ErrorKind::NotFound => open(path, options.clone().create_new(true)),
+        _ => open(path, options),
+    };
+    let file = match made {
+        // Somebody else has made it first.
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => open(path, options),
+        made => made,
+    }?;
+    let (named, opened) = (path.symlink_metadata()?, file.metadata()?);
+    if !opened.is_file() || (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Refuses a file that a link leads to: by its own name, or below the working directory.
+fn without_links(path: &Path) -> io::Result<()> {
+    let home = std::env::current_dir().unwrap_or_default();
+    let below = |part: &&Path| part.is_relative() || part.starts_with(&home) && **part != home;
+    let parts = path.ancestors().filter(|part| !part.as_os_str().is_empty());
+    let links = parts.filter(|part| *part == path || below(part)).filter(|part| part.is_symlink());
+    match links.last() {
+        Some(link) => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` is a link", link.display()))),
+        None => Ok(()),
     }
 }
 
@@ -247,9 +305,7 @@ pub(crate) fn instant() -> Instant {
 
 /// A whole file, for those who read one long after they were given the world.
 pub(crate) fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    #[expect(clippy::disallowed_methods, reason = "this is where files are read")]
-    let file = std::fs::File::open(path)?;
-    read_limited(file, limit)
+    read_limited(open(path, OpenOptions::new().read(true))?, limit)
 }
 
 fn read_limited(mut from: impl Read, limit: u64) -> io::Result<Vec<u8>> {

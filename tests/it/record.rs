@@ -509,3 +509,45 @@ fn an_image_that_is_named_by_another_algorithm_is_read_back_by_what_it_is() {
     assert_eq!(ran.result()["tags"][2]["action"], "moved", "{ran}");
     assert_eq!(registry.resolve("acme/app", "latest"), Some(older), "{ran}");
 }
+
+#[test]
+fn records_and_requests_are_regular_files_without_a_link_on_the_way() {
+    let (registry, folder) = versions();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::create_dir_all(folder.path().join("real")).unwrap();
+    std::fs::write(at("target"), "").unwrap();
+    std::os::unix::fs::symlink(at("target"), at("link")).unwrap();
+    std::os::unix::fs::symlink(at("nowhere"), at("dangling")).unwrap();
+    std::os::unix::fs::symlink("real", at("folder")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    let source = registry.name("acme/app:2026.34.103");
+    let quick = |run: Tagwright| run.folder(folder.path()).limit(std::time::Duration::from_secs(20)).run();
+    registry.clear();
+    for name in ["link", "dangling", "pipe", "folder/new", "folder/{digest}.jsonl", "/dev/null"] {
+        for name in [name.to_owned(), at(name)] {
+            let ran = quick(tagwright(["promote", &source, "--to", "x", "--record", &name]));
+            assert_eq!((ran.code().as_str(), registry.log().writes()), ("record-invalid", 0), "{ran}");
+            if !name.contains("{digest}") {
+                let ran = quick(tagwright(["rollback", "acme/app", "--record", &name]));
+                assert_eq!(ran.code(), "record-invalid", "{ran}");
+                let ran = quick(tagwright(["call"]).env("TAGWRIGHT_REQUEST", format!("@{name}")));
+                assert_eq!(ran.json()["error"]["code"], "request-invalid", "{ran}");
+            }
+        }
+    }
+    assert_eq!(std::fs::read_to_string(at("target")).unwrap(), "");
+    assert!(!folder.path().join("nowhere").exists() && std::fs::read_dir(at("real")).unwrap().next().is_none());
+    // A credential file that is a pipe is an error at once, too.
+    std::fs::create_dir(folder.path().join("docker")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(at("docker/config.json")).status().unwrap().success());
+    let closed = Registry::basic("robot", "secret");
+    let ran = quick(tagwright(["labels", &closed.name("acme/app:1")]).env("DOCKER_CONFIG", at("docker")));
+    assert_eq!(ran.code(), "config-malformed", "{ran}");
+    // A link above the working directory is somebody else's business, and what is regular is written.
+    let linked = std::env::temp_dir().join(format!("tagwright-linked-{}", std::process::id()));
+    std::os::unix::fs::symlink(folder.path(), &linked).unwrap();
+    let ran = tagwright(["promote", &source, "--to", "x", "--record", "real/new"]).folder(&linked).run();
+    std::fs::remove_file(&linked).unwrap();
+    ran.result();
+    assert_eq!(lines(&folder.path().join("real/new")).len(), 2);
+}

@@ -15,7 +15,7 @@ const LIMIT: u64 = 64 << 20;
 /// `record-invalid`; `request-invalid` for a tag that the record does not hold.
 pub fn read(world: &World, request: &mut Rollback) -> Result<(), Error> {
     let (place, bytes) = match &request.record {
-        RecordSource::File(file) => (format!("`{file}`"), world.read_file(Path::new(file), LIMIT)),
+        RecordSource::File(file) => (format!("`{file}`"), world.read_regular(Path::new(file), LIMIT)),
         RecordSource::Stdin => ("standard input".to_owned(), (world.stdin)(LIMIT)),
         RecordSource::Given(text) => ("`record`".to_owned(), Ok(text.clone().into_bytes())),
     };
