@@ -249,7 +249,6 @@ const NONBLOCK: i32 =
     if cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) { 0o4000 } else { 0 };
 
 /// Opens what is no pipe, which might never say a word.
-#[expect(clippy::disallowed_methods, reason = "this is where files are opened")]
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let is_pipe = |kind: FileType| kind.is_fifo() || kind.is_socket();
     let pipe = || io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe, and not a file");
