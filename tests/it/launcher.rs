@@ -1,8 +1,10 @@
 //! The launcher that a step hands to `sh`, under every shell that an agent may have: how it ends, what it trusts.
 
 use crate::support::agent::{Agent, SHELLS, User, copy, ended, release};
-use crate::support::cmd::binary;
+use crate::support::cmd::{binary, tagwright};
 use std::io::Read;
+use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -65,6 +67,19 @@ fn a_signal_to_what_the_launcher_runs_is_its_exit_status_too() {
             assert_eq!((answer.status, answer.stdout.as_str()), (143, ""), "{shell:?}, {tool}: {answer:?}");
             assert_eq!(agent.files("job@tmp"), [""; 0], "{shell:?}, {tool}");
         }
+    }
+}
+
+#[test]
+fn the_program_ends_by_the_signal_that_it_gets_while_it_waits_for_a_registry() {
+    for (name, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let image = format!("{}/acme/app:1", silent.local_addr().unwrap());
+        let mut child = tagwright(["inspect", &image]).start();
+        let connection = silent.accept().unwrap();
+        signal(name, child.id());
+        assert_eq!(child.wait().unwrap().signal(), Some(number), "SIG{name}");
+        drop(connection);
     }
 }
 
