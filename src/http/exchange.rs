@@ -11,7 +11,7 @@ use crate::pure::http::message::Request;
 use crate::pure::http::{
     ExchangeSettings, Fault, Pace, Phase, Response, Subject, redact, redirect, refusal, retry, warning,
 };
-use crate::pure::text::instant;
+use crate::pure::text::{instant, show};
 use crate::world::World;
 use std::sync::Arc;
 use std::time::Instant;
@@ -194,14 +194,8 @@ impl<'w> Exchange<'w> {
     fn note_warnings(&self, response: &Response) {
         for value in response.headers.all("warning") {
             for text in warning::texts(value) {
-                self.warn(
-                    "registry-warning",
-                    format!(
-                        "`{}` says: {}",
-                        response.from.authority(),
-                        redact::text(&redact::words(&text, &response.secrets))
-                    ),
-                );
+                let text = show::cut(&redact::text(&redact::words(&text, &response.secrets)), 500);
+                self.warn("registry-warning", format!("`{}` says: {text}", response.from.authority()));
             }
         }
     }

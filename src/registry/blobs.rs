@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// How much a chunk holds where the registry does not ask for more.
 const CHUNK: u64 = 8 << 20;
+/// No chunk is smaller, whatever a registry asks for, so that requests are not many more than there is to send.
+const LEAST_CHUNK: u64 = 64 << 10;
 
 /// An upload that a registry has begun.
 #[derive(Clone, Debug)]
@@ -232,7 +234,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn send_chunks(&mut self, content: &mut dyn BlobContent) -> Result<UploadEnd, Error> {
-        let length = self.open.as_ref().and_then(|upload| upload.least).unwrap_or(CHUNK).max(1);
+        let length = self.open.as_ref().and_then(|upload| upload.least).unwrap_or(CHUNK).max(LEAST_CHUNK);
         let exchange = self.target.access().client.exchange.clone();
         let mut high = 0;
         while content.at() < self.size {
@@ -268,7 +270,9 @@ impl<'a> Delivery<'a> {
                 self.moved_to(&request.url, &response)?;
                 let held = upload::held(&response.headers).unwrap_or(first + most);
                 content.seek(held.min(content.at()))?;
-                (content.at() <= high).then(|| (Err(self.stuck(&request, &response)), Verdict::Passing(None)))
+                // A registry that keeps next to nothing of each chunk has the blob sent many times.
+                (content.at() <= high.max(first + most / 16))
+                    .then(|| (Err(self.stuck(&request, &response)), Verdict::Passing(None)))
             }
             (Next::Resume, outcome) if content.failed().is_none() => {
                 let error = self.failure(&request, &outcome, content);

@@ -695,3 +695,18 @@ fn a_store_that_answers_no_head_is_asked_for_a_byte() {
         assert!(source.has_blob(&Digest::of(&case.bytes)).unwrap(), "{status}");
     }
 }
+
+#[test]
+fn a_registry_that_keeps_next_to_nothing_of_a_chunk_is_not_sent_the_blob_for_ever() {
+    let to = Blobs { chunk_min: Some(1), limit: Some(400_000), ..Blobs::default() };
+    let case = Case { retries: 1, ..Case::with(2_500_000, Blobs::default(), to) };
+    let mut kept = 0;
+    case.target.before(move |asked, _| {
+        kept += usize::from(asked.method == "PATCH");
+        let reply = Reply::status(202).header("Location", asked.target.clone()).header("Range", format!("0-{kept}"));
+        (asked.method == "PATCH").then_some(reply)
+    });
+    let _ = case.fails(Code::ReplyMalformed, "takes chunks and does not keep them");
+    let sent = case.asked(&case.target, "PATCH");
+    assert!(sent.len() <= 2 && sent[0].length == 64 << 10, "{} chunks", sent.len());
+}

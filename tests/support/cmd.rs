@@ -201,6 +201,7 @@ impl Ran {
         assert_eq!(document["schema"], 1, "{self}");
         assert_eq!(document["ok"] == true, self.exit == Some(0), "envelope and exit status differ: {self}");
         super::schema::check(&self.stdout);
+        assert!(longest_number(&self.stdout) <= 20, "a number that costs whoever parses it: {self}");
         document
     }
 
@@ -238,6 +239,18 @@ impl Ran {
         let stdout = if self.stdout.starts_with('{') { indented(&self.stdout) } else { self.stdout.clone() };
         format!("$ {}\nexit {}\n\n{stdout}\n---- stderr\n{}", self.line, self.exit.unwrap_or(-1), self.stderr)
     }
+}
+
+/// How many digits the longest number outside of texts has.
+fn longest_number(json: &str) -> usize {
+    let (mut quoted, mut escaped, mut digits, mut longest) = (false, false, 0, 0);
+    for c in json.chars() {
+        digits = if !quoted && (c.is_ascii_digit() || "+-.eE".contains(c) && digits > 0) { digits + 1 } else { 0 };
+        longest = longest.max(digits);
+        quoted = quoted != (c == '"' && !escaped);
+        escaped = quoted && !escaped && c == '\\';
+    }
+    longest
 }
 
 /// Spreads compact JSON over lines without touching the order of its keys.
