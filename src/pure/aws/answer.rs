@@ -31,6 +31,15 @@ pub fn key(text: &str) -> Option<Secret> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Secret::new(text))
 }
 
+/// As [`key`], of an answer.
+///
+/// # Errors
+/// `reply-malformed`, which names the part and does not repeat it.
+pub fn key_of(text: &str, name: &str) -> Result<Secret, Error> {
+    let message = || format!("the `{name}` of the answer holds a character that no key has");
+    key(text).ok_or_else(|| Error::new(Code::ReplyMalformed, message()))
+}
+
 impl AwsCredential {
     /// Whether it has run out.
     pub fn has_expired(&self, now: OffsetDateTime) -> bool {
@@ -78,16 +87,16 @@ pub fn parse(body: &[u8], form: Form) -> Result<AwsCredential, Error> {
         _ => {}
     }
     let needed = |value: Option<String>, name: &str| match value.filter(|text| !text.trim().is_empty()) {
-        Some(text) => {
-            key(&text).ok_or_else(|| bad(&format!("the `{name}` of the answer holds a character that no key has")))
-        }
+        Some(text) => key_of(&text, name),
         None => Err(bad(&format!("the answer has no `{name}`"))),
     };
-    let token = if form == Form::Process { wire.session_token } else { wire.token };
+    let (token, name) =
+        if form == Form::Process { (wire.session_token, "SessionToken") } else { (wire.token, "Token") };
+    let token = token.filter(|token| !token.is_empty());
     Ok(AwsCredential {
         key_id: needed(wire.access_key_id, "AccessKeyId")?,
         secret: needed(wire.secret_access_key, "SecretAccessKey")?,
-        session_token: token.filter(|token| !token.is_empty()).map(Secret::new),
+        session_token: token.map(|token| key_of(&token, name)).transpose()?,
         expires_at: match wire.expiration {
             None | Some(Value::Null) => None,
             Some(value) => {
@@ -180,6 +189,11 @@ mod tests {
                 Form::Process,
                 r#"{"Version":1,"AccessKeyId":"sekret\u00e9","SecretAccessKey":"s"}"#,
                 "the `AccessKeyId` of the answer holds a character that no key has",
+            ),
+            (
+                Form::Container,
+                r#"{"AccessKeyId":"sekret","SecretAccessKey":"s","Token":"sekret\r\nHost: other"}"#,
+                "the `Token` of the answer holds a character that no key has",
             ),
             (
                 Form::Container,

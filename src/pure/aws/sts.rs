@@ -7,7 +7,7 @@
 
 use crate::error::{Code, Error};
 use crate::pure::aws::AwsCredential;
-use crate::pure::aws::answer::{moment, not_json};
+use crate::pure::aws::answer::{key_of, moment, not_json};
 use crate::pure::text::percent;
 use crate::secret::Secret;
 use serde_json::Value;
@@ -84,10 +84,11 @@ pub fn session_name(job: Option<&str>, build: Option<&str>) -> String {
 /// `reply-malformed` where it holds none.
 pub fn credential(body: &[u8]) -> Result<AwsCredential, Error> {
     let result = StsReply::read(body)?;
+    let part = |name| key_of(&result.needed(name)?, name);
     Ok(AwsCredential {
-        key_id: Secret::new(result.needed("AccessKeyId")?),
-        secret: Secret::new(result.needed("SecretAccessKey")?),
-        session_token: Some(Secret::new(result.needed("SessionToken")?)),
+        key_id: part("AccessKeyId")?,
+        secret: part("SecretAccessKey")?,
+        session_token: Some(part("SessionToken")?),
         expires_at: result.get("Expiration").and_then(|value| moment(&value)),
     })
 }
@@ -232,6 +233,10 @@ mod tests {
             ("sekret", "the answer is not JSON"),
             ("<html>sekret</html>", "the answer is HTML, not an answer of the token service"),
             ("{}", "the answer has no `AccessKeyId`"),
+            (
+                r#"{"Credentials":{"AccessKeyId":"ASIA","SecretAccessKey":"s","SessionToken":"sekret\nHost: other"}}"#,
+                "the `SessionToken` of the answer holds a character that no key has",
+            ),
             (r#"{"Credentials":{"AccessKeyId":"sekret","SecretAccessKey":1}}"#, "the answer has no `SecretAccessKey`"),
             ("<xResult><AccessKeyId>sekret</AccessKeyId></xResult>", "the answer has no `SecretAccessKey`"),
             ("<xResult><AccessKeyId>sekret", "the answer has no `AccessKeyId`"),
