@@ -108,7 +108,8 @@ pub fn map_at<T: Sync, R: Send>(
 /// Does something at a moment, beside all else; not at all where the system has no thread to give.
 pub fn at(moment: Instant, work: impl FnOnce() + Send + 'static) {
     let wait = move || {
-        thread::park_timeout(moment.saturating_duration_since(instant()));
+        // Parking may end before its time, sleeping does not.
+        thread::sleep(moment.saturating_duration_since(instant()));
         work();
     };
     let _ = thread::Builder::new().spawn(wait);
@@ -193,6 +194,14 @@ mod tests {
         let items: Vec<usize> = (0..8).collect();
         assert_eq!(map(&items, wait).unwrap_err().code(), Code::Denied);
         assert!(!is_stopped());
+    }
+
+    #[test]
+    fn nothing_is_done_before_its_moment() {
+        let (done, told) = std::sync::mpsc::channel();
+        let moment = instant() + Duration::from_millis(50);
+        at(moment, move || done.send(instant()).unwrap());
+        assert!(told.recv().unwrap() >= moment);
     }
 
     #[test]
