@@ -24,10 +24,9 @@ fn main() -> ExitCode {
         // Whoever reads the output has had enough, as with a program that the signal ends.
         Err(why) if is_closed(&why) => ExitCode::from(128 + SIGPIPE),
         Err(why) => {
-            write(
-                &format!("error: stdout could not be written: {why}; it was to hold:\n{}", ending.stdout.trim_end()),
-                true,
-            );
+            // By the log, for stderr may be a terminal, and values are printed raw.
+            let lost = ending.stdout.trim_end();
+            world.log(&format!("error: stdout could not be written: {why}; it was to hold: {lost}"));
             ExitCode::from(70)
         }
     }

@@ -310,6 +310,18 @@ fn the_requests_that_are_made_here_are_what_their_schemas_say() {
 }
 
 #[test]
+fn what_a_full_disk_would_lose_is_told_without_what_steers_a_terminal() {
+    let registry = Registry::start();
+    registry.push("acme/app", "1", &Image::new().label("k", "\u{1b}]0;title\u{7}\u{202e}value").build());
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let words = ["labels", &registry.name("acme/app:1"), "--label", "k", "--print", "value"];
+    let run = Command::new(binary()).args(words).env_clear().stdout(full).output().unwrap();
+    let stderr = String::from_utf8(run.stderr).unwrap();
+    assert!(stderr.contains("it was to hold: \\u{1b}]0;title\\u{7}\\u{202e}value\n"), "{stderr:?}");
+    assert!(stderr.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{stderr:?}");
+}
+
+#[test]
 fn a_reader_that_has_gone_and_a_disk_that_is_full_are_told_apart() {
     let registry = Registry::start();
     push(&registry, "acme/app", &["2026.34.103"]);
@@ -323,7 +335,7 @@ fn a_reader_that_has_gone_and_a_disk_that_is_full_are_told_apart() {
         (
             Stdio::from(full),
             70,
-            "error: stdout could not be written: No space left on device (os error 28); it was to hold:\n{",
+            "error: stdout could not be written: No space left on device (os error 28); it was to hold: {",
         ),
     ] {
         let run = Command::new(binary())
