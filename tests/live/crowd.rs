@@ -5,12 +5,12 @@ use crate::support::crowd::{self, VERSIONS, tag};
 use crate::support::image::Image;
 
 #[test]
-fn latest_ends_at_the_newest_of_two_hundred_promotions() {
+fn latest_ends_at_the_newest_of_two_hundred_promotions_or_somebody_says_so() {
     check_crowd(Program::Debian);
 }
 
 #[test]
-fn latest_ends_at_the_newest_of_two_hundred_promotions_on_registry_3() {
+fn latest_ends_at_the_newest_of_two_hundred_promotions_on_registry_3_or_somebody_says_so() {
     check_crowd(Program::Three);
 }
 
@@ -21,6 +21,7 @@ fn check_crowd(program: Program) {
         stage.client.push(REPOSITORY, &tag(build), &image(build));
     }
     stage.client.push(REPOSITORY, "latest", &image(0));
-    crowd::promote(&stage.live.name(REPOSITORY));
-    assert_eq!(stage.client.digest(REPOSITORY, "latest"), Some(image(VERSIONS).digest()));
+    let all = crowd::promote(&stage.live.name(REPOSITORY));
+    let end = stage.client.digest(REPOSITORY, "latest");
+    crowd::check_end(&all, (1..=VERSIONS).find(|build| end == Some(image(*build).digest())));
 }

@@ -35,6 +35,15 @@ impl Said {
     }
 }
 
+/// Checks what is guaranteed of the end, see decision 12: a moving tag holds the newest version, or a run of the newest or of
+/// the one that it holds has said that they overlapped.
+pub fn check_end(all: &[Said], held: Option<u64>) {
+    let held = held.expect("a version");
+    let says = |said: &&Said| said.what == "raced" || said.warnings.iter().any(|code| code == "overlapped");
+    let about: Vec<&Said> = all.iter().filter(|said| [held, VERSIONS].contains(&said.build)).collect();
+    assert!(held == VERSIONS || about.iter().any(says), "`latest` is at {held} without a word: {about:#?}");
+}
+
 /// Promotes all of them, in an order that is the same every time.
 ///
 /// Each is refused, raced or superseded, or warns, or found `latest` in its place, or moved it forward.
