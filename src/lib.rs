@@ -77,7 +77,9 @@ fn call(world: &World, stdin: bool) -> Ending {
     };
     match cli::json::invocation(&text) {
         Ok((invocation, words)) => {
-            world.log(&format!("tagwright {}", pure::text::shell::line(&words)));
+            if !invocation.common.exchange.quiet {
+                world.log(&format!("tagwright {}", pure::text::shell::line(&words)));
+            }
             carry_out(world, invocation, Layout::Ascii)
         }
         Err(misuse) => ended(misuse.command.or(Some("call")), misuse.error),

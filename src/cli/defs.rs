@@ -305,7 +305,7 @@ pub static COMMANDS: &[Command] = &[
     Command {
         name: CALL, help: "run a request that is written as JSON",
         more: &[
-            "Runs `{\"command\": \"...\", \"args\": {...}}` and prints that command's result in ASCII. The request is taken from the environment variable `TAGWRIGHT_REQUEST`, or from the file that it names as `@PATH`, or with `-` from standard input.",
+            "Runs `{\"command\": \"...\", \"args\": {...}}` and prints that command's result in ASCII. The request is taken from the environment variable `TAGWRIGHT_REQUEST`, or from the file that it names as `@PATH`, or with `-` from standard input. On stderr stand the command line that does the same, warnings and the closing sentence, or nothing with `quiet`.",
             "Each key is a flag in camelCase: `dryRun` is `--dry-run`. The positional argument is `reference` (`image` means the same) or `repository`. A list repeats the flag, `true` is the bare flag, `false` leaves it away, a number is its digits. `null`, a blank text and an empty list are refused, so that a variable that is not set never switches anything off.",
         ],
         object: optional("-", &[], "Reads the request from standard input."),

@@ -43,7 +43,7 @@ pub enum Layout {
     Compact,
     /// The envelope, indented.
     Indented,
-    /// The envelope in one line and in ASCII, and on stderr nothing that it holds: for `call`.
+    /// The envelope in one line and in ASCII, and on stderr all but the failure, which whoever called tells: for `call`.
     Ascii,
     /// Text for people, and nothing on stdout on failure.
     Text(Screen),
@@ -87,13 +87,11 @@ pub fn ending(command: Option<&str>, outcome: Result<Report, Error>, journal: &J
     match success {
         Ok((stdout, sentence)) => {
             let sentence = match style.layout {
-                Layout::Ascii => return Ending { stdout, stderr: String::new(), exit: 0 },
                 // The text has said it.
                 Layout::Text(_) if style.print.is_empty() => String::new(),
                 _ => format!("{sentence}\n"),
             };
-            let warnings = warnings.iter().map(|one| format!("warning[{}]: {}\n", one.code, one.message));
-            let told = if style.quiet { String::new() } else { warnings.chain([sentence]).collect() };
+            let told = if style.quiet { String::new() } else { told(warnings) + &sentence };
             Ending { stdout, stderr: laid_out(&told, style.layout), exit: 0 }
         }
         Err(error) => {
@@ -101,6 +99,11 @@ pub fn ending(command: Option<&str>, outcome: Result<Report, Error>, journal: &J
             failure(command, &error, warnings, &journal.exchanges(), style)
         }
     }
+}
+
+/// Warnings as lines for people.
+fn told(warnings: &[Warning]) -> String {
+    warnings.iter().map(|one| format!("warning[{}]: {}\n", one.code, one.message)).collect()
 }
 
 /// What is for stderr, in lines that fit where people read them.
@@ -175,7 +178,8 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
     };
     let mark = format!("error[{}]", error.code().as_str());
     let stderr = match style.layout {
-        Layout::Ascii => String::new(),
+        Layout::Ascii if style.quiet => String::new(),
+        Layout::Ascii => laid_out(&told(warnings), style.layout),
         Layout::Text(screen) => laid_out(&text, style.layout).replacen(&mark, &screen.refused(&mark), 1),
         layout => laid_out(&format!("{text}\n"), layout),
     };

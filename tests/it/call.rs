@@ -143,7 +143,7 @@ fn a_request_comes_from_the_variable_a_file_or_standard_input() {
 }
 
 #[test]
-fn stdout_is_ascii_and_stderr_is_the_command_line() {
+fn stdout_is_ascii_and_stderr_is_the_command_line_and_the_closing_sentence() {
     let registry = Registry::start();
     registry.push("acme/app", "1", &Image::new().label("größe", "ä \u{1f600} \u{7f}").label("plain", "it's").build());
     let ran = call(
@@ -159,13 +159,33 @@ fn stdout_is_ascii_and_stderr_is_the_command_line() {
 }
 
 #[test]
+fn a_log_gets_each_warning_also_before_a_failure_and_nothing_with_quiet() {
+    let registry = versions();
+    registry.after(|_, _, reply| *reply = reply.clone().header("Warning", "299 - \"moves on Sunday\""));
+    let name = |tag: &str| registry.name(&format!("acme/app:{tag}"));
+    let warning = format!("warning[registry-warning]: `{}` says: moves on Sunday", registry.host());
+    let line = |tag: &str| format!("tagwright labels {}", name(tag));
+    let labels = |tag: &str, quiet: bool| {
+        let args = json!({"image": name(tag), "quiet": quiet});
+        call(&json!({"command": "labels", "args": args})).stderr
+    };
+    assert_eq!(
+        labels("2026.34.101", false),
+        format!("{}\n{warning}\n`{}` has 1 label\n", line("2026.34.101"), name("2026.34.101"))
+    );
+    // Whoever called tells the failure, and would tell it twice.
+    assert_eq!(labels("none", false), format!("{}\n{warning}\n", line("none")));
+    assert_eq!(labels("2026.34.101", true) + &labels("none", true), "");
+}
+
+#[test]
 fn the_command_line_on_stderr_does_the_same_again() {
     let registry = versions();
     registry.push("acme/app", "odd", &Image::new().label("it's \"$HOME\"", "`x`").build());
     let ran = call(
         &json!({"command": "labels", "args": {"image": registry.name("acme/app:odd"), "label": "it's \"$HOME\""}}),
     );
-    let line = ran.stderr.trim_end().trim_start_matches("tagwright ");
+    let line = ran.stderr.lines().next().unwrap().trim_start_matches("tagwright ");
     let script = format!("exec \"$0\" {line}");
     let output = std::process::Command::new("/bin/sh")
         .args(["-c", &script])
@@ -335,7 +355,7 @@ fn a_reader_that_has_gone_and_a_disk_that_is_full_are_told_apart() {
         (
             Stdio::from(full),
             70,
-            "error: stdout could not be written: No space left on device (os error 28); it was to hold: {",
+            "\nerror: stdout could not be written: No space left on device (os error 28); it was to hold: {",
         ),
     ] {
         let run = Command::new(binary())
@@ -348,7 +368,7 @@ fn a_reader_that_has_gone_and_a_disk_that_is_full_are_told_apart() {
         let stderr = String::from_utf8(run.stderr).unwrap();
         let rest = stderr.split_once('\n').unwrap().1;
         assert_eq!(run.status.code(), Some(exit), "{stderr}");
-        assert!(rest.starts_with(told) && rest.is_empty() == told.is_empty(), "{stderr}");
+        assert!(rest.contains(told) && rest.is_empty() == told.is_empty(), "{stderr}");
         assert_eq!(rest.contains("\"action\":\"unchanged\""), exit == 70, "{stderr}");
     }
 }
