@@ -210,7 +210,7 @@ pub static COMMANDS: &[Command] = &[
     },
     Command {
         name: "inspect", help: "tell what a reference is: digest, version, other tags, platforms",
-        more: &["Tells what a tag points at now: its digest and media type, the version it is, the version tags that have the same digest, its platforms, when it was made, and its size."],
+        more: &["Tells what a tag points at now: its digest and media type, the version it is, the other tags that have the same digest, its platforms, when it was built, and its size. Of a chart, a signature or whatever else is no image it tells the type."],
         object: IMAGE,
         needs: &[], second: "one reference is read at a time",
         examples: &[

@@ -5,10 +5,10 @@ use crate::command::platforms::ImageSet;
 use crate::command::report::Report;
 use crate::command::request::Inspect;
 use crate::command::session::Session;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
-use crate::pure::image::{Detail, Digest, Listing, Tag};
-use crate::pure::text::show;
+use crate::pure::image::{Detail, Digest, Listing, Reference, Tag};
+use crate::pure::text::{quoted, show};
 use crate::pure::version::{TagFormat, pick};
 use crate::registry::Remote;
 use crate::threads::both;
@@ -23,6 +23,7 @@ struct InspectResult {
     reference: String,
     digest: Digest,
     media_type: String,
+    artifact_type: Option<String>,
     version: Option<String>,
     aliases: Vec<String>,
     platforms: Vec<PlatformDigest>,
@@ -43,8 +44,8 @@ struct PlatformDigest {
 pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
     let reference = &request.reference;
     let remote = session.remote(reference.repository(), Action::Pull);
-    let (listing, found) = both(|| remote.tags(Detail::Names), || platforms::read(&remote, reference, None));
-    let found = found?;
+    let (listing, found) = both(|| remote.tags(Detail::Names), || read(&remote, reference));
+    let (found, artifact_type, size) = found?;
     let format = TagFormat::default();
     let mut aliases = match listing {
         Ok(listing) => aliases(&remote, &listing, &found.digest)?,
@@ -59,22 +60,24 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
         .and_then(|tag| format.read(tag.as_str()))
         .or_else(|| aliases.iter().find_map(|alias| format.read(alias)))
         .map(|tag| tag.text);
-    let (created, size) = (created(&found), size(&found));
+    let created = created(&found);
     let platforms = found
         .images
         .into_iter()
         .map(|image| PlatformDigest { platform: image.platform.to_string(), digest: image.digest })
         .collect::<Vec<_>>();
-    let sentence = format!(
-        "`{reference}` is {}, {}, {}",
-        version.as_deref().unwrap_or("no version"),
-        platforms.iter().map(|one| one.platform.as_str()).collect::<Vec<_>>().join(" "),
-        show::bytes(size)
-    );
+    let kind = match &artifact_type {
+        Some(kind) => quoted(kind),
+        None if platforms.is_empty() => "no image".to_owned(),
+        None => platforms.iter().map(|one| one.platform.as_str()).collect::<Vec<_>>().join(" "),
+    };
+    let version_or_none = version.as_deref().unwrap_or("no version");
+    let sentence = format!("`{reference}` is {version_or_none}, {kind}, {}", show::bytes(size));
     let answer = InspectResult {
         reference: reference.to_string(),
         digest: found.digest,
         media_type: found.media_type,
+        artifact_type,
         version,
         aliases,
         platforms,
@@ -82,6 +85,27 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
         size,
     };
     Report::new(&answer, sentence)
+}
+
+/// Reads the images of a reference, none where it is something else; what that is, and the size either way.
+fn read(remote: &Remote, reference: &Reference) -> Result<(ImageSet, Option<String>, u64), Error> {
+    let name = reference.to_string();
+    let top = remote.manifest(&platforms::identifier(reference)?)?;
+    let artifact_type = top.content.artifact_type().map(str::to_owned);
+    match platforms::of(remote, &name, top.clone(), None) {
+        Ok(mut found) => {
+            let size = size(&found);
+            // A signature may have the config of an image that runs nowhere.
+            found.images.retain(|image| artifact_type.is_none() || !image.platform.os.is_empty());
+            Ok((found, artifact_type, size))
+        }
+        Err(error) if matches!(error.code(), Code::NotAnImage | Code::IndexEmpty) => {
+            let (digest, media_type) = (top.digest.clone(), top.media_type.clone());
+            let size = platforms::weight(remote, &name, top)?;
+            Ok((ImageSet { digest, media_type, index_size: 0, images: Vec::new() }, artifact_type, size))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Every other tag with the same digest, versions newest first, then the rest by name.

@@ -3,13 +3,13 @@
 
 use crate::error::{Code, Error};
 use crate::pure::image::{
-    Artifact, Config, Content, Descriptor, Digest, Identifier, Manifest, Platform, RawManifest, Reference,
+    Artifact, Config, Content, Descriptor, Digest, Identifier, Manifest, MediaType, Platform, RawManifest, Reference,
 };
 use crate::pure::text::{quoted, show};
 use crate::registry::{Remote, limits};
 use crate::threads;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// How deep an index may name further indexes.
 const DEPTH: usize = 3;
@@ -51,6 +51,31 @@ pub struct ImageSet {
 pub fn read(remote: &Remote, reference: &Reference, platform: Option<&Platform>) -> Result<ImageSet, Error> {
     let top = remote.manifest(&identifier(reference)?)?;
     of(remote, &reference.to_string(), top, platform)
+}
+
+/// How many bytes a mirror of a manifest would hold that is no image: it, all that it names, and what that names, each
+/// once. What is no manifest itself is not read.
+///
+/// # Errors
+/// `blob-missing`, `size-exceeded`, and those of reading.
+pub fn weight(remote: &Remote, name: &str, top: RawManifest) -> Result<u64, Error> {
+    let (mut level, mut seen, mut size) = (vec![top], HashSet::new(), 0_u64);
+    for depth in 0..=DEPTH {
+        let mut entries = Vec::new();
+        for fetched in level {
+            size = size.saturating_add(fetched.body.len() as u64);
+            for part in fetched.content.parts().filter(|part| seen.insert(part.digest.clone())) {
+                let media_type = MediaType::parse(&part.media_type);
+                if depth < DEPTH && (media_type.is_index() || media_type.is_manifest()) {
+                    entries.push(part.clone());
+                } else {
+                    size = size.saturating_add(part.size);
+                }
+            }
+        }
+        level = children(remote, name, &entries, std::iter::empty())?;
+    }
+    Ok(size)
 }
 
 /// The images behind a manifest that has been read already.
@@ -119,15 +144,8 @@ fn leaves(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platf
                 _ => true,
             })
             .collect();
-        if leaves.len() + entries.len() > MOST {
-            return Err(Error::new(Code::SizeExceeded, format!("`{name}` names more than {MOST} images")));
-        }
         let known = leaves.iter().map(|leaf: &Leaf| leaf.fetched.body.len() as u64);
-        let width = room(name, known.chain(entries.iter().map(|entry| entry.size)))?;
-        let children = threads::map_at(width, &entries, |entry| {
-            let identifier = Identifier::Digest(entry.digest.clone());
-            remote.manifest(&identifier).map_err(|error| child(name, entry, error))
-        })?;
+        let children = children(remote, name, &entries, known)?;
         level = Vec::new();
         for (entry, fetched) in entries.into_iter().zip(children) {
             match &fetched.content {
@@ -153,8 +171,25 @@ fn leaves(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platf
                 1 => "its one entry is an attestation or another artifact".to_owned(),
                 n => format!("its {n} entries are attestations or other artifacts"),
             })
-            .hint("build and push the image again, for one platform at least")),
+            .hint(format!("build and push the image again, for one platform at least; `tagwright inspect {name}` tells what this is"))),
     }
+}
+
+/// The manifests that an index names, beside others of these sizes that have been read.
+fn children(
+    remote: &Remote,
+    name: &str,
+    entries: &[Descriptor],
+    known: impl ExactSizeIterator<Item = u64>,
+) -> Result<Vec<RawManifest>, Error> {
+    if known.len() + entries.len() > MOST {
+        return Err(Error::new(Code::SizeExceeded, format!("`{name}` names more than {MOST} images")));
+    }
+    let width = room(name, known.chain(entries.iter().map(|entry| entry.size)))?;
+    threads::map_at(width, entries, |entry| {
+        let identifier = Identifier::Digest(entry.digest.clone());
+        remote.manifest(&identifier).map_err(|error| child(name, entry, error))
+    })
 }
 
 /// How many contents of these sizes are read side by side.
@@ -205,10 +240,14 @@ fn child(name: &str, entry: &Descriptor, error: Error) -> Error {
     }
 }
 
+fn not_here(name: &str) -> String {
+    format!("name a container image; artifacts have no labels, and `tagwright inspect {name}` tells what this is")
+}
+
 fn of_another_kind(name: &str, artifact: &Artifact) -> Error {
     let kind = quoted(artifact.media_type.as_str());
     Error::new(Code::NotAnImage, format!("`{name}` is not a container image: its manifest is of the media type {kind}"))
-        .hint("name a container image; artifacts have no labels")
+        .hint(not_here(name))
 }
 
 fn not_an_image(name: &str, manifest: &Manifest) -> Error {
@@ -224,5 +263,5 @@ fn not_an_image(name: &str, manifest: &Manifest) -> Error {
         Code::NotAnImage,
         format!("`{name}` is {known}, not a container image: its config has the type {}", quoted(kind)),
     )
-    .hint("name a container image; artifacts have no labels")
+    .hint(not_here(name))
 }

@@ -57,6 +57,7 @@ fn named(result: &Value, keys: &[&str]) -> Vec<(String, String)> {
     let name = |key| match key {
         "reference" => "image",
         "mediaType" => "type",
+        "artifactType" => "artifact",
         "aliases" | "alternatives" => "also",
         "expiresAt" => "expires",
         key => key,
@@ -141,7 +142,8 @@ fn labels(result: &Value, sentence: &str, width: usize) -> Vec<String> {
 }
 
 fn inspect(result: &Value, width: usize) -> Vec<String> {
-    let mut known = named(result, &["reference", "digest", "mediaType", "version", "aliases", "created"]);
+    let mut known =
+        named(result, &["reference", "digest", "mediaType", "artifactType", "version", "aliases", "created"]);
     known.extend(result["size"].as_u64().map(|size| ("size".to_owned(), show::bytes(size))));
     let mut lines = pairs(&known, width);
     let platform = |one: &Value, digest: fn(&Value) -> String| vec![cell(&one["platform"]), digest(&one["digest"])];
@@ -149,8 +151,10 @@ fn inspect(result: &Value, width: usize) -> Vec<String> {
     let whole: Vec<_> = platforms.iter().map(|one| platform(one, cell)).collect();
     let fits = columns(&whole, false, usize::MAX).iter().all(|line| line.chars().count() + 3 <= width);
     let rows = if fits { whole } else { platforms.iter().map(|one| platform(one, short)).collect() };
-    lines.push("platforms".to_owned());
-    lines.extend(branches(&rows, width));
+    if !rows.is_empty() {
+        lines.push("platforms".to_owned());
+        lines.extend(branches(&rows, width));
+    }
     lines
 }
 

@@ -2,8 +2,10 @@
 
 use crate::stage::{image, many, shown};
 use crate::support::cmd::{Ran, tagwright};
-use crate::support::image::{Built, Image, Index, helm_chart, two_platforms};
-use crate::support::registry::{Options, Registry};
+use crate::support::image::{
+    Built, Image, Index, cosign_signature, descriptor, generic_artifact, helm_chart, two_platforms, types,
+};
+use crate::support::registry::Registry;
 use crate::support::reply::Reply;
 use serde_json::{Value, json};
 
@@ -81,10 +83,66 @@ fn a_tag_list_that_is_denied_only_warns() {
     insta::assert_snapshot!(ran.stderr.replace(&registry.host(), "[registry]"));
 }
 
+/// What a builder keeps its layers in for the next build: an index that names them as they are.
+fn build_cache() -> Built {
+    let layers = [types::OCI_LAYER, "application/vnd.buildkit.cacheconfig.v0"].map(|kind| descriptor(kind, b"layer"));
+    let index = json!({"schemaVersion": 2, "mediaType": types::OCI_INDEX, "manifests": layers});
+    Built::raw(types::OCI_INDEX, index.to_string())
+}
+
 #[test]
-fn what_is_no_image_is_refused() {
-    let registry = Registry::with(Options::default());
+fn what_is_no_image_tells_its_type_and_its_size() {
+    let of = |built: &Built| built.bytes.len() + built.blobs.iter().map(Vec::len).sum::<usize>();
+    let (chart, other) = (helm_chart(), generic_artifact());
+    let charts = Index::of([chart.clone(), other.clone()]).build();
+    // Both have one layer.
+    let all = charts.bytes.len() + of(&chart) + of(&other) - chart.blobs[1].len();
+    let empty = Built::raw(types::OCI_INDEX, r#"{"schemaVersion":2,"manifests":[]}"#);
+    let retired = "application/vnd.oci.artifact.manifest.v1+json";
+    let plain = Built::raw(retired, format!(r#"{{"mediaType":"{retired}","artifactType":"a/b","blobs":[]}}"#));
+    let signature = cosign_signature();
+    let cache = build_cache();
+    for (built, kind, size) in [
+        (&chart, json!(types::HELM_CONFIG), of(&chart)),
+        (&other, json!(types::OCI_EMPTY), of(&other)),
+        (&signature, json!(types::COSIGN), of(&signature)),
+        (&plain, json!("a/b"), plain.bytes.len()),
+        (&charts, Value::Null, all),
+        // Layers of one digest are one.
+        (&cache, Value::Null, cache.bytes.len() + b"layer".len()),
+        (&empty, Value::Null, empty.bytes.len()),
+    ] {
+        let registry = Registry::start();
+        registry.push("acme/app", "1.2.3", built);
+        let ran = inspect(&registry, ":1.2.3");
+        let result = ran.result();
+        assert_eq!((&result["artifactType"], result["size"].as_u64()), (&kind, Some(size as u64)), "{ran}");
+        assert_eq!((&result["digest"], &result["mediaType"]), (&json!(built.digest()), &json!(built.media_type)));
+        let none = (&json!("1.2.3"), &Value::Null, &json!([]));
+        assert_eq!((&result["version"], &result["created"], &result["platforms"]), none, "{ran}");
+    }
+    assert_eq!(inspect(&Registry::start(), ":none").code(), "repository-unknown");
+}
+
+#[test]
+fn a_part_of_an_index_of_artifacts_that_is_gone_is_damage() {
+    let registry = Registry::start();
+    let chart = helm_chart();
+    registry.push("acme/app", "charts", &Index::of([chart.clone()]).build());
+    registry.state(|state| state.repositories.get_mut("acme/app").unwrap().manifests.remove(&chart.digest()));
+    assert_eq!(inspect(&registry, ":charts").code(), "blob-missing");
+}
+
+#[test]
+fn labels_of_what_has_none_names_the_command_that_tells_what_it_is() {
+    let registry = Registry::start();
     registry.push("acme/app", "chart", &helm_chart());
-    assert_eq!(inspect(&registry, ":chart").code(), "not-an-image");
-    assert_eq!(inspect(&registry, ":none").code(), "tag-unknown");
+    registry.push("acme/app", "charts", &Index::of([helm_chart()]).build());
+    registry.push("acme/app", "cache", &build_cache());
+    for (tag, code) in [("chart", "not-an-image"), ("charts", "not-an-image"), ("cache", "index-empty")] {
+        let name = registry.name(&format!("acme/app:{tag}"));
+        let ran = tagwright(["labels", &name]).run();
+        assert_eq!(ran.code(), code);
+        assert!(ran.error()["hint"].as_str().unwrap().contains(&format!("`tagwright inspect {name}`")), "{ran}");
+    }
 }

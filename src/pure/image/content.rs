@@ -7,6 +7,7 @@
 
 use crate::error::{Code, Error};
 use crate::pure::image::descriptor::strings;
+use crate::pure::image::media_type::is_image_config;
 use crate::pure::image::{Artifact, Descriptor, Index, Manifest, MediaType, OCI_INDEX, OCI_MANIFEST};
 use crate::pure::text::{json, quoted};
 use serde::de::IgnoredAny;
@@ -97,6 +98,28 @@ impl Content {
             Content::Index(index) => &index.media_type,
             Content::Artifact(artifact) => &artifact.media_type,
         }
+    }
+
+    /// All that it names: config and layers, the entries of an index, or blobs.
+    pub fn parts(&self) -> impl Iterator<Item = &Descriptor> {
+        let (config, others) = match self {
+            Content::Image(manifest) => (Some(&manifest.config), &manifest.layers),
+            Content::Index(index) => (None, &index.manifests),
+            Content::Artifact(artifact) => (None, &artifact.blobs),
+        };
+        config.into_iter().chain(others)
+    }
+
+    /// What it is where it is no container image: what it says itself, else what its config or its layers are, or all
+    /// that an index names. `None` for an image, and where nothing says.
+    pub fn artifact_type(&self) -> Option<&str> {
+        let (own, other) = match self {
+            Content::Image(manifest) => (&manifest.artifact_type, manifest.kind()),
+            Content::Index(index) => (&index.artifact_type, index.kind()),
+            Content::Artifact(artifact) => (&artifact.artifact_type, None),
+        };
+        let is_other = |kind: &&str| !kind.is_empty() && !is_image_config(kind);
+        own.as_deref().filter(is_other).or(other).filter(is_other)
     }
 }
 
@@ -266,6 +289,38 @@ mod tests {
         };
         assert_eq!(index.manifests.len(), 4);
         assert_eq!(index.images().map(|image| image.size).collect::<Vec<_>>(), [2, 4]);
+    }
+
+    #[test]
+    fn what_is_no_image_tells_its_type() {
+        let (chart, empty) = ("application/vnd.cncf.helm.config.v1+json", "application/vnd.oci.empty.v1+json");
+        let (layer, signature) =
+            ("application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.dev.cosign.simplesigning.v1+json");
+        let blob = |kind: &str| format!("{{'mediaType':'{kind}','digest':'{DIGEST}','size':2}}");
+        let typed = |kind: &str| blob(OCI_MANIFEST).replace("'size'", &format!("'artifactType':'{kind}','size'"));
+        for (body, expected) in [
+            (format!("{{'config':<I>,'layers':[{}]}}", blob(layer)), None),
+            ("{'config':<I>,'layers':[]}".to_owned(), None),
+            (format!("{{'config':<I>,'layers':[{},{}]}}", blob(signature), blob(layer)), None),
+            (format!("{{'config':<I>,'layers':[{}]}}", blob(signature)), Some(signature)),
+            (format!("{{'config':{},'layers':[{}]}}", blob(chart), blob(layer)), Some(chart)),
+            (format!("{{'config':{},'artifactType':'a/b','layers':[]}}", blob(empty)), Some("a/b")),
+            (format!("{{'config':{},'artifactType':'','layers':[]}}", blob(empty)), Some(empty)),
+            (
+                "{'mediaType':'application/vnd.oci.artifact.manifest.v1+json','artifactType':'a/b'}".to_owned(),
+                Some("a/b"),
+            ),
+            ("{'mediaType':'application/vnd.oci.artifact.manifest.v1+json'}".to_owned(), None),
+            ("{'manifests':[]}".to_owned(), None),
+            ("{'manifests':[<D>]}".to_owned(), None),
+            ("{'manifests':[<D>],'artifactType':'a/b'}".to_owned(), Some("a/b")),
+            (format!("{{'manifests':[{},{}]}}", typed("a/b"), typed("a/b")), Some("a/b")),
+            (format!("{{'manifests':[{},{}]}}", typed("a/b"), typed("a/c")), None),
+            (format!("{{'manifests':[{},<D>]}}", typed("a/b")), None),
+        ] {
+            let content = Content::parse(json(&body).as_bytes(), None).unwrap();
+            assert_eq!(content.artifact_type(), expected, "{body}");
+        }
     }
 
     #[test]

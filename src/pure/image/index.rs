@@ -23,4 +23,10 @@ impl Index {
     pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
         self.manifests.iter().filter(|descriptor| descriptor.may_be_image())
     }
+
+    /// What all that it names is, by its descriptors.
+    pub(super) fn kind(&self) -> Option<&str> {
+        let first = self.manifests.first()?.artifact_type.as_deref();
+        first.filter(|_| self.manifests.iter().all(|one| one.artifact_type.as_deref() == first))
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Read as part of [`crate::pure::image::content::Content`].
 
-use crate::pure::image::media_type::is_image_config;
+use crate::pure::image::media_type::{is_image_config, is_layer};
 use crate::pure::image::{Descriptor, MediaType};
 use std::collections::BTreeMap;
 
@@ -25,5 +25,14 @@ impl Manifest {
     /// Whether it is a container image: the media type of its config blob says so.
     pub fn is_image(&self) -> bool {
         is_image_config(&self.config.media_type)
+    }
+
+    /// What it is by its config, or by its layers where that is a container image's and none of them holds files.
+    pub(super) fn kind(&self) -> Option<&str> {
+        match self.layers.first() {
+            _ if !self.is_image() => Some(&self.config.media_type),
+            Some(first) if !self.layers.iter().any(|layer| is_layer(&layer.media_type)) => Some(&first.media_type),
+            _ => None,
+        }
     }
 }

@@ -72,6 +72,11 @@ pub fn is_image_config(media_type: &str) -> bool {
         .any(|kind| kind.eq_ignore_ascii_case(media_type))
 }
 
+/// Whether this is the media type of a layer of files, or nothing says that it is not.
+pub fn is_layer(media_type: &str) -> bool {
+    media_type.is_empty() || ["image.layer", "image.rootfs"].iter().any(|part| media_type.contains(part))
+}
+
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
