@@ -167,7 +167,7 @@ codes! {
     /// wait as long as the message says, or log in, which counts by account in place of address
     RateLimited = "rate-limited", 6;
     /// the service is there and cannot answer now
-    /// wait and run it again; the same command repairs what the first left
+    /// wait and run it again; a promotion that broke off goes on where it was
     RegistryUnavailable = "registry-unavailable", 6;
     /// the content is not what its digest says
     /// push the image again; something on the way or in the store has changed it

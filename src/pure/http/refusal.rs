@@ -156,7 +156,10 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
     match code {
         Code::RateLimited => with_limits(error, response)
             .hint("run it again later, or give a credential: most limits are higher with one"),
-        Code::RegistryUnavailable => error.hint("run it again later; a second run repairs what the first left"),
+        Code::RegistryUnavailable if subject == Subject::Write => {
+            error.hint("run it again later; a second run repairs what the first left")
+        }
+        Code::RegistryUnavailable => error.hint("run it again later"),
         Code::Denied if subject == Subject::Service => error.hint("use a credential with the right to do this"),
         Code::Unauthenticated if subject == Subject::Service => {
             error.hint("check user name and password, or the access token")
@@ -406,6 +409,15 @@ mod tests {
                 expected,
                 "{method:?} {status} {body}"
             );
+        }
+    }
+
+    #[test]
+    fn only_what_writes_leaves_something_behind() {
+        for (subject, expected) in [(Subject::Manifest, false), (Subject::Blob, false), (Subject::Write, true)] {
+            let request = Request::new(Method::Get, Url::parse("https://reg.example/v2/").unwrap());
+            let error = error(subject, "read `x`", &request, &reply(503, ""));
+            assert_eq!(error.hint_text().unwrap().contains("the first left"), expected, "{subject:?}");
         }
     }
 
