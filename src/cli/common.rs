@@ -40,7 +40,8 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
     let into = given.command.flag("into").map(|_| aws_identity(given, "into-", credentials_from)).transpose()?;
     let hub_api = given.one("hub-api").map(|text| hub_api(given, text, &plain_http)).transpose()?;
     let exchange = ExchangeSettings {
-        timeout: given.one("timeout").map(|text| timeout(given, text)).transpose()?,
+        timeout: seconds(given, "timeout")?,
+        wait: given.command.flag("wait").map(|_| seconds(given, "wait")).transpose()?.flatten(),
         retries: retries.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(USUAL_RETRIES),
         verbose: given.has("verbose"),
         quiet: given.has("quiet"),
@@ -162,13 +163,15 @@ fn ecr(given: &Arguments, text: &str) -> Result<(String, EcrHost), Error> {
     })
 }
 
-fn timeout(given: &Arguments, text: &str) -> Result<Duration, Error> {
+/// A time in seconds, where one is given.
+fn seconds(given: &Arguments, long: &str) -> Result<Option<Duration>, Error> {
+    let Some(text) = given.one(long) else { return Ok(None) };
     let digits = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let seconds = text.parse::<f64>().ok().filter(|seconds| digits && *seconds <= LONGEST_TIMEOUT);
-    seconds.map(Duration::from_secs_f64).filter(|limit| !limit.is_zero()).ok_or_else(|| {
-        let example = given.with("timeout", "60");
+    seconds.map(Duration::from_secs_f64).filter(|limit| !limit.is_zero()).map(Some).ok_or_else(|| {
+        let example = given.with(long, "60");
         let hint = format!("write seconds above 0 and at most {LONGEST_TIMEOUT}, such as {example}");
-        given.wrong("timeout", text, hint)
+        given.wrong(long, text, hint)
     })
 }
 

@@ -329,6 +329,9 @@ pub static FLAGS: &[Flag] = &[
     switch("all-platforms").on(&["labels"]).help(
         "report every platform on its own",
         "Reports the labels of every platform on its own, and whether they are `consistent`, instead of refusing when they differ."),
+    one("wait", "SECONDS").on(&["labels", "inspect", "find-tag", "promote"]).json(Json::Number).help(
+        "wait so long for an image that is not there yet",
+        "Asks again for at most this many seconds while the registry says that the image is not there: after 1 s, 2 s, 4 s and so on, up to 30 s. A refusal, an error of the registry's or no answer ends the command as without it. `--timeout` is as much longer. Nothing has been written while a promotion waits, and it waits for its source alone."),
     one("default", "VALUE").on(&["labels"]).may_be_blank().help(
         "answer this for a label that is not there",
         "Answers this value for a label that is not there, instead of ending with `label-missing`. It may be blank."),

@@ -3,6 +3,7 @@
 use crate::command::report::Report;
 use crate::command::request::FindTag;
 use crate::command::session::Session;
+use crate::command::wait::until_there;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::listing::Via;
@@ -41,8 +42,12 @@ pub struct BuildTag {
 pub fn run(session: &Session, request: &FindTag) -> Result<Report, Error> {
     let FindTag { repository, build, newest, format } = request;
     let remote = session.remote(repository, Action::Pull);
-    let listing = remote.tags_of_build(*build, format, Detail::Names)?;
-    let mut found = pick(&remote, &listing, *build, *newest, format)?;
+    let look = || {
+        let listing = remote.tags_of_build(*build, format, Detail::Names)?;
+        let found = pick(&remote, &listing, *build, *newest, format)?;
+        Ok((listing, found))
+    };
+    let (listing, mut found) = until_there(&remote, &format!("build {build} of `{repository}`"), look)?;
     if found.chosen.digest.is_none() {
         found.chosen.digest = remote.head(&found.chosen.tag.tag)?;
     }

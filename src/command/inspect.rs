@@ -5,6 +5,7 @@ use crate::command::platforms::ImageSet;
 use crate::command::report::Report;
 use crate::command::request::Inspect;
 use crate::command::session::Session;
+use crate::command::wait::until_there;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::{Detail, Digest, Listing, Reference, Tag};
@@ -44,8 +45,11 @@ struct PlatformDigest {
 pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
     let reference = &request.reference;
     let remote = session.remote(reference.repository(), Action::Pull);
-    let (listing, found) = both(|| remote.tags(Detail::Names), || read(&remote, reference));
-    let (found, artifact_type, size) = found?;
+    let look = || {
+        let (listing, found) = both(|| remote.tags(Detail::Names), || read(&remote, reference));
+        Ok((listing, found?))
+    };
+    let (listing, (found, artifact_type, size)) = until_there(&remote, &format!("`{reference}`"), look)?;
     let format = TagFormat::default();
     let mut aliases = match listing {
         Ok(listing) => aliases(&remote, &listing, &found.digest)?,

@@ -5,6 +5,7 @@ use crate::command::platforms::Image;
 use crate::command::report::Report;
 use crate::command::request::Labels;
 use crate::command::session::Session;
+use crate::command::wait::until_there;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::{Digest, Platform};
@@ -53,7 +54,8 @@ type ImageLabels<'i> = (&'i Image, BTreeMap<String, String>);
 pub fn run(session: &Session, request: &Labels) -> Result<Report, Error> {
     let name = request.reference.to_string();
     let remote = session.remote(request.reference.repository(), Action::Pull);
-    let found = platforms::read(&remote, &request.reference, request.platform.as_ref())?;
+    let read = || platforms::read(&remote, &request.reference, request.platform.as_ref());
+    let found = until_there(&remote, &quoted(&name), read)?;
     let images = select(&name, found.images, request.platform.as_ref())?;
     let asked: Vec<ImageLabels> = images.iter().map(|image| (image, wanted(image, &request.keys))).collect();
     let agree = asked.windows(2).all(|pair| pair[0].1 == pair[1].1);

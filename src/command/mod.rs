@@ -14,3 +14,4 @@ pub mod request;
 pub mod rollback;
 pub mod session;
 pub mod tags;
+pub mod wait;

@@ -51,6 +51,7 @@ impl<'w> Session<'w> {
     pub fn new(world: &'w World, common: &Common, request: &Request) -> Result<Self, Error> {
         let (registry, into) = (request.registry(), request.into());
         let timeout = common.exchange.timeout.or(into.is_none().then_some(USUAL_TIMEOUT));
+        let timeout = timeout.map(|timeout| timeout + common.exchange.wait.unwrap_or_default());
         let settings = ExchangeSettings { timeout, ..common.exchange.clone() };
         let amazon = AwsSettings { names: common.ecr.clone(), ..AwsSettings::default() };
         let is_aws = |registry: &Registry| amazon.has_api(Via::EcrApi, registry);

@@ -220,6 +220,7 @@ mod tests {
         let world = world(&[]);
         let settings = ExchangeSettings {
             timeout: None,
+            wait: None,
             retries: 3,
             verbose: false,
             quiet: true,

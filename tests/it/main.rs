@@ -55,3 +55,4 @@ mod tls;
 mod transfer;
 mod uploads;
 mod usage;
+mod wait;

@@ -93,6 +93,7 @@ impl Case {
     fn client<'w>(&self, world: &'w World) -> Client<'w> {
         let settings = ExchangeSettings {
             timeout: Some(Duration::from_secs(60)),
+            wait: None,
             retries: self.retries,
             verbose: false,
             quiet: true,

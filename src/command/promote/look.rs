@@ -4,6 +4,7 @@ use crate::command::platforms::ImageSet;
 use crate::command::promote::{Survey, Totals, Versions, missing, notes};
 use crate::command::request::{Promote, PromotionSource};
 use crate::command::session::Sides;
+use crate::command::wait::until_there;
 use crate::command::{find_tag, platforms};
 use crate::error::{Code, Error};
 use crate::pure::image::{Detail, Digest, Identifier, Listing, OCI_INDEX, RawManifest, Reference, Tag, referrers};
@@ -22,14 +23,18 @@ use serde_json::json;
 /// `request-invalid`.
 pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
     let Sides { source: here, target, .. } = sides;
-    let (source, mut listing) = source(here, request)?;
-    let mut version = source.tag().and_then(|tag| request.format.read(tag.as_str()));
-    // Words that cannot become tags are refused before anything is asked.
-    let mut wanted = match (&version, request.to.iter().chain(&request.moves).any(Template::needs_version)) {
-        (None, true) => None,
-        _ => Some(expand(request, &source, version.as_ref())?),
+    let read = || {
+        let (source, listing) = source(here, request)?;
+        let version = source.tag().and_then(|tag| request.format.read(tag.as_str()));
+        // Words that cannot become tags are refused before anything is asked.
+        let wanted = match (&version, request.to.iter().chain(&request.moves).any(Template::needs_version)) {
+            (None, true) => None,
+            _ => Some(expand(request, &source, version.as_ref())?),
+        };
+        let manifest = manifest(here, &source)?;
+        Ok((source, listing, version, wanted, manifest))
     };
-    let manifest = manifest(here, &source)?;
+    let (source, mut listing, mut version, mut wanted, manifest) = until_there(here, &sought(request), read)?;
     [here, target].iter().for_each(|side| side.call(&manifest));
     expect_digest(request, &source, &manifest.digest)?;
     let wanted = match wanted.take() {
@@ -150,6 +155,14 @@ pub fn check_immutable(target: &Remote, writes: &[TagWrite]) -> Result<(), Error
             ))
         }
         _ => Ok(()),
+    }
+}
+
+/// What is to be promoted, as a sentence names it.
+fn sought(request: &Promote) -> String {
+    match &request.source {
+        PromotionSource::Reference(reference) => format!("`{reference}`"),
+        PromotionSource::Build { repository, build, .. } => format!("build {build} of `{repository}`"),
     }
 }
 

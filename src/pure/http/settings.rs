@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct ExchangeSettings {
     /// How long the whole command may take; `None` where it may take as long as it does.
     pub timeout: Option<Duration>,
+    /// How long a source may be waited for that is not there yet; the time of the command is as much longer.
+    pub wait: Option<Duration>,
     /// How often a request may be repeated.
     pub retries: u32,
     /// One line per exchange to the log.
