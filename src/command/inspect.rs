@@ -94,7 +94,7 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
 /// Reads the images of a reference, none where it is something else; what that is, and the size either way.
 fn read(remote: &Remote, reference: &Reference) -> Result<(ImageSet, Option<String>, u64), Error> {
     let name = reference.to_string();
-    let top = remote.manifest(&platforms::identifier(reference)?)?;
+    let top = remote.named_manifest(&platforms::identifier(reference)?)?;
     let artifact_type = top.content.artifact_type().map(str::to_owned);
     match platforms::of(remote, &name, top.clone(), None) {
         Ok(mut found) => {

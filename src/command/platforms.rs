@@ -49,7 +49,7 @@ pub struct ImageSet {
 /// # Errors
 /// `not-an-image`, `index-empty`, `platform-missing`, and those of reading.
 pub fn read(remote: &Remote, reference: &Reference, platform: Option<&Platform>) -> Result<ImageSet, Error> {
-    let top = remote.manifest(&identifier(reference)?)?;
+    let top = remote.named_manifest(&identifier(reference)?)?;
     of(remote, &reference.to_string(), top, platform)
 }
 

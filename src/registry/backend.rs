@@ -57,6 +57,11 @@ pub(super) trait Backend: Sync {
         distribution::list_tags(self.access())
     }
 
+    /// The first names of the list of tags.
+    fn some_tags(&self) -> Result<Vec<String>, Error> {
+        distribution::some_tags(self.access())
+    }
+
     /// Whether the list of this moment has digests.
     fn lists_digests(&self) -> bool {
         false

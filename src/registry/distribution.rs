@@ -390,17 +390,14 @@ fn unknown(access: &Access, identifier: &Identifier, wanted: &str, request: &Req
     // What has answered is there, whatever is said about one thing in it.
     let whole = !access.has_answered()
         && (error.code() == Code::RepositoryUnknown
-            || list_some_tags(access).is_err_and(|error| error.code() == Code::RepositoryUnknown));
+            || some_tags(access).is_err_and(|error| error.code() == Code::RepositoryUnknown));
     if whole {
         error
             .with_code(Code::RepositoryUnknown)
             .retold(format!("there is no repository `{}`", access.repository))
             .hint("check the spelling; a private repository may also look like this without a credential")
     } else {
-        error
-            .with_code(Code::TagUnknown)
-            .retold(lacking(access, identifier))
-            .hint(format!("list the tags there are with `tagwright tags {}`", access.repository))
+        error.with_code(Code::TagUnknown).retold(lacking(access, identifier)).hint(list_them(access))
     }
 }
 
@@ -410,10 +407,29 @@ pub(super) fn lacking(access: &Access, identifier: &Identifier) -> String {
     format!("`{}` has no {kind} `{identifier}`", access.repository)
 }
 
-fn list_some_tags(access: &Access) -> Result<(), Error> {
+/// What to do where a repository has no such tag or manifest.
+pub(super) fn list_them(access: &Access) -> String {
+    format!("list the tags there are with `tagwright tags {}`", access.repository)
+}
+
+/// The first names of the list of tags, read once a run; none where what came is no list.
+///
+/// # Errors
+/// `repository-unknown`, and those of [`Access::ask`].
+pub(super) fn some_tags(access: &Access) -> Result<Vec<String>, Error> {
+    let known = access.some_tags();
+    if !known.is_empty() {
+        return Ok(known);
+    }
     let access = Access { rights: Action::Pull, ..access.clone() };
     let wanted = format!("list the tags of `{}`", access.repository);
-    let request = Request::new(Method::Get, access.url("tags/list").with_query("n=1"));
+    let request = Request::new(Method::Get, access.url("tags/list").with_query(format!("n={TAGS_PAGE}")));
     let response = access.ask(&wanted, &request, limits::TAGS)?;
-    if response.status == 404 { Err(refusal::error(Subject::Tags, &wanted, &request, &response)) } else { Ok(()) }
+    if response.status == 404 {
+        return Err(refusal::error(Subject::Tags, &wanted, &request, &response));
+    }
+    let mut names = if response.is_success() { tag_page(&response.body).unwrap_or_default() } else { Vec::new() };
+    names.truncate(TAGS_PAGE);
+    access.note_tags(&names);
+    Ok(names)
 }

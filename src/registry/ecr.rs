@@ -17,7 +17,7 @@ use crate::pure::image::{
 };
 use crate::pure::text::instant;
 use crate::registry::backend::Backend;
-use crate::registry::distribution::{OpenBlob, lacking, mismatch, named};
+use crate::registry::distribution::{OpenBlob, lacking, list_them, mismatch, named};
 use crate::registry::login::Access;
 use crate::registry::{Acceptance, EcrApi, distribution, limits, pages};
 use serde_json::Value;
@@ -234,6 +234,12 @@ impl Backend for Ecr<'_> {
         self.0.has_blob(digest)
     }
 
+    fn some_tags(&self) -> Result<Vec<String>, Error> {
+        let wanted = format!("list the tags of `{}`", self.access().repository);
+        let response = self.answer(Operation::ListImages, &self.repository().page(None), &wanted, limits::ECR_PAGE)?;
+        Ok(ecr::page(&response.body)?.tags.into_iter().map(|tag| tag.tag).collect())
+    }
+
     fn without_repository(&self, error: Error) -> Error {
         self.0.without_repository(error)
     }
@@ -267,9 +273,7 @@ impl Ecr<'_> {
             Err(error) => error,
         };
         match error.code() {
-            Code::TagUnknown => error
-                .restate(lacking(self.access(), identifier))
-                .hint(format!("`tagwright tags {}` lists the tags there are", self.access().repository)),
+            Code::TagUnknown => error.restate(lacking(self.access(), identifier)).hint(list_them(self.access())),
             _ => error,
         }
     }

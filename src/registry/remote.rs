@@ -11,6 +11,7 @@ use crate::pure::image::listing::Via;
 use crate::pure::image::{
     Descriptor, Detail, Digest, Heads, Identifier, Listing, RawManifest, ReferrerList, Registry, Repository, Tag,
 };
+use crate::pure::text::{nearest, quoted, show};
 use crate::pure::version::TagFormat;
 use crate::registry::backend::{Backend, Distribution};
 use crate::registry::ecr::{Ecr, EcrRegistry};
@@ -19,6 +20,9 @@ use crate::registry::login::{Access, Client, grant};
 use crate::registry::{Acceptance, HubApi, Mount, Upload, blobs, referrers};
 use crate::world::World;
 use std::sync::OnceLock;
+
+/// How many tags are offered for one that is not there.
+const OFFERED: usize = 3;
 
 /// The kind that a registry is of.
 enum RegistryKind {
@@ -104,6 +108,27 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// `tag-unknown`, `repository-unknown`, `digest-mismatch`, `reply-malformed`, `schema1-unsupported`.
     pub fn manifest(&self, identifier: &Identifier) -> Result<RawManifest, Error> {
         self.backend()?.manifest(identifier)
+    }
+
+    /// Reads a manifest that somebody has named: where there is no such tag, those are offered that may have been meant.
+    ///
+    /// # Errors
+    /// As [`Remote::manifest`].
+    pub fn named_manifest(&self, identifier: &Identifier) -> Result<RawManifest, Error> {
+        self.manifest(identifier).map_err(|error| match identifier {
+            Identifier::Tag(tag) if error.code() == Code::TagUnknown => self.offering(tag, error),
+            _ => error,
+        })
+    }
+
+    /// That a list cannot be had is no other failure.
+    fn offering(&self, tag: &Tag, error: Error) -> Error {
+        let known = self.backend().and_then(|backend| backend.some_tags()).unwrap_or_default();
+        let near = nearest::several(tag.as_str(), &known, OFFERED);
+        let (Some(hint), false) = (error.hint_text(), near.is_empty()) else { return error };
+        let each = show::list(near.iter().map(|name| quoted(name)));
+        let hint = format!("name one that is there, such as {each}, or {hint}");
+        error.hint(hint).detail("nearest", near)
     }
 
     /// Calls a manifest by its own digest, also where the registry answers with that of the usual algorithm.

@@ -478,10 +478,16 @@ fn a_download_address_that_has_run_out_is_asked_for_again_and_one_that_leads_ast
 fn what_is_not_there_is_told_in_the_words_of_either_api() {
     let amazon = Amazon::start();
     amazon.push("team/app", "1", &image("abc"));
+    amazon.push("team/app", "latest", &image("abc"));
     for via in ["ecr-api", "registry"] {
-        let ran = amazon.signed(["labels", &format!("{}:2", team()), "--via", via]).run();
+        let ran = amazon.signed(["labels", &format!("{}:lates", team()), "--via", via]).run();
         assert_eq!(ran.code(), "tag-unknown", "{ran}");
         assert!(ran.stderr.contains("Requested image not found"), "{ran}");
+        let hint = format!(
+            "name one that is there, such as `latest`, or list the tags there are with `tagwright tags {}`",
+            team()
+        );
+        assert_eq!(ran.error()["hint"], hint, "{ran}");
         let ran = amazon.signed(["labels", &format!("{HOST}/team/other:2"), "--via", via]).run();
         assert_eq!(ran.code(), "repository-unknown", "{ran}");
         assert!(ran.stderr.contains("does not exist"), "{ran}");

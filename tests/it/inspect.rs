@@ -1,6 +1,6 @@
 //! `inspect`: what a tag is, and what else is the same.
 
-use crate::stage::{image, many, shown};
+use crate::stage::{image, many, push, shown};
 use crate::support::cmd::{Ran, tagwright};
 use crate::support::image::{
     Built, Image, Index, cosign_signature, descriptor, generic_artifact, helm_chart, two_platforms, types,
@@ -145,4 +145,27 @@ fn labels_of_what_has_none_names_the_command_that_tells_what_it_is() {
         assert_eq!(ran.code(), code);
         assert!(ran.error()["hint"].as_str().unwrap().contains(&format!("`tagwright inspect {name}`")), "{ran}");
     }
+}
+
+#[test]
+fn a_tag_that_is_not_there_is_answered_with_those_that_come_near_it() {
+    let registry = Registry::start();
+    let app = "acme/app";
+    push(&registry, app, &["2026.34.101", "2026.34.102", "2026.34.103", "latest"]);
+    let hint = |ran: &Ran| ran.error()["hint"].as_str().unwrap().to_owned();
+    for command in ["labels", "inspect", "promote"] {
+        registry.clear();
+        let ran = tagwright([command, &registry.name(&format!("{app}:lates"))]).run();
+        let list = format!("list the tags there are with `tagwright tags {}`", registry.name(app));
+        assert_eq!(hint(&ran), format!("name one that is there, such as `latest`, or {list}"), "{ran}");
+        assert_eq!(ran.error()["details"]["nearest"], json!(["latest"]));
+        assert!(registry.log().matching("GET", "tags/list") <= 2, "{:#?}", registry.log().lines());
+        let ran = tagwright([command, &registry.name(&format!("{app}:frobnicate"))]).run();
+        assert_eq!(hint(&ran), list, "{ran}");
+    }
+    // One page is enough, and that it cannot be had changes nothing.
+    registry.before(|asked, _| asked.path.ends_with("/tags/list").then(|| Reply::error(403, "DENIED", "no")));
+    let ran = tagwright(["labels", &registry.name(&format!("{app}:lates"))]).run();
+    assert_eq!((ran.code().as_str(), registry.log().matching("GET", "tags/list") > 0), ("tag-unknown", true), "{ran}");
+    assert!(hint(&ran).starts_with("list the tags"), "{ran}");
 }

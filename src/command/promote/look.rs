@@ -210,9 +210,9 @@ fn expand(request: &Promote, source: &Reference, version: Option<&VersionTag>) -
 /// The source's manifest. A reference with tag and digest means both.
 fn manifest(here: &Remote, source: &Reference) -> Result<RawManifest, Error> {
     let (Some(tag), Some(digest)) = (source.tag(), source.digest()) else {
-        return here.manifest(&platforms::identifier(source)?);
+        return here.named_manifest(&platforms::identifier(source)?);
     };
-    let manifest = here.manifest(&Identifier::Tag(tag.clone()))?;
+    let manifest = here.named_manifest(&Identifier::Tag(tag.clone()))?;
     if *digest == manifest.digest || digest.matches(&manifest.body) {
         return Ok(manifest);
     }

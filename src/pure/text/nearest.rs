@@ -12,11 +12,9 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     let mut begun = Vec::new();
     for word in known {
         let plain = bare(word);
-        let distance = distance(&typed, &plain);
-        if distance <= typed.len().max(plain.len()).div_ceil(4).min(3) && best.is_none_or(|(least, _)| distance < least)
-        {
-            best = Some((distance, word));
-        }
+        best = between(&typed, &plain)
+            .filter(|near| best.is_none_or(|(least, _)| *near < least))
+            .map_or(best, |near| Some((near, word)));
         if typed.len() >= 3 && plain.starts_with(&typed) {
             begun.push(word);
         }
@@ -26,6 +24,23 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         (None, [word]) => Some(word),
         _ => None,
     }
+}
+
+/// The known words that come nearest to one, at most so many; of those that are equally near, the last ones first.
+pub fn several<'a>(typed: &str, known: &'a [String], most: usize) -> Vec<&'a str> {
+    let typed = bare(typed);
+    // Where every letter is another one, nothing is near.
+    let near = |word: &'a String| {
+        between(&typed, &bare(word)).filter(|far| *far < typed.len()).map(|far| (far, word.as_str()))
+    };
+    let mut near: Vec<(usize, &str)> = known.iter().rev().filter_map(near).collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().take(most).map(|(_, word)| word).collect()
+}
+
+/// How far a word is from the one that was typed, where it is near enough to be offered.
+fn between(typed: &[char], plain: &[char]) -> Option<usize> {
+    Some(distance(typed, plain)).filter(|far| *far <= typed.len().max(plain.len()).div_ceil(4).min(3))
 }
 
 /// A word without what does not count.
@@ -74,6 +89,21 @@ mod tests {
             ("label", None),
         ] {
             assert_eq!(nearest(typed, known), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn several_words_are_offered_the_nearest_first_and_the_last_of_those_that_are_as_near() {
+        let known = ["1.0", "2026.34.101", "2026.34.102", "2026.34.103", "2026.34.103-rc", "latest"].map(str::to_owned);
+        for (typed, expected) in [
+            ("2026.34.1O3", &["2026.34.103", "2026.34.102", "2026.34.101"][..]),
+            ("lates", &["latest"]),
+            ("2026.43.103", &["2026.34.103", "2026.34.102", "2026.34.101"]),
+            ("frobnicate", &[]),
+            ("2", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(several(typed, &known, 3), expected, "{typed}");
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct AuthState {
     pub found: Option<Arc<CredentialLookup>>,
     /// Whether a repository of it has answered anything, so that it is not absent.
     pub has_answered: bool,
+    /// The first names of its list of tags, where they were looked at.
+    pub some_tags: Vec<String>,
 }
 
 impl AuthState {
