@@ -33,7 +33,7 @@ const BUSY_TRIES: u32 = 4;
 /// How often whoever is known to hold a credential is asked for it.
 const PATIENT_TRIES: u32 = 3;
 /// The key of the `--into` side.
-const INTO_KEY: &str = "INTO_AWS_ACCESS_KEY_ID";
+pub const INTO_KEY: &str = "INTO_AWS_ACCESS_KEY_ID";
 
 /// What a source came to: a credential, or that it has none, or is not there.
 pub type SourceOutcome = Result<AwsCredential, String>;

@@ -275,7 +275,7 @@ pub static COMMANDS: &[Command] = &[
             "Reads the record of a promotion and puts every tag that it moved back to what the tag pointed at before, in the repository that the record names. Of several promotions in one file the image that was promoted last is taken back, to what the tags held before the first of its promotions. A record that only tells what was planned is enough.",
             "The images that the tags go back to must still be there, or nothing is written. A tag that the promotion created is left, for nothing is deleted, and so is one that it never wrote. A tag that somebody moved since is refused as `tag-conflict`, unless `--force` is given.",
         ],
-        object: optional("REPOSITORY", &["repository"], "The repository that the record has to be about; what begins with `/`, `./` or `../` is the file of `--record`. A file alone decides about no credential: without a repository, `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` are for the registry that `REGISTRY_HOST` names."),
+        object: optional("REPOSITORY", &["repository"], "The repository that the record has to be about; what begins with `/`, `./` or `../` is the file of `--record`. A file alone decides about no credential: without a repository, `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` are for the registry that `REGISTRY_HOST` names. Where the promotion was one with `--into`, `INTO_REGISTRY_USERNAME` and `INTO_REGISTRY_PASSWORD` are taken, unless `REGISTRY_HOST` names the registry."),
         needs: &["record"], second: "a record is about one repository, and is given with `--record FILE`",
         examples: &[
             ("Everything that a promotion moved", "rollback acme/app --record promotion.jsonl"),

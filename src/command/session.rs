@@ -1,7 +1,8 @@
 //! What every command works with: the clients, set up as the flags say.
 
+use crate::aws::sources::INTO_KEY;
 use crate::aws::{Aws, AwsSettings};
-use crate::command::request::{Common, Request};
+use crate::command::request::{Common, Request, Rollback};
 use crate::error::{Code, Error};
 use crate::http::{Exchange, Http, Options};
 use crate::pure::auth::CredentialSource;
@@ -9,7 +10,7 @@ use crate::pure::auth::scope::Action;
 use crate::pure::aws::AwsIdentity;
 use crate::pure::http::{ExchangeSettings, Url, bracketed};
 use crate::pure::image::listing::Via;
-use crate::pure::image::{Registry, Repository};
+use crate::pure::image::{Reference, Registry, Repository};
 use crate::registry::login::{Client, Keychain};
 use crate::registry::{HubApi, Remote, hub};
 use crate::world::World;
@@ -61,7 +62,11 @@ impl<'w> Session<'w> {
         let options = Options { ca_file: common.ca_file.clone().or_else(bundle), resolve: common.resolve.clone() };
         let exchange = Arc::new(Exchange::new(world, settings, Http::new(world, &options)?));
         let Some((target, source)) = into else {
-            return Self::side(&exchange, common, request, false);
+            let into = match request {
+                Request::Rollback(rollback) => takes_into(world, rollback, &is_aws),
+                _ => false,
+            };
+            return Self::side(&exchange, common, request, into);
         };
         // A choice of API or of credential that only one of two sides knows is about that side.
         let sides = [source.registry(), target.registry()];
@@ -77,7 +82,7 @@ impl<'w> Session<'w> {
         let same = source.registry() == target.registry();
         let own = common.into_aws != AwsIdentity::default()
             || Keychain::has_into(world)
-            || is_aws(target.registry()) && world.env("INTO_AWS_ACCESS_KEY_ID").is_some();
+            || is_aws(target.registry()) && world.env(INTO_KEY).is_some();
         let mut session = Self::side(&exchange, &narrowed(source.registry()), request, false)?;
         if !same || own {
             session.into = Some(Box::new(Self::side(&exchange, &narrowed(target.registry()), request, true)?));
@@ -88,7 +93,7 @@ impl<'w> Session<'w> {
     /// The clients of one side.
     fn side(exchange: &Arc<Exchange<'w>>, common: &Common, request: &Request, into: bool) -> Result<Self, Error> {
         let pin = common.credentials_from;
-        let identity = if into { &common.into_aws } else { &common.aws };
+        let identity = if into && request.into().is_some() { &common.into_aws } else { &common.aws };
         let named = identity.role.is_some() || identity.profile.is_some();
         let aws = AwsSettings {
             identity: identity.clone(),
@@ -149,6 +154,21 @@ impl<'w> Session<'w> {
     pub fn target(&self) -> &Session<'w> {
         self.into.as_deref().unwrap_or(self)
     }
+}
+
+/// Whether a rollback speaks with the pair of the `--into` side, as the promotion did that it takes back: where its own
+/// variable names the registry, or the caller does and the image came from another repository.
+fn takes_into(world: &World, rollback: &Rollback, is_aws: &dyn Fn(&Registry) -> bool) -> bool {
+    let Some(promotion) = &rollback.promotion else { return false };
+    let repository = &promotion.repository;
+    let came = Reference::parse(&promotion.source.reference).is_ok_and(|from| from.repository() != repository);
+    let [first, into] = Keychain::pinned(world, repository.registry());
+    let has_key = || is_aws(repository.registry()) && world.env(INTO_KEY).is_some();
+    (Keychain::has_into(world) || has_key())
+        && match into {
+            Some(into) => into && (came || first != Some(true)),
+            None => came && rollback.repository.is_some() && first != Some(true),
+        }
 }
 
 fn connection(common: &Common, identity: &AwsIdentity) -> Vec<String> {

@@ -613,3 +613,44 @@ fn a_blob_that_the_target_calls_by_another_algorithm_is_no_mismatch() {
         assert_eq!(ran.exit == Some(0), code.is_none(), "{ran}");
     }
 }
+
+#[test]
+fn a_credential_that_lacks_is_asked_for_by_the_names_of_its_side() {
+    let (from, to) = (Registry::basic("one", "secret-one"), Registry::basic("two", "secret-two"));
+    from.push(FROM, TAG, &layered());
+    let hint = |ran: &Ran| ran.error()["hint"].as_str().unwrap().to_owned();
+    let ran = across(&from, &to).login("one", "secret-one").run();
+    assert_eq!(ran.code(), "credential-missing", "{ran}");
+    let into = "set INTO_REGISTRY_USERNAME and INTO_REGISTRY_PASSWORD (in a step `intoCredentialsId`), or ";
+    assert!(hint(&ran).starts_with(into), "{ran}");
+    let ran = across(&from, &to).run();
+    assert!(hint(&ran).starts_with("set REGISTRY_USERNAME and REGISTRY_PASSWORD, or "), "{ran}");
+}
+
+#[test]
+fn the_command_that_undoes_a_copy_runs_where_it_was_printed() {
+    let (from, to) = (Registry::basic("one", "secret-one"), Registry::basic("two", "secret-two"));
+    from.push(FROM, TAG, &layered());
+    to.push(TO, "latest", &image("2026.34.102"));
+    let folder = tempfile::tempdir().unwrap();
+    let log_in = |run: Tagwright| {
+        let run = run.login("one", "secret-one").folder(folder.path());
+        run.env("INTO_REGISTRY_USERNAME", "two").env("INTO_REGISTRY_PASSWORD", "secret-two")
+    };
+    let promoted = log_in(across(&from, &to).args(["--record", "record.jsonl"])).run().result();
+    let undo: Vec<String> = serde_json::from_value(promoted["rollback"][0].clone()).unwrap();
+    let undo = tagwright([]).args(&undo[1..]);
+    let dry = |run: Tagwright| run.arg("--dry-run").run();
+    assert_eq!(actions(&dry(log_in(undo.clone()))).last().unwrap(), "latest: moved");
+    assert!(to.log().0.iter().all(|one| one.asked.basic().is_none_or(|(user, _)| user == "two")));
+    // The first pair counts where it is named for the registry, and the second where that is.
+    let named = |run: Tagwright, variable: &str| run.env(variable, to.host());
+    let first = named(log_in(undo.clone()), "REGISTRY_HOST");
+    assert_eq!(dry(first.clone()).code(), "unauthenticated");
+    assert_eq!(actions(&dry(named(first, "INTO_REGISTRY_HOST"))).len(), 3);
+    let by_file = log_in(tagwright(["rollback", "--record", "record.jsonl"]));
+    assert_eq!(dry(by_file.clone()).code(), "credential-missing");
+    assert_eq!(actions(&dry(named(by_file, "INTO_REGISTRY_HOST"))).len(), 3);
+    let elsewhere = log_in(undo).env("INTO_REGISTRY_HOST", "elsewhere.example");
+    assert_eq!(dry(elsewhere).code(), "unauthenticated");
+}

@@ -397,3 +397,46 @@ fn several_challenges_are_answered_by_the_one_that_can_be() {
     let result = auth(&registry).login("robot", "secret").run().result();
     assert_eq!(result["challenge"], "basic");
 }
+
+#[test]
+fn a_refusal_names_who_was_refused_and_speaks_of_what_was_asked_about() {
+    for registry in [basic(), bearer()] {
+        let of = |object: &str| tagwright(["auth", object]).login("robert", "wrong").run();
+        for ran in [of(&registry.host()), of(&registry.name(APP))] {
+            let error = ran.error();
+            assert_eq!(ran.code(), "unauthenticated", "{ran}");
+            assert!(
+                error["message"].as_str().unwrap().contains("credential of `robert` from the environment"),
+                "{ran}"
+            );
+            assert!(!error["hint"].as_str().unwrap().contains("repository"), "{ran}");
+        }
+    }
+}
+
+#[test]
+fn a_helper_that_is_not_there_is_named_with_the_way_out() {
+    let registry = basic();
+    let folder = config(&json!({"credHelpers": {registry.host(): "gone"}}));
+    let own = with(auth(&registry), folder.path()).run();
+    let folder = config(&json!({"credsStore": "gone"}));
+    let ran = with(auth(&registry), folder.path()).run();
+    assert_eq!((own.code(), ran.code()), ("credential-missing".to_owned(), "credential-missing".to_owned()));
+    let file = folder.path().join("config.json").display().to_string();
+    let install = "install `docker-credential-gone` in a folder of the `PATH`, or take it out of ";
+    assert!(own.error()["hint"].as_str().unwrap().starts_with(install), "{own}");
+    let warning = ran.json()["warnings"][0]["message"].as_str().unwrap().to_owned();
+    assert!(warning.contains(&format!("named in `{file}`; {install}")), "{ran}");
+}
+
+#[test]
+fn a_pair_that_only_lacks_the_name_of_its_registry_is_told_so() {
+    let registry = filled(Registry::basic("robot", "secret"));
+    let source = registry.name("acme/app:1");
+    let folder = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| tagwright([]).args(words.to_vec()).login("robot", "secret").folder(folder.path()).run();
+    run(&["promote", &source, "--move", "latest", "--record", "r"]).result();
+    let ran = run(&["rollback", "--record", "r"]);
+    let hint = format!("set `REGISTRY_HOST` to `{}` if `REGISTRY_USERNAME` is for it, or name the", registry.host());
+    assert!(ran.error()["hint"].as_str().unwrap().starts_with(&hint), "{ran}");
+}

@@ -16,7 +16,7 @@ use crate::pure::http::message::{Method, Request};
 use crate::pure::http::{ErrorDocument, Origin, Response, Subject, Url, refusal};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Registry, Repository};
-use crate::registry::login::refused::{credential_missing, origin};
+use crate::registry::login::refused::{credential_missing, origin, whose};
 use crate::registry::login::state::{AuthState, CredentialDomain};
 use crate::registry::login::{CredentialLookup, Keychain};
 use crate::registry::{EcrApi, limits};
@@ -224,6 +224,7 @@ impl<'w> Client<'w> {
             source: source.to_owned(),
             tried: access.lookup.tried.clone(),
             warnings: Vec::new(),
+            way_out: String::new(),
             // Half a day is the longest that there is, and one that is over on arrival shows a wrong clock.
             lent_until: login.expires_at.filter(|end| *end > now).or(Some(now + time::Duration::hours(12))),
         })
@@ -363,17 +364,22 @@ impl<'w> Client<'w> {
         let expired = said.has_expired();
         let code = if expired { Code::TokenExpired } else { Code::Unauthenticated };
         let (realm, source) = (request.url.authority(), origin(found));
+        let whose = whose(found);
         let error = match &found.credential {
             Credential::Anonymous => credential_missing(registry, found),
-            Credential::IdentityToken { .. } => {
-                Error::new(code, format!("`{realm}` did not accept the identity token from {source} for `{registry}`"))
-                    .hint("log in again with the tool that wrote it; identity tokens run out")
-            }
-            _ => Error::new(code, format!("`{realm}` did not accept the credential from {source} for `{registry}`"))
-                .hint(match code {
-                    Code::TokenExpired => "make a new password or access token, and give that one",
-                    _ => "check user name and password; where two-factor login is on, use an access token as the password",
-                }),
+            Credential::IdentityToken { .. } => Error::new(
+                code,
+                format!("`{realm}` did not accept the identity token{whose} from {source} for `{registry}`"),
+            )
+            .hint("log in again with the tool that wrote it; identity tokens run out"),
+            _ => Error::new(
+                code,
+                format!("`{realm}` did not accept the credential{whose} from {source} for `{registry}`"),
+            )
+            .hint(match code {
+                Code::TokenExpired => "make a new password or access token, and give that one",
+                _ => "check user name and password; where two-factor login is on, use an access token as the password",
+            }),
         };
         let line = refusal::cause(&request, &response, &said);
         Err(error.cause(line).http(refusal::refusal(&request, &response, &said)))

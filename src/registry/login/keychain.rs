@@ -6,7 +6,7 @@
 //!
 //! Order of the files: the documentation of `docker login` and of podman's `containers-auth.json`.
 
-use crate::aws::AwsSettings;
+use crate::aws::{AwsSettings, identity as aws};
 use crate::error::{Code, Error};
 use crate::pure::auth::{Credential, CredentialSource, DockerConfig, Lookup, LookupStep, docker_config, lookup};
 use crate::pure::image::Registry;
@@ -25,13 +25,20 @@ struct Names {
     username: &'static str,
     password: &'static str,
     host: &'static str,
+    /// What else to say of the way to give the pair.
+    in_a_step: &'static str,
 }
 
 /// Those of the registry that the positional argument names.
-const SOURCE: Names = Names { username: "REGISTRY_USERNAME", password: "REGISTRY_PASSWORD", host: "REGISTRY_HOST" };
+const SOURCE: Names =
+    Names { username: "REGISTRY_USERNAME", password: "REGISTRY_PASSWORD", host: "REGISTRY_HOST", in_a_step: "" };
 /// Those of the registry that `--into` names.
-const INTO: Names =
-    Names { username: "INTO_REGISTRY_USERNAME", password: "INTO_REGISTRY_PASSWORD", host: "INTO_REGISTRY_HOST" };
+const INTO: Names = Names {
+    username: "INTO_REGISTRY_USERNAME",
+    password: "INTO_REGISTRY_PASSWORD",
+    host: "INTO_REGISTRY_HOST",
+    in_a_step: " (in a step `intoCredentialsId`)",
+};
 const AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
 
 /// How long a helper may take.
@@ -52,6 +59,8 @@ pub struct CredentialLookup {
     pub warnings: Vec<String>,
     /// When it runs out, where it was lent for a while and another can be had.
     pub lent_until: Option<OffsetDateTime>,
+    /// What to do where there is none and one is wanted.
+    pub way_out: String,
 }
 
 /// The places of one run.
@@ -95,6 +104,12 @@ impl<'w> Keychain<'w> {
     /// Whether the environment has a pair of its own for the `--into` side.
     pub fn has_into(world: &World) -> bool {
         world.env(INTO.username).is_some() || world.env(INTO.password).is_some()
+    }
+
+    /// Whether the variables of the two sides that pin a pair pin it to this registry; `None` where one is not set.
+    pub fn pinned(world: &World, registry: &Registry) -> [Option<bool>; 2] {
+        let names = |host: &str| pinned(host).is_some_and(|pinned| docker_config::is_same(&pinned, registry));
+        [SOURCE.host, INTO.host].map(|variable| world.env(variable).map(names))
     }
 
     /// Whether the environment has a credential for this registry; at Amazon's it comes before AWS.
@@ -142,10 +157,29 @@ impl<'w> Keychain<'w> {
         if self.asks(CredentialSource::Anonymous) {
             let KeychainSearch { tried, warnings, .. } = search;
             let source = "anonymous".to_owned();
-            let (credential, identity) = (Credential::Anonymous, None);
-            return Ok(CredentialLookup { credential, identity, source, tried, warnings, lent_until: None });
+            let (credential, identity, way_out) = (Credential::Anonymous, None, self.way_out(registry));
+            return Ok(CredentialLookup { credential, identity, source, tried, warnings, lent_until: None, way_out });
         }
         Err(search.nothing())
+    }
+
+    /// What gives this side a credential for a registry.
+    fn way_out(&self, registry: &Registry) -> String {
+        let Names { username, password, host, in_a_step } = self.names();
+        let is_amazon = self.aws.host(registry).is_some();
+        let other = match (is_amazon, self.by_name) {
+            (true, _) => aws::HINT,
+            (false, true) => "name the repository before `--record`",
+            (false, false) => "log in so that Docker's `config.json` holds the credential",
+        };
+        match self.world.env(username) {
+            // Only the name of its registry lacks.
+            Some(_) if is_amazon || self.by_name => {
+                format!("set `{host}` to `{registry}` if `{username}` is for it, or {other}")
+            }
+            None if is_amazon => other.to_owned(),
+            _ => format!("set {username} and {password}{in_a_step}, or {other}"),
+        }
     }
 
     fn asks(&self, source: CredentialSource) -> bool {
@@ -153,7 +187,7 @@ impl<'w> Keychain<'w> {
     }
 
     fn environment(&self, registry: &Registry) -> Result<Option<Credential>, Error> {
-        let Names { username: user, password: word, host: pin } = self.names();
+        let Names { username: user, password: word, host: pin, .. } = self.names();
         let (username, password) = match (self.world.env(user), self.world.env(word)) {
             (None, None) => return Ok(None),
             (Some(username), Some(password)) => (username, password),
@@ -171,11 +205,10 @@ impl<'w> Keychain<'w> {
             return Ok(None);
         }
         if let Some(host) = host {
-            let (pinned, _) =
-                docker_config::read_key(host.trim()).filter(|(_, rest)| rest.is_empty()).ok_or_else(|| {
-                    Error::new(Code::ConfigMalformed, format!("`{pin}` does not name a registry"))
-                        .hint(format!("set `{pin}` to a host such as `docker.io` or `reg.example.com:5000`"))
-                })?;
+            let pinned = pinned(host).ok_or_else(|| {
+                Error::new(Code::ConfigMalformed, format!("`{pin}` does not name a registry"))
+                    .hint(format!("set `{pin}` to a host such as `docker.io` or `reg.example.com:5000`"))
+            })?;
             if !docker_config::is_same(&pinned, registry) {
                 let message =
                     format!("`{pin}` pins the credential to `{pinned}`, and the command is about `{registry}`");
@@ -256,10 +289,15 @@ impl<'w> Keychain<'w> {
                     // The helper for all registries may have nothing to do with this one.
                     Err(error) if global => {
                         search.say(&program, error.message());
-                        search.warnings.push(format!("{}, named in `{origin}`", error.message()));
+                        let first = error
+                            .hint_text()
+                            .map(|first| format!("; {first}, or take it out of the configuration"))
+                            .unwrap_or_default();
+                        search.warnings.push(format!("{}, named in `{origin}`{first}", error.message()));
                     }
                     Err(error) => {
-                        let instead = format!("log in again with the tool that uses it, or take it out of `{origin}`");
+                        let first = error.hint_text().unwrap_or("log in again with the tool that uses it");
+                        let instead = format!("{first}, or take it out of `{origin}`");
                         return Err(error
                             .during(format!("`{origin}` names it for `{}`", search.registry))
                             .hint(instead));
@@ -283,7 +321,8 @@ impl<'w> Keychain<'w> {
         let ran = self.world.run(program, &["get"], stdin, HELPER_LIMIT, limits::HELPER_ANSWER, aws);
         let ran = ran.map_err(|error| match error.kind() {
             ErrorKind::TimedOut => failed(Code::Timeout, &format!("no answer in {} s", HELPER_LIMIT.as_secs())),
-            ErrorKind::NotFound => missing("there is no such program on the `PATH`"),
+            ErrorKind::NotFound => missing("there is no such program on the `PATH`")
+                .hint(format!("install `{program}` in a folder of the `PATH`")),
             kind => missing(&format!("it could not be run: {kind}")),
         })?;
         if ran.status == Some(0) {
@@ -309,8 +348,8 @@ impl KeychainSearch<'_> {
     fn found(mut self, source: &str, credential: Credential) -> CredentialLookup {
         self.say(source, format!("{} found", credential.kind()));
         let identity = credential.identity().map(str::to_owned);
-        let Self { tried, warnings, .. } = self;
-        CredentialLookup { credential, identity, source: source.to_owned(), tried, warnings, lent_until: None }
+        let (Self { tried, warnings, .. }, source, way_out) = (self, source.to_owned(), String::new());
+        CredentialLookup { credential, identity, source, tried, warnings, lent_until: None, way_out }
     }
 
     /// The one kind of place that was wanted has nothing.
@@ -322,6 +361,11 @@ impl KeychainSearch<'_> {
             .detail("tried", lookup::values(&self.tried))
             .hint("put the credential there, or leave `--credentials-from` out to have every place asked")
     }
+}
+
+/// The registry that a variable names.
+fn pinned(host: &str) -> Option<Registry> {
+    docker_config::read_key(host.trim()).filter(|(_, rest)| rest.is_empty()).map(|(registry, _)| registry)
 }
 
 /// One half of the environment's pair stands alone.
@@ -616,8 +660,11 @@ esac
             let all = format!(r#"{{{auths},"credsStore":"{helper}"}}"#);
             let found = find(&folder, &[("DOCKER_AUTH_CONFIG", &all)], "reg.example").unwrap();
             assert_eq!(show(&found), "DOCKER_AUTH_CONFIG file:p2");
+            let install =
+                "; install `docker-credential-absent` in a folder of the `PATH`, or take it out of the configuration";
+            let way_out = if helper == "absent" { install } else { "" };
             let warnings: Vec<String> =
-                code.iter().map(|_| format!("{message}, named in `DOCKER_AUTH_CONFIG`")).collect();
+                code.iter().map(|_| format!("{message}, named in `DOCKER_AUTH_CONFIG`{way_out}")).collect();
             assert_eq!(found.warnings, warnings);
 
             let own = format!(r#"{{{auths},"credHelpers":{{"reg.example":"{helper}"}}}}"#);

@@ -1,10 +1,9 @@
 //! Why a registry refused somebody, in words that say what to do: no credential, one that is not accepted, a right
 //! that is missing.
 
-use crate::aws::identity as aws;
 use crate::error::{Code, Error};
 use crate::pure::auth::{ScopeSet, Token, lookup};
-use crate::pure::aws::{AwsFault, EcrHost};
+use crate::pure::aws::AwsFault;
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::{ErrorDocument, Response, Subject, refusal};
 use crate::pure::image::Registry;
@@ -30,12 +29,14 @@ pub(super) fn refused(
     let Some(found) = &state.found else {
         return error;
     };
+    // Whoever asks about no repository hears of none.
+    let or_absent = if scopes.is_empty() { "" } else { "; a repository that does not exist may look the same" };
     if found.credential.is_anonymous() {
         let missing = credential_missing(registry, found);
         return error
             .with_code(Code::CredentialMissing)
             .retold(missing.message())
-            .hint(format!("{LOG_IN}; a repository that does not exist may look the same"))
+            .hint(format!("{}{or_absent}", found.way_out))
             .detail("tried", lookup::values(&found.tried));
     }
     let said = ErrorDocument::read(response);
@@ -55,17 +56,14 @@ pub(super) fn refused(
         // ECR names the action that is lacking, and a password of its own says nothing about who that is.
         let named = said.words().and_then(|words| AwsFault::listed("", &words).hint());
         return error.hint(named.unwrap_or_else(|| {
-            format!(
-                "give `{identity}` the right to {} there, or use another credential; a repository that does not exist may look the same",
-                scopes.action()
-            )
+            format!("give `{identity}` the right to {} there, or use another credential{or_absent}", scopes.action())
         }));
     }
     let expired = token.is_some_and(|token| token.expires_at <= now) || said.has_expired();
     error
         .with_code(if expired { Code::TokenExpired } else { Code::Unauthenticated })
-        .retold(format!("`{host}` did not accept the credential from {} to {wanted}", origin(found)))
-        .hint("check the credential; a repository that does not exist may look the same")
+        .retold(format!("`{host}` did not accept the credential{} from {} to {wanted}", whose(found), origin(found)))
+        .hint(format!("check the credential{or_absent}"))
 }
 
 /// Where a credential came from, in a sentence.
@@ -73,14 +71,15 @@ pub(super) fn origin(found: &CredentialLookup) -> String {
     if found.source == "environment" { "the environment".to_owned() } else { format!("`{}`", found.source) }
 }
 
-/// The way out where a credential is wanted.
-const LOG_IN: &str =
-    "set REGISTRY_USERNAME and REGISTRY_PASSWORD, or log in so that Docker's `config.json` holds the credential";
+/// Whose credential it is, in a sentence, where that is known.
+pub(super) fn whose(found: &CredentialLookup) -> String {
+    found.identity.as_ref().map(|identity| format!(" of `{identity}`")).unwrap_or_default()
+}
 
 /// That a credential is wanted, and what each place said.
 pub(super) fn credential_missing(registry: &Registry, found: &CredentialLookup) -> Error {
     Error::new(Code::CredentialMissing, format!("`{registry}` asked for a credential and none was found"))
         .cause(lookup::line(&found.tried))
-        .hint(if EcrHost::parse(registry.host()).is_some() { aws::HINT } else { LOG_IN })
+        .hint(found.way_out.as_str())
         .detail("tried", lookup::values(&found.tried))
 }
