@@ -104,7 +104,8 @@ fn promote(given: &Arguments) -> Result<Request, Error> {
     }
     let into = into(given, source.repository())?;
     let (mut to, mut moves) = (values(given, "to", Template::parse)?, values(given, "move", Template::parse)?);
-    if to.is_empty() && moves.is_empty() {
+    let implied = to.is_empty() && moves.is_empty();
+    if implied {
         if into.is_some() {
             to.push(Template::parse("{tag}")?);
         }
@@ -116,6 +117,7 @@ fn promote(given: &Arguments) -> Result<Request, Error> {
         source,
         to,
         moves,
+        implied,
         expect_digest: value(given, "expect-digest", Digest::parse)?,
         require_labels: required_labels(given)?,
         allow_downgrade: given.has("allow-downgrade"),

@@ -6,7 +6,7 @@ use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::Detail;
-use crate::pure::version::{Version, calver};
+use crate::pure::version::{Build, Version, calver};
 
 /// Reads the versions there are, and counts on.
 ///
@@ -40,9 +40,12 @@ pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
             None => error,
         },
     )?;
-    let sentence = match &next.previous {
-        Some(previous) => format!("the next version after {previous} is {}", next.version),
-        None => format!("the version is {}", next.version),
+    let sentence = match (&next.previous, request.build) {
+        (Some(previous), Build::Number(asked)) if next.build != asked => {
+            format!("the next version after {previous} is {}: build {asked} became {}", next.version, next.build)
+        }
+        (Some(previous), _) => format!("the next version after {previous} is {}", next.version),
+        (None, _) => format!("the version is {}", next.version),
     };
     Report::new(&next, sentence)
 }

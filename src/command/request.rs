@@ -190,6 +190,8 @@ pub struct Promote {
     pub to: Vec<Template>,
     /// Tags that may move; the defaults are filled in.
     pub moves: Vec<Template>,
+    /// Whether the tags are those that are meant where none is given.
+    pub implied: bool,
     /// The digest that the source must have.
     pub expect_digest: Option<Digest>,
     /// Labels that every platform must have, key and value.

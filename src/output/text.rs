@@ -165,7 +165,15 @@ fn promotion(result: &Value, screen: Screen) -> Vec<String> {
     let (reference, repository) = (cell(&result["source"]["reference"]), cell(&result["repository"]));
     let is_here = reference.strip_prefix(&repository).is_some_and(|rest| rest.starts_with([':', '@']));
     let into = if is_here { String::new() } else { format!(" into {repository}") };
+    let tags = list(&result["tags"]);
+    let copied = |key: &str| result["copied"][key].as_u64().unwrap_or_default();
+    let is_idle = copied("blobs") + copied("mounted") == 0
+        && tags.iter().all(|tag| matches!(tag["action"].as_str(), Some("unchanged" | "left")));
     let heading = match (result["record"]["command"] == "rollback", dry) {
+        (true, _) if is_idle => format!("nothing to do: {repository} is rolled back already"),
+        (false, _) if is_idle => {
+            format!("nothing to do: {reference} ({}) is promoted{into} already", short(&result["digest"]))
+        }
         (true, true) => format!("would roll {repository} back"),
         (true, false) => format!("rolled {repository} back"),
         (false, true) => format!("would promote {reference} ({}){into}", short(&result["digest"])),
@@ -187,19 +195,14 @@ fn promotion(result: &Value, screen: Screen) -> Vec<String> {
         let unseen = if tag["verified"] == false { ", not seen yet" } else { "" };
         vec![cell(&tag["tag"]), change, format!("{action}{unseen}")]
     };
-    let tags = list(&result["tags"]);
     let rows = columns(&tags.iter().map(tag).collect::<Vec<_>>(), false, width.saturating_sub(2));
     let moves = |tag: &Value| matches!(tag["action"].as_str(), Some("moved" | "superseded"));
     lines.extend(tags.iter().zip(rows).map(|(tag, row)| screen.moved(&format!("  {row}"), moves(tag))));
-    if tags.iter().all(|tag| tag["action"] == "unchanged") {
-        lines.push("nothing to do".to_owned());
+    if copied("blobs") > 0 {
+        lines.push(format!("copied  {} blobs, {}", copied("blobs"), show::bytes(copied("bytes"))));
     }
-    let count = |key: &str| result["copied"][key].as_u64().unwrap_or_default();
-    if count("blobs") > 0 {
-        lines.push(format!("copied  {} blobs, {}", count("blobs"), show::bytes(count("bytes"))));
-    }
-    if count("mounted") > 0 {
-        lines.push(format!("mounted  {} blobs", count("mounted")));
+    if copied("mounted") > 0 {
+        lines.push(format!("mounted  {} blobs", copied("mounted")));
     }
     let undo = list(&result["rollback"]);
     if !dry && !undo.is_empty() {

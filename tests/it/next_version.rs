@@ -71,6 +71,8 @@ fn a_version_that_exists_or_is_lower_is_refused_or_bumped() {
     ] {
         let ran = next(&registry, ["--build", build, "--at", at, "--on-conflict", "bump"]);
         assert_eq!(version(&ran), expected, "{build} {at}");
+        let made = expected.rsplit('.').next().unwrap();
+        assert_eq!(ran.stderr.contains(&format!(": build {build} became {made}")), build != made, "{ran}");
     }
     // In the next week the count may start anew.
     assert_eq!(version(&next(&registry, ["--build", "1", "--at", "2026-08-28"])), "2026.35.1");

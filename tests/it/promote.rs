@@ -210,6 +210,19 @@ fn latest_does_not_go_back_unasked() {
 }
 
 #[test]
+fn a_tag_that_nobody_named_is_told_to_be_the_default_with_the_way_to_leave_it() {
+    let registry = versions();
+    point(&registry, "latest", "2026.34.103");
+    let ran = promote(&registry, ":2026.34.102", []).run();
+    let error = ran.error();
+    assert_eq!(ran.code(), "downgrade-refused", "{ran}");
+    assert_eq!(error["causes"], json!(["`--move latest` is meant where neither `--to` nor `--move` is given"]));
+    assert!(error["hint"].as_str().unwrap().starts_with("give `--to '{version}-rc'` alone to leave `latest`"), "{ran}");
+    let alone = promote(&registry, ":2026.34.102", ["--to", "{version}-rc"]).run();
+    assert_eq!(actions(&alone), ["2026.34.102-rc: created"]);
+}
+
+#[test]
 fn versions_are_compared_as_numbers() {
     let registry = Registry::start();
     push(&registry, APP, &["2026.34.9", "2026.34.10"]);

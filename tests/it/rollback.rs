@@ -104,6 +104,9 @@ fn moved_tags_go_back_and_created_ones_are_left() {
     story.registry.clear();
     let ran = story.rollback([]).run();
     assert_eq!(actions(&ran), ["2026.34.103-rc: left", "latest: unchanged", "stable: unchanged"]);
+    let app = story.registry.name(APP);
+    let tags = "2026.34.103-rc (left), latest (back already), stable (back already)";
+    assert_eq!(ran.result()["summary"], format!("nothing to do: {app} is rolled back already: {tags}"));
     assert_eq!(story.registry.log().writes(), 0);
 }
 

@@ -34,7 +34,7 @@ pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
         survey => survey?,
     };
     let sides = &sides;
-    let plan = plan::plan(&survey.facts, request.allow_downgrade)?;
+    let plan = plan::plan(&survey.facts, request.allow_downgrade).map_err(|error| unasked(error, request))?;
     plan.warnings.into_iter().for_each(|(code, sentence)| sides.target.warn(code, sentence));
     let mut writes = plan.writes;
     if survey.copy.is_some() {
@@ -50,6 +50,18 @@ pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
     let record = keeper.done(request, &writes, totals);
     let attached = attach(&sides.target, request, &record, survey.manifest.body.len());
     report::promotion(record, request.into.as_ref(), request.dry_run, attached)
+}
+
+/// A tag that nobody named need not move.
+fn unasked(error: Error, request: &Promote) -> Error {
+    match error.code() {
+        Code::DowngradeRefused | Code::OrderUnknown if request.implied => {
+            error.cause("`--move latest` is meant where neither `--to` nor `--move` is given").hint(
+                "give `--to '{version}-rc'` alone to leave `latest`, or say `--allow-downgrade` to go back on purpose",
+            )
+        }
+        _ => error,
+    }
 }
 
 /// Copies what is missing, then writes the tags.

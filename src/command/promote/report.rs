@@ -24,6 +24,7 @@ pub fn promotion(
         _ => format!("{} ({})", tag.tag, tag.action),
     };
     let tags: Vec<String> = record.tags.iter().map(one).collect();
+    let is_idle = record.tags.iter().all(|tag| tag.action == TagAction::Unchanged);
     let verb = if dry_run { "would promote" } else { "promoted" };
     let into = into.map(|into| format!(" into {into}")).unwrap_or_default();
     let brought = match record.copied {
@@ -32,7 +33,12 @@ pub fn promotion(
         Tally { blobs, bytes, .. } => format!("; {blobs} blobs copied, {}", show::bytes(bytes)),
     };
     let (reference, digest) = (&record.source.reference, record.source.digest.short());
-    let summary = format!("{verb} {reference} ({digest}){into} to {}{brought}", tags.join(", "));
+    let summary = if is_idle && brought.is_empty() {
+        let tags: Vec<&str> = record.tags.iter().map(|tag| tag.tag.as_str()).collect();
+        format!("nothing to do: {reference} ({digest}) is promoted{into} to {} already", tags.join(", "))
+    } else {
+        format!("{verb} {reference} ({digest}){into} to {}{brought}", tags.join(", "))
+    };
     report(record, dry_run, attached, summary)
 }
 

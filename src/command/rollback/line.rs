@@ -123,12 +123,18 @@ fn summed_up(sides: &Sides, dry_run: bool, promotion: &Promotion, mut writes: Ve
     let one = |(write, entry): (&TagWrite, &RecordEntry)| match (write.action, &write.wanted, &entry.before_version) {
         (TagAction::Moved, _, Some(version)) => format!("{} (back at {version})", write.tag),
         (TagAction::Moved, Some(to), None) => format!("{} (back at {})", write.tag, to.short()),
+        (TagAction::Unchanged, ..) => format!("{} (back already)", write.tag),
         (action, ..) => format!("{} ({})", write.tag, action.as_str()),
     };
     // The tags are in the order of the record.
     let tags: Vec<String> = writes.iter().zip(&promotion.tags).map(one).collect();
-    let verb = if dry_run { "would roll" } else { "rolled" };
-    let summary = format!("{verb} {} back: {}", promotion.repository, tags.join(", "));
+    let (repository, tags) = (&promotion.repository, tags.join(", "));
+    let is_idle = writes.iter().all(|write| matches!(write.action, TagAction::Unchanged | TagAction::Left));
+    let summary = match (is_idle, dry_run) {
+        (true, _) => format!("nothing to do: {repository} is rolled back already: {tags}"),
+        (false, true) => format!("would roll {repository} back: {tags}"),
+        (false, false) => format!("rolled {repository} back: {tags}"),
+    };
     report(record, dry_run, None, summary)
 }
 

@@ -79,7 +79,7 @@ fn may_move(
             Code::DowngradeRefused,
             format!("`{name}` holds the newer version `{newer}` and would go back to `{version}`"),
         )
-        .hint("promote a newer version, or say `--allow-downgrade` to go back on purpose")
+        .hint("promote with `--to` alone, which moves nothing, or say `--allow-downgrade` to go back on purpose")
         .detail("tag", target.tag.as_str())
         .detail("before", before.as_str())
         .detail("beforeVersion", newer.to_string())
