@@ -28,7 +28,7 @@ struct AuthResult {
 /// # Errors
 /// `credential-missing`, `unauthenticated`, `token-expired`, `realm-refused`, and those of the keychain.
 pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
-    let push = request.actions.contains(&Action::Push);
+    let (exchange, push) = (&session.client.exchange, request.actions.contains(&Action::Push));
     let rights = if push { Action::Push } else { Action::Pull };
     let granted = grant::grant(&session.client, &request.registry, request.repository.as_ref(), rights)?;
     let rights = match (&granted.token, &request.repository) {
@@ -37,10 +37,7 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
         (_, Some(repository)) => match session.remote(repository, Action::Pull).tags(Detail::Names) {
             Ok(_) => vec![Scope::pull(repository.path()).to_string()],
             Err(error) => {
-                session
-                    .client
-                    .exchange
-                    .warn("not-granted", format!("reading was tried and refused: {}", error.message()));
+                exchange.warn("not-granted", format!("reading was tried and refused: {}", error.message()));
                 Vec::new()
             }
         },
@@ -49,10 +46,10 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
     let missing = granted.scopes.missing(&rights);
     if !missing.is_empty() {
         match granted.token.as_ref().and_then(Token::granted) {
-            Some(_) => session.client.exchange.warn("not-granted", format!("the token was lent without `{missing}`")),
+            Some(_) => exchange.warn("not-granted", format!("the token was lent without `{missing}`")),
             None if push => {
                 let sentence = "whether push is granted shows only when something is pushed";
-                session.client.exchange.warn("push-unknown", sentence);
+                exchange.warn("push-unknown", sentence);
             }
             None => {}
         }

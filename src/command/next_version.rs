@@ -5,7 +5,7 @@ use crate::command::request::NextVersion;
 use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
-use crate::pure::image::Detail;
+use crate::pure::image::{Detail, TagEntry};
 use crate::pure::version::{Build, Version, calver};
 
 /// Reads the versions there are, and counts on.
@@ -16,14 +16,10 @@ pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
     let existing = match &request.repository {
         None => None,
         Some(repository) => match session.remote(repository, Action::Pull).tags(Detail::Names) {
-            Ok(listing) => Some(
-                listing
-                    .tags
-                    .iter()
-                    .filter_map(|listed| request.format.read(&listed.name))
-                    .map(|tag| tag.version)
-                    .collect(),
-            ),
+            Ok(listing) => {
+                let version = |listed: &TagEntry| Some(request.format.read(&listed.name)?.version);
+                Some(listing.tags.iter().filter_map(version).collect())
+            }
             // The first build of a repository finds nothing there, and that is proven.
             Err(error) if error.code() == Code::RepositoryUnknown => {
                 let sentence = format!("there is no repository `{repository}` yet, so there is no earlier version");

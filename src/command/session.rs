@@ -174,28 +174,16 @@ fn takes_into(world: &World, rollback: &Rollback, is_aws: &dyn Fn(&Registry) -> 
 fn connection(common: &Common, identity: &AwsIdentity) -> Vec<String> {
     let mut words = Vec::new();
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
-    if let Some(file) = &common.ca_file {
-        flag("--ca-file", file.clone());
-    }
-    for host in &common.exchange.plain_http {
-        flag("--plain-http", host.clone());
-    }
+    common.ca_file.iter().for_each(|file| flag("--ca-file", file.clone()));
+    common.exchange.plain_http.iter().for_each(|host| flag("--plain-http", host.clone()));
     for resolve in &common.resolve {
         let address = bracketed(&resolve.address.to_string());
         flag("--resolve", format!("{}:{}:{address}", resolve.host, resolve.port));
     }
-    for (name, value) in [
-        ("--aws-role", &identity.role),
-        ("--aws-external-id", &identity.external_id),
-        ("--aws-profile", &identity.profile),
-    ] {
-        if let Some(value) = value {
-            flag(name, value.clone());
-        }
-    }
-    for (name, host) in &common.ecr {
-        flag("--ecr", format!("{name}={host}"));
-    }
+    identity.role.iter().for_each(|role| flag("--aws-role", role.clone()));
+    identity.external_id.iter().for_each(|id| flag("--aws-external-id", id.clone()));
+    identity.profile.iter().for_each(|profile| flag("--aws-profile", profile.clone()));
+    common.ecr.iter().for_each(|(name, host)| flag("--ecr", format!("{name}={host}")));
     if common.exchange.https {
         words.push("--https".to_owned());
     }

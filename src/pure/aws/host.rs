@@ -93,10 +93,7 @@ impl EcrHost {
         }
         // Both separators go with both kinds of domain: what follows decides.
         let rest = rest.strip_prefix(".dkr.ecr").or_else(|| rest.strip_prefix(".dkr-ecr"))?;
-        let (fips, rest) = match rest.strip_prefix("-fips") {
-            Some(rest) => (true, rest),
-            None => (false, rest),
-        };
+        let (fips, rest) = rest.strip_prefix("-fips").map_or((false, rest), |rest| (true, rest));
         let (region, suffix) = rest.strip_prefix('.')?.split_once('.')?;
         let dual_stack = DUAL_STACK_SUFFIXES.contains(&suffix);
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';

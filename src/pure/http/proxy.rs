@@ -163,10 +163,7 @@ fn proxy(variable: &str, value: &str) -> Result<Proxy, Fault> {
         _ => return Err(bad("is not the address of an HTTP proxy")),
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let (user, place) = match authority.rsplit_once('@') {
-        Some((user, place)) => (Some(user), place),
-        None => (None, authority),
-    };
+    let (user, place) = authority.rsplit_once('@').map_or((None, authority), |(user, place)| (Some(user), place));
     let (host, port) = split_host_port(place).ok_or_else(|| bad("has a host or port that cannot be read"))?;
     let authorization = user.map(|user| {
         let (name, password) = user.split_once(':').unwrap_or((user, ""));

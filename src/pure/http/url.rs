@@ -84,10 +84,7 @@ impl Url {
         if let Some(odd) = tail.chars().find(|c| c.is_ascii_control() || *c == ' ' || !c.is_ascii()) {
             return Err(bad(&format!("it holds the character {odd:?}")));
         }
-        let (path, query) = match tail.split_once('?') {
-            Some((path, query)) => (path, Some(query.to_owned())),
-            None => (tail, None),
-        };
+        let (path, query) = tail.split_once('?').map_or((tail, None), |(path, query)| (path, Some(query.to_owned())));
         let path = if path.is_empty() { "/" } else { path };
         let port = port.unwrap_or(scheme.default_port());
         Ok(Self { origin: Origin { scheme, host, port }, path: path.to_owned(), query })
@@ -200,10 +197,7 @@ pub fn split_host_port(text: &str) -> Option<(String, Option<u16>)> {
         let port = if tail.is_empty() { None } else { Some(tail.strip_prefix(':')?) };
         (address.to_string(), port)
     } else {
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        };
+        let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         if host.is_empty() || !host.chars().all(fits) {
             return None;

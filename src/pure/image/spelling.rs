@@ -18,10 +18,7 @@ pub(super) fn split(text: &str) -> Result<ReferenceParts<'_>, String> {
     if let Some((scheme, _)) = text.split_once("://") {
         return Err(format!("it begins with {}", quoted(&format!("{scheme}://"))));
     }
-    let (rest, digest) = match text.split_once('@') {
-        Some((rest, digest)) => (rest, Some(digest)),
-        None => (text, None),
-    };
+    let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
     let last = rest.rfind('/').map_or(0, |slash| slash + 1);
     let (name, tag) = match rest[last..].rfind(':') {
         Some(colon) => (&rest[..last + colon], Some(&rest[last + colon + 1..])),

@@ -81,10 +81,7 @@ pub struct Spelling<'a> {
 impl<'a> Spelling<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let text = text.strip_prefix('v').unwrap_or(text);
-        let (text, candidate) = match text.strip_suffix("-rc") {
-            Some(text) => (text, true),
-            None => (text, false),
-        };
+        let (text, candidate) = text.strip_suffix("-rc").map_or((text, false), |text| (text, true));
         let (mut places, mut parts) = ([0; MOST_PARTS], 0);
         for part in text.split('.') {
             // A sign, which the number's own parser would take, is none of a version.

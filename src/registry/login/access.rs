@@ -3,8 +3,8 @@
 
 use crate::error::{Code, Error};
 use crate::http::{Body, Payload};
+use crate::pure::auth::challenge;
 use crate::pure::auth::scope::Action;
-use crate::pure::auth::{ScopeSet, challenge};
 use crate::pure::http::message::Request;
 use crate::pure::http::url::Scheme;
 use crate::pure::http::{ErrorDocument, Fault, Response, Subject, Url, redirect, refusal};
@@ -12,10 +12,9 @@ use crate::pure::image::{Registry, Repository};
 use crate::registry::limits;
 use crate::registry::login::Client;
 use crate::registry::login::refused::refused;
-use crate::registry::login::state::{AuthState, CredentialDomain};
+use crate::registry::login::state::{CredentialDomain, Standing};
 use crate::secret::Secret;
 use crate::threads::lock;
-use std::sync::{Arc, Mutex};
 
 /// One repository, with its caller and its rights.
 #[derive(Clone)]
@@ -64,8 +63,8 @@ impl Access<'_, '_> {
     /// is not even read.
     fn speak(&self, wanted: &str, request: &Request, limit: Option<u64>) -> Result<(Response, Option<Body>), Error> {
         let (client, exchange) = (self.client, &self.client.exchange);
-        let (domain, state, scopes) = self.standing();
-        let mut sent = client.authorization(&domain, &state, &scopes).map_err(Error::unsent)?;
+        let standing = self.standing();
+        let mut sent = client.authorization(&standing).map_err(Error::unsent)?;
         let mut answered = false;
         loop {
             let ready = authorized(request, sent.as_ref());
@@ -89,12 +88,12 @@ impl Access<'_, '_> {
                         return Err(refusal::error(Subject::Service, wanted, request, &response)
                             .cause("the answer names no way to authenticate (no `WWW-Authenticate` header)"));
                     }
-                    let answer = client.answer(&domain, &state, &challenges, &scopes, sent.as_ref());
+                    let answer = client.answer(&standing, &challenges, sent.as_ref());
                     sent = answer.map_err(Error::unsent)?;
                     answered = true;
                 }
                 403 if !answered && sent.is_some() && has_run_out(&response) => {
-                    sent = client.answer(&domain, &state, &[], &scopes, sent.as_ref())?;
+                    sent = client.answer(&standing, &[], sent.as_ref())?;
                     answered = true;
                 }
                 // Some registries hide what is private from whoever has not logged in, and never ask for it.
@@ -102,7 +101,7 @@ impl Access<'_, '_> {
                     answered = true;
                     let challenges = client.entrance(self.registry())?;
                     if !challenges.is_empty() {
-                        sent = client.answer(&domain, &state, &challenges, &scopes, None).map_err(Error::unsent)?;
+                        sent = client.answer(&standing, &challenges, None).map_err(Error::unsent)?;
                     } else if response.status == 403 {
                         return Err(self.refused(wanted, request, &response));
                     } else {
@@ -111,7 +110,7 @@ impl Access<'_, '_> {
                 }
                 401 | 403 => return Err(self.refused(wanted, request, &response)),
                 _ => {
-                    lock(&state).has_answered |= response.is_success();
+                    lock(&standing.state).has_answered |= response.is_success();
                     return Ok((response, body));
                 }
             }
@@ -121,7 +120,7 @@ impl Access<'_, '_> {
     /// Whether a credential is at hand that nobody has asked for. That one cannot be read is no reason to fail where
     /// none is asked for.
     fn has_credential(&self) -> bool {
-        let (domain, state, _) = self.standing();
+        let Standing { domain, state, .. } = self.standing();
         let found = lock(&state).challenges.is_empty().then(|| self.client.look_up(&domain));
         found.is_some_and(|found| found.is_ok_and(|found| !found.credential.is_anonymous()))
     }
@@ -135,8 +134,7 @@ impl Access<'_, '_> {
 
     /// Whether the repository has answered anything in this run.
     pub fn has_answered(&self) -> bool {
-        let (_, state, _) = self.standing();
-        lock(&state).has_answered
+        lock(&self.standing().state).has_answered
     }
 
     /// The first names of the list of tags, those that were read in this run.
@@ -178,9 +176,9 @@ impl Access<'_, '_> {
                 error.hint(format!("ask whoever runs `{host}` to correct the `Location` of uploads"))
             });
         }
-        let (domain, state, scopes) = self.standing();
+        let standing = self.standing();
         let own = request.url.origin() == home.origin();
-        let sent = if own { client.authorization(&domain, &state, &scopes)? } else { None };
+        let sent = if own { client.authorization(&standing)? } else { None };
         let ready = authorized(request, sent.as_ref());
         let outcome = exchange.attempt(&ready, payload, &exchange.limits(limits::SMALL), 1);
         if let Ok(response) = &outcome {
@@ -189,7 +187,7 @@ impl Access<'_, '_> {
             }
             let values: Vec<&str> = response.headers.all("www-authenticate").collect();
             if own && (response.status == 401 && !values.is_empty() || sent.is_some() && has_run_out(response)) {
-                client.answer(&domain, &state, &challenge::parse(&values), &scopes, sent.as_ref())?;
+                client.answer(&standing, &challenge::parse(&values), sent.as_ref())?;
             }
         }
         Ok(outcome)
@@ -204,15 +202,14 @@ impl Access<'_, '_> {
     }
 
     fn refused(&self, wanted: &str, request: &Request, response: &Response) -> Error {
-        let (_, state, scopes) = self.standing();
         let now = self.client.exchange.world.now();
-        refused(self.registry(), &lock(&state), &scopes, now, wanted, request, response)
+        refused(&self.standing(), now, wanted, request, response)
     }
 
-    fn standing(&self) -> (CredentialDomain, Arc<Mutex<AuthState>>, ScopeSet) {
+    fn standing(&self) -> Standing {
         let domain = CredentialDomain::of(&self.repository);
         let state = self.client.state(&domain);
-        (domain, state, self.client.scopes(&self.repository, self.rights))
+        Standing { domain, state, scopes: self.client.scopes(&self.repository, self.rights) }
     }
 }
 

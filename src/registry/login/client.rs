@@ -17,7 +17,7 @@ use crate::pure::http::{ErrorDocument, Origin, Response, Subject, Url, refusal};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Registry, Repository};
 use crate::registry::login::refused::{credential_missing, origin, whose};
-use crate::registry::login::state::{AuthState, CredentialDomain};
+use crate::registry::login::state::{AuthState, CredentialDomain, Standing};
 use crate::registry::login::{CredentialLookup, Keychain};
 use crate::registry::{EcrApi, limits};
 use crate::secret::Secret;
@@ -179,11 +179,7 @@ impl<'w> Client<'w> {
         lock(&self.states).entry(domain.clone()).or_default().clone()
     }
 
-    pub(super) fn found(
-        &self,
-        domain: &CredentialDomain,
-        state: &mut AuthState,
-    ) -> Result<Arc<CredentialLookup>, Error> {
+    fn found(&self, domain: &CredentialDomain, state: &mut AuthState) -> Result<Arc<CredentialLookup>, Error> {
         if let Some(found) = &state.found {
             return Ok(found.clone());
         }
@@ -231,13 +227,8 @@ impl<'w> Client<'w> {
     }
 
     /// What can be sent without being asked: what answered before, or a token of a realm known beforehand.
-    pub(super) fn authorization(
-        &self,
-        domain: &CredentialDomain,
-        state: &Mutex<AuthState>,
-        scopes: &ScopeSet,
-    ) -> Result<Option<Secret>, Error> {
-        let mut state = lock(state);
+    pub(super) fn authorization(&self, standing: &Standing) -> Result<Option<Secret>, Error> {
+        let (registry, mut state) = (&standing.domain.registry, lock(&standing.state));
         if state.found.as_ref().and_then(|found| found.lent_until).is_some_and(|end| self.is_near(end)) {
             state.give_back();
         }
@@ -246,20 +237,19 @@ impl<'w> Client<'w> {
         }
         let guessed = state.challenges.is_empty();
         if guessed {
-            match flow::known(&domain.registry) {
+            match flow::known(registry) {
                 Some(known) => state.challenges = vec![known],
                 // ECR asks everybody for a password, and whoever has none is not asked beforehand.
-                None if matches!(self.amazon(&domain.registry), Some(EcrHost::Private(_))) => {
+                None if matches!(self.amazon(registry), Some(EcrHost::Private(_))) => {
                     state.challenges = vec![flow::basic()];
                 }
-                None => state.challenges = lock(&self.asked).get(&domain.registry).cloned().unwrap_or_default(),
+                None => state.challenges = lock(&self.asked).get(registry).cloned().unwrap_or_default(),
             }
             if state.challenges.is_empty() {
                 return Ok(None);
             }
         }
-        let challenges = state.challenges.clone();
-        match self.respond(domain, &mut state, &challenges, scopes) {
+        match self.respond(standing, &mut state) {
             // This repository has not asked for a credential, and may not.
             Err(error) if guessed && error.code() == Code::CredentialMissing => {
                 state.challenges.clear();
@@ -277,13 +267,11 @@ impl<'w> Client<'w> {
     /// anything was sent.
     pub(super) fn answer(
         &self,
-        domain: &CredentialDomain,
-        state: &Mutex<AuthState>,
+        standing: &Standing,
         challenges: &[Challenge],
-        scopes: &ScopeSet,
         refused: Option<&Secret>,
     ) -> Result<Option<Secret>, Error> {
-        let mut state = lock(state);
+        let (scopes, mut state) = (&standing.scopes, lock(&standing.state));
         let fresh = state.tokens.get(&key(scopes)).map(Token::header);
         if refused.is_none() || fresh.as_ref() != refused {
             // Somebody else, working beside this request, has got a token meanwhile.
@@ -299,18 +287,12 @@ impl<'w> Client<'w> {
             state.challenges = challenges.to_vec();
         }
         let for_any = |challenge: &Challenge| Challenge { scope: None, error: None, ..challenge.clone() };
-        let challenges = state.challenges.clone();
-        lock(&self.asked).insert(domain.registry.clone(), challenges.iter().map(for_any).collect());
-        self.respond(domain, &mut state, &challenges, scopes)
+        lock(&self.asked).insert(standing.domain.registry.clone(), state.challenges.iter().map(for_any).collect());
+        self.respond(standing, &mut state)
     }
 
-    fn respond(
-        &self,
-        domain: &CredentialDomain,
-        state: &mut AuthState,
-        challenges: &[Challenge],
-        scopes: &ScopeSet,
-    ) -> Result<Option<Secret>, Error> {
+    fn respond(&self, standing: &Standing, state: &mut AuthState) -> Result<Option<Secret>, Error> {
+        let Standing { domain, scopes, .. } = standing;
         let now = self.exchange.world.now();
         if let Some(token) = state.tokens.get(&key(scopes)).filter(|token| now < token.renew_at()) {
             return Ok(Some(token.header()));
@@ -321,7 +303,7 @@ impl<'w> Client<'w> {
             Code::CredentialMissing if found.credential.is_anonymous() => credential_missing(&domain.registry, &found),
             _ => error,
         };
-        match flow::answer(&url, challenges, scopes, &found.credential).map_err(nothing)? {
+        match flow::answer(&url, &state.challenges, scopes, &found.credential).map_err(nothing)? {
             Authorization::Header(header) => {
                 state.header = Some(header.clone());
                 Ok(Some(header))

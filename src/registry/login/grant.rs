@@ -12,7 +12,7 @@ use crate::registry::login::Client;
 use crate::registry::login::access::authorized;
 use crate::registry::login::client::key;
 use crate::registry::login::refused::refused;
-use crate::registry::login::state::CredentialDomain;
+use crate::registry::login::state::{CredentialDomain, Standing};
 use crate::threads::lock;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -60,6 +60,7 @@ pub fn grant(
     let domain =
         repository.map_or_else(|| CredentialDomain { registry: registry.clone(), path: None }, CredentialDomain::of);
     let state = client.state(&domain);
+    let standing = Standing { domain, state: state.clone(), scopes: scopes.clone() };
     let response = exchange.send(&wanted, &request, limits::SMALL)?;
     if response.status != 401 {
         return if response.is_success() {
@@ -69,13 +70,13 @@ pub fn grant(
         };
     }
     let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-    let header = client.answer(&domain, &state, &challenge::parse(&values), &scopes, None)?;
+    let header = client.answer(&standing, &challenge::parse(&values), None)?;
     let basic = lock(&state).header.is_some();
     if basic {
         let response = exchange.send(&wanted, &authorized(&request, header.as_ref()), limits::SMALL)?;
         if !response.is_success() {
-            let now = exchange.world.now();
-            return Err(refused(registry, &lock(&state), &ScopeSet::new(), now, &wanted, &request, &response));
+            let standing = Standing { scopes: ScopeSet::new(), ..standing };
+            return Err(refused(&standing, exchange.world.now(), &wanted, &request, &response));
         }
     }
     let (found, token) = {

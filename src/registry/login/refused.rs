@@ -2,25 +2,25 @@
 //! that is missing.
 
 use crate::error::{Code, Error};
-use crate::pure::auth::{ScopeSet, Token, lookup};
+use crate::pure::auth::{Token, lookup};
 use crate::pure::aws::AwsFault;
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::{ErrorDocument, Response, Subject, refusal};
 use crate::pure::image::Registry;
 use crate::registry::login::CredentialLookup;
-use crate::registry::login::state::AuthState;
+use crate::registry::login::state::Standing;
+use crate::threads::lock;
 use time::OffsetDateTime;
 
 /// Why an answered request was refused all the same.
 pub(super) fn refused(
-    registry: &Registry,
-    state: &AuthState,
-    scopes: &ScopeSet,
+    standing: &Standing,
     now: OffsetDateTime,
     wanted: &str,
     request: &Request,
     response: &Response,
 ) -> Error {
+    let (registry, scopes, state) = (&standing.domain.registry, &standing.scopes, lock(&standing.state));
     let subject = if request.method == Method::Put { Subject::Write } else { Subject::Manifest };
     let error = refusal::error(subject, wanted, request, response);
     if error.code() == Code::TagImmutable {

@@ -1,11 +1,11 @@
 //! What a run has learned about how a registry answers to whom.
 
-use crate::pure::auth::{Challenge, Token};
+use crate::pure::auth::{Challenge, ScopeSet, Token};
 use crate::pure::image::{Registry, Repository};
 use crate::registry::login::CredentialLookup;
 use crate::secret::Secret;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What a credential belongs to: a registry, or with podman's files one repository of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,13 @@ impl CredentialDomain {
     pub fn of(repository: &Repository) -> Self {
         Self { registry: repository.registry().clone(), path: Some(repository.path().to_owned()) }
     }
+}
+
+/// Who is answered, with what is known of it, and the rights that are asked for.
+pub(super) struct Standing {
+    pub domain: CredentialDomain,
+    pub state: Arc<Mutex<AuthState>>,
+    pub scopes: ScopeSet,
 }
 
 /// What has been learned about one domain in this run.
