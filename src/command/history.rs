@@ -75,7 +75,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
         for ((artifact, _), outcome) in found.into_iter().zip(read) {
             match outcome {
                 Ok(one) => {
-                    open.extend(one.told.tags.iter().filter_map(|tag| tag.before.clone()));
+                    open.extend(one.record.tags.iter().filter_map(|tag| tag.before.clone()));
                     kept.push(one);
                 }
                 Err(error) => {
@@ -87,7 +87,9 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     }
     let name = repository.to_string();
     if let Some(tag) = &request.tag {
-        kept.retain(|one| one.told.repository == *repository && one.told.tags.iter().any(|known| known.tag == *tag));
+        kept.retain(|one| {
+            one.record.repository == *repository && one.record.tags.iter().any(|known| known.tag == *tag)
+        });
     }
     history::order(&mut kept);
     let count = kept.len();

@@ -57,7 +57,9 @@ impl Request {
             Request::Tags(tags) => Some(tags.repository.registry()),
             Request::NextVersion(next) => next.repository.as_ref().map(Repository::registry),
             Request::Promote(promote) => Some(promote.source.repository().registry()),
-            Request::Rollback(rollback) => rollback.promotion.as_ref().map(|promotion| promotion.repository.registry()),
+            Request::Rollback(rollback) => {
+                rollback.promotion.as_ref().map(|promotion| promotion.record.repository.registry())
+            }
             Request::History(history) => Some(history.repository.registry()),
             Request::Auth(auth) => Some(&auth.registry),
         }

@@ -177,8 +177,12 @@ fn a_repository_without_records_says_so() {
 fn records_that_cannot_be_read_are_passed_over_with_a_warning() {
     for (key, value, words) in [
         ("schema", json!(2), "is a record of schema 2"),
-        ("tags", json!([{"tag": "a b"}]), "without a proper `tags`"),
-        ("source", json!({"digest": format!("sha256:{}", "0".repeat(64))}), "it is about `sha256:0000"),
+        ("tags", json!([{"tag": "a b"}]), "is no proper record"),
+        (
+            "source",
+            json!({"reference": "r", "digest": format!("sha256:{}", "0".repeat(64)), "mediaType": "m"}),
+            "it is about `sha256:0000",
+        ),
     ] {
         let registry = promoted(true);
         let middle = registry.resolve(APP, "2026.34.102").unwrap();

@@ -56,7 +56,7 @@ pub fn template(data: &[u8]) {
 pub fn record(data: &[u8]) {
     let text = text(data);
     if let Some(promotion) = ok(recorded::promotion(&text, "the record")) {
-        assert!(promotion.tags.len() <= text.len() && promotion.warnings.len() <= 1);
+        assert!(promotion.record.tags.len() <= text.len() && promotion.warnings.len() <= 1);
         promotion.warnings.iter().for_each(|warning| check::terminal(warning));
     }
     let artifact = Digest::of(data);

@@ -118,7 +118,7 @@ impl<'r, 'w> Keeper<'r, 'w> {
         let mut tags = self.record.tags.clone();
         for undo in undos(writes) {
             let before = Some(&undo.before);
-            for tag in tags.iter_mut().filter(|tag| tag.tag == undo.tag.as_str() && tag.before.as_ref() != before) {
+            for tag in tags.iter_mut().filter(|tag| tag.tag == undo.tag && tag.before.as_ref() != before) {
                 (tag.before, tag.action) = (before.cloned(), TagAction::Moved);
             }
         }
@@ -233,7 +233,7 @@ pub fn frame(sides: &Sides, arns: &[Option<String>; 2], source: SourceImage) -> 
         command: RecordCommand::Promote,
         at: instant::rfc3339(world.now()),
         tool: crate::program::version(),
-        repository: sides.target.repository().to_string(),
+        repository: sides.target.repository().clone(),
         version: None,
         source,
         tags: Vec::new(),

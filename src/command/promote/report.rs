@@ -50,7 +50,7 @@ pub fn report(record: Record, dry_run: bool, attached: Option<Digest>, summary: 
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Wire<'r> {
-        repository: &'r str,
+        repository: &'r Repository,
         digest: &'r Digest,
         version: Option<&'r str>,
         dry_run: bool,

@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Progress};
 use crate::pure::image::{Digest, Identifier, RawManifest};
 use crate::pure::promote::record::{RecordCommand, RecordState};
 use crate::pure::promote::tag_write::TagAction;
-use crate::pure::promote::{Promotion, Record, RecordEntry, TagRecord, TagWrite, Undo, rollback_plan};
+use crate::pure::promote::{Promotion, Record, TagRecord, TagWrite, Undo, rollback_plan};
 use crate::registry::Remote;
 use crate::threads;
 
@@ -22,9 +22,10 @@ use crate::threads;
 pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
     let promotion = request.promotion.as_ref();
     let promotion = promotion.ok_or_else(|| Error::new(Code::Internal, "a rollback without a record"))?;
+    let Promotion { record: promotion, warnings } = promotion;
     let sides = &session.sides(&promotion.repository, None, !request.dry_run);
     let target = &sides.target;
-    promotion.warnings.iter().for_each(|sentence| target.warn("record-torn", sentence.clone()));
+    warnings.iter().for_each(|sentence| target.warn("record-torn", sentence.clone()));
     let tags: Vec<_> = promotion.tags.iter().map(|entry| entry.tag.clone()).collect();
     let promoted = &promotion.source.digest;
     if !promoted.is_usual()
@@ -55,8 +56,8 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
 /// What is to become of these tags, by what the record says and what they are now.
 fn plan<'p>(
     target: &Remote,
-    promotion: &Promotion,
-    now: impl Iterator<Item = (&'p RecordEntry, Option<Digest>)>,
+    promotion: &Record,
+    now: impl Iterator<Item = (&'p TagRecord, Option<Digest>)>,
     force: bool,
 ) -> Result<Vec<TagWrite>, Error> {
     let repository = target.repository().to_string();
@@ -93,7 +94,7 @@ fn gone(error: Error, writes: &[TagWrite], digest: &Digest) -> Error {
 /// The judge of a rollback: what the record says, and whether the caller insists.
 struct Restoration<'r, 'w> {
     target: &'r Remote<'r, 'w>,
-    promotion: &'r Promotion,
+    promotion: &'r Record,
     manifests: &'r [RawManifest],
     force: bool,
 }
@@ -115,12 +116,12 @@ impl Judge for Restoration<'_, '_> {
     }
 }
 
-fn summed_up(sides: &Sides, dry_run: bool, promotion: &Promotion, mut writes: Vec<TagWrite>) -> Result<Report, Error> {
+fn summed_up(sides: &Sides, dry_run: bool, promotion: &Record, mut writes: Vec<TagWrite>) -> Result<Report, Error> {
     for write in writes.iter_mut().filter(|write| write.before.as_ref() == Some(&promotion.source.digest)) {
         write.before_version.clone_from(&promotion.version);
     }
     let record = told(sides, dry_run, promotion, &writes)?;
-    let one = |(write, entry): (&TagWrite, &RecordEntry)| match (write.action, &write.wanted, &entry.before_version) {
+    let one = |(write, entry): (&TagWrite, &TagRecord)| match (write.action, &write.wanted, &entry.before_version) {
         (TagAction::Moved, _, Some(version)) => format!("{} (back at {version})", write.tag),
         (TagAction::Moved, Some(to), None) => format!("{} (back at {})", write.tag, to.short()),
         (TagAction::Unchanged, ..) => format!("{} (back already)", write.tag),
@@ -139,7 +140,7 @@ fn summed_up(sides: &Sides, dry_run: bool, promotion: &Promotion, mut writes: Ve
 }
 
 /// The record of a rollback, as planned or as it came out.
-fn told(sides: &Sides, dry_run: bool, promotion: &Promotion, writes: &[TagWrite]) -> Result<Record, Error> {
+fn told(sides: &Sides, dry_run: bool, promotion: &Record, writes: &[TagWrite]) -> Result<Record, Error> {
     let undos: Vec<Undo> = writes.iter().filter_map(TagWrite::undo).collect();
     Ok(Record {
         command: RecordCommand::Rollback,

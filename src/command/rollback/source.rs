@@ -2,7 +2,7 @@
 
 use crate::command::request::{RecordSource, Rollback};
 use crate::error::{Code, Error};
-use crate::pure::promote::recorded;
+use crate::pure::promote::{Record, recorded};
 use crate::world::World;
 use std::path::Path;
 
@@ -27,18 +27,19 @@ pub fn read(world: &World, request: &mut Rollback) -> Result<(), Error> {
     let bytes = bytes.map_err(|why| unreadable(why.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|why| unreadable(why.to_string()))?;
     let mut promotion = recorded::promotion(&text, &place)?;
-    if let Some(named) = request.repository.as_ref().filter(|named| **named != promotion.repository) {
-        let message = format!("the promotion in {place} is about `{}`, and not about `{named}`", promotion.repository);
+    let Record { repository, tags, .. } = &mut promotion.record;
+    if let Some(named) = request.repository.as_ref().filter(|named| *named != repository) {
+        let message = format!("the promotion in {place} is about `{repository}`, and not about `{named}`");
         return Err(
             Error::new(Code::RequestInvalid, message).hint("name the repository that was promoted, or its record")
         );
     }
-    if let Some(tag) = request.tags.iter().find(|tag| !promotion.tags.iter().any(|known| known.tag == **tag)) {
-        let known: Vec<String> = promotion.tags.iter().map(|known| format!("`{}`", known.tag)).collect();
+    if let Some(tag) = request.tags.iter().find(|tag| !tags.iter().any(|known| known.tag == **tag)) {
+        let known: Vec<String> = tags.iter().map(|known| format!("`{}`", known.tag)).collect();
         return Err(Error::new(Code::RequestInvalid, format!("the promotion in {place} has no tag `{tag}`"))
             .hint(format!("name one of {}", known.join(", "))));
     }
-    promotion.tags.retain(|known| request.tags.is_empty() || request.tags.contains(&known.tag));
+    tags.retain(|known| request.tags.is_empty() || request.tags.contains(&known.tag));
     request.promotion = Some(promotion);
     Ok(())
 }

@@ -8,7 +8,7 @@
 
 use crate::error::Error;
 use crate::pure::image::spelling::invalid;
-use crate::pure::text::words::serialized_as_text;
+use crate::pure::text::words::{read_from_text, serialized_as_text};
 use crate::pure::text::{hex, quoted};
 use ring::digest::{Context, SHA256, SHA512};
 use sha2::Digest as _;
@@ -150,13 +150,7 @@ impl fmt::Display for Digest {
 }
 
 serialized_as_text!(Digest);
-
-impl<'de> serde::Deserialize<'de> for Digest {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).map_err(|error| serde::de::Error::custom(error.message()))
-    }
-}
+read_from_text!(Digest);
 
 #[cfg(test)]
 mod tests {

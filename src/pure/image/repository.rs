@@ -10,7 +10,7 @@ use crate::pure::image::Registry;
 use crate::pure::image::spelling::{corrected, invalid, split};
 use crate::pure::text::quoted;
 use crate::pure::text::show::character;
-use crate::pure::text::words::serialized_as_text;
+use crate::pure::text::words::{read_from_text, serialized_as_text};
 use std::fmt;
 
 /// What many servers and clients allow for host, `/` and path together.
@@ -122,6 +122,7 @@ impl fmt::Display for Repository {
 }
 
 serialized_as_text!(Repository);
+read_from_text!(Repository);
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::pure::image::spelling::invalid;
 use crate::pure::text::hex;
 use crate::pure::text::show::character;
-use crate::pure::text::words::serialized_as_text;
+use crate::pure::text::words::{read_from_text, serialized_as_text};
 use std::fmt;
 
 const LONGEST: usize = 128;
@@ -77,6 +77,7 @@ impl fmt::Display for Tag {
 }
 
 serialized_as_text!(Tag);
+read_from_text!(Tag);
 
 #[cfg(test)]
 mod tests {

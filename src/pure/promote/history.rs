@@ -6,7 +6,7 @@
 use crate::error::{Code, Error};
 use crate::pure::image::Digest;
 use crate::pure::promote::record::LONGEST;
-use crate::pure::promote::{PastRecord, Record, recorded};
+use crate::pure::promote::{Record, recorded};
 use crate::pure::text::{instant, quoted};
 use serde_json::Value;
 
@@ -15,8 +15,6 @@ use serde_json::Value;
 pub struct StoredRecord {
     /// The digest of the artifact that holds it.
     pub artifact: Digest,
-    /// What is used of it.
-    pub told: PastRecord,
     /// All of it that a record has.
     pub record: Record,
 }
@@ -32,15 +30,13 @@ pub fn read(bytes: &[u8], artifact: &Digest, image: &Digest) -> Result<StoredRec
     }
     let mut value: Value = serde_json::from_slice(bytes).map_err(|why| invalid(format!("it is not JSON: {why}")))?;
     make_plain(&mut value);
-    let told = recorded::record(&value, "it")?;
-    if told.source.digest != *image {
-        return Err(invalid(format!("it is about `{}` and points at `{image}`", told.source.digest)));
+    let mut record = recorded::record(&value, "it")?;
+    if record.source.digest != *image {
+        return Err(invalid(format!("it is about `{}` and points at `{image}`", record.source.digest)));
     }
-    let mut record: Record =
-        serde_json::from_value(value).map_err(|why| invalid(format!("it is not what a record is: {why}")))?;
     let at = instant::parse(&record.at);
     record.at = at.map(instant::rfc3339).ok_or_else(|| invalid(format!("{} is no time", quoted(&record.at))))?;
-    Ok(StoredRecord { artifact: artifact.clone(), told, record })
+    Ok(StoredRecord { artifact: artifact.clone(), record })
 }
 
 /// Blanks take the place of all that steers what shows a text.

@@ -17,7 +17,7 @@ pub use facts::{Comparison, Facts, TagKind, Target};
 pub use history::StoredRecord;
 pub use race::{Announcement, Finding, Overlap, Reading, Ruling, Watch};
 pub use record::{Account, Accounts, Claims, Failure, Record, Referrers, SourceImage, TagRecord};
-pub use recorded::{PastRecord, Promotion, RecordEntry};
+pub use recorded::Promotion;
 pub use tag_write::{TagWrite, Undo, WriteState};
 pub use template::Template;
 pub use upload::{Next, Step};

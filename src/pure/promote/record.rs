@@ -5,7 +5,7 @@
 //!
 //! Artifact: OCI image specification, "Guidelines for Artifact Usage", with an empty config.
 
-use crate::pure::image::{Descriptor, Digest, OCI_MANIFEST, Repository};
+use crate::pure::image::{Descriptor, Digest, OCI_MANIFEST, Repository, Tag};
 use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{TagWrite, Tally};
 use crate::pure::text::words::words;
@@ -53,8 +53,9 @@ pub struct SourceImage {
 #[serde(rename_all = "camelCase")]
 pub struct TagRecord {
     /// The tag.
-    pub tag: String,
+    pub tag: Tag,
     /// What it pointed at; `None` where it was not there.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub before: Option<Digest>,
     /// The version it held, where that is known.
     pub before_version: Option<String>,
@@ -70,7 +71,7 @@ impl TagRecord {
     /// What a record says of a tag, as planned or as it came out.
     pub fn of(write: &TagWrite) -> Self {
         Self {
-            tag: write.tag.to_string(),
+            tag: write.tag.clone(),
             before: write.before.clone(),
             before_version: write.before_version.clone(),
             after: write.after.clone(),
@@ -189,7 +190,7 @@ pub struct Record {
     /// Program, version and commit.
     pub tool: String,
     /// The repository whose tags these are.
-    pub repository: String,
+    pub repository: Repository,
     /// The version, where the source's tag names one.
     pub version: Option<String>,
     /// What was promoted.

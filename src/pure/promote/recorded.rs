@@ -4,60 +4,17 @@
 //! known here.
 
 use crate::error::{Code, Error};
-use crate::pure::image::{Digest, Repository, Tag};
-use crate::pure::promote::SourceImage;
-use crate::pure::promote::record::SCHEMA;
-use crate::pure::text::quoted;
+use crate::pure::image::Tag;
+use crate::pure::promote::record::{RecordCommand, RecordState, SCHEMA};
+use crate::pure::promote::{Record, TagRecord};
+use serde::Deserialize;
 use serde_json::Value;
 
-/// What a record tells of one tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordEntry {
-    /// The tag.
-    pub tag: Tag,
-    /// What it pointed at before.
-    pub before: Option<Digest>,
-    /// The version that was.
-    pub before_version: Option<String>,
-    /// What happened to it.
-    pub action: String,
-}
-
-impl RecordEntry {
-    /// Whether somebody moved it on to a newer version right after the promotion.
-    pub fn is_superseded(&self) -> bool {
-        self.action == "superseded"
-    }
-}
-
-/// What is used of one record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PastRecord {
-    /// `planned`, `done` or `failed`.
-    pub state: String,
-    /// When.
-    pub at: String,
-    /// The repository whose tags these are.
-    pub repository: Repository,
-    /// The version.
-    pub version: Option<String>,
-    /// What was promoted.
-    pub source: SourceImage,
-    /// Every tag.
-    pub tags: Vec<RecordEntry>,
-}
-
 /// What a rollback is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Promotion {
-    /// The repository.
-    pub repository: Repository,
-    /// The version that is taken back.
-    pub version: Option<String>,
-    /// The image that is taken back.
-    pub source: SourceImage,
-    /// Every tag, with what it pointed at before the promotion.
-    pub tags: Vec<RecordEntry>,
+    /// The last record, with every tag of its image and what each pointed at before the promotion.
+    pub record: Record,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -69,15 +26,12 @@ const WANTED: &str = "give the file that `promote --record FILE` wrote, or the `
 ///
 /// # Errors
 /// `record-invalid`.
-pub fn record(value: &Value, place: &str) -> Result<PastRecord, Error> {
+pub fn record(value: &Value, place: &str) -> Result<Record, Error> {
     let invalid = |why: &str| Error::new(Code::RecordInvalid, format!("{place} {why}")).hint(WANTED);
-    let Some(record) = value.as_object() else {
-        return Err(invalid("is JSON, but no record of a promotion"));
-    };
-    if record.contains_key("ok") {
+    if value.get("ok").is_some() {
         return Err(invalid("is the output of a command, and holds no record"));
     }
-    match record.get("schema").and_then(Value::as_u64) {
+    match value.get("schema").and_then(Value::as_u64) {
         Some(SCHEMA) => {}
         Some(newer) if newer > SCHEMA => {
             let why = format!("is a record of schema {newer}, and this tagwright knows schema {SCHEMA}");
@@ -85,39 +39,12 @@ pub fn record(value: &Value, place: &str) -> Result<PastRecord, Error> {
         }
         _ => return Err(invalid("is JSON, but no record of a promotion")),
     }
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let bad = |key: &str| invalid(&format!("is a record without a proper `{key}`"));
-    let needed = |key: &str| text(value, key).ok_or_else(|| bad(key));
-    if let Some(other) = text(value, "command").filter(|command| command != "promote") {
-        return Err(invalid(&format!("is the record of {}, not of a promotion", quoted(&other)))
+    let record = Record::deserialize(value).map_err(|why| invalid("is no proper record").cause(why.to_string()))?;
+    if record.command != RecordCommand::Promote {
+        return Err(invalid(&format!("is the record of `{}`, not of a promotion", record.command))
             .hint("its own `rollback` holds the commands that undo it"));
     }
-    let repository = needed("repository")?;
-    let source = value.get("source").ok_or_else(|| bad("source"))?;
-    let digest = text(source, "digest").and_then(|digest| Digest::parse(&digest).ok());
-    let mut tags = Vec::new();
-    for entry in value.get("tags").and_then(Value::as_array).ok_or_else(|| bad("tags"))? {
-        let tag = text(entry, "tag").and_then(|tag| Tag::parse(&tag).ok()).ok_or_else(|| bad("tags"))?;
-        let before = match entry.get("before") {
-            Some(Value::Null) => None,
-            Some(Value::String(before)) => Some(Digest::parse(before).map_err(|_| bad("tags"))?),
-            _ => return Err(bad("tags")),
-        };
-        let before_version = text(entry, "beforeVersion");
-        tags.push(RecordEntry { tag, before, before_version, action: text(entry, "action").unwrap_or_default() });
-    }
-    Ok(PastRecord {
-        state: needed("state")?,
-        at: needed("at")?,
-        repository: Repository::parse(&repository).map_err(|_| bad("repository"))?,
-        version: text(value, "version"),
-        source: SourceImage {
-            reference: text(source, "reference").unwrap_or_default(),
-            digest: digest.ok_or_else(|| bad("source"))?,
-            media_type: text(source, "mediaType").unwrap_or_default(),
-        },
-        tags,
-    })
+    Ok(record)
 }
 
 /// Reads a record, or the lines of a file, one record each, and finds what a rollback puts back: per tag the earliest
@@ -138,7 +65,7 @@ pub fn promotion(text: &str, place: &str) -> Result<Promotion, Error> {
         return Err(Error::new(Code::RecordInvalid, message)
             .hint("give the lines of one repository alone; keep a file for each"));
     }
-    let mut tags: Vec<RecordEntry> = Vec::new();
+    let mut tags: Vec<TagRecord> = Vec::new();
     let mut planned: Option<Vec<Tag>> = None;
     for one in records.iter().filter(|one| one.source.digest == last.source.digest) {
         let mut new = Vec::new();
@@ -150,21 +77,21 @@ pub fn promotion(text: &str, place: &str) -> Result<Promotion, Error> {
                 }
                 // What a run found when it looked again counts for what it had planned with.
                 Some(known)
-                    if one.state != "planned" && planned.as_ref().is_some_and(|all| all.contains(&entry.tag)) =>
+                    if one.state != RecordState::Planned
+                        && planned.as_ref().is_some_and(|all| all.contains(&entry.tag)) =>
                 {
                     known.clone_from(entry);
                 }
-                Some(known) => known.action.clone_from(&entry.action),
+                Some(known) => known.action = entry.action,
             }
         }
-        planned = (one.state == "planned").then_some(new);
+        planned = (one.state == RecordState::Planned).then_some(new);
     }
-    let PastRecord { repository, version, source, .. } = last.clone();
-    Ok(Promotion { repository, version, source, tags, warnings })
+    Ok(Promotion { record: Record { tags, ..last.clone() }, warnings })
 }
 
 /// Every record of a text, and what was passed over.
-fn records(text: &str, place: &str) -> Result<(Vec<PastRecord>, Vec<String>), Error> {
+fn records(text: &str, place: &str) -> Result<(Vec<Record>, Vec<String>), Error> {
     // One record may stand alone, spread over lines.
     if let Ok(value) = serde_json::from_str::<Value>(text) {
         // The output of a command holds the record of its promotion.
@@ -181,7 +108,7 @@ fn records(text: &str, place: &str) -> Result<(Vec<PastRecord>, Vec<String>), Er
             Ok(value) => {
                 let one = record(&value, &at)?;
                 // Whoever cut a line off has gone, so only another run can come after it.
-                if let Some(error) = torn.take().filter(|_| one.state != "planned") {
+                if let Some(error) = torn.take().filter(|_| one.state != RecordState::Planned) {
                     return Err(error);
                 }
                 records.push(one);
@@ -207,6 +134,8 @@ fn records(text: &str, place: &str) -> Result<(Vec<PastRecord>, Vec<String>), Er
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pure::image::Digest;
+    use crate::pure::promote::tag_write::TagAction;
     use serde_json::json;
 
     fn digest(text: &str) -> String {
@@ -215,12 +144,12 @@ mod tests {
 
     /// A line about an image, with tags and what they pointed at.
     fn line(state: &str, source: &str, tags: &[(&str, Option<&str>, &str)]) -> Value {
-        let tags: Vec<Value> = tags
-            .iter()
-            .map(|(tag, before, action)| json!({"tag": tag, "before": before.map(digest), "action": action, "new": 1}))
-            .collect();
+        let one = |(tag, before, action): &(&str, Option<&str>, &str)| json!({"tag": tag, "before": before.map(digest), "action": action, "new": 1});
+        let (tags, nobody): (Vec<Value>, _) = (tags.iter().map(one).collect(), json!({"registry": "reg.example"}));
         json!({
-            "schema": 1, "state": state, "command": "promote", "at": "2026-08-20T10:00:00Z",
+            "schema": 1, "state": state, "command": "promote", "at": "2026-08-20T10:00:00Z", "tool": "tagwright 0.1.0",
+            "copied": {"blobs": 0, "mounted": 0, "skipped": 0, "bytes": 0}, "referrers": {"copied": 0, "left": 0},
+            "rollback": [], "claimed": {}, "identity": {"source": nobody, "target": nobody},
             "repository": "reg.example/app", "version": "1.2.3",
             "source": {"reference": "reg.example/app:1.2.3", "digest": digest(source), "mediaType": "m/t"},
             "tags": tags, "later": {"unknown": true},
@@ -237,11 +166,10 @@ mod tests {
         let undo = promotion(text, "`f`").unwrap();
         let expected: Vec<_> =
             expected.iter().map(|(tag, before, over)| (tag.to_string(), before.map(digest), *over)).collect();
-        let found: Vec<_> = undo
-            .tags
-            .iter()
-            .map(|one| (one.tag.to_string(), one.before.as_ref().map(Digest::to_string), one.is_superseded()))
-            .collect();
+        let one = |one: &TagRecord| {
+            (one.tag.to_string(), one.before.as_ref().map(Digest::to_string), one.action == TagAction::Superseded)
+        };
+        let found: Vec<_> = undo.record.tags.iter().map(one).collect();
         assert_eq!((found, undo.warnings.len()), (expected, warnings), "{text}");
     }
 
@@ -319,13 +247,13 @@ mod tests {
             ),
             (json!({"repository": "a", "record": {}}), "`f` is JSON, but no record of a promotion"),
             (with("command", json!("rollback")), "`f` is the record of `rollback`, not of a promotion"),
-            (with("repository", json!("UPPER")), "`f` is a record without a proper `repository`"),
-            (with("source", json!({"digest": "sha256:1"})), "`f` is a record without a proper `source`"),
-            (with("tags", json!(null)), "`f` is a record without a proper `tags`"),
-            (with("tags", json!([{"tag": "t"}])), "`f` is a record without a proper `tags`"),
-            (with("tags", json!([{"tag": "a b", "before": null}])), "`f` is a record without a proper `tags`"),
-            (with("tags", json!([{"tag": "t", "before": "x"}])), "`f` is a record without a proper `tags`"),
-            (with("state", json!(1)), "`f` is a record without a proper `state`"),
+            (with("repository", json!("UPPER")), "`f` is no proper record"),
+            (with("source", json!({"digest": "sha256:1"})), "`f` is no proper record"),
+            (with("tags", json!(null)), "`f` is no proper record"),
+            (with("tags", json!([{"tag": "t"}])), "`f` is no proper record"),
+            (with("tags", json!([{"tag": "a b", "before": null}])), "`f` is no proper record"),
+            (with("tags", json!([{"tag": "t", "before": "x"}])), "`f` is no proper record"),
+            (with("state", json!(1)), "`f` is no proper record"),
         ] {
             let error = promotion(&value.to_string(), "`f`").unwrap_err();
             assert_eq!((error.code(), error.message()), (Code::RecordInvalid, message));

@@ -6,7 +6,7 @@
 use crate::error::{Code, Error};
 use crate::pure::image::{Digest, Tag};
 use crate::pure::promote::tag_write::TagAction;
-use crate::pure::promote::{RecordEntry, TagKind, TagWrite};
+use crate::pure::promote::{TagKind, TagRecord, TagWrite};
 
 /// What is written to each tag, by what the record says and what the tag points at now, and what the user should know.
 ///
@@ -15,12 +15,12 @@ use crate::pure::promote::{RecordEntry, TagKind, TagWrite};
 pub fn plan<'r>(
     repository: &str,
     source: &Digest,
-    tags: impl IntoIterator<Item = (&'r RecordEntry, Option<Digest>)>,
+    tags: impl IntoIterator<Item = (&'r TagRecord, Option<Digest>)>,
     force: bool,
 ) -> Result<(Vec<TagWrite>, Vec<String>), Error> {
     let (mut writes, mut warnings) = (Vec::new(), Vec::new());
     for (entry, now) in tags {
-        let RecordEntry { tag, before, .. } = entry;
+        let TagRecord { tag, before, .. } = entry;
         let write =
             |kind, to: &Option<Digest>, action| TagWrite::new(tag.clone(), kind, now.clone(), to.clone(), action);
         // What is not put back is nobody's business here, so that it is not read again.
@@ -33,7 +33,7 @@ pub fn plan<'r>(
             _ if *before == now => keeps(TagAction::Unchanged),
             None => keeps(TagAction::Left),
             Some(_) if ours => back(TagAction::Moved),
-            Some(_) if entry.is_superseded() => keeps(TagAction::Left),
+            Some(_) if entry.action == TagAction::Superseded => keeps(TagAction::Left),
             Some(_) if force => {
                 let is = now.as_ref().map_or("not there".to_owned(), |now| format!("`{now}`"));
                 let sentence = format!("`{repository}:{tag}` was moved since and is {is}; it goes back all the same");
@@ -83,9 +83,10 @@ mod tests {
             (Some("old"), true, Some("newer"), true, Ok((TagAction::Left, Some("newer")))),
             (Some("old"), true, Some("new"), false, Ok((TagAction::Moved, Some("old")))),
         ] {
-            let action = if superseded { "superseded" } else { "moved" }.to_owned();
+            let action = if superseded { TagAction::Superseded } else { TagAction::Moved };
             let before = before.as_ref().map(digest);
-            let known = RecordEntry { tag: Tag::latest(), before, before_version: None, action };
+            let (tag, before_version, after, verified) = (Tag::latest(), None, None, None);
+            let known = TagRecord { tag, before, before_version, after, action, verified };
             let planned = plan("r/a", &digest(&"new"), [(&known, now.as_ref().map(digest))], force);
             let found = planned.as_ref().map(|(writes, _)| (writes[0].action, writes[0].wanted.clone()));
             let expected = expected.map(|(action, to): (TagAction, Option<&str>)| (action, to.as_ref().map(digest)));

@@ -43,4 +43,16 @@ macro_rules! serialized_as_text {
     )+};
 }
 
-pub(crate) use {serialized_as_text, words};
+/// Reads types of JSON from the text that they are written as.
+macro_rules! read_from_text {
+    ($($name:ty),+) => {$(
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                Self::parse(&text).map_err(|error| serde::de::Error::custom(error.message()))
+            }
+        }
+    )+};
+}
+
+pub(crate) use {read_from_text, serialized_as_text, words};

@@ -12,7 +12,7 @@ use crate::pure::image::{Registry, Repository};
 use crate::registry::limits;
 use crate::registry::login::Client;
 use crate::registry::login::refused::refused;
-use crate::registry::login::state::{CredentialDomain, Standing};
+use crate::registry::login::state::{AccessState, CredentialDomain};
 use crate::secret::Secret;
 use crate::threads::lock;
 
@@ -120,7 +120,7 @@ impl Access<'_, '_> {
     /// Whether a credential is at hand that nobody has asked for. That one cannot be read is no reason to fail where
     /// none is asked for.
     fn has_credential(&self) -> bool {
-        let Standing { domain, state, .. } = self.standing();
+        let AccessState { domain, state, .. } = self.standing();
         let found = lock(&state).challenges.is_empty().then(|| self.client.look_up(&domain));
         found.is_some_and(|found| found.is_ok_and(|found| !found.credential.is_anonymous()))
     }
@@ -206,10 +206,10 @@ impl Access<'_, '_> {
         refused(&self.standing(), now, wanted, request, response)
     }
 
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> AccessState {
         let domain = CredentialDomain::of(&self.repository);
         let state = self.client.state(&domain);
-        Standing { domain, state, scopes: self.client.scopes(&self.repository, self.rights) }
+        AccessState { domain, state, scopes: self.client.scopes(&self.repository, self.rights) }
     }
 }
 

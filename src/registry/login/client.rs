@@ -17,7 +17,7 @@ use crate::pure::http::{ErrorDocument, Origin, Response, Subject, Url, refusal};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Registry, Repository};
 use crate::registry::login::refused::{credential_missing, origin, whose};
-use crate::registry::login::state::{AuthState, CredentialDomain, Standing};
+use crate::registry::login::state::{AccessState, AuthState, CredentialDomain};
 use crate::registry::login::{CredentialLookup, Keychain};
 use crate::registry::{EcrApi, limits};
 use crate::secret::Secret;
@@ -227,7 +227,7 @@ impl<'w> Client<'w> {
     }
 
     /// What can be sent without being asked: what answered before, or a token of a realm known beforehand.
-    pub(super) fn authorization(&self, standing: &Standing) -> Result<Option<Secret>, Error> {
+    pub(super) fn authorization(&self, standing: &AccessState) -> Result<Option<Secret>, Error> {
         let (registry, mut state) = (&standing.domain.registry, lock(&standing.state));
         if state.found.as_ref().and_then(|found| found.lent_until).is_some_and(|end| self.is_near(end)) {
             state.give_back();
@@ -267,7 +267,7 @@ impl<'w> Client<'w> {
     /// anything was sent.
     pub(super) fn answer(
         &self,
-        standing: &Standing,
+        standing: &AccessState,
         challenges: &[Challenge],
         refused: Option<&Secret>,
     ) -> Result<Option<Secret>, Error> {
@@ -291,8 +291,8 @@ impl<'w> Client<'w> {
         self.respond(standing, &mut state)
     }
 
-    fn respond(&self, standing: &Standing, state: &mut AuthState) -> Result<Option<Secret>, Error> {
-        let Standing { domain, scopes, .. } = standing;
+    fn respond(&self, standing: &AccessState, state: &mut AuthState) -> Result<Option<Secret>, Error> {
+        let AccessState { domain, scopes, .. } = standing;
         let now = self.exchange.world.now();
         if let Some(token) = state.tokens.get(&key(scopes)).filter(|token| now < token.renew_at()) {
             return Ok(Some(token.header()));

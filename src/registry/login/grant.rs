@@ -12,7 +12,7 @@ use crate::registry::login::Client;
 use crate::registry::login::access::authorized;
 use crate::registry::login::client::key;
 use crate::registry::login::refused::refused;
-use crate::registry::login::state::{CredentialDomain, Standing};
+use crate::registry::login::state::{AccessState, CredentialDomain};
 use crate::threads::lock;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -60,7 +60,7 @@ pub fn grant(
     let domain =
         repository.map_or_else(|| CredentialDomain { registry: registry.clone(), path: None }, CredentialDomain::of);
     let state = client.state(&domain);
-    let standing = Standing { domain, state: state.clone(), scopes: scopes.clone() };
+    let standing = AccessState { domain, state: state.clone(), scopes: scopes.clone() };
     let response = exchange.send(&wanted, &request, limits::SMALL)?;
     if response.status != 401 {
         return if response.is_success() {
@@ -75,7 +75,7 @@ pub fn grant(
     if basic {
         let response = exchange.send(&wanted, &authorized(&request, header.as_ref()), limits::SMALL)?;
         if !response.is_success() {
-            let standing = Standing { scopes: ScopeSet::new(), ..standing };
+            let standing = AccessState { scopes: ScopeSet::new(), ..standing };
             return Err(refused(&standing, exchange.world.now(), &wanted, &request, &response));
         }
     }

@@ -8,13 +8,13 @@ use crate::pure::http::message::{Method, Request};
 use crate::pure::http::{ErrorDocument, Response, Subject, refusal};
 use crate::pure::image::Registry;
 use crate::registry::login::CredentialLookup;
-use crate::registry::login::state::Standing;
+use crate::registry::login::state::AccessState;
 use crate::threads::lock;
 use time::OffsetDateTime;
 
 /// Why an answered request was refused all the same.
 pub(super) fn refused(
-    standing: &Standing,
+    standing: &AccessState,
     now: OffsetDateTime,
     wanted: &str,
     request: &Request,

@@ -21,7 +21,7 @@ impl CredentialDomain {
 }
 
 /// Who is answered, with what is known of it, and the rights that are asked for.
-pub(super) struct Standing {
+pub(super) struct AccessState {
     pub domain: CredentialDomain,
     pub state: Arc<Mutex<AuthState>>,
     pub scopes: ScopeSet,
