@@ -160,8 +160,8 @@ impl<'w> Session<'w> {
 /// variable names the registry, or the caller does and the image came from another repository.
 fn takes_into(world: &World, rollback: &Rollback, is_aws: &dyn Fn(&Registry) -> bool) -> bool {
     let Some(promotion) = &rollback.promotion else { return false };
-    let repository = &promotion.repository;
-    let came = Reference::parse(&promotion.source.reference).is_ok_and(|from| from.repository() != repository);
+    let repository = &promotion.record.repository;
+    let came = Reference::parse(&promotion.record.source.reference).is_ok_and(|from| from.repository() != repository);
     let [first, into] = Keychain::pinned(world, repository.registry());
     let has_key = || is_aws(repository.registry()) && world.env(INTO_KEY).is_some();
     (Keychain::has_into(world) || has_key())

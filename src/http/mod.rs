@@ -24,6 +24,7 @@ mod trust;
 mod tunnel;
 
 #[cfg(test)]
+#[path = "../../tests/support/raw_server.rs"]
 mod testing;
 
 pub use body::{Body, Incoming, Payload};

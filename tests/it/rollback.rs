@@ -449,7 +449,7 @@ fn the_flags_are_those_of_the_table() {
 fn a_record_is_a_path_by_its_beginning_and_the_output_of_the_promotion_on_standard_input() {
     let story = Story::new();
     let by_place = tagwright(["rollback", "--dry-run"]).arg(story.file()).run();
-    assert_eq!(by_place.stdout, story.rollback(["--dry-run"]).run().stdout);
+    assert_eq!(by_place.result()["tags"], story.rollback(["--dry-run"]).run().result()["tags"]);
     let source = story.registry.name(&format!("{APP}:2026.34.101"));
     let promoted = tagwright(["promote", &source, "--move", "beta", "--move", "latest", "--allow-downgrade"]).run();
     let before = story.registry.resolve(APP, "2026.34.103");

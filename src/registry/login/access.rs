@@ -139,12 +139,12 @@ impl Access<'_, '_> {
 
     /// The first names of the list of tags, those that were read in this run.
     pub fn some_tags(&self) -> Vec<String> {
-        lock(&self.standing().1).some_tags.clone()
+        lock(&self.standing().state).some_tags.clone()
     }
 
     /// Takes note of the first names of the list of tags.
     pub fn note_tags(&self, names: &[String]) {
-        lock(&self.standing().1).some_tags = names.to_vec();
+        lock(&self.standing().state).some_tags = names.to_vec();
     }
 
     /// Sends a request of an upload to the address that the registry has named for it, once.

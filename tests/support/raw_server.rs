@@ -1,4 +1,6 @@
-//! Servers for the tests beside this file: each says, byte by byte, what a server may get wrong.
+//! Servers for the unit tests of `src/http`: each says, byte by byte, what a server may get wrong.
+//!
+//! A module of the crate in its tests, so that they reach what nobody outside sees.
 
 use super::{Http, Limits, Options};
 use crate::pure::http::message::{Method, Request};
