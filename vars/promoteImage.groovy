@@ -44,10 +44,10 @@ private void archive(Map record, Boolean written) {
         }
         if (record.folder) {
             dir(record.folder) {
-                archiveArtifacts(artifacts: record.pattern, allowEmptyArchive: true, fingerprint: false)
+                archiveArtifacts(artifacts: record.pattern, allowEmptyArchive: true, fingerprint: true)
             }
         } else {
-            archiveArtifacts(artifacts: record.pattern, allowEmptyArchive: true, fingerprint: false)
+            archiveArtifacts(artifacts: record.pattern, allowEmptyArchive: true, fingerprint: true)
         }
     } catch (IOException | RuntimeException trouble) {
         echo('tagwright: the record of this promotion is not among the artifacts of the build: ' + trouble.message)

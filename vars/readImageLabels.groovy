@@ -1,6 +1,6 @@
 /** Reads all labels of an image, without pulling it. See readImageLabels.txt. */
 Map call(Map args = [:]) {
-    return tagwright(command: 'labels', args: args)
+    return tagwright.only('labels', command: 'labels', args: args)
 }
 
 /** Arguments by place: an error that shows how to name them. */

@@ -2,6 +2,10 @@ import com.cloudbees.groovy.cps.NonCPS
 import groovy.json.JsonException
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
+import groovy.transform.Field
+
+/** The texts that every call needs, by name. A controller loads the classes of a library anew for each build. */
+@Field private static final Map KEPT = [:]
 
 /** Runs one command of the tagwright program on the agent and returns its result. See tagwright.txt. */
 Object call(Map args = [:]) {
@@ -61,7 +65,7 @@ private Object runBound(Map request, String key) {
     if (request.own.intoCredentialsId) {
         passwords << usernamePassword(credentialsId: request.own.intoCredentialsId, usernameVariable: 'INTO_REGISTRY_USERNAME', passwordVariable: 'INTO_REGISTRY_PASSWORD')
     }
-    Map release = parse(libraryResource('tagwright/release.json'))
+    Map release = parse(resource('tagwright/release.json'))
     // Beside the workspace, where the agent writes and its containers read; old controllers leave the variable out.
     String name = (env.WORKSPACE_TMP ?: env.WORKSPACE + '@tmp') + '/tagwright-' + UUID.randomUUID()
     String json = JsonOutput.toJson(request.body)
@@ -73,7 +77,7 @@ private Object runBound(Map request, String key) {
                 withAwsKeys('', request.own.aws) {
                     withAwsKeys('INTO_', request.own.intoAws) {
                         bound = true
-                        settled(request, named(runWritten(byFile ? json : null, name, release), request.own), key)
+                        settled(request, named(runWritten(byFile ? json : null, name, release, title(request)), request.own), key)
                     }
                 }
             }
@@ -85,6 +89,29 @@ private Object runBound(Map request, String key) {
                 'name a credential that this job may use, of the kind "Username with password"'), key)
         }
     }
+}
+
+/** A text of the library, asked for once in a build: each time is a line in its log. */
+private String resource(String name) {
+    return kept(name) ?: keep(name, libraryResource(name))
+}
+
+@NonCPS
+private static String kept(String name) {
+    return KEPT.get(name)
+}
+
+@NonCPS
+private static String keep(String name, String text) {
+    KEPT.put(name, text)
+    return text
+}
+
+/** What stands beside `sh` in the build's log. */
+@NonCPS
+private static String title(Map request) {
+    Object command = request.body.command
+    return command instanceof String && command.matches('[a-z-]{1,40}') ? 'tagwright ' + command : 'tagwright'
 }
 
 private Object withPasswords(List bindings, Closure body) {
@@ -125,7 +152,7 @@ private Object withAwsKeys(String side, Map aws, Closure body) {
 }
 
 /** Writes the request first, where it is too long for a variable. */
-private Map runWritten(String json, String name, Map release) {
+private Map runWritten(String json, String name, Map release, String title) {
     if (json) {
         try {
             writeFile(file: name + '.json', text: json, encoding: 'UTF-8')
@@ -133,14 +160,14 @@ private Map runWritten(String json, String name, Map release) {
             return unwritten('the request', name + '.json', unable)
         }
     }
-    return runOnAgent(release, name + '.gz')
+    return runOnAgent(release, name + '.gz', title)
 }
 
 /** One `sh`; only where that asks for the program, two steps that bring it and the same `sh` again. */
-private Map runOnAgent(Map release, String parcel) {
-    String launcher = libraryResource('tagwright/launch.sh')
+private Map runOnAgent(Map release, String parcel, String title) {
+    String launcher = resource('tagwright/launch.sh')
     try {
-        String reply = sh(script: launcher, returnStdout: true, encoding: 'UTF-8', label: 'tagwright')
+        String reply = sh(script: launcher, returnStdout: true, encoding: 'UTF-8', label: title)
         String target = wanted(reply)
         if (target == null) {
             return envelope(reply)
@@ -157,7 +184,7 @@ private Map runOnAgent(Map release, String parcel) {
         if (missing) {
             return missing
         }
-        reply = sh(script: launcher, returnStdout: true, encoding: 'UTF-8', label: 'tagwright')
+        reply = sh(script: launcher, returnStdout: true, encoding: 'UTF-8', label: title)
         if (wanted(reply)) {
             return problem('helper-missing', 'the program was written to `' + parcel + '`, and the place where the step runs does not see it',
                 'mount the workspace of the agent into the container at the same path, or put tagwright ' + release.version + ' on the `PATH` there')
@@ -519,7 +546,7 @@ private static Map named(Map answer, Map own) {
     return answer + [error: answer.error + told]
 }
 
-/** The envelope with one value of the result in place of the result. */
+/** The envelope with one value of the result in place of the result; labels of several platforms are a Map of each. */
 @NonCPS
 private static Map picked(Map answer, String key) {
     if (!answer.ok || key == null) {
@@ -529,7 +556,14 @@ private static Map picked(Map answer, String key) {
         return problem('request-invalid', 'what was asked for has no single `' + key + '`',
             'read the whole result with `tagwright(command: \'' + answer.command + '\', args: […])`')
     }
-    return answer + [result: answer.result.get(key)]
+    Object value = answer.result.get(key)
+    if (key == 'labels' && answer.result.platforms) {
+        value = [:]
+        for (one in answer.result.platforms) {
+            value.put(one.platform, one.labels)
+        }
+    }
+    return answer + [result: value]
 }
 
 /** What a step returns with `returnError: true`. */

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentSkipListMap;
@@ -97,6 +98,10 @@ public final class Build {
     final List<String> rejected = Collections.synchronizedList(new ArrayList<>());
     /** The artifacts, by name. */
     final Map<String, String> archive = new ConcurrentSkipListMap<>();
+    /** The names of the artifacts that the controller knows again wherever they turn up. */
+    final Set<String> fingerprints = new TreeSet<>();
+    /** Whether the controller is started anew between any two steps for good, and does not only read the program back. */
+    boolean restarts;
     /** The names of the locks that were taken, in order. */
     final List<String> locked = new ArrayList<>();
     int saves;
@@ -189,6 +194,8 @@ public final class Build {
 
     public static void close() {
         Frame frame = HEAD.get().frames.pop();
+        current().say("[Pipeline] }");
+        current().say("[Pipeline] // " + frame.step);
         if (frame.held != null) {
             frame.held.release();
         }
@@ -270,6 +277,7 @@ public final class Build {
             default:
         }
         HEAD.get().frames.push(frame);
+        say("[Pipeline] {");
     }
 
     private void bind(Frame frame, Map<?, ?> binding) throws IOException {

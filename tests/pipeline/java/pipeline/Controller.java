@@ -14,6 +14,8 @@ import groovy.lang.Script;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.lang.reflect.Field;
+import java.lang.reflect.Modifier;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -122,6 +124,7 @@ final class Controller {
         Sandbox sandbox = new Sandbox(this, USED);
         sandbox.register();
         try {
+            forget();
             // A controller gives the annotation a meaning of its own before Groovy sees it.
             Class<?> type = loader.parseClass(text.replaceAll("(?m)^@Library\\([^)]*\\)\\s*_\\s*$", ""), "WorkflowScript" + System.nanoTime() + ".groovy");
             Script script = (Script) type.getDeclaredConstructor().newInstance();
@@ -208,8 +211,23 @@ final class Controller {
         }
     }
 
+    /** Empties what the classes of the library keep: each build has classes of its own, and so has what is left after a restart. */
+    private void forget() throws ReflectiveOperationException {
+        for (String variable : libraryVariables) {
+            for (Field field : loader.loadClass(variable).getDeclaredFields()) {
+                if (Modifier.isStatic(field.getModifiers()) && field.getType() == Map.class) {
+                    field.setAccessible(true);
+                    ((Map<?, ?>) field.get(null)).clear();
+                }
+            }
+        }
+    }
+
     /** The program as it is after a restart of the controller. */
-    private Continuable restarted(Build build, Continuable program) throws IOException, ClassNotFoundException {
+    private Continuable restarted(Build build, Continuable program) throws IOException, ReflectiveOperationException {
+        if (build.restarts) {
+            forget();
+        }
         MarshallingConfiguration settings = new MarshallingConfiguration();
         settings.setClassResolver(new AbstractClassResolver(true) {
             @Override

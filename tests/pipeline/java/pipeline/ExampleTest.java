@@ -100,6 +100,7 @@ class ExampleTest extends TwoSides {
         failed(run(build, script()));
         assertTrue(build.text().contains("ERROR: script returned exit code 1"), build::text);
         assertEquals(before, production.digestOf(repository, "latest"));
+        assertTrue(build.description.startsWith("rolled " + production.host + "/" + repository + " back: "), build.description);
         assertEquals(digest, production.digestOf(repository, "2026.34.103"));
     }
 

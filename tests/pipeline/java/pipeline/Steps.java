@@ -70,7 +70,7 @@ final class Steps {
         }
         Build build = Build.current();
         build.counts.merge(name, 1, Integer::sum);
-        build.say("[Pipeline] " + name);
+        build.say("[Pipeline] " + name + (args.get("label") instanceof String label && name.equals("sh") ? " (" + label + ")" : ""));
         if (kind.contains("*") && !build.onAgent()) {
             throw new IllegalStateException("Required context class hudson.FilePath is missing");
         }
@@ -168,6 +168,9 @@ final class Steps {
     /** As a controller does: what the pattern finds below the folder is kept under its name there, what it does not find is told. */
     private static void archive(Build build, Map<String, Object> args) throws IOException {
         build.say("Archiving artifacts");
+        if (Boolean.TRUE.equals(args.get("fingerprint"))) {
+            build.say("Recording fingerprints");
+        }
         if (build.archiveFails != null) {
             throw build.archiveFails;
         }
@@ -180,6 +183,9 @@ final class Steps {
         for (String file : Fixture.files(build.dir())) {
             if (file.matches(expression.toString())) {
                 build.archive.put(file, Files.readString(build.dir().resolve(file)));
+                if (Boolean.TRUE.equals(args.get("fingerprint"))) {
+                    build.fingerprints.add(file);
+                }
                 found = true;
             }
         }
