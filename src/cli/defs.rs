@@ -210,7 +210,10 @@ pub static COMMANDS: &[Command] = &[
     },
     Command {
         name: "inspect", help: "tell what a reference is: digest, version, other tags, platforms",
-        more: &["Tells what a tag points at now: its digest and media type, the version it is, the other tags that have the same digest, its platforms, when it was built, and its size. Of a chart, a signature or whatever else is no image it tells the type."],
+        more: &[
+            "Tells what a tag points at now: its digest and media type, the version it is, the other tags that have the same digest, its platforms, when it was built, and its size. Of a chart, a signature or whatever else is no image it tells the type.",
+            "Since when the tag is that, and by whom, tell Docker Hub, Amazon ECR (of the image, where `ecr:DescribeImages` is allowed), and the records that `promote --attach-record` keeps. What points at it, such as signatures and SBOMs, is told by type, where that takes no right of its own.",
+        ],
         object: IMAGE,
         needs: &[], second: "one reference is read at a time",
         examples: &[

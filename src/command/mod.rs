@@ -9,6 +9,7 @@ pub mod next_version;
 pub mod platforms;
 pub mod progress;
 pub mod promote;
+pub mod referrers;
 pub mod report;
 pub mod request;
 pub mod rollback;

@@ -57,7 +57,7 @@ fn named(result: &Value, keys: &[&str]) -> Vec<(String, String)> {
     let name = |key| match key {
         "reference" => "image",
         "mediaType" => "type",
-        "artifactType" => "artifact",
+        "artifactType" => "kind",
         "aliases" | "alternatives" => "also",
         "expiresAt" => "expires",
         key => key,
@@ -144,18 +144,42 @@ fn labels(result: &Value, sentence: &str, width: usize) -> Vec<String> {
 fn inspect(result: &Value, width: usize) -> Vec<String> {
     let mut known =
         named(result, &["reference", "digest", "mediaType", "artifactType", "version", "aliases", "created"]);
-    known.extend(result["size"].as_u64().map(|size| ("size".to_owned(), show::bytes(size))));
-    let mut lines = pairs(&known, width);
-    let platform = |one: &Value, digest: fn(&Value) -> String| vec![cell(&one["platform"]), digest(&one["digest"])];
-    let platforms = list(&result["platforms"]);
-    let whole: Vec<_> = platforms.iter().map(|one| platform(one, cell)).collect();
-    let fits = columns(&whole, false, usize::MAX).iter().all(|line| line.chars().count() + 3 <= width);
-    let rows = if fits { whole } else { platforms.iter().map(|one| platform(one, short)).collect() };
-    if !rows.is_empty() {
-        lines.push("platforms".to_owned());
-        lines.extend(branches(&rows, width));
+    let pushed = &result["pushed"];
+    if pushed.is_object() {
+        let by = Some(cell(&pushed["by"])).filter(|by| !by.is_empty()).map(|by| format!(" by {by}"));
+        // What a record says is no registry's word.
+        let source = if pushed["via"] == "record" { " (by a record)" } else { "" };
+        known.push(("pushed".to_owned(), cell(&pushed["at"]) + &by.unwrap_or_default() + source));
     }
+    known.extend(result["size"].as_u64().map(|size| ("size".to_owned(), show::bytes(size))));
+    let platform = |one: &Value| (cell(&one["platform"]), one["digest"].clone());
+    let referrer = |one: &Value| {
+        let kind = Some(cell(&one["artifactType"])).filter(|kind| !kind.is_empty());
+        let (kind, digests) = (kind.unwrap_or_else(|| "of no type".to_owned()), list(&one["digests"]));
+        match one["count"].as_u64() {
+            Some(count) if count > FEW || count != digests.len() as u64 => vec![(kind, one["count"].clone())],
+            _ => digests.iter().map(|digest| (kind.clone(), digest.clone())).collect(),
+        }
+    };
+    let mut lines = pairs(&known, width);
+    lines.extend(tree("platforms", list(&result["platforms"]).iter().map(platform).collect(), width));
+    lines.extend(tree("referrers", list(&result["referrers"]).iter().flat_map(referrer).collect(), width));
     lines
+}
+
+/// How many things of one type are told one by one.
+const FEW: u64 = 5;
+
+/// Names with their digests below a heading, the digests whole where there is room for that; nothing where there are none.
+fn tree(heading: &str, parts: Vec<(String, Value)>, width: usize) -> Vec<String> {
+    let rows = |digest: fn(&Value) -> String| -> Vec<_> {
+        parts.iter().map(|(name, value)| vec![name.clone(), digest(value)]).collect()
+    };
+    let whole = rows(cell);
+    let fits = columns(&whole, false, usize::MAX).iter().all(|line| line.chars().count() + 3 <= width);
+    let rows = if fits { whole } else { rows(short) };
+    let heading = Some(heading.to_owned()).filter(|_| !rows.is_empty());
+    heading.into_iter().chain(branches(&rows, width)).collect()
 }
 
 /// One line a tag, what was brought along, and how to undo it.

@@ -183,6 +183,7 @@ impl Backend for Ecr<'_> {
             name: tag.tag,
             digest: Digest::parse(&tag.digest).ok(),
             updated: tag.pushed_at.map(instant::rfc3339),
+            pusher: None,
         };
         let tags: Vec<TagEntry> = tags.into_iter().map(entry).collect();
         Ok(Listing { scanned: tags.len(), tags, via: Via::EcrApi, is_whole: true })

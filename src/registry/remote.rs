@@ -276,16 +276,16 @@ impl<'s, 'w> Remote<'s, 'w> {
         blobs::put_blob(&*self.backend()?, bytes)
     }
 
-    /// How many manifests point at a digest, by the referrers API; `Some(None)` where the registry has none, `None` where
-    /// that cannot be told, or not without a right of its own.
-    pub fn count_referrers(&self, digest: &Digest) -> Option<Option<usize>> {
+    /// What points at a digest, by the referrers API; `Some(None)` where the registry has none, `None` where that cannot be
+    /// told, or not without a right of its own.
+    pub fn direct_referrers(&self, digest: &Digest) -> Option<Option<Vec<Descriptor>>> {
         let list = self.free_referrers(digest).ok()?;
         match list {
-            ReferrerList::Listed(list) => Some(Some(list.len())),
+            ReferrerList::Listed(list) => Some(Some(list)),
             ReferrerList::Partial(list, error) => {
                 let (image, why) = (digest.short(), error.message());
                 self.warn("referrers-unknown", format!("what points at `{image}` may not be all there is: {why}"));
-                Some(Some(list.len()))
+                Some(Some(list))
             }
             ReferrerList::NoApi => Some(None),
             ReferrerList::Unknown(_) => None,

@@ -155,8 +155,8 @@ fn five_thousand_tags_take_no_request_each() {
         (vec!["tags", &repository], 0),
         (vec!["next-version", &repository, "--build", "5001", "--at", "2026-08-21"], 0),
         (vec!["next-version", &repository, "--build", "auto", "--at", "2026-08-21"], 0),
-        // The image, its config, and at most 64 tags that may be the same.
-        (vec!["inspect", &reference], 66),
+        // The image, its config, what points at it, and at most 64 tags that may be the same.
+        (vec!["inspect", &reference], 67),
     ] {
         registry.clear();
         let ran = tagwright([]).args(words).run();
@@ -190,6 +190,33 @@ fn promotion_among_five_thousand_tags_looks_at_few() {
     let log = registry.log();
     assert!(log.count() <= 5 + 200 + 10, "{}", log.count());
     assert_eq!(log.writes(), 0);
+}
+
+#[test]
+fn to_inspect_an_image_takes_three_requests_besides_the_look_at_other_tags() {
+    let registry = Registry::with(Options { referrers: true, ..Options::default() });
+    registry.push("acme/app", "1", &image("abc"));
+    registry.latency(STEP);
+    tagwright(["inspect", &registry.name("acme/app:1")]).run().result();
+    let log = registry.log();
+    // List, image, config, what points at it, and the one tag that the list has no digest of.
+    check_count(&log, 5);
+    // What points at the image is asked beside its config: a connection, the image, that, the other tag.
+    assert!(log.round_trips() <= 5, "{} {:#?}", log.round_trips(), log.lines());
+}
+
+#[test]
+fn to_inspect_an_image_of_docker_hub_takes_one_page_and_nothing_to_know_who_pushed_it() {
+    let hub = DockerHub::start(Rules::default().anonymous(Rights::PULL));
+    let digest = hub.registry.push("acme/app", "1", &image("abc"));
+    let tag = HubTag { digest: Some(digest), ..HubTag::named("1") };
+    let list = HashMap::from([("acme/app".to_owned(), vec![tag])]);
+    let web = Hub::start(Source::List(list), HubOptions::default());
+    let run = hub.reach(tagwright(["inspect", "acme/app:1", "--hub-api", &web.url()]));
+    assert_eq!(run.run().result()["pushed"]["by"], "robot");
+    // Token, image, config.
+    check_count(&hub.registry.log(), 3);
+    check_count(&web.log(), 1);
 }
 
 fn hub_list(count: usize) -> HashMap<String, Vec<HubTag>> {

@@ -168,7 +168,10 @@ fn a_repository_without_records_says_so() {
     push(&registry, APP, &["1.2.3"]);
     let ran = history(&registry, "", []).run();
     assert_eq!(found(&ran), Vec::<String>::new());
-    assert!(ran.stderr.ends_with("/acme/app` has no record of a promotion\n"), "{ran}");
+    assert!(
+        ran.stderr.ends_with("/acme/app` has no record of a promotion; `promote --attach-record` keeps one\n"),
+        "{ran}"
+    );
     let ran = tagwright(["history", &registry.name("acme/none")]).run();
     assert_eq!(ran.code(), "repository-unknown");
 }

@@ -1,12 +1,15 @@
 //! `inspect`: what a tag is, and what else is the same.
 
-use crate::stage::{image, many, push, shown};
+use crate::stage::{DockerHub, image, many, push, shown};
+use crate::support::amazon::{Amazon, HOST};
 use crate::support::cmd::{Ran, tagwright};
+use crate::support::hub::{Hub, HubTag};
 use crate::support::image::{
     Built, Image, Index, cosign_signature, descriptor, generic_artifact, helm_chart, two_platforms, types,
 };
-use crate::support::registry::Registry;
+use crate::support::registry::{Options, Registry};
 use crate::support::reply::Reply;
+use crate::support::token::{Rights, Rules};
 use serde_json::{Value, json};
 
 fn inspect(registry: &Registry, tag: &str) -> Ran {
@@ -168,4 +171,112 @@ fn a_tag_that_is_not_there_is_answered_with_those_that_come_near_it() {
     let ran = tagwright(["labels", &registry.name(&format!("{app}:lates"))]).run();
     assert_eq!((ran.code().as_str(), registry.log().matching("GET", "tags/list") > 0), ("tag-unknown", true), "{ran}");
     assert!(hint(&ran).starts_with("list the tags"), "{ran}");
+}
+
+/// An SBOM that points at an image, or whatever else this type is.
+fn referrer(subject: &Built, kind: &str) -> Built {
+    let (config, layer) = (b"{}".to_vec(), kind.as_bytes().to_vec());
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": types::OCI_MANIFEST, "artifactType": kind,
+        "config": descriptor(types::OCI_EMPTY, &config), "layers": [descriptor("text/plain", &layer)],
+        "subject": descriptor(&subject.media_type, &subject.bytes),
+    });
+    Built { blobs: vec![config, layer], ..Built::raw(types::OCI_MANIFEST, manifest.to_string()) }
+}
+
+#[test]
+fn what_points_at_the_image_is_told_by_type_however_the_registry_keeps_it() {
+    let built = image("abc");
+    let (sbom, signature) = (referrer(&built, "application/spdx+json"), referrer(&built, types::COSIGN));
+    let dashed = built.digest().replace(':', "-");
+    let one =
+        |kind: &str, count: usize, digests: Value| json!({"artifactType": kind, "count": count, "digests": digests});
+    let told = one("application/spdx+json", 1, json!([sbom.digest()]));
+    for (api, requests) in [(true, 5), (false, 6)] {
+        let registry = Registry::with(Options { referrers: api, ..Options::default() });
+        registry.push("acme/app", "1", &built);
+        assert_eq!(inspect(&registry, ":1").result()["referrers"], json!([]));
+        registry.state(|state| [&sbom, &signature].map(|each| state.store("acme/app", each)));
+        if !api {
+            let entry = |each: &Built, kind: &str| {
+                let mut entry = each.descriptor();
+                entry["artifactType"] = json!(kind);
+                entry
+            };
+            let list = json!([entry(&sbom, "application/spdx+json"), entry(&signature, types::COSIGN)]);
+            let list = json!({"schemaVersion": 2, "mediaType": types::OCI_INDEX, "manifests": list});
+            registry.push("acme/app", &dashed, &Built::raw(types::OCI_INDEX, list.to_string()));
+        }
+        registry.push("acme/app", &format!("{dashed}.sig"), &cosign_signature());
+        registry.clear();
+        let referrers = inspect(&registry, ":1").result()["referrers"].clone();
+        assert_eq!(referrers, json!([told, one(types::COSIGN, 2, json!([signature.digest()]))]), "{api}");
+        assert_eq!(registry.log().count(), requests, "{:#?}", registry.log().lines());
+    }
+}
+
+#[test]
+fn what_points_at_the_image_is_null_where_nobody_tells_and_never_a_failure() {
+    for status in [401, 403, 418, 500] {
+        let registry = Registry::with(Options { referrers: true, ..Options::default() });
+        registry.push("acme/app", "1", &image("abc"));
+        registry.before(move |asked, _| {
+            (asked.path.contains("/referrers/") || asked.path.ends_with("/tags/list"))
+                .then(|| Reply::error(status, "UNKNOWN", "no"))
+        });
+        let ran = tagwright(["inspect", &registry.name("acme/app:1"), "--retries", "0"]).run();
+        assert_eq!(ran.result()["referrers"], Value::Null, "{ran}");
+        assert_eq!(ran.warnings(), ["aliases-unknown"], "{ran}");
+    }
+}
+
+#[test]
+fn docker_hub_tells_when_a_tag_was_pushed_and_by_whom() {
+    let hub = DockerHub::start(Rules::default().anonymous(Rights::PULL));
+    let digest = hub.registry.push("acme/app", "1", &image("abc"));
+    for (known, pushed) in [
+        (Some(digest.clone()), json!({"at": "2026-08-20T10:00:00Z", "by": "robot", "via": "hub-api"})),
+        // A page that is behind tells of another image.
+        (Some(image("before").digest()), Value::Null),
+    ] {
+        let tag = HubTag { digest: known, ..HubTag::named("1") };
+        let web = Hub::of("acme/app", [tag]);
+        let run = |name: &str| hub.reach(tagwright(["inspect", name, "--hub-api", &web.url()]));
+        assert_eq!(run("acme/app:1").run().result()["pushed"], pushed);
+        assert_eq!(run(&format!("acme/app@{digest}")).run().result()["pushed"], Value::Null);
+    }
+}
+
+#[test]
+fn a_record_tells_since_when_a_tag_is_what_it_is_and_by_whom() {
+    for referrers in [true, false] {
+        let registry = Registry::with(Options { referrers, ..Options::default() });
+        registry.push("acme/app", "2026.34.103", &image("abc"));
+        let promote = tagwright(["promote", &registry.name("acme/app:2026.34.103"), "--attach-record"]);
+        let record = promote.env("USER", "mo").run().result()["record"].clone();
+        registry.clear();
+        let result = inspect(&registry, ":latest").result();
+        assert_eq!(result["pushed"], json!({"at": record["at"], "by": "mo", "via": "record"}));
+        assert_eq!(result["referrers"][0]["artifactType"], "application/vnd.tagwright.promotion.v1+json");
+        assert_eq!(registry.log().matching("GET", "/referrers/"), 1);
+        // It was there before, and nothing says since when.
+        assert_eq!(inspect(&registry, ":2026.34.103").result()["pushed"], Value::Null);
+    }
+}
+
+#[test]
+fn ecr_tells_when_the_image_was_pushed_to_whom_it_lets_describe_images() {
+    let amazon = Amazon::start();
+    amazon.push("team/app", "1", &image("abc"));
+    let reading = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
+    let pushed = json!({"at": "2023-11-14T22:13:20Z", "by": null, "via": "ecr-api"});
+    for (more, pushed, calls) in [(vec!["ecr:DescribeImages"], pushed, 3), (vec!["ecr:ListImages"], Value::Null, 4)] {
+        let allowed = reading.iter().chain(&more).map(|action| (*action).to_owned()).collect();
+        amazon.state(|state| state.allowed = Some(allowed));
+        amazon.clear();
+        let ran = amazon.signed(["inspect", &format!("{HOST}/team/app:1")]).run();
+        let result = ran.result();
+        assert_eq!((&result["pushed"], &result["referrers"]), (&pushed, &Value::Null), "{ran}");
+        assert_eq!((ran.warnings().len(), amazon.calls().len()), (0, calls), "{:?}", amazon.calls());
+    }
 }

@@ -2,8 +2,8 @@
 
 use crate::stage::{image, push};
 use crate::support::cmd::{Tagwright, tagwright};
-use crate::support::image::{Image, Index};
-use crate::support::registry::Registry;
+use crate::support::image::{Built, Image, Index, descriptor, helm_chart, types};
+use crate::support::registry::{Options, Registry};
 use crate::support::reply::Reply;
 use serde_json::json;
 
@@ -70,6 +70,33 @@ fn reading_is_text_that_fits() {
         tagwright(["auth", &app]),
         tagwright(["history", &app]),
     ];
+    insta::assert_snapshot!(on_terminals(&registry, &runs));
+}
+
+#[test]
+fn since_when_and_what_points_at_it_stand_below_each_other() {
+    let registry = Registry::with(Options { referrers: true, ..Options::default() });
+    let built = image("abc");
+    registry.push(APP, "latest", &built);
+    let annotations = json!({
+        "org.opencontainers.image.created": "2026-08-21T10:00:00Z", "vnd.tagwright.promotion.tags": "1-rc latest",
+        "vnd.tagwright.promotion.by": "mo\u{1b}[2J",
+    });
+    let kinds = ["application/vnd.tagwright.promotion.v1+json", "application/spdx+json", "odd\u{202e}type"];
+    let mut referrers: Vec<_> = kinds.iter().map(|kind| (*kind, 0)).collect();
+    referrers.extend((1..=6).map(|n| ("application/vnd.in-toto+json", n)));
+    for (kind, n) in referrers {
+        let layer = format!("{kind} {n}").into_bytes();
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": types::OCI_MANIFEST, "artifactType": kind, "annotations": annotations,
+            "config": descriptor(types::OCI_EMPTY, b"{}"), "layers": [descriptor("text/plain", &layer)],
+            "subject": descriptor(&built.media_type, &built.bytes),
+        });
+        let artifact = Built { blobs: vec![layer], ..Built::raw(types::OCI_MANIFEST, manifest.to_string()) };
+        registry.state(|state| state.store(APP, &artifact));
+    }
+    registry.push(APP, "chart", &helm_chart());
+    let runs = ["latest", "chart"].map(|tag| tagwright(["inspect", &registry.name(&format!("{APP}:{tag}"))]));
     insta::assert_snapshot!(on_terminals(&registry, &runs));
 }
 

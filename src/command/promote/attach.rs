@@ -34,7 +34,7 @@ fn push(target: &Remote, record: &Record, subject_size: usize) -> Result<Digest,
     }
     let blobs = [EMPTY_BLOB, line.as_bytes()];
     threads::map(&blobs, |bytes| target.put_blob(bytes))?;
-    let body = record::artifact(&line, &record.source, subject_size, &record.at);
+    let body = record::artifact(&line, &record.source, subject_size, &record.annotations());
     let artifact = RawManifest::of(body, OCI_MANIFEST)?;
     let digest = artifact.digest.clone();
     target.put_referrers(&[artifact], &record.source.digest)?;

@@ -5,9 +5,9 @@ use crate::command::promote::{Survey, Totals, Versions, missing, notes};
 use crate::command::request::{Promote, PromotionSource};
 use crate::command::session::Sides;
 use crate::command::wait::until_there;
-use crate::command::{find_tag, platforms};
+use crate::command::{find_tag, platforms, referrers};
 use crate::error::{Code, Error};
-use crate::pure::image::{Detail, Digest, Identifier, Listing, OCI_INDEX, RawManifest, Reference, Tag, referrers};
+use crate::pure::image::{Detail, Digest, Identifier, Listing, RawManifest, Reference, Tag};
 use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{Comparison, Facts, Referrers, TagKind, TagWrite, Target, Template};
 use crate::pure::text::quoted;
@@ -66,7 +66,7 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
     let heads = || target.heads(&tags);
     let referrers = || match request.into {
         Some(_) => (None, Some(missing::find(sides, &manifest, elsewhere, request.referrers))),
-        None => (here.count_referrers(&manifest.digest), None),
+        None => (here.direct_referrers(&manifest.digest), None),
     };
     let notes = || notes::read(sides, request, &source, &manifest, images.as_ref());
     let (((befores, mut listing), (direct, tree)), notes) = both(|| both(|| both(heads, list), referrers), notes);
@@ -84,7 +84,9 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
             (Some(copy), totals)
         }
         None => {
-            let found = total_referrers(here, &manifest.digest, direct, listing.as_ref());
+            let listing = listing.as_ref().and_then(|listing| listing.as_ref().ok());
+            let known = referrers::known(here, &manifest.digest, direct, listing);
+            let found = known.map(|known| known.listed.len() + known.cosign.len());
             (None, Totals { referrers: Referrers { found, ..Referrers::default() }, ..Totals::default() })
         }
     };
@@ -269,32 +271,4 @@ fn unlisted(error: Error, name: &str) -> Error {
     error
         .during(format!("finding out which version `{name}` holds"))
         .hint("give the credential the right to list tags (on ECR `ecr:ListImages` and `ecr:DescribeImages`), or say `--allow-downgrade` to move without comparing")
-}
-
-/// Referrers by the API, else by the fall-back tag, and cosign's tags.
-fn total_referrers(
-    here: &Remote,
-    digest: &Digest,
-    direct: Option<Option<usize>>,
-    listing: Option<&Result<Listing, Error>>,
-) -> Option<usize> {
-    let Some(Ok(listing)) = listing else {
-        return direct?;
-    };
-    let has = |tag: &Tag| listing.tags.iter().any(|listed| listed.name == tag.as_str());
-    let cosign = referrers::cosign_tags(digest).iter().filter(|tag| has(tag)).count();
-    let fallback = referrers::fallback_tag(digest);
-    let indexed = match direct? {
-        Some(count) => count,
-        None if has(&fallback) => {
-            let identifier = Identifier::Tag(fallback);
-            let fetched = here.manifest(&identifier).ok()?;
-            if fetched.media_type != OCI_INDEX {
-                return Some(cosign);
-            }
-            referrers::parse(&fetched.body).ok()?.len()
-        }
-        None => 0,
-    };
-    Some(indexed + cosign)
 }

@@ -40,6 +40,7 @@ struct WireTag {
     digest: Option<Value>,
     last_updated: Option<Value>,
     tag_last_pushed: Option<Value>,
+    last_updater_username: Option<Value>,
 }
 
 /// The address of the first page; the filter is a part of the name, and a hint that the API may ignore.
@@ -72,6 +73,7 @@ pub fn parse(body: &[u8]) -> Result<Page, Error> {
     let tags = results.into_iter().map(|tag| TagEntry {
         digest: text(tag.digest).and_then(|digest| Digest::parse(&digest).ok()),
         updated: text(tag.last_updated).or_else(|| text(tag.tag_last_pushed)),
+        pusher: text(tag.last_updater_username).map(String::into_boxed_str),
         name: tag.name,
     });
     let count = page.count.as_ref().and_then(Value::as_u64);
@@ -136,12 +138,13 @@ mod tests {
                 {{"name":"2017.2.1929","full_size":31415926,"last_updated":"2017-01-10T21:06:53.506400Z","digest":"{digest}",
                   "media_type":"m","tag_status":"active","v2":true,"images":[{{"architecture":"amd64","digest":"sha256:1"}}]}},
                 {{"name":"old","last_updated":null,"tag_last_pushed":"2016-01-01T00:00:00Z","images":{{"architecture":"amd64"}}}},
-                {{"name":"odd","digest":"sha256:short","last_updated":7}}]}}"#
+                {{"name":"odd","digest":"sha256:short","last_updated":7,"last_updater_username":"mo"}}]}}"#
         );
         let listed = |name: &str, digest: Option<&str>, updated: Option<&str>| TagEntry {
             name: name.to_owned(),
             digest: digest.map(|digest| Digest::parse(digest).unwrap()),
             updated: updated.map(str::to_owned),
+            pusher: (name == "odd").then(|| "mo".into()),
         };
         let expected = Page {
             count: 214,

@@ -12,17 +12,21 @@ pub struct TagEntry {
     pub digest: Option<Digest>,
     /// When it was last written, as the list says it.
     pub updated: Option<String>,
+    /// Who wrote it then, where the list says it.
+    pub pusher: Option<Box<str>>,
 }
 
 impl TagEntry {
     /// A name alone.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), digest: None, updated: None }
+        Self { name: name.into(), digest: None, updated: None, pusher: None }
     }
 
     /// Whether it is as short as tags and times are; nothing else is kept, for there may be two million of them.
     pub fn may_be_tag(&self) -> bool {
-        self.name.len() <= 128 && self.updated.as_ref().is_none_or(|updated| updated.len() <= 64)
+        self.name.len() <= 128
+            && self.updated.as_ref().is_none_or(|updated| updated.len() <= 64)
+            && self.pusher.as_ref().is_none_or(|pusher| pusher.len() <= 128)
     }
 }
 

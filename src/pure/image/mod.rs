@@ -30,7 +30,7 @@ pub use media_type::{MediaType, OCI_INDEX, OCI_MANIFEST};
 pub use platform::Platform;
 pub use raw_manifest::RawManifest;
 pub use reference::{Identifier, Reference};
-pub use referrers::ReferrerList;
+pub use referrers::{ReferrerGroup, ReferrerList};
 pub use registry::Registry;
 pub use repository::Repository;
 pub use tag::Tag;

@@ -4,9 +4,10 @@
 //! endings are those of cosign's older scheme.
 
 use crate::error::{Code, Error};
-use crate::pure::image::{Content, Descriptor, Digest, OCI_INDEX, Tag};
+use crate::pure::image::{Content, Descriptor, Digest, OCI_INDEX, Tag, TagEntry};
+use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// What the referrers API says of a manifest.
 #[derive(Clone, Debug)]
@@ -43,6 +44,46 @@ fn derived(digest: &Digest, ending: &str) -> Tag {
 /// The digest that a tag was made of; `None` for other tags, and where the tag does not hold all of it.
 pub fn subject(name: &str) -> Option<Digest> {
     Digest::parse(&format!("sha256:{}", name.strip_prefix("sha256-")?.get(..64)?)).ok()
+}
+
+/// The most groups that are told, and the most digests of one.
+const TOLD: usize = 100;
+/// The longest name of a type.
+const LONGEST: usize = 255;
+
+/// What points at an image, of one type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferrerGroup {
+    /// The type, where it is told.
+    pub artifact_type: Option<String>,
+    /// How many there are.
+    pub count: usize,
+    /// Their digests as far as they are known, a hundred at most.
+    pub digests: Vec<Digest>,
+}
+
+/// Puts what points at an image together by its type: what says so itself, and the tags of cosign's older scheme.
+pub fn grouped(listed: &[Descriptor], cosign: &[TagEntry]) -> Vec<ReferrerGroup> {
+    let of_tag = |entry: &TagEntry| match entry.name.rsplit('.').next() {
+        Some("sig") => Some("application/vnd.dev.cosign.simplesigning.v1+json"),
+        Some("att") => Some("application/vnd.dsse.envelope.v1+json"),
+        _ => None,
+    };
+    let listed = listed.iter().map(|one| (one.artifact_type.as_deref(), Some(&one.digest)));
+    let mut groups: BTreeMap<Option<&str>, (usize, Vec<Digest>)> = BTreeMap::new();
+    for (kind, digest) in listed.chain(cosign.iter().map(|entry| (of_tag(entry), entry.digest.as_ref()))) {
+        let kind = kind.filter(|kind| !kind.is_empty() && kind.len() <= LONGEST);
+        let (count, digests) = groups.entry(kind).or_default();
+        *count += 1;
+        digests.extend(digest.filter(|_| digests.len() < TOLD).cloned());
+    }
+    let group = |(kind, (count, digests)): (Option<&str>, _)| ReferrerGroup {
+        artifact_type: kind.map(str::to_owned),
+        count,
+        digests,
+    };
+    groups.into_iter().map(group).take(TOLD).collect()
 }
 
 /// Reads a list of referrers.
@@ -136,6 +177,30 @@ mod tests {
         for bad in ["", "404 page not found", "{}", &format!(r#"{{"config":{entry},"layers":[]}}"#)] {
             assert_eq!(parse(bad.as_bytes()).unwrap_err().code(), Code::ReplyMalformed, "{bad}");
         }
+    }
+
+    #[test]
+    fn referrers_are_told_by_type_and_not_without_end() {
+        let one = |kind: &str, n: usize| {
+            let digest = Digest::of(n.to_string().as_bytes());
+            let text = json!({"digest": digest.as_str(), "size": 1, "artifactType": kind});
+            serde_json::from_value::<Descriptor>(text).unwrap()
+        };
+        let tag = |ending: &str| TagEntry::named(format!("{}{ending}", fallback_tag(&Digest::of(b"x"))));
+        let told = |listed: &[Descriptor], cosign: &[TagEntry]| -> Vec<_> {
+            let groups = grouped(listed, cosign).into_iter();
+            groups.map(|group| (group.artifact_type.unwrap_or_default(), group.count, group.digests.len())).collect()
+        };
+        let group = |kind: &str, count, digests| (kind.to_owned(), count, digests);
+        let signature = "application/vnd.dev.cosign.simplesigning.v1+json";
+        assert_eq!(told(&[], &[]), []);
+        let listed = [one("b/c", 1), one("a/b", 2), one("b/c", 3), one("", 4), one(&"x".repeat(256), 5)];
+        let expected = [group("", 3, 2), group("a/b", 1, 1), group(signature, 1, 0), group("b/c", 2, 2)];
+        assert_eq!(told(&listed, &[tag(".sig"), tag(".sbom")]), expected);
+        let many: Vec<_> = (0..300).map(|n| one("a/b", n)).collect();
+        assert_eq!(told(&many, &[]), [group("a/b", 300, 100)]);
+        let many: Vec<_> = (0..300).map(|n| one(&format!("a/{n}"), n)).collect();
+        assert_eq!(told(&many, &[]).len(), 100);
     }
 
     #[test]

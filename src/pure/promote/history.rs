@@ -76,7 +76,7 @@ pub fn result(kept: &[StoredRecord], repository: &str) -> String {
 pub fn sentence(kept: &[StoredRecord], place: &str, count: usize) -> String {
     match kept.len() {
         n if n < count => format!("`{place}`: the newest {n} of {count} promotions"),
-        0 => format!("`{place}` has no record of a promotion"),
+        0 => format!("`{place}` has no record of a promotion; `promote --attach-record` keeps one"),
         1 => format!("`{place}` has 1 record of a promotion"),
         n => format!("`{place}` has {n} records of promotions"),
     }
@@ -129,7 +129,7 @@ mod tests {
             (3, 3, "`a` has 3 records of promotions"),
             (1, 3, "`a`: the newest 1 of 3 promotions"),
             (1, 1, "`a` has 1 record of a promotion"),
-            (0, 0, "`a` has no record of a promotion"),
+            (0, 0, "`a` has no record of a promotion; `promote --attach-record` keeps one"),
         ] {
             assert_eq!(sentence(&all[..number], "a", count), expected);
         }

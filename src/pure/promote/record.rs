@@ -19,6 +19,14 @@ use std::collections::BTreeMap;
 pub const SCHEMA: u64 = 1;
 /// What an artifact is that holds a record, and the media type of its one layer.
 pub const ARTIFACT: &str = "application/vnd.tagwright.promotion.v1+json";
+/// The annotations that say what there is to know of a record where it is listed: when, which tags it wrote, and for whom.
+pub const CREATED: &str = "org.opencontainers.image.created";
+/// The tags, with a blank between two.
+pub const TAGS: &str = "vnd.tagwright.promotion.tags";
+/// Who asked for it.
+pub const BY: &str = "vnd.tagwright.promotion.by";
+/// The most bytes of such an annotation.
+const NOTE: usize = 4 << 10;
 /// The media type of a config blob that says nothing.
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// The config blob that says nothing.
@@ -219,6 +227,16 @@ impl Record {
     pub fn line(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
+
+    /// What is said of it where it is listed, so that nobody has to read it for that.
+    pub fn annotations(&self) -> BTreeMap<&'static str, String> {
+        let written = |tag: &&TagRecord| matches!(tag.action, TagAction::Created | TagAction::Moved);
+        let tags: Vec<&str> = self.tags.iter().filter(written).map(|tag| tag.tag.as_str()).collect();
+        // What a registry has confirmed counts for more than what the environment said.
+        let by = self.identity.target.name.as_ref().or(self.claimed.user.as_ref());
+        let all = [(CREATED, self.at.clone()), (TAGS, tags.join(" ")), (BY, by.cloned().unwrap_or_default())];
+        all.into_iter().filter(|(_, text)| !text.is_empty() && text.len() <= NOTE).collect()
+    }
 }
 
 /// The labels that a record keeps: what all platforms agree on, whole where it is small, else those of note and
@@ -263,7 +281,12 @@ pub fn file(name: &str, repository: &Repository, digest: &Digest) -> String {
 }
 
 /// The manifest of the artifact that holds a record beside the image it is about.
-pub fn artifact(record: &str, subject: &SourceImage, subject_size: usize, at: &str) -> Vec<u8> {
+pub fn artifact(
+    record: &str,
+    subject: &SourceImage,
+    subject_size: usize,
+    annotations: &BTreeMap<&str, String>,
+) -> Vec<u8> {
     let point = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes).as_str(), "size": bytes.len()});
     let mut layer = point(ARTIFACT, record.as_bytes());
     if record.len() <= LONGEST {
@@ -276,7 +299,7 @@ pub fn artifact(record: &str, subject: &SourceImage, subject_size: usize, at: &s
         "config": point(EMPTY, EMPTY_BLOB),
         "layers": [layer],
         "subject": {"mediaType": subject.media_type, "digest": subject.digest.as_str(), "size": subject_size},
-        "annotations": {"org.opencontainers.image.created": at},
+        "annotations": annotations,
     });
     manifest.to_string().into_bytes()
 }
@@ -346,7 +369,7 @@ mod tests {
         let digest = Digest::of(b"image");
         let subject = SourceImage { reference: "r/a:1".into(), digest, media_type: OCI_INDEX.into() };
         for (record, inline) in [("{}".to_owned(), true), ("x".repeat(LONGEST + 1), false)] {
-            let bytes = artifact(&record, &subject, 5, "2026-08-20T10:00:00Z");
+            let bytes = artifact(&record, &subject, 5, &BTreeMap::from([(BY, "mo".to_owned())]));
             let Content::Image(manifest) = Content::parse(&bytes, Some(OCI_MANIFEST)).unwrap() else {
                 panic!("an index");
             };
@@ -356,6 +379,7 @@ mod tests {
             assert!(layer.digest.matches(record.as_bytes()) && manifest.config.digest.matches(EMPTY_BLOB));
             let written: Value = serde_json::from_slice(&bytes).unwrap();
             assert_eq!(written["subject"]["digest"], subject.digest.as_str());
+            assert_eq!(written["annotations"], json!({BY: "mo"}));
         }
     }
 }

@@ -1,14 +1,16 @@
-//! `inspect`: what a reference is, with every other tag that is the same.
+//! The line of `inspect`: looks at the reference, at the list of tags beside that, and tells.
 
-use crate::command::platforms;
 use crate::command::platforms::ImageSet;
 use crate::command::report::Report;
 use crate::command::request::Inspect;
 use crate::command::session::Session;
 use crate::command::wait::until_there;
+use crate::command::{platforms, referrers};
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
-use crate::pure::image::{Detail, Digest, Listing, Reference, Tag};
+use crate::pure::image::referrers::grouped;
+use crate::pure::image::{Descriptor, Detail, Digest, Listing, Reference, ReferrerGroup, Tag};
+use crate::pure::promote::Push;
 use crate::pure::text::{quoted, show};
 use crate::pure::version::{TagFormat, pick};
 use crate::registry::Remote;
@@ -29,7 +31,9 @@ struct InspectResult {
     aliases: Vec<String>,
     platforms: Vec<PlatformDigest>,
     created: Option<String>,
+    pushed: Option<Push>,
     size: u64,
+    referrers: Option<Vec<ReferrerGroup>>,
 }
 
 #[derive(Serialize)]
@@ -38,7 +42,19 @@ struct PlatformDigest {
     digest: Digest,
 }
 
-/// Reads the image and looks for its other tags.
+/// What a reference points at.
+struct InspectSubject {
+    /// The images; none where it is something else.
+    found: ImageSet,
+    /// What that is.
+    artifact_type: Option<String>,
+    /// The size either way.
+    size: u64,
+    /// What the registry lists that points at it.
+    direct: Option<Option<Vec<Descriptor>>>,
+}
+
+/// Reads the image and looks for its other tags, and for what points at it.
 ///
 /// # Errors
 /// Those of reading; a tag list that cannot be had only warns.
@@ -46,19 +62,25 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
     let reference = &request.reference;
     let remote = session.remote(reference.repository(), Action::Pull);
     let look = || {
-        let (listing, found) = both(|| remote.tags(Detail::Names), || read(&remote, reference));
+        let (listing, found) = both(|| remote.tags(Detail::Times), || read(&remote, reference));
         Ok((listing, found?))
     };
-    let (listing, (found, artifact_type, size)) = until_there(&remote, &format!("`{reference}`"), look)?;
+    let (listing, subject) = until_there(&remote, &format!("`{reference}`"), look)?;
+    let InspectSubject { found, artifact_type, size, direct } = subject;
     let format = TagFormat::default();
-    let mut aliases = match listing {
-        Ok(listing) => aliases(&remote, &listing, &found.digest)?,
-        Err(error) => {
-            remote.warn("aliases-unknown", format!("other tags are not known: {}", error.message()));
-            Vec::new()
-        }
+    let unlisted = |error: Error| {
+        remote.warn("aliases-unknown", format!("other tags are not known: {}", error.message()));
     };
+    let listing = listing.map_err(unlisted).ok();
+    let pointers = || referrers::known(&remote, &found.digest, direct, listing.as_ref());
+    let same = || listing.as_ref().map(|listing| aliases(&remote, listing, &found.digest)).transpose();
+    let (pointers, aliases) = both(pointers, same);
+    let mut aliases = aliases?.unwrap_or_default();
     let own = reference.tag().filter(|_| reference.digest().is_none());
+    let pushed = own.and_then(|tag| {
+        let listed = listing.as_ref().and_then(|listing| Push::listed(listing, tag, &found.digest));
+        listed.or_else(|| Push::recorded(&pointers.as_ref()?.listed, tag))
+    });
     aliases.retain(|tag| Some(tag.as_str()) != own.map(Tag::as_str));
     let version = own
         .and_then(|tag| format.read(tag.as_str()))
@@ -86,30 +108,35 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
         aliases,
         platforms,
         created,
+        pushed,
         size,
+        referrers: pointers.map(|known| grouped(&known.listed, &known.cosign)),
     };
     Report::new(&answer, sentence)
 }
 
-/// Reads the images of a reference, none where it is something else; what that is, and the size either way.
-fn read(remote: &Remote, reference: &Reference) -> Result<(ImageSet, Option<String>, u64), Error> {
+/// Reads what a reference points at, and asks what points at that.
+fn read(remote: &Remote, reference: &Reference) -> Result<InspectSubject, Error> {
     let name = reference.to_string();
     let top = remote.named_manifest(&platforms::identifier(reference)?)?;
+    let (direct, found) =
+        both(|| remote.direct_referrers(&top.digest), || platforms::of(remote, &name, top.clone(), None));
     let artifact_type = top.content.artifact_type().map(str::to_owned);
-    match platforms::of(remote, &name, top.clone(), None) {
+    let (found, size) = match found {
         Ok(mut found) => {
             let size = size(&found);
             // A signature may have the config of an image that runs nowhere.
             found.images.retain(|image| artifact_type.is_none() || !image.platform.os.is_empty());
-            Ok((found, artifact_type, size))
+            (found, size)
         }
         Err(error) if matches!(error.code(), Code::NotAnImage | Code::IndexEmpty) => {
             let (digest, media_type) = (top.digest.clone(), top.media_type.clone());
             let size = platforms::weight(remote, &name, top)?;
-            Ok((ImageSet { digest, media_type, index_size: 0, images: Vec::new() }, artifact_type, size))
+            (ImageSet { digest, media_type, index_size: 0, images: Vec::new() }, size)
         }
-        Err(error) => Err(error),
-    }
+        Err(error) => return Err(error),
+    };
+    Ok(InspectSubject { found, artifact_type, size, direct })
 }
 
 /// Every other tag with the same digest, versions newest first, then the rest by name.
