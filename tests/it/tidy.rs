@@ -310,6 +310,21 @@ fn the_tree_holds_no_symbolic_link_and_no_folder_that_jenkins_drops() {
 }
 
 #[test]
+fn the_help_of_a_step_keeps_its_lines_under_every_markup_formatter() {
+    // "Safe HTML" joins lines outside of `pre`, and no page folds those inside.
+    let kept = |text: &str| {
+        let (first, rest) = text.split_once("\n<pre>\n")?;
+        let told = rest.strip_suffix("\n</pre>\n")?;
+        let fits = text.lines().all(|line| line.len() <= 100 && line.trim_end() == line);
+        (fits && !first.contains("\n\n") && !told.contains(['<', '&', '\t'])).then_some(())
+    };
+    let helps = files(|path| path.starts_with("vars/") && path.ends_with(".txt"));
+    assert!(helps.len() > 5 && kept("One sentence.\n<pre>\nTakes:\n- a & b\n</pre>\n").is_none());
+    let offences = helps.iter().filter(|file| kept(&file.text).is_none()).map(|file| file.path.clone()).collect();
+    assert_none("help that is not one sentence and lines of 100 characters at most in `pre`", offences);
+}
+
+#[test]
 fn the_version_stands_in_the_changelog() {
     let text = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
     let heading = concat!("## ", env!("CARGO_PKG_VERSION"));

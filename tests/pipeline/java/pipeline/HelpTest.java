@@ -48,14 +48,4 @@ class HelpTest {
             assertEquals(expected, shown(SAFE_HTML.sanitize(Fixture.text(file))), file.toString());
         }
     }
-
-    @Test
-    void help_fits_a_page_where_no_line_is_folded() throws IOException {
-        for (Path file : helps()) {
-            for (String line : Files.readAllLines(file)) {
-                // "Plain text" makes a <br> of each line, a blank of a tab, and keeps everything else as it is.
-                assertTrue(line.length() <= 100 && !line.contains("\t") && line.equals(line.stripTrailing()), file + ": " + line);
-            }
-        }
-    }
 }
