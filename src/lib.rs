@@ -119,7 +119,10 @@ fn carry_out(world: &World, invocation: Invocation, layout: Layout) -> Ending {
         Request::Rollback(rollback) => command::rollback::read(world, rollback),
         _ => Ok(()),
     };
-    match read.and_then(|()| Session::new(world, &common, &request)) {
+    let session = read
+        .and_then(|()| common.username.as_deref().map(|name| command::login::read(world, name)).transpose())
+        .and_then(|login| Session::new(world, &common, &request, login));
+    match session {
         Err(error) => envelope::ending(Some(command), Err(error), &Journal::default(), &style),
         Ok(session) => {
             let (journal, until) = (&session.client.exchange.journal, session.client.exchange.until);

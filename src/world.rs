@@ -6,7 +6,7 @@
 use crate::pure::text::show;
 use std::collections::BTreeMap;
 use std::fs::{File, FileType, OpenOptions};
-use std::io::{self, PipeReader, PipeWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, IsTerminal, PipeReader, PipeWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -90,6 +90,11 @@ impl World {
     /// Hands a line to the person at the other end.
     pub fn log(&self, line: &str) {
         (self.log)(line);
+    }
+
+    /// Whether standard input is a terminal.
+    pub fn is_typed(&self) -> bool {
+        io::stdin().is_terminal()
     }
 
     /// The user's home.

@@ -1,6 +1,7 @@
 //! The flags that every command takes, turned into [`Common`], and the kinds of values that several flags have.
 
-use crate::cli::{Arguments, invalid, shown};
+use crate::cli::defs::PASSWORD_STDIN;
+use crate::cli::{Arguments, invalid, missing, shown};
 use crate::command::request::Common;
 use crate::error::{Code, Error};
 use crate::pure::auth::CredentialSource;
@@ -24,7 +25,14 @@ const USUAL_RETRIES: u32 = 3;
 /// # Errors
 /// `request-invalid`, `missing-value` or `plain-http-refused`, naming the flag and its value.
 pub fn common(given: &Arguments) -> Result<Common, Error> {
-    for (one, other) in [("verbose", "quiet"), ("json", "text"), ("json", "print"), ("text", "print")] {
+    for (one, other) in [
+        ("verbose", "quiet"),
+        ("json", "text"),
+        ("json", "print"),
+        ("text", "print"),
+        ("username", "aws-role"),
+        ("username", "aws-profile"),
+    ] {
         exclusive(given, one, other)?;
     }
     let plain_http = given.all("plain-http").map(|text| host(given, text)).collect::<Result<Vec<_>, _>>()?;
@@ -35,6 +43,9 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
     let places =
         [CredentialSource::Env, CredentialSource::Aws, CredentialSource::DockerConfig, CredentialSource::Anonymous];
     let credentials_from = choice(given, "credentials-from", &places)?;
+    if credentials_from.is_some_and(|from| from != CredentialSource::Env) {
+        exclusive(given, "username", "credentials-from")?;
+    }
     let retries = number(given, "retries", 0..=100, "write a number from 0 to 100")?;
     // Only some commands have a second side.
     let into = given.command.flag("into").map(|_| aws_identity(given, "into-", credentials_from)).transpose()?;
@@ -55,11 +66,31 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
         hub_api,
         via: choice(given, "via", &[Via::HubApi, Via::Registry, Via::EcrApi])?,
         credentials_from,
+        username: username(given)?,
         aws: aws_identity(given, "", credentials_from)?,
         into_aws: into.unwrap_or_default(),
         ecr: given.all("ecr").map(|text| ecr(given, text)).collect::<Result<_, _>>()?,
         print: given.all("print").map(str::to_owned).collect(),
     })
+}
+
+/// Whose password comes from standard input, which nothing else is read from then.
+fn username(given: &Arguments) -> Result<Option<String>, Error> {
+    for (one, other) in [("username", PASSWORD_STDIN), (PASSWORD_STDIN, "username")] {
+        if given.has(one) && !given.has(other) {
+            let message = format!("{} needs {}", given.name(one), given.name(other));
+            return Err(missing(message, format!("add {}", given.example(other))));
+        }
+    }
+    let Some(name) = given.one("username") else { return Ok(None) };
+    if name.contains(':') {
+        return Err(given.wrong("username", name, "leave out the colon and what follows it: no user name holds one"));
+    }
+    let reads_stdin = given.command.flag("record").filter(|_| given.one("record") == Some("-"));
+    if let Some(record) = reads_stdin {
+        return Err(exclude_each_other(&given.name(PASSWORD_STDIN), &given.with(record.long, "-")));
+    }
+    Ok(Some(name.to_owned()))
 }
 
 /// Refuses two flags that do not go together.

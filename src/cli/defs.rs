@@ -155,8 +155,9 @@ impl Command {
     /// Every flag it takes: its own, then the common ones.
     pub fn flags(&self) -> impl Iterator<Item = &'static Flag> {
         let common = self.name != CALL;
-        self.own_flags()
-            .chain(common_flags().filter(move |flag| common || flag.json == Json::Never && flag.value.is_none()))
+        // A request comes with the credential of its environment.
+        let fits_call = |flag: &&Flag| flag.json == Json::Never && flag.value.is_none() && flag.long != PASSWORD_STDIN;
+        self.own_flags().chain(common_flags().filter(move |flag| common || fits_call(flag)))
     }
 
     /// The flag of that name, without dashes.
@@ -177,6 +178,9 @@ pub fn command(name: &str) -> Option<&'static Command> {
 
 /// The command whose arguments come as JSON.
 pub const CALL: &str = "call";
+
+/// The flag that takes standard input for a password.
+pub const PASSWORD_STDIN: &str = "password-stdin";
 
 /// An argument that the command cannot do without.
 const fn needed(value: &'static str, keys: &'static [&'static str], more: &'static str) -> Object {
@@ -452,6 +456,12 @@ pub static FLAGS: &[Flag] = &[
     one("credentials-from", "SOURCE").choices(&["env", "aws", "docker-config", "anonymous"]).help(
         "only env, aws, docker-config or anonymous",
         "The one place a credential may come from: `env` is `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, `aws` everything that AWS tools look at, `docker-config` the files of Docker and podman with their helpers, `anonymous` none at all. If not given, they are asked in this order, and AWS for registries of Amazon ECR alone."),
+    one("username", "NAME").json(Json::Never).help(
+        "the user whose password --password-stdin reads",
+        "The user whose password is read by `--password-stdin`. The two stand in for `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, whether these are set or not, for the registry of the command's argument."),
+    switch(PASSWORD_STDIN).json(Json::Never).help(
+        "read the password of --username from stdin",
+        "Reads the password of `--username` from standard input: one line, whose end is taken off."),
     one("aws-role", "ARN").help(
         "assume this role for Amazon ECR",
         "Assumes this role with the AWS credential that is found, for example one of the account that owns the registry."),

@@ -37,7 +37,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
 
 const OUTPUT: &str = "On a terminal stdout is text for people. In a pipe or a file, and with `--json`, it is one JSON document, on success and on failure: `{\"schema\":1,\"ok\":true,\"command\":...,\"result\":{...},\"warnings\":[]}`, or with `\"ok\":false` an `error` that holds code, message and hint. With `--print` it is values of the result alone. Stderr is for people.";
 
-const REGISTRIES: &str = "Registries on loopback addresses are spoken to in plain HTTP unless `--https` is given, all others in HTTPS unless `--plain-http` names them. Secrets come from the environment, from Docker's files or from their helpers; no flag takes one.";
+const REGISTRIES: &str = "Registries on loopback addresses are spoken to in plain HTTP unless `--https` is given, all others in HTTPS unless `--plain-http` names them. Secrets come from the environment, with `--password-stdin` from standard input, from Docker's files or from their helpers; no flag takes one.";
 
 /// The help of a command, or of the whole program; the short form or the long one.
 pub fn help(command: Option<&Command>, long: bool) -> String {

@@ -169,7 +169,9 @@ const STEP_KEYS: [&str; 8] =
 fn unknown_key(command: &Command, key: &str) -> Error {
     let unknown = |message: String, hint: String| Error::new(Code::UnknownKey, message).hint(hint);
     if command.flags().any(|flag| flag.json == Json::Never && flag.key() == key) {
-        let hint = "leave the key out; the whole result comes as JSON".to_owned();
+        let about_secrets = suggest::is_about_secrets(key);
+        let hint = if about_secrets { suggest::SECRETS } else { "leave the key out; the whole result comes as JSON" };
+        let hint = hint.to_owned();
         return unknown(format!("{} is for the command line alone", shown(key)), hint);
     }
     let keys = command.flags().filter(|flag| flag.json != Json::Never).map(Flag::key).collect::<Vec<_>>();

@@ -25,12 +25,14 @@ pub fn flag_instead(flag: &str) -> Option<&'static str> {
         "format" | "jq" | "query" => "write `--print PATH`, as in `--print 'tags.*.tag'`",
         "q" => "write `--quiet`",
         "filter" => "write `--match GLOB`",
+        "u" | "user" => "write `--username NAME --password-stdin`",
+        "p" | "pass" | "password" | "passwd" | "token" => SECRETS,
         _ => return None,
     })
 }
 
 /// Where a credential comes from, for those who look for a flag that takes one.
-pub const SECRETS: &str = "a credential comes from `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` in the environment, or from a Docker config file; no flag takes one";
+pub const SECRETS: &str = "a credential comes from `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` in the environment, a Docker config file, or `--username NAME --password-stdin`; no flag takes one";
 
 /// Whether a word that is not known names a credential.
 pub fn is_about_secrets(typed: &str) -> bool {

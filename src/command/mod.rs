@@ -5,6 +5,7 @@ pub mod find_tag;
 pub mod history;
 pub mod inspect;
 pub mod labels;
+pub mod login;
 pub mod next_version;
 pub mod platforms;
 pub mod progress;

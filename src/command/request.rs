@@ -281,6 +281,8 @@ pub struct Common {
     pub via: Option<Via>,
     /// The one source of credentials that is wanted.
     pub credentials_from: Option<CredentialSource>,
+    /// The user whose password is on standard input.
+    pub username: Option<String>,
     /// Whose AWS identity is wanted.
     pub aws: AwsIdentity,
     /// Whose AWS identity is wanted at the registry of `--into`.

@@ -5,8 +5,8 @@ use crate::aws::{Aws, AwsSettings};
 use crate::command::request::{Common, Request, Rollback};
 use crate::error::{Code, Error};
 use crate::http::{Exchange, Http, Options};
-use crate::pure::auth::CredentialSource;
 use crate::pure::auth::scope::Action;
+use crate::pure::auth::{Credential, CredentialSource};
 use crate::pure::aws::AwsIdentity;
 use crate::pure::http::{ExchangeSettings, Url, bracketed};
 use crate::pure::image::listing::Via;
@@ -45,11 +45,11 @@ pub struct Session<'w> {
 }
 
 impl<'w> Session<'w> {
-    /// Sets the clients up for a command; opens nothing.
+    /// Sets the clients up for a command; opens nothing. `login` stands in for the environment's first pair.
     ///
     /// # Errors
     /// `config-malformed` for roots and proxies that cannot be read.
-    pub fn new(world: &'w World, common: &Common, request: &Request) -> Result<Self, Error> {
+    pub fn new(world: &'w World, common: &Common, request: &Request, login: Option<Credential>) -> Result<Self, Error> {
         let (registry, into) = (request.registry(), request.into());
         let timeout = common.exchange.timeout.or(into.is_none().then_some(USUAL_TIMEOUT));
         let timeout = timeout.map(|timeout| timeout + common.exchange.wait.unwrap_or_default());
@@ -63,10 +63,10 @@ impl<'w> Session<'w> {
         let exchange = Arc::new(Exchange::new(world, settings, Http::new(world, &options)?));
         let Some((target, source)) = into else {
             let into = match request {
-                Request::Rollback(rollback) => takes_into(world, rollback, &is_aws),
+                Request::Rollback(rollback) if login.is_none() => takes_into(world, rollback, &is_aws),
                 _ => false,
             };
-            return Self::side(&exchange, common, request, into);
+            return Self::side(&exchange, common, request, login, into);
         };
         // A choice of API or of credential that only one of two sides knows is about that side.
         let sides = [source.registry(), target.registry()];
@@ -83,15 +83,21 @@ impl<'w> Session<'w> {
         let own = common.into_aws != AwsIdentity::default()
             || Keychain::has_into(world)
             || is_aws(target.registry()) && world.env(INTO_KEY).is_some();
-        let mut session = Self::side(&exchange, &narrowed(source.registry()), request, false)?;
+        let mut session = Self::side(&exchange, &narrowed(source.registry()), request, login, false)?;
         if !same || own {
-            session.into = Some(Box::new(Self::side(&exchange, &narrowed(target.registry()), request, true)?));
+            session.into = Some(Box::new(Self::side(&exchange, &narrowed(target.registry()), request, None, true)?));
         }
         Ok(session)
     }
 
     /// The clients of one side.
-    fn side(exchange: &Arc<Exchange<'w>>, common: &Common, request: &Request, into: bool) -> Result<Self, Error> {
+    fn side(
+        exchange: &Arc<Exchange<'w>>,
+        common: &Common,
+        request: &Request,
+        login: Option<Credential>,
+        into: bool,
+    ) -> Result<Self, Error> {
         let pin = common.credentials_from;
         let identity = if into && request.into().is_some() { &common.into_aws } else { &common.aws };
         let named = identity.role.is_some() || identity.profile.is_some();
@@ -107,7 +113,7 @@ impl<'w> Session<'w> {
             Some(api) => api.clone(),
             None => Url::parse(hub::API)?,
         };
-        let keychain = Keychain::new(exchange.world, pin, aws.clone(), request.is_led_by_file());
+        let keychain = Keychain::new(exchange.world, pin, aws.clone(), request.is_led_by_file()).with(login);
         let client = Client::new(exchange.clone(), keychain, Aws::new(aws));
         Ok(Self {
             client: match request.into() {

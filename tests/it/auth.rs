@@ -440,3 +440,63 @@ fn a_pair_that_only_lacks_the_name_of_its_registry_is_told_so() {
     let hint = format!("set `REGISTRY_HOST` to `{}` if `REGISTRY_USERNAME` is for it, or name the", registry.host());
     assert!(ran.error()["hint"].as_str().unwrap().starts_with(&hint), "{ran}");
 }
+
+fn typed(registry: &Registry, password: impl Into<Vec<u8>>) -> Tagwright {
+    auth(registry).args(["--username", "robot", "--password-stdin"]).stdin(password)
+}
+
+#[test]
+fn a_password_comes_by_standard_input_and_stands_in_for_the_pair_of_the_environment() {
+    let registry = bearer();
+    for password in ["secret", "secret\n", "secret\r\n"] {
+        let result = typed(&registry, password).run().result();
+        assert_eq!((&result["source"], &result["identity"]), (&json!("standard input"), &json!("robot")));
+    }
+    typed(&registry, "secret").login("other", "wrong").run().result();
+    let ran = typed(&registry, "wrong\n").login("robot", "secret").run();
+    let message = ran.error()["message"].as_str().unwrap().to_owned();
+    assert!(ran.code() == "unauthenticated" && message.contains("of `robot` from standard input"), "{ran}");
+    registry.clear();
+    let ran = typed(&registry, "secret").env("REGISTRY_HOST", "elsewhere.example").run();
+    assert_eq!((ran.code().as_str(), registry.log().count()), ("credential-host-mismatch", 0), "{ran}");
+}
+
+#[test]
+fn what_cannot_be_a_password_is_refused_with_the_recipe_before_any_packet() {
+    let registry = basic();
+    for (password, code) in [
+        (Vec::new(), "missing-value"),
+        (b"\n".to_vec(), "missing-value"),
+        (b"one\ntwo\n".to_vec(), "request-invalid"),
+        (b"caf\xe9".to_vec(), "request-invalid"),
+        (vec![b'x'; (64 << 10) + 1], "request-invalid"),
+    ] {
+        let ran = typed(&registry, password).run();
+        assert_eq!((ran.code().as_str(), ran.exit), (code, Some(2)), "{ran}");
+        assert!(ran.error()["hint"].as_str().unwrap().contains("read -rs"), "{ran}");
+    }
+    let shown = auth(&registry).args(["--username", "robot", "--password-stdin"]).typed().on_terminal(80);
+    assert!(shown.exit == Some(2) && shown.text.contains("terminal") && shown.text.contains("read -rs"), "{shown:?}");
+    let app = registry.name(APP);
+    for (words, code) in [
+        (vec!["tags", &app, "--username", "robot"], "missing-value"),
+        (vec!["tags", &app, "--password-stdin"], "missing-value"),
+        (vec!["tags", &app, "--username", "a:b", "--password-stdin"], "request-invalid"),
+        (vec!["rollback", &app, "--record", "-", "--username", "robot", "--password-stdin"], "request-invalid"),
+        (vec!["tags", &app, "--username", "a", "--password-stdin", "--credentials-from", "aws"], "request-invalid"),
+        (vec!["call", "--username", "robot"], "unknown-flag"),
+        (vec!["call", "--password-stdin"], "unknown-flag"),
+        (vec!["tags", &app, "--password", "hunter2"], "unknown-flag"),
+    ] {
+        let ran = tagwright([]).args(words).stdin("secret").run();
+        assert_eq!((ran.code().as_str(), ran.exit), (code, Some(2)), "{ran}");
+        assert!(!ran.stdout.contains("hunter2"), "{ran}");
+    }
+    for key in ["username", "passwordStdin"] {
+        let request = json!({"command": "tags", "args": {"repository": app, key: "robot"}}).to_string();
+        let ran = tagwright(["call"]).env("TAGWRIGHT_REQUEST", request).run();
+        let hint = ran.json()["error"]["hint"].as_str().unwrap().to_owned();
+        assert!(ran.json()["error"]["code"] == "unknown-key" && hint.contains("REGISTRY_USERNAME"), "{ran}");
+    }
+    assert_eq!(registry.log().count(), 0);
+}

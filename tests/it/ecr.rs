@@ -475,6 +475,16 @@ fn a_download_address_that_has_run_out_is_asked_for_again_and_one_that_leads_ast
 }
 
 #[test]
+fn a_password_on_standard_input_is_for_the_registry_that_is_named_with_it() {
+    let amazon = Amazon::start();
+    amazon.push("team/app", "1", &image("abc"));
+    let words = ["--username", "AWS", "--password-stdin"];
+    let run = |password: &str| amazon.signed(["labels", &format!("{}:1", team())]).args(words).stdin(password).run();
+    run(PASSWORD).result();
+    assert_eq!(run("nonsense").exit, Some(4));
+}
+
+#[test]
 fn what_is_not_there_is_told_in_the_words_of_either_api() {
     let amazon = Amazon::start();
     amazon.push("team/app", "1", &image("abc"));

@@ -455,6 +455,16 @@ fn nothing_gets_out_of_credential_files_that_are_broken() {
 }
 
 #[test]
+fn a_password_on_standard_input_stays_in() {
+    for door in Door::all() {
+        let words =
+            ["labels", &door.registry.name("acme/app:1"), "--verbose", "--username", "robot", "--password-stdin"];
+        let ran = tagwright(words).stdin(format!("{PASSWORD}\n")).run();
+        check(&ran, &door.registry.log());
+    }
+}
+
+#[test]
 fn a_password_that_is_also_a_word_of_the_output_leaves_it_whole() {
     for password in ["text", "true", "null", "schema", "code", "false", "error", "1234", "labels"] {
         let registry = Registry::basic("robot", password);

@@ -14,6 +14,7 @@ pub struct Tagwright {
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     stdin: Option<Vec<u8>>,
+    typed: bool,
     folder: Option<PathBuf>,
     limit: Duration,
 }
@@ -24,6 +25,7 @@ pub fn tagwright<const N: usize>(args: [&str; N]) -> Tagwright {
         args: args.iter().map(OsString::from).collect(),
         env: Vec::new(),
         stdin: None,
+        typed: false,
         folder: None,
         limit: Duration::from_secs(60),
     }
@@ -83,6 +85,12 @@ impl Tagwright {
         self
     }
 
+    /// Makes its standard input what its output is: a terminal.
+    #[must_use]
+    pub fn typed(self) -> Self {
+        Self { typed: true, ..self }
+    }
+
     /// Runs it in this folder.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -114,8 +122,8 @@ impl Tagwright {
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
-        command.stdin(stdin).stdout(out()).stderr(out());
+        let stdin = || if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(if self.typed { out() } else { stdin() }).stdout(out()).stderr(out());
         command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
     }
 

@@ -70,6 +70,8 @@ pub struct Keychain<'w> {
     aws: AwsSettings,
     /// Whether the environment's credential is only for the registry that its own variable names.
     by_name: bool,
+    /// What stands in for the environment's credential.
+    given: Option<Credential>,
 }
 
 /// A search under way.
@@ -86,7 +88,13 @@ impl<'w> Keychain<'w> {
     /// With `by_name` the environment's credential is only for the registry that its own variable names, because nobody
     /// else who may choose has named one.
     pub fn new(world: &'w World, pin: Option<CredentialSource>, aws: AwsSettings, by_name: bool) -> Self {
-        Self { world, pin, aws, by_name }
+        Self { world, pin, aws, by_name, given: None }
+    }
+
+    /// The same with what stands in for the environment's credential.
+    #[must_use]
+    pub fn with(self, given: Option<Credential>) -> Self {
+        Self { given, ..self }
     }
 
     /// The variables of this side.
@@ -96,9 +104,8 @@ impl<'w> Keychain<'w> {
 
     /// The variable that pins the environment's credential to a registry, where one does.
     pub fn pinning(&self) -> Option<&'static str> {
-        let is_set = |name: &str| self.world.env(name).is_some();
-        let Names { username, host, .. } = self.names();
-        (self.asks(CredentialSource::Env) && is_set(username) && is_set(host)).then_some(host)
+        let host = self.names().host;
+        (self.asks(CredentialSource::Env) && self.has_pair() && self.world.env(host).is_some()).then_some(host)
     }
 
     /// Whether the environment has a pair of its own for the `--into` side.
@@ -139,9 +146,9 @@ impl<'w> Keychain<'w> {
         let mut search = KeychainSearch { registry, path, tried: Vec::new(), warnings: Vec::new() };
         if self.asks(CredentialSource::Env) {
             match self.environment(registry)? {
-                Some(credential) => return Ok(search.found("environment", credential)),
-                None if self.world.env(self.names().username).is_some() => {
-                    search.say("environment", format!("`{}` does not name `{registry}`", self.names().host));
+                Some(credential) => return Ok(search.found(self.place(), credential)),
+                None if self.has_pair() => {
+                    search.say(self.place(), format!("`{}` does not name `{registry}`", self.names().host));
                 }
                 None => {
                     let Names { username, password, .. } = self.names();
@@ -172,14 +179,25 @@ impl<'w> Keychain<'w> {
             (false, true) => "name the repository before `--record`",
             (false, false) => "log in so that Docker's `config.json` holds the credential",
         };
-        match self.world.env(username) {
+        match self.has_pair() {
             // Only the name of its registry lacks.
-            Some(_) if is_amazon || self.by_name => {
+            true if is_amazon || self.by_name => {
+                let username = if self.given.is_some() { "--username" } else { username };
                 format!("set `{host}` to `{registry}` if `{username}` is for it, or {other}")
             }
-            None if is_amazon => other.to_owned(),
+            false if is_amazon => other.to_owned(),
             _ => format!("set {username} and {password}{in_a_step}, or {other}"),
         }
+    }
+
+    /// Whether there is a pair to begin with, whatever it is for.
+    fn has_pair(&self) -> bool {
+        self.given.is_some() || self.world.env(self.names().username).is_some()
+    }
+
+    /// The place that the pair is from.
+    fn place(&self) -> &'static str {
+        if self.given.is_some() { "standard input" } else { "environment" }
     }
 
     fn asks(&self, source: CredentialSource) -> bool {
@@ -188,20 +206,24 @@ impl<'w> Keychain<'w> {
 
     fn environment(&self, registry: &Registry) -> Result<Option<Credential>, Error> {
         let Names { username: user, password: word, host: pin, .. } = self.names();
-        let (username, password) = match (self.world.env(user), self.world.env(word)) {
-            (None, None) => return Ok(None),
-            (Some(username), Some(password)) => (username, password),
-            (Some(_), None) => return Err(half(word, user)),
-            (None, Some(_)) => return Err(half(user, word)),
+        let pair = match (&self.given, self.world.env(user), self.world.env(word)) {
+            (Some(given), ..) => given.clone(),
+            (None, None, None) => return Ok(None),
+            (None, Some(username), Some(_)) if username.contains(':') => {
+                let message = format!("`{user}` holds a colon, which Basic authentication cannot carry");
+                return Err(Error::new(Code::ConfigMalformed, message));
+            }
+            (None, Some(username), Some(password)) => {
+                Credential::Password { username: username.to_owned(), password: Secret::new(password) }
+            }
+            (None, Some(_), None) => return Err(half(word, user)),
+            (None, None, Some(_)) => return Err(half(user, word)),
         };
-        if username.contains(':') {
-            let message = format!("`{user}` holds a colon, which Basic authentication cannot carry");
-            return Err(Error::new(Code::ConfigMalformed, message));
-        }
         let host = self.world.env(pin);
         // A pair that was set for another registry must not stand in for the identity of the machine, and goes to none
         // that a file has chosen.
-        if host.is_none() && (self.by_name || self.aws.host(registry).is_some()) {
+        let is_inherited = self.given.is_none();
+        if host.is_none() && (self.by_name || is_inherited && self.aws.host(registry).is_some()) {
             return Ok(None);
         }
         if let Some(host) = host {
@@ -217,7 +239,7 @@ impl<'w> Keychain<'w> {
                 )));
             }
         }
-        Ok(Some(Credential::Password { username: username.to_owned(), password: Secret::new(password) }))
+        Ok(Some(pair))
     }
 
     /// Asks the variable, then the files, each with its helpers.

@@ -68,7 +68,11 @@ pub(super) fn refused(
 
 /// Where a credential came from, in a sentence.
 pub(super) fn origin(found: &CredentialLookup) -> String {
-    if found.source == "environment" { "the environment".to_owned() } else { format!("`{}`", found.source) }
+    match found.source.as_str() {
+        "environment" => "the environment".to_owned(),
+        "standard input" => "standard input".to_owned(),
+        source => format!("`{source}`"),
+    }
 }
 
 /// Whose credential it is, in a sentence, where that is known.
