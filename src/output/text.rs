@@ -198,8 +198,8 @@ fn promotion(result: &Value, screen: Screen) -> Vec<String> {
         (false, _) if is_idle => {
             format!("nothing to do: {reference} ({}) is promoted{into} already", short(&result["digest"]))
         }
-        (true, true) => format!("would roll {repository} back"),
-        (true, false) => format!("rolled {repository} back"),
+        // A version that a tag is back at stands in the sentence alone.
+        (true, _) => cell(&result["summary"]),
         (false, true) => format!("would promote {reference} ({}){into}", short(&result["digest"])),
         (false, false) => format!("promoted {reference} ({}){into}", short(&result["digest"])),
     };

@@ -231,6 +231,8 @@ fn words_of_other_tools_are_answered_with_ours() {
         (vec!["labels", "a", "--format={{.Digest}}"], "write `--print PATH`"),
         (vec!["tags", "a", "-q"], "write `--quiet`"),
         (vec!["tags", "a", "--filter", "x"], "write `--match GLOB`"),
+        (vec!["tags", "a", "-n", "3"], "write `--limit N`"),
+        (vec!["tags", "a", "--debug"], "write `--verbose`"),
     ] {
         let ran = cmd::tagwright([]).args(words).run();
         let hint = ran.error()["hint"].as_str().unwrap().to_owned();
