@@ -52,16 +52,18 @@ pub fn run(words: &[OsString], world: &World, screen: Option<Screen>) -> Ending 
     match parse::parse(words) {
         // Nothing was asked for, and a script that left its words out is not told that all went well.
         Ok(CommandLine::Help(text)) => {
-            Ending { stdout: text, stderr: String::new(), exit: if words.is_empty() { 2 } else { 0 } }
+            Ending { stdout: text.into_bytes(), stderr: String::new(), exit: if words.is_empty() { 2 } else { 0 } }
         }
         Ok(CommandLine::Version) => {
-            Ending { stdout: format!("{}\n", program::version()), stderr: String::new(), exit: 0 }
+            Ending { stdout: format!("{}\n", program::version()).into_bytes(), stderr: String::new(), exit: 0 }
         }
         Ok(CommandLine::Run(invocation)) => carry_out(world, *invocation, layout),
         Ok(CommandLine::Call { stdin }) => call(world, stdin),
         Err(misuse) => {
             let print = parse::asks(words, "print").then(String::new).into_iter().collect();
-            let style = Style { layout, print, quiet: false };
+            let bytes =
+                misuse.command == Some("inspect") && ["raw", "config"].iter().any(|part| parse::asks(words, part));
+            let style = Style { layout, print, bytes, quiet: false };
             envelope::ending(misuse.command, Err(misuse.error), &Journal::default(), &style)
         }
     }
@@ -113,7 +115,8 @@ fn request_text(world: &World, stdin: bool) -> Result<String, Error> {
 
 fn carry_out(world: &World, invocation: Invocation, layout: Layout) -> Ending {
     let Invocation { command, mut request, common } = invocation;
-    let style = Style { layout, quiet: common.exchange.quiet, print: common.print.clone() };
+    let style =
+        Style { layout, quiet: common.exchange.quiet, print: common.print.clone(), bytes: request.prints_bytes() };
     // Which registry a rollback is about stands in its record.
     let read = match &mut request {
         Request::Rollback(rollback) => command::rollback::read(world, rollback),

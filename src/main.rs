@@ -25,8 +25,8 @@ fn main() -> ExitCode {
         Err(why) if is_closed(&why) => ExitCode::from(128 + SIGPIPE),
         Err(why) => {
             // By the log, for stderr may be a terminal, and values are printed raw.
-            let lost = ending.stdout.trim_end();
-            world.log(&format!("error: stdout could not be written: {why}; it was to hold: {lost}"));
+            let lost = String::from_utf8_lossy(&ending.stdout);
+            world.log(&format!("error: stdout could not be written: {why}; it was to hold: {}", lost.trim_end()));
             ExitCode::from(70)
         }
     }
@@ -51,7 +51,7 @@ fn screen(world: &World) -> Option<Screen> {
 
 fn print(ending: &Ending) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let printed = stdout.write_all(ending.stdout.as_bytes()).and_then(|()| stdout.flush());
+    let printed = stdout.write_all(&ending.stdout).and_then(|()| stdout.flush());
     if !printed.as_ref().is_err_and(is_closed) {
         let _ = std::io::stderr().lock().write_all(ending.stderr.as_bytes());
     }

@@ -7,8 +7,8 @@ use crate::cli::common::{choice, chosen, common, exclusive, number};
 use crate::cli::given::{KEEP_ONE, UNSET, in_quotes};
 use crate::cli::{Arguments, Dialect, invalid, missing, shown};
 use crate::command::request::{
-    Auth, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, PromotionSource, RecordSource, Request,
-    Rollback, Sort, Tags,
+    Auth, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, PromotionSource, RawPart, RecordSource,
+    Request, Rollback, Sort, Tags,
 };
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
@@ -29,7 +29,7 @@ pub fn invocation(given: &Arguments) -> Result<Invocation, Error> {
     }
     let request = match command.name {
         "labels" => labels(given),
-        "inspect" => Ok(Request::Inspect(Inspect { reference: reference(given)?.or_latest() })),
+        "inspect" => inspect(given),
         "find-tag" => find_tag(given),
         "tags" => tags(given),
         "next-version" => next_version(given),
@@ -53,6 +53,17 @@ fn labels(given: &Arguments) -> Result<Request, Error> {
     }
     let platform = value(given, "platform", Platform::parse)?;
     Ok(Request::Labels(Labels { reference, keys, platform, all_platforms: given.has("all-platforms"), default }))
+}
+
+fn inspect(given: &Arguments) -> Result<Request, Error> {
+    let reference = reference(given)?.or_latest();
+    let parts = [("raw", RawPart::Manifest), ("config", RawPart::Config)];
+    for (part, _) in parts {
+        let others = ["config", "print", "json", "text"].into_iter().filter(|other| *other != part);
+        others.into_iter().try_for_each(|other| exclusive(given, part, other))?;
+    }
+    let part = parts.into_iter().find(|(part, _)| given.has(part)).map(|(_, part)| part);
+    Ok(Request::Inspect(Inspect { reference, part }))
 }
 
 fn find_tag(given: &Arguments) -> Result<Request, Error> {

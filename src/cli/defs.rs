@@ -223,6 +223,7 @@ pub static COMMANDS: &[Command] = &[
         examples: &[
             ("What is `latest` right now", "inspect acme/app"),
             ("Its digest as plain text", "inspect acme/app:latest --print digest"),
+            ("The config blob of an image, as it is", "inspect acme/app:2026.34.103 --config > config.json"),
         ],
     },
     Command {
@@ -339,6 +340,12 @@ pub static FLAGS: &[Flag] = &[
     one("wait", "SECONDS").on(&["labels", "inspect", "find-tag", "promote"]).json(Json::Number).help(
         "wait so long for an image that is not there yet",
         "Asks again for at most this many seconds while the registry says that the image is not there: after 1 s, 2 s, 4 s and so on, up to 30 s. A refusal, an error of the registry's or no answer ends the command as without it. `--timeout` is as much longer. Nothing has been written while a promotion waits, and it waits for its source alone."),
+    switch("raw").on(&["inspect"]).json(Json::Never).help(
+        "print the manifest or index, byte for byte",
+        "Prints the bytes of the manifest or index in place of what it is, once they have their digest: no line end is added. On a terminal they are printed only where it would show them all as they are."),
+    switch("config").on(&["inspect"]).json(Json::Never).help(
+        "print the config blob, byte for byte",
+        "Prints the bytes of the config blob of one image or artifact, as `--raw` does those of the manifest. Of several platforms one is named by its digest."),
     one("default", "VALUE").on(&["labels"]).may_be_blank().help(
         "answer this for a label that is not there",
         "Answers this value for a label that is not there, instead of ending with `label-missing`. It may be blank."),

@@ -10,6 +10,8 @@ pub struct Report {
     pub result: String,
     /// One sentence for people.
     pub sentence: String,
+    /// What is printed in place of all else, byte for byte, where that was asked for.
+    pub bytes: Option<Vec<u8>>,
 }
 
 impl Report {
@@ -20,6 +22,6 @@ impl Report {
     pub fn new<T: Serialize>(result: &T, sentence: impl Into<String>) -> Result<Self, Error> {
         let text = serde_json::to_string(result)
             .map_err(|error| Error::new(Code::Internal, "a result could not be written").cause(error.to_string()))?;
-        Ok(Self { result: text, sentence: sentence.into() })
+        Ok(Self { result: text, sentence: sentence.into(), bytes: None })
     }
 }

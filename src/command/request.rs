@@ -71,6 +71,11 @@ impl Request {
         rollback.repository.is_none() && !matches!(rollback.record, RecordSource::Given(_))
     }
 
+    /// Whether bytes are asked for, and no document.
+    pub fn prints_bytes(&self) -> bool {
+        matches!(self, Request::Inspect(Inspect { part: Some(_), .. }))
+    }
+
     /// The repository that is written to, where that is not the positional's own, and the one it is copied from.
     pub fn into(&self) -> Option<(&Repository, &Repository)> {
         match self {
@@ -100,6 +105,17 @@ pub struct Labels {
 pub struct Inspect {
     /// The image, `latest` filled in where no tag was named.
     pub reference: Reference,
+    /// What is printed of it byte for byte, in place of what it is.
+    pub part: Option<RawPart>,
+}
+
+/// What can be printed of an image byte for byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawPart {
+    /// The manifest or index.
+    Manifest,
+    /// The config blob.
+    Config,
 }
 
 /// Arguments of `find-tag`.

@@ -28,7 +28,7 @@ const ANSWER: usize = 4 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
     /// For stdout, newline included.
-    pub stdout: String,
+    pub stdout: Vec<u8>,
     /// For stderr, newline included; what was logged on the way is not in it.
     pub stderr: String,
     /// The exit status.
@@ -58,6 +58,8 @@ pub struct Style {
     pub quiet: bool,
     /// Print these values of the result in place of everything else.
     pub print: Vec<String>,
+    /// Print bytes, and no document on failure either.
+    pub bytes: bool,
 }
 
 /// What a run ends with.
@@ -66,6 +68,9 @@ pub fn ending(command: Option<&str>, outcome: Result<Report, Error>, journal: &J
     let outcome = outcome.map_err(|error| error.rewritten(&|text| journal.without_secrets(text)));
     let warnings = &bounded(&journal.warnings());
     let success = outcome.and_then(|report| {
+        if let Some(bytes) = report.bytes {
+            return Ok((bare(bytes, style.layout)?, report.sentence));
+        }
         let stdout = match (style.layout, command) {
             (layout, _) if !style.print.is_empty() => {
                 let values = printed(&report.result, style.print.iter().map(String::as_str))?;
@@ -82,13 +87,13 @@ pub fn ending(command: Option<&str>, outcome: Result<Report, Error>, journal: &J
                 fitting(Envelope { schema: SCHEMA, ok: true, command, result, error: None, warnings }, style.layout)?
             }
         };
-        Ok((stdout, report.sentence))
+        Ok((stdout.into_bytes(), report.sentence))
     });
     match success {
         Ok((stdout, sentence)) => {
             let sentence = match style.layout {
                 // The text has said it.
-                Layout::Text(_) if style.print.is_empty() => String::new(),
+                Layout::Text(_) if style.print.is_empty() && !style.bytes => String::new(),
                 _ => format!("{sentence}\n"),
             };
             let told = if style.quiet { String::new() } else { told(warnings) + &sentence };
@@ -104,6 +109,17 @@ pub fn ending(command: Option<&str>, outcome: Result<Report, Error>, journal: &J
 /// Warnings as lines for people.
 fn told(warnings: &[Warning]) -> String {
     warnings.iter().map(|one| format!("warning[{}]: {}\n", one.code, one.message)).collect()
+}
+
+/// Bytes as they are; a terminal gets none that it might obey.
+fn bare(bytes: Vec<u8>, layout: Layout) -> Result<Vec<u8>, Error> {
+    let is_plain = |text: &str| text.chars().all(|c| show::shows(c) || c == '\t');
+    let on_terminal = matches!(layout, Layout::Text(_) | Layout::Indented);
+    if on_terminal && !std::str::from_utf8(&bytes).is_ok_and(is_plain) {
+        let message = "what is to be printed holds characters that a terminal obeys or does not show";
+        return Err(Error::new(Code::RequestInvalid, message).hint("write it into a file with `> FILE`"));
+    }
+    Ok(bytes)
 }
 
 /// What is for stderr, in lines that fit where people read them.
@@ -173,7 +189,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
     let envelope = Envelope { schema: SCHEMA, ok: false, command, result: None, error: Some(document), warnings };
     let stdout = match style.layout {
         Layout::Text(_) => String::new(),
-        _ if !style.print.is_empty() => String::new(),
+        _ if style.bytes || !style.print.is_empty() => String::new(),
         layout => fitting(envelope, layout).unwrap_or_default(),
     };
     let mark = format!("error[{}]", error.code().as_str());
@@ -183,7 +199,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
         Layout::Text(screen) => laid_out(&text, style.layout).replacen(&mark, &screen.refused(&mark), 1),
         layout => laid_out(&format!("{text}\n"), layout),
     };
-    Ending { stdout, stderr, exit: error.code().exit() }
+    Ending { stdout: stdout.into_bytes(), stderr, exit: error.code().exit() }
 }
 
 fn last_line(error: &Error) -> String {
@@ -378,9 +394,9 @@ mod tests {
         let result = json!({"tags": vec!["x".repeat(1000); 2000], "summary": "y".repeat(3 << 20)}).to_string();
         let style = &Style { layout: Layout::Ascii, ..Style::default() };
         let told = |command, style| {
-            let report = Report { result: result.clone(), sentence: String::new() };
+            let report = Report { result: result.clone(), sentence: String::new(), bytes: None };
             let ending = ending(Some(command), Ok(report), &Journal::default(), style);
-            (ending.exit, ending.stdout.len(), serde_json::from_str::<Value>(&ending.stdout).unwrap())
+            (ending.exit, ending.stdout.len(), serde_json::from_slice::<Value>(&ending.stdout).unwrap())
         };
         let (exit, size, document) = told("promote", style);
         assert!(exit == 0 && size <= ANSWER && document["result"]["tags"].as_array().unwrap().len() == 1000);
@@ -391,7 +407,7 @@ mod tests {
         let progress = Progress { done: vec!["z".repeat(1000); 2500], rollback: Vec::new() };
         let failed = Err(Error::new(Code::Raced, "x".repeat(3 << 20)).after(progress));
         let ending = ending(Some("promote"), failed, &Journal::default(), style);
-        let document: Value = serde_json::from_str(&ending.stdout).unwrap();
+        let document: Value = serde_json::from_slice(&ending.stdout).unwrap();
         assert!(ending.stdout.len() <= ANSWER && ending.exit == 5, "{}", ending.stdout.len());
         assert_eq!(
             (&document["error"]["changed"], &document["warnings"][0]["code"]),

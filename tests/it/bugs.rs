@@ -46,7 +46,7 @@ fn promote(host: &str, world: World) -> Ending {
 }
 
 fn end(ending: &Ending) {
-    let _ = std::io::stdout().lock().write_all(format!("\n{}", ending.stdout).as_bytes());
+    let _ = std::io::stdout().lock().write_all(&[b"\n", &*ending.stdout].concat());
     std::process::exit(i32::from(ending.exit));
 }
 

@@ -2,7 +2,7 @@
 
 use crate::stage::{DockerHub, image, many, push, shown};
 use crate::support::amazon::{Amazon, HOST};
-use crate::support::cmd::{Ran, tagwright};
+use crate::support::cmd::{Ran, binary, tagwright};
 use crate::support::hub::{Hub, HubTag};
 use crate::support::image::{
     Built, Image, Index, cosign_signature, descriptor, generic_artifact, helm_chart, two_platforms, types,
@@ -278,5 +278,69 @@ fn ecr_tells_when_the_image_was_pushed_to_whom_it_lets_describe_images() {
         let result = ran.result();
         assert_eq!((&result["pushed"], &result["referrers"]), (&pushed, &Value::Null), "{ran}");
         assert_eq!((ran.warnings().len(), amazon.calls().len()), (0, calls), "{:?}", amazon.calls());
+    }
+}
+
+#[test]
+fn the_bytes_of_manifest_and_config_are_printed_as_they_are() {
+    let registry = Registry::start();
+    let (built, index) = (image("abc"), two_platforms("abc", "one"));
+    let odd = Built { blobs: vec![b"\xff\0{}".to_vec()], ..helm_chart() };
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": types::OCI_MANIFEST, "config": descriptor(types::HELM_CONFIG, &odd.blobs[0]),
+        "layers": [],
+    });
+    let odd = Built { bytes: manifest.to_string().into_bytes(), ..odd };
+    let alone = Index::of([built.clone()]).attested().build();
+    for (tag, built) in [("1", &built), ("index", &index), ("odd", &odd), ("alone", &alone)] {
+        registry.push("acme/app", tag, built);
+    }
+    for (tag, flag, expected, requests) in [
+        ("1", "--raw", &built.bytes, 1),
+        ("1", "--config", &built.blobs[0], 2),
+        ("index", "--raw", &index.bytes, 1),
+        ("odd", "--config", &odd.blobs[0], 2),
+        ("alone", "--config", &built.blobs[0], 3),
+    ] {
+        registry.clear();
+        let words = ["inspect", &registry.name(&format!("acme/app:{tag}")), flag];
+        let ran = std::process::Command::new(binary()).args(words).env_clear().output().unwrap();
+        assert_eq!((&ran.stdout, ran.status.code()), (expected, Some(0)), "{tag} {flag}");
+        let told = String::from_utf8(ran.stderr).unwrap();
+        assert!(told.contains(&crate::support::text::digest(expected)), "{told}");
+        assert_eq!(registry.log().count(), requests, "{:#?}", registry.log().lines());
+    }
+    let quiet = tagwright(["inspect", &registry.name("acme/app:1"), "--raw", "--quiet"]).run();
+    assert_eq!((quiet.stdout.as_bytes(), &*quiet.stderr), (&*built.bytes, ""));
+}
+
+#[test]
+fn what_cannot_be_printed_as_it_is_says_what_can_and_leaves_stdout_empty() {
+    let registry = Registry::start();
+    let index = two_platforms("abc", "one");
+    let lying = image("lying");
+    registry.push("acme/app", "index", &index);
+    registry.push("acme/app", "cache", &build_cache());
+    registry.push("acme/app", "lying", &lying);
+    registry.state(|state| {
+        let blobs = &mut state.repositories.get_mut("acme/app").unwrap().blobs;
+        blobs.insert(crate::support::text::digest(&lying.blobs[0]), b"something else".to_vec());
+    });
+    let retired = "application/vnd.oci.artifact.manifest.v1+json";
+    registry.push("acme/app", "old", &Built::raw(retired, format!(r#"{{"mediaType":"{retired}","blobs":[]}}"#)));
+    let runs = [":index --config", ":cache --config", ":old --config", ":lying --config", ":1 --raw --config"];
+    let told = runs.map(|words| {
+        let words: Vec<&str> = words.split(' ').collect();
+        let name = registry.name(&format!("acme/app{}", words[0]));
+        let ran = tagwright(["inspect", &name]).args(words[1..].iter().copied()).run();
+        assert_eq!(ran.stdout, "", "{ran}");
+        format!("$ inspect {} (exit {:?})\n{}\n", words.join(" "), ran.exit, ran.stderr)
+    });
+    insta::assert_snapshot!(told.concat().replace(&registry.host(), "[registry]"));
+    let name = registry.name(&format!("acme/app@{}", index.children[1].digest()));
+    assert_eq!(tagwright(["inspect", &name, "--config"]).run().stdout.as_bytes(), index.children[1].blobs[0]);
+    for pair in [["--raw", "--json"], ["--config", "--text"], ["--raw", "--print=digest"]] {
+        let ran = tagwright(["inspect", &name]).args(pair).run();
+        assert_eq!((ran.exit, &*ran.stdout), (Some(2), ""), "{ran}");
     }
 }

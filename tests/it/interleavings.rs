@@ -283,7 +283,7 @@ fn play(story: &Story, nodes: &mut Vec<Node>, found: &mut Found) {
                 .map(OsString::from);
                 let ending = tagwright::run(&words, &world(), None);
                 gate.ended(run);
-                Said::read(&ending.stdout)
+                Said::read(std::str::from_utf8(&ending.stdout).unwrap())
             })
         };
         let runs = [run(0), run(1)];

@@ -80,7 +80,7 @@ fn a_look_that_is_long_past_is_looked_again_before_the_first_tag_is_written() {
         };
         let words = ["promote", &registry.name(&format!("{APP}:{TAG}"))].map(OsString::from);
         let ending = tagwright::run(&words, &world, None);
-        let told: Value = serde_json::from_str(&ending.stdout).unwrap();
+        let told: Value = serde_json::from_slice(&ending.stdout).unwrap();
         let expected = if seconds > 10 { json!("tag-conflict") } else { Value::Null };
         assert_eq!(told["error"]["code"], expected, "{told}");
         assert_eq!(registry.log().writes() == 0, seconds > 10);

@@ -221,3 +221,25 @@ fn nothing_raw_reaches_a_terminal_a_log_or_a_description() {
     let terminal = tagwright(print).env("TERM", "dumb").on_terminal(80);
     assert!(shown(&terminal.text) && terminal.text.contains("\\u{1b}[2J"), "{:?}", terminal.text);
 }
+
+#[test]
+fn a_terminal_gets_bytes_only_where_it_shows_them_all() {
+    let registry = Registry::start();
+    for (tag, chart) in [("plain", "{\"name\":\t\"é\"}"), ("odd", "{\"name\":\"\u{1b}[2J\"}"), ("back", "a\rb")] {
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": types::OCI_MANIFEST, "config": descriptor(types::HELM_CONFIG, chart.as_bytes()),
+            "layers": [],
+        });
+        let blobs = vec![chart.as_bytes().to_vec()];
+        registry.push(APP, tag, &Built { blobs, ..Built::raw(types::OCI_MANIFEST, manifest.to_string()) });
+        let run = tagwright(["inspect", &registry.name(&format!("{APP}:{tag}")), "--config", "--quiet"]);
+        let shown = run.env("TERM", "dumb").on_terminal(80);
+        match tag {
+            "plain" => assert_eq!((shown.text.as_str(), shown.exit), (chart, Some(0))),
+            _ => {
+                assert!(shown.text.starts_with("error[request-invalid]: what is to be printed"), "{}", shown.text);
+                assert!(shown.text.contains("> FILE") && shown.exit == Some(2), "{}", shown.text);
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The line of `inspect`: looks at the reference, at the list of tags beside that, and tells.
 
+use crate::command::inspect::bytes;
 use crate::command::platforms::ImageSet;
 use crate::command::report::Report;
 use crate::command::request::Inspect;
@@ -61,6 +62,9 @@ struct InspectSubject {
 pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
     let reference = &request.reference;
     let remote = session.remote(reference.repository(), Action::Pull);
+    if let Some(part) = request.part {
+        return bytes::print(&remote, reference, part);
+    }
     let look = || {
         let (listing, found) = both(|| remote.tags(Detail::Times), || read(&remote, reference));
         Ok((listing, found?))
