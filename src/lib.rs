@@ -141,8 +141,8 @@ fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
     if let Some(registry) = request.registry() {
         session.check(registry)?;
     }
-    if let Some((into, _)) = request.into() {
-        session.target().check(into.registry())?;
+    if let Some([_, other]) = request.sides() {
+        session.target().check(other)?;
     }
     match request {
         Request::Labels(request) => command::labels::run(session, request),
@@ -153,6 +153,7 @@ fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
         Request::Promote(request) => command::promote::run(session, request),
         Request::Rollback(request) => command::rollback::run(session, request),
         Request::History(request) => command::history::run(session, request),
+        Request::Diff(request) => command::diff::run(session, request),
         Request::Auth(request) => command::auth::run(session, request),
     }
 }

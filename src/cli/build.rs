@@ -7,8 +7,8 @@ use crate::cli::common::{choice, chosen, common, exclusive, number};
 use crate::cli::given::{KEEP_ONE, UNSET, in_quotes};
 use crate::cli::{Arguments, Dialect, invalid, missing, shown};
 use crate::command::request::{
-    Auth, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, PromotionSource, RawPart, RecordSource,
-    Request, Rollback, Sort, Tags,
+    Auth, Diff, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, PromotionSource, RawPart,
+    RecordSource, Request, Rollback, Sort, Tags,
 };
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
@@ -36,6 +36,7 @@ pub fn invocation(given: &Arguments) -> Result<Invocation, Error> {
         "promote" => promote(given),
         "rollback" => rollback(given),
         "history" => history(given),
+        "diff" => diff(given),
         "auth" => auth(given),
         name => Err(Error::new(Code::Internal, format!("nothing reads the arguments of `{name}`"))),
     };
@@ -192,6 +193,19 @@ fn into(given: &Arguments, source: &Repository) -> Result<Option<Repository>, Er
     Ok(Some(into))
 }
 
+fn diff(given: &Arguments) -> Result<Request, Error> {
+    let from = reference(given)?.or_latest();
+    let Some(to) = given.then.as_deref() else {
+        let write = match given.dialect {
+            Dialect::Words => format!("write {}", shown(&format!("tagwright diff {} REFERENCE", object(given)?))),
+            Dialect::Json => "add `to: 'acme/app:1.2.3'`, with a name of yours".to_owned(),
+        };
+        return Err(missing("`diff` compares two images, and one is given", write));
+    };
+    let (to, platform) = (Reference::parse(to)?.or_latest(), value(given, "platform", Platform::parse)?);
+    Ok(Request::Diff(Diff { from, to, platform }))
+}
+
 fn auth(given: &Arguments) -> Result<Request, Error> {
     let text = object(given)?;
     let (registry, repository) = if is_registry(text) {
@@ -226,11 +240,13 @@ fn example_object(given: &Arguments) -> String {
     let build = given.command.flag("build").and_then(|_| given.one("build"));
     let image = given.command.object.value.starts_with("REFERENCE") && build.is_none();
     let (key, text) = if image { ("image", "acme/app:1.2.3") } else { ("repository", "acme/app") };
+    let key = given.command.objects().find(|object| object.keys.contains(&key)).map_or(given.object_key, |_| key);
     if given.dialect == Dialect::Json {
         return format!("add `{key}: '{text}'`, with a name of yours");
     }
     let build = build.map(|build| format!(" --build {}", shell::quote(build))).unwrap_or_default();
-    format!("write {}, with a name of yours", shown(&format!("tagwright {} {text}{build}", given.command.name)))
+    let other = if given.command.object.then.is_some() { " acme/app:1.2.4" } else { "" };
+    format!("write {}, with a name of yours", shown(&format!("tagwright {} {text}{other}{build}", given.command.name)))
 }
 
 fn reference(given: &Arguments) -> Result<Reference, Error> {

@@ -113,7 +113,7 @@ impl Flag {
     }
 }
 
-/// What the one positional argument of a command is.
+/// What a positional argument of a command is.
 #[derive(Debug)]
 pub struct Object {
     /// Its name in capitals; empty where the command takes none.
@@ -124,6 +124,8 @@ pub struct Object {
     pub keys: &'static [&'static str],
     /// What it is, in full sentences.
     pub more: &'static str,
+    /// The one that follows it, where the command takes two.
+    pub then: Option<&'static Object>,
 }
 
 /// One command.
@@ -139,13 +141,18 @@ pub struct Command {
     pub object: Object,
     /// The flags it cannot do without.
     pub needs: &'static [&'static str],
-    /// What to do instead of giving a second positional argument.
+    /// What to do instead of giving another positional argument.
     pub second: &'static str,
     /// What each example does, and its words.
     pub examples: &'static [(&'static str, &'static str)],
 }
 
 impl Command {
+    /// Its positional arguments, in their order.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        std::iter::once(&self.object).chain(self.object.then)
+    }
+
     /// The flags of this command alone, in the order of the table.
     pub fn own_flags(&self) -> impl Iterator<Item = &'static Flag> {
         let name = self.name;
@@ -184,16 +191,18 @@ pub const PASSWORD_STDIN: &str = "password-stdin";
 
 /// An argument that the command cannot do without.
 const fn needed(value: &'static str, keys: &'static [&'static str], more: &'static str) -> Object {
-    Object { value, optional: false, keys, more }
+    Object { value, optional: false, keys, more, then: None }
 }
 
 /// An argument that the command can do without.
 const fn optional(value: &'static str, keys: &'static [&'static str], more: &'static str) -> Object {
-    Object { value, optional: true, keys, more }
+    Object { value, optional: true, keys, more, then: None }
 }
 
 const IMAGE: Object =
     needed("REFERENCE", &["reference", "image"], "The image. `latest` is read where it names neither tag nor digest.");
+
+const OTHER_IMAGE: Object = needed("REFERENCE", &["to"], "The image that is to come.");
 
 /// Every command, in the order of the help.
 // A table, one text a line, which the formatter would take apart.
@@ -304,6 +313,20 @@ pub static COMMANDS: &[Command] = &[
         ],
     },
     Command {
+        name: "diff", help: "tell what changes from one image to another",
+        more: &[
+            "Compares two images, of one repository or of two, also in different registries: version, digest, age and size, labels, platforms, and how much of the second one is to be pulled where the first one is there. Nothing is written, and no layer is fetched.",
+            "Labels are those on which all platforms of an image agree; where they do not, a warning names them, and `--platform` compares one. The layers of several platforms are counted together. A version is that of the tag, else of the version tag with the same digest.",
+            "`REGISTRY_USERNAME` and `REGISTRY_PASSWORD` are for the registry that `REGISTRY_HOST` names, or for the one that both images are in.",
+        ],
+        object: Object { then: Some(&OTHER_IMAGE), ..needed("REFERENCE", &["from"], "The image that is there. `latest` is read where one of the two names neither tag nor digest.") },
+        needs: &[], second: "two images are compared at a time",
+        examples: &[
+            ("What the next promotion brings", "diff acme/app:latest acme/app:2026.34.103"),
+            ("How much of it one platform has to pull", "diff acme/app:2026.34.102 acme/app:2026.34.103 \\\n--platform linux/amd64 --print layers.bytes"),
+        ],
+    },
+    Command {
         name: "auth", help: "tell which credential answers, from where, and what it may do",
         more: &["Asks the registry for a token and reports which place the credential came from, what each place said, and which actions were granted. The credential and the token are never printed."],
         object: needed("REPOSITORY|REGISTRY", &["repository"], "A repository, such as `acme/app`, or a registry alone, such as `docker.io` or `localhost:5000`."),
@@ -331,7 +354,7 @@ pub static FLAGS: &[Flag] = &[
     many("label", "KEY").on(&["labels"]).help(
         "report this label and no other",
         "Reports this label and no other; may be repeated. With exactly one the result holds its text as `value`. A label that is not there is `label-missing`, with the list of those that are."),
-    one("platform", "PLATFORM").on(&["labels"]).help(
+    one("platform", "PLATFORM").on(&["labels", "diff"]).help(
         "read this platform, as in linux/arm64",
         "Reads this platform of an image that has several, written as os/architecture or os/architecture/variant, for example `linux/amd64` or `linux/arm/v7`."),
     switch("all-platforms").on(&["labels"]).help(

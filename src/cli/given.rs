@@ -28,6 +28,8 @@ pub struct Arguments {
     pub dialect: Dialect,
     /// The positional argument.
     pub object: Option<String>,
+    /// The one that follows it, for a command that takes two.
+    pub then: Option<String>,
     /// The key under which a JSON request holds the positional argument.
     pub object_key: &'static str,
     /// Every flag in the order given, with its value unless it is a switch.
@@ -43,7 +45,7 @@ impl Arguments {
     /// Nothing given yet.
     pub fn new(command: &'static Command, dialect: Dialect) -> Self {
         let object_key = command.object.keys.first().copied().unwrap_or_default();
-        Self { command, dialect, object: None, object_key, flags: Vec::new(), document: None }
+        Self { command, dialect, object: None, then: None, object_key, flags: Vec::new(), document: None }
     }
 
     /// Adds a flag with its value, if that is possible beside those that are there.
@@ -68,14 +70,14 @@ impl Arguments {
         Ok(())
     }
 
-    /// Sets the positional argument.
+    /// Sets a positional argument: under its key, or in the order of the words.
     ///
     /// # Errors
     /// `missing-value` for a blank text, `reference-invalid` for one that may hold a password.
-    pub fn take_object(&mut self, text: String) -> Result<(), Error> {
+    pub fn take_object(&mut self, key: &'static str, text: String) -> Result<(), Error> {
         let what = match self.dialect {
             Dialect::Words => format!("the {}", self.command.object.value.to_ascii_lowercase().replace('|', " or ")),
-            Dialect::Json => format!("`{}`", self.object_key),
+            Dialect::Json => format!("`{key}`"),
         };
         if text.trim().is_empty() {
             return Err(missing(format!("{what} is blank"), format!("give it a value; {UNSET}")));
@@ -85,7 +87,11 @@ impl Arguments {
             let hint = format!("write {}; {}", shown(bare), crate::cli::suggest::SECRETS);
             return Err(Error::new(Code::ReferenceInvalid, message).hint(hint));
         }
-        self.object = Some(text);
+        if self.command.object.then.is_some_and(|then| then.keys.contains(&key)) {
+            self.then = Some(text);
+        } else {
+            (self.object, self.object_key) = (Some(text), key);
+        }
         Ok(())
     }
 

@@ -117,8 +117,11 @@ fn command_long(command: &Command) -> String {
         wrapped(&mut out, paragraph, 0, 0);
     }
     if !command.object.value.is_empty() {
-        out.push_str(&format!("\nArgument:\n  {}\n", command.object.value));
-        wrapped(&mut out, command.object.more, 6, 6);
+        out.push_str(if command.object.then.is_some() { "\nArguments:\n" } else { "\nArgument:\n" });
+        for object in command.objects() {
+            out.push_str(&format!("  {}\n", object.value));
+            wrapped(&mut out, object.more, 6, 6);
+        }
     }
     if command.own_flags().next().is_some() {
         out.push_str("\nFlags:\n");
@@ -141,6 +144,7 @@ pub fn usage(command: &Command) -> String {
         true => vec![format!("[{object}]")],
         false => vec![object.to_owned()],
     };
+    words.extend(command.object.then.map(|then| then.value.to_owned()));
     for needed in command.needs {
         words.extend(command.flag(needed).map(Flag::spelled));
     }

@@ -61,7 +61,7 @@ fn read(text: &str, named: &mut Option<&'static Command>) -> Result<(Invocation,
     }
     let mut given = Arguments::new(command, Dialect::Json);
     // A misspelt key explains why the right one is missing, so names are judged before values.
-    for (key, _) in args.iter().filter(|(key, _)| !command.object.keys.contains(&key.as_str())) {
+    for (key, _) in args.iter().filter(|(key, _)| object_key(command, key).is_none()) {
         flag(command, key)?;
     }
     for (key, value) in args {
@@ -74,15 +74,14 @@ fn read(text: &str, named: &mut Option<&'static Command>) -> Result<(Invocation,
 fn argument(given: &mut Arguments, key: &str, raw: &RawValue) -> Result<(), Error> {
     let command = given.command;
     let value = node(raw, &shown(key))?;
-    if let Some(known) = command.object.keys.iter().find(|known| **known == key) {
+    if let Some(known) = object_key(command, key) {
         let text = scalar(key, value, "a text")?;
-        if let Some(first) = &given.object {
+        if let Some(first) = given.object.as_ref().filter(|_| command.object.keys.contains(&known)) {
             let (first, second) = (shown(first), shown(&text));
             let message = format!("`{}` and `{key}` are both given: {first} and {second}", given.object_key);
             return Err(invalid(message, KEEP_ONE));
         }
-        given.object_key = known;
-        return given.take_object(text);
+        return given.take_object(known, text);
     }
     let flag = flag(command, key)?;
     match (flag.json, value) {
@@ -127,6 +126,11 @@ fn argument(given: &mut Arguments, key: &str, raw: &RawValue) -> Result<(), Erro
             given.add(flag, Some(scalar(key, value, wanted)?))
         }
     }
+}
+
+/// The key, where it is one of a positional argument.
+fn object_key(command: &'static Command, key: &str) -> Option<&'static str> {
+    command.objects().flat_map(|object| object.keys).find(|known| **known == key).copied()
 }
 
 fn flag(command: &'static Command, key: &str) -> Result<&'static Flag, Error> {
@@ -175,7 +179,12 @@ fn unknown_key(command: &Command, key: &str) -> Error {
         return unknown(format!("{} is for the command line alone", shown(key)), hint);
     }
     let keys = command.flags().filter(|flag| flag.json != Json::Never).map(Flag::key).collect::<Vec<_>>();
-    let known = command.object.keys.iter().copied().chain(keys.iter().map(String::as_str)).chain(STEP_KEYS);
+    let known = command
+        .objects()
+        .flat_map(|object| object.keys)
+        .copied()
+        .chain(keys.iter().map(String::as_str))
+        .chain(STEP_KEYS);
     let every = format!("`tagwright {} --help` lists every flag, and a key is a flag in camelCase", command.name);
     let hint = match (command.object.keys.first(), nearest(key, known).filter(|near| *near != key)) {
         (Some(right), _) if OBJECTS.contains(&key) => format!("write `{right}`"),
@@ -190,7 +199,8 @@ fn unknown_key(command: &Command, key: &str) -> Error {
 /// What would be typed for the same; values are joined with `=`, so that none is taken for a flag.
 fn words(given: &Arguments) -> Vec<String> {
     let mut words = vec![given.command.name.to_owned()];
-    let (last, first): (Vec<_>, Vec<_>) = given.object.iter().cloned().partition(|object| object.starts_with('-'));
+    let (last, first): (Vec<_>, Vec<_>) =
+        given.object.iter().chain(&given.then).cloned().partition(|object| object.starts_with('-'));
     words.extend(first);
     words.extend(given.flags.iter().map(|(flag, value)| match value {
         Some(value) => format!("--{}={value}", flag.long),

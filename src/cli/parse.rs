@@ -156,11 +156,16 @@ fn positional(given: &mut Arguments, text: String) -> Result<(), Error> {
     if command.object.value.is_empty() {
         return Err(invalid(format!("`{}` takes flags alone, not {word}", command.name), command.second));
     }
-    if let Some(first) = &given.object {
-        let message = format!("`{}` takes one argument, and {word} follows {}", command.name, shown(first));
-        return Err(invalid(message, command.second));
-    }
-    given.take_object(text)
+    let next = match (&given.object, command.object.then) {
+        (None, _) => given.object_key,
+        (Some(_), Some(then)) if given.then.is_none() => then.keys[0],
+        (Some(first), then) => {
+            let (most, last) = if then.is_some() { ("two arguments", &given.then) } else { ("one argument", &None) };
+            let last = shown(last.as_ref().unwrap_or(first));
+            return Err(invalid(format!("`{}` takes {most}, and {word} follows {last}", command.name), command.second));
+        }
+    };
+    given.take_object(next, text)
 }
 
 fn is_path(text: &str) -> bool {

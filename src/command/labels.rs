@@ -101,7 +101,10 @@ pub fn run(session: &Session, request: &Labels) -> Result<Report, Error> {
 }
 
 /// The images of the platform that was asked for; all of them if none was.
-fn select(name: &str, images: Vec<Image>, platform: Option<&Platform>) -> Result<Vec<Image>, Error> {
+///
+/// # Errors
+/// `platform-missing`.
+pub fn select(name: &str, images: Vec<Image>, platform: Option<&Platform>) -> Result<Vec<Image>, Error> {
     let Some(wanted) = platform else {
         return Ok(images);
     };

@@ -1,6 +1,7 @@
 //! One file per command: its request, its report, and the straight line between them.
 
 pub mod auth;
+pub mod diff;
 pub mod find_tag;
 pub mod history;
 pub mod inspect;

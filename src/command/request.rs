@@ -2,8 +2,8 @@
 //!
 //! The `cli` layer fills these in; the command files act on them.
 
-use crate::pure::auth::CredentialSource;
 use crate::pure::auth::scope::Action;
+use crate::pure::auth::{CredentialReach, CredentialSource};
 use crate::pure::aws::{AwsIdentity, EcrHost};
 use crate::pure::http::{ExchangeSettings, Resolve, Url};
 use crate::pure::image::listing::Via;
@@ -43,6 +43,8 @@ pub enum Request {
     Rollback(Box<Rollback>),
     /// The promotions that a registry has records of.
     History(History),
+    /// What changes from one image to another.
+    Diff(Diff),
     /// Which credential answers.
     Auth(Auth),
 }
@@ -61,14 +63,33 @@ impl Request {
                 rollback.promotion.as_ref().map(|promotion| promotion.record.repository.registry())
             }
             Request::History(history) => Some(history.repository.registry()),
+            Request::Diff(diff) => Some(diff.from.repository().registry()),
             Request::Auth(auth) => Some(&auth.registry),
         }
     }
 
-    /// Whether a file says which registry it is about: whoever wrote that decides about no credential.
-    pub fn is_led_by_file(&self) -> bool {
-        let Request::Rollback(rollback) = self else { return false };
-        rollback.repository.is_none() && !matches!(rollback.record, RecordSource::Given(_))
+    /// The registries of both sides, where a command has two.
+    pub fn sides(&self) -> Option<[&Registry; 2]> {
+        match self {
+            Request::Diff(diff) => Some([diff.from.repository().registry(), diff.to.repository().registry()]),
+            _ => self.into().map(|(target, source)| [source.registry(), target.registry()]),
+        }
+    }
+
+    /// Which registries the environment's credential is for.
+    pub fn reach(&self) -> CredentialReach {
+        match self {
+            // Whoever wrote a file that says which registry it is about decides about no credential.
+            Request::Rollback(rollback)
+                if rollback.repository.is_none() && !matches!(rollback.record, RecordSource::Given(_)) =>
+            {
+                CredentialReach::Pinned
+            }
+            Request::Diff(diff) if diff.from.repository().registry() != diff.to.repository().registry() => {
+                CredentialReach::OneOfSeveral
+            }
+            _ => CredentialReach::Command,
+        }
     }
 
     /// Whether bytes are asked for, and no document.
@@ -269,6 +290,17 @@ pub struct History {
     pub tag: Option<Tag>,
     /// At most so many.
     pub limit: Option<usize>,
+}
+
+/// Arguments of `diff`.
+#[derive(Clone, Debug)]
+pub struct Diff {
+    /// The image that is there, `latest` filled in where no tag was named.
+    pub from: Reference,
+    /// The image that is to come, `latest` filled in where no tag was named.
+    pub to: Reference,
+    /// The platform asked for.
+    pub platform: Option<Platform>,
 }
 
 /// Arguments of `auth`.

@@ -40,7 +40,7 @@ pub struct Session<'w> {
     pub via: Option<Via>,
     /// The flags that reach the same registry in another command, for undo commands.
     connection: Vec<String>,
-    /// The other side of a copy, where a credential of its own may be wanted.
+    /// The other side of a command that has two, where a credential of its own may be wanted.
     into: Option<Box<Session<'w>>>,
 }
 
@@ -50,26 +50,26 @@ impl<'w> Session<'w> {
     /// # Errors
     /// `config-malformed` for roots and proxies that cannot be read.
     pub fn new(world: &'w World, common: &Common, request: &Request, login: Option<Credential>) -> Result<Self, Error> {
-        let (registry, into) = (request.registry(), request.into());
+        let (registry, into, sides) = (request.registry(), request.into(), request.sides());
         let timeout = common.exchange.timeout.or(into.is_none().then_some(USUAL_TIMEOUT));
         let timeout = timeout.map(|timeout| timeout + common.exchange.wait.unwrap_or_default());
         let settings = ExchangeSettings { timeout, ..common.exchange.clone() };
         let amazon = AwsSettings { names: common.ecr.clone(), ..AwsSettings::default() };
         let is_aws = |registry: &Registry| amazon.has_api(Via::EcrApi, registry);
-        let registries = || registry.into_iter().chain(into.map(|(target, _)| target.registry()));
+        let registries = || registry.into_iter().chain(sides.map(|[_, other]| other));
         // The roots that AWS tools are given count where one of Amazon's registries is meant.
         let bundle = || world.env("AWS_CA_BUNDLE").filter(|_| registries().any(is_aws)).map(str::to_owned);
         let options = Options { ca_file: common.ca_file.clone().or_else(bundle), resolve: common.resolve.clone() };
         let exchange = Arc::new(Exchange::new(world, settings, Http::new(world, &options)?));
-        let Some((target, source)) = into else {
+        let Some(sides) = sides else {
             let into = match request {
                 Request::Rollback(rollback) if login.is_none() => takes_into(world, rollback, &is_aws),
                 _ => false,
             };
             return Self::side(&exchange, common, request, login, into);
         };
+        let [first, second] = sides;
         // A choice of API or of credential that only one of two sides knows is about that side.
-        let sides = [source.registry(), target.registry()];
         let narrowed = |registry: &Registry| Common {
             via: common
                 .via
@@ -79,13 +79,15 @@ impl<'w> Session<'w> {
             }),
             ..common.clone()
         };
-        let same = source.registry() == target.registry();
+        let writes = into.is_some();
         let own = common.into_aws != AwsIdentity::default()
             || Keychain::has_into(world)
-            || is_aws(target.registry()) && world.env(INTO_KEY).is_some();
-        let mut session = Self::side(&exchange, &narrowed(source.registry()), request, login, false)?;
-        if !same || own {
-            session.into = Some(Box::new(Self::side(&exchange, &narrowed(target.registry()), request, None, true)?));
+            || is_aws(second) && world.env(INTO_KEY).is_some();
+        // What is written to has a pair of its own.
+        let other = login.clone().filter(|_| !writes);
+        let mut session = Self::side(&exchange, &narrowed(first), request, login, false)?;
+        if first != second || writes && own {
+            session.into = Some(Box::new(Self::side(&exchange, &narrowed(second), request, other, writes)?));
         }
         Ok(session)
     }
@@ -113,7 +115,7 @@ impl<'w> Session<'w> {
             Some(api) => api.clone(),
             None => Url::parse(hub::API)?,
         };
-        let keychain = Keychain::new(exchange.world, pin, aws.clone(), request.is_led_by_file()).with(login);
+        let keychain = Keychain::new(exchange.world, pin, aws.clone(), request.reach()).with(login);
         let client = Client::new(exchange.clone(), keychain, Aws::new(aws));
         Ok(Self {
             client: match request.into() {
@@ -156,7 +158,7 @@ impl<'w> Session<'w> {
         }
     }
 
-    /// The side whose tags are written: that of `--into`, else the only one there is.
+    /// The second side, such as that of `--into`, else the only one there is.
     pub fn target(&self) -> &Session<'w> {
         self.into.as_deref().unwrap_or(self)
     }

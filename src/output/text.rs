@@ -17,6 +17,7 @@ pub fn of(command: &str, result: &Value, sentence: &str, screen: Screen) -> Stri
         "labels" => labels(result, sentence, width),
         "inspect" => inspect(result, width),
         "promote" | "rollback" => promotion(result, screen),
+        "diff" => difference(result, width),
         "auth" => {
             pairs(&named(result, &["registry", "identity", "source", "challenge", "granted", "expiresAt"]), width)
         }
@@ -36,6 +37,7 @@ pub fn values(command: &str) -> &'static [&'static str] {
         "find-tag" => &["tag"],
         "next-version" => &["version"],
         "auth" => &["granted.*"],
+        "diff" => &["to.digest"],
         _ => &["digest"],
     }
 }
@@ -180,6 +182,53 @@ fn tree(heading: &str, parts: Vec<(String, Value)>, width: usize) -> Vec<String>
     let rows = if fits { whole } else { rows(short) };
     let heading = Some(heading.to_owned()).filter(|_| !rows.is_empty());
     heading.into_iter().chain(branches(&rows, width)).collect()
+}
+
+/// Two images, and what is not the same in both.
+fn difference(result: &Value, width: usize) -> Vec<String> {
+    let (from, to) = (&result["from"], &result["to"]);
+    let pair = |key: &str, text: String| (key.to_owned(), text);
+    let mut known = vec![pair("from", cell(&from["reference"])), pair("to", cell(&to["reference"]))];
+    if from["digest"] == to["digest"] {
+        known.push(pair("digest", cell(&to["digest"])));
+        return [pairs(&known, width), vec!["same image".to_owned()]].concat();
+    }
+    let size = |value: &Value| value.as_u64().map_or(String::new(), show::bytes);
+    let looks: [(&str, &dyn Fn(&Value) -> String); 4] =
+        [("version", &cell), ("digest", &short), ("created", &moment), ("size", &size)];
+    for (key, look) in looks {
+        let sides = [look(&from[key]), look(&to[key])];
+        if sides.iter().any(|side| !side.is_empty()) {
+            known.push(pair(key, arrow(sides)));
+        }
+    }
+    let layers = &result["layers"];
+    let count = |key: &str| layers[key].as_u64().unwrap_or_default();
+    let (new, all) = (count("new"), count("shared").saturating_add(count("new")));
+    known.push(pair("layers", format!("{new} of {all} are new, {} to pull", show::bytes(count("bytes")))));
+    let mut lines = pairs(&known, width);
+    let of = |mark: &str, labels: &Value, text: fn(&Value) -> String| -> Vec<(String, String)> {
+        let labels = labels.as_object().into_iter().flatten();
+        labels.map(|(key, value)| (format!("{mark} {}", line(key)), text(value))).collect()
+    };
+    let labels = &result["labels"];
+    let changed = |value: &Value| arrow([cell(&value["from"]), cell(&value["to"])]);
+    let changes =
+        [of("~", &labels["changed"], changed), of("+", &labels["added"], cell), of("-", &labels["removed"], cell)];
+    if changes.iter().any(|change| !change.is_empty()) {
+        lines.push("labels".to_owned());
+        lines.extend(pairs(&changes.concat(), width.saturating_sub(2)).into_iter().map(|line| format!("  {line}")));
+    }
+    let platform = |one: &Value| vec![cell(&one["platform"]), cell(&one["state"])];
+    lines.push("platforms".to_owned());
+    lines.extend(branches(&list(&result["platforms"]).iter().map(platform).collect::<Vec<_>>(), width));
+    lines
+}
+
+/// What something was and is, said once where it has stayed as it was.
+fn arrow([from, to]: [String; 2]) -> String {
+    let shown = |text: &String| if text.is_empty() { "none".to_owned() } else { text.clone() };
+    if from == to { to } else { format!("{} → {}", shown(&from), shown(&to)) }
 }
 
 /// One line a tag, what was brought along, and how to undo it.

@@ -91,6 +91,12 @@ fn a_request_does_what_the_words_do() {
     );
     check(
         &registry,
+        "diff",
+        json!({"from": "APP:2026.34.101", "to": "APP:2026.34.102"}),
+        &["diff", "APP:2026.34.101", "APP:2026.34.102"],
+    );
+    check(
+        &registry,
         "auth",
         json!({"repository": "APP", "action": ["pull", "push"]}),
         &["auth", "APP", "--action", "pull", "--action", "push"],
@@ -320,6 +326,7 @@ fn the_requests_that_are_made_here_are_what_their_schemas_say() {
         ("find-tag", "repository tag version digest alternatives scanned via"),
         ("tags", "repository tags scanned via"),
         ("next-version", "version previous reason week year build"),
+        ("diff", "from to labels platforms layers"),
         ("auth", "registry identity source challenge granted expiresAt tried"),
     ] {
         let result = schema::schema(&format!("{command}.result.json"));

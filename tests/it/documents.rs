@@ -46,11 +46,13 @@ fn one(out: &mut String, command: &Command) {
     if command.object.value.is_empty() {
         out.push_str(&format!("\nIt takes flags alone; a request is described by {schema}.\n"));
     } else {
-        out.push_str(&format!("\n`{}`: {}\n", command.object.value, sentences(command.object.more)));
-    }
-    if !command.object.keys.is_empty() {
-        let keys = command.object.keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>();
-        out.push_str(&format!("In JSON it is the key {} ({schema}).\n", keys.join(" or ")));
+        for object in command.objects() {
+            out.push_str(&format!("\n`{}`: {}\n", object.value, sentences(object.more)));
+            let keys = object.keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>();
+            if !keys.is_empty() {
+                out.push_str(&format!("In JSON it is the key {} ({schema}).\n", keys.join(" or ")));
+            }
+        }
     }
     if command.own_flags().next().is_some() {
         out.push('\n');

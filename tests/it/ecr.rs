@@ -168,6 +168,7 @@ fn the_documented_rights_are_those_that_each_command_needs() {
     for (command, words) in [
         ("`labels`", vec!["labels", &reference]),
         ("`inspect`", vec!["inspect", &reference]),
+        ("`diff`", vec!["diff", &reference, &reference]),
         ("`find-tag`", vec!["find-tag", &team, "--build", "103"]),
         ("`tags`", vec!["tags", &team]),
         ("`next-version`", vec!["next-version", &team, "--build", "auto"]),

@@ -22,6 +22,7 @@ mod call;
 mod contributing;
 mod counts;
 mod crowd;
+mod diff;
 mod documents;
 mod ecr;
 mod ecr_into;

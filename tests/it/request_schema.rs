@@ -12,13 +12,17 @@ use tagwright::cli::help::sentence;
 /// The schema of the requests for one command, indented, with a closing line break.
 pub fn request(command: &Command) -> String {
     let mut properties = Map::new();
-    for key in command.object.keys {
-        properties.insert((*key).to_owned(), described(text(), command.object.more));
+    for object in command.objects() {
+        for key in object.keys {
+            properties.insert((*key).to_owned(), described(text(), object.more));
+        }
     }
     for flag in command.flags().filter(|flag| flag.json != Json::Never) {
         properties.insert(flag.key(), described(kind(flag), flag.more));
     }
-    let needs = command.needs.iter().filter_map(|long| command.flag(long)).map(Flag::key).collect::<Vec<_>>();
+    let flags = command.needs.iter().filter_map(|long| command.flag(long)).map(Flag::key);
+    let then = command.object.then.iter().flat_map(|then| then.keys).map(|key| (*key).to_owned());
+    let needs = flags.chain(then).collect::<Vec<_>>();
     let mut args = json!({
         "type": "object",
         "properties": properties,

@@ -19,6 +19,7 @@ use tagwright::aws::identity::{Aws, AwsSettings};
 use tagwright::error::{Code, Error};
 use tagwright::http::exchange::Exchange;
 use tagwright::http::{Http, Limits, Options as HttpOptions};
+use tagwright::pure::auth::CredentialReach;
 use tagwright::pure::auth::scope::Action;
 use tagwright::pure::http::ExchangeSettings;
 use tagwright::pure::http::url::Url;
@@ -107,7 +108,11 @@ impl Case {
             ..Limits::default()
         });
         let settings = AwsSettings::default();
-        Client::new(Arc::new(exchange), Keychain::new(world, None, settings.clone(), false), Aws::new(settings))
+        Client::new(
+            Arc::new(exchange),
+            Keychain::new(world, None, settings.clone(), CredentialReach::Command),
+            Aws::new(settings),
+        )
     }
 
     fn repositories(&self) -> (Repository, Repository) {

@@ -83,6 +83,9 @@ fn check_reading(stage: &Stage) {
     assert_eq!(result["version"], "2026.34.102");
     let result = stage.run("inspect", &format!("@{digest}"), []).run().result();
     assert_eq!((&result["digest"], result["platforms"].as_array().unwrap().len()), (&json!(digest), 2));
+
+    let result = stage.run("diff", "", [&stage.name(":2026.34.103")]).run().result();
+    assert_eq!((&result["from"]["version"], &result["to"]["digest"]), (&json!("2026.34.102"), &json!(digest)));
 }
 
 fn check_versions(stage: &Stage) {

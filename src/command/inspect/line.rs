@@ -171,12 +171,12 @@ fn aliases(remote: &Remote, listing: &Listing, digest: &Digest) -> Result<Vec<St
 }
 
 /// When the image was built; of several platforms, the last one.
-fn created(found: &ImageSet) -> Option<String> {
+pub fn created(found: &ImageSet) -> Option<String> {
     found.images.iter().filter_map(|image| image.config.created.clone()).max()
 }
 
 /// All bytes that a mirror of it would hold: manifests, config blobs and layers, each once.
-fn size(found: &ImageSet) -> u64 {
+pub fn size(found: &ImageSet) -> u64 {
     let mut seen = std::collections::HashSet::new();
     let mut size = found.index_size;
     for image in &found.images {

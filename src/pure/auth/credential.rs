@@ -19,6 +19,17 @@ pub enum CredentialSource {
     Anonymous,
 }
 
+/// Which registries the environment's credential is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialReach {
+    /// The one that the command is about.
+    Command,
+    /// The one that its own variable names, because nobody else who may choose has named one.
+    Pinned,
+    /// The one that its own variable names, among several that the command is about.
+    OneOfSeveral,
+}
+
 /// A credential for one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {

@@ -9,7 +9,7 @@ pub mod scope;
 pub mod token;
 
 pub use challenge::{AuthScheme, Challenge};
-pub use credential::{Credential, CredentialSource};
+pub use credential::{Credential, CredentialReach, CredentialSource};
 pub use docker_config::{DockerConfig, Lookup};
 pub use flow::{Authorization, TokenRequest};
 pub use lookup::LookupStep;

@@ -4,6 +4,7 @@ pub mod artifact;
 pub mod config;
 pub mod content;
 pub mod descriptor;
+pub mod difference;
 pub mod digest;
 pub mod index;
 pub mod listing;

@@ -8,7 +8,9 @@
 
 use crate::aws::{AwsSettings, identity as aws};
 use crate::error::{Code, Error};
-use crate::pure::auth::{Credential, CredentialSource, DockerConfig, Lookup, LookupStep, docker_config, lookup};
+use crate::pure::auth::{
+    Credential, CredentialReach, CredentialSource, DockerConfig, Lookup, LookupStep, docker_config, lookup,
+};
 use crate::pure::image::Registry;
 use crate::pure::text::quoted;
 use crate::registry::limits;
@@ -68,8 +70,7 @@ pub struct Keychain<'w> {
     world: &'w World,
     pin: Option<CredentialSource>,
     aws: AwsSettings,
-    /// Whether the environment's credential is only for the registry that its own variable names.
-    by_name: bool,
+    reach: CredentialReach,
     /// What stands in for the environment's credential.
     given: Option<Credential>,
 }
@@ -84,11 +85,8 @@ struct KeychainSearch<'a> {
 
 impl<'w> Keychain<'w> {
     /// The places of this world, or the one kind of place that is wanted; asks none of them yet.
-    ///
-    /// With `by_name` the environment's credential is only for the registry that its own variable names, because nobody
-    /// else who may choose has named one.
-    pub fn new(world: &'w World, pin: Option<CredentialSource>, aws: AwsSettings, by_name: bool) -> Self {
-        Self { world, pin, aws, by_name, given: None }
+    pub fn new(world: &'w World, pin: Option<CredentialSource>, aws: AwsSettings, reach: CredentialReach) -> Self {
+        Self { world, pin, aws, reach, given: None }
     }
 
     /// The same with what stands in for the environment's credential.
@@ -174,14 +172,14 @@ impl<'w> Keychain<'w> {
     fn way_out(&self, registry: &Registry) -> String {
         let Names { username, password, host, in_a_step } = self.names();
         let is_amazon = self.aws.host(registry).is_some();
-        let other = match (is_amazon, self.by_name) {
-            (true, _) => aws::HINT,
-            (false, true) => "name the repository before `--record`",
-            (false, false) => "log in so that Docker's `config.json` holds the credential",
+        let other = match self.reach {
+            _ if is_amazon => aws::HINT,
+            CredentialReach::Pinned => "name the repository before `--record`",
+            _ => "log in so that Docker's `config.json` holds the credential",
         };
         match self.has_pair() {
             // Only the name of its registry lacks.
-            true if is_amazon || self.by_name => {
+            true if is_amazon || self.reach != CredentialReach::Command => {
                 let username = if self.given.is_some() { "--username" } else { username };
                 format!("set `{host}` to `{registry}` if `{username}` is for it, or {other}")
             }
@@ -223,7 +221,8 @@ impl<'w> Keychain<'w> {
         // A pair that was set for another registry must not stand in for the identity of the machine, and goes to none
         // that a file has chosen.
         let is_inherited = self.given.is_none();
-        if host.is_none() && (self.by_name || is_inherited && self.aws.host(registry).is_some()) {
+        let is_by_name = self.reach != CredentialReach::Command;
+        if host.is_none() && (is_by_name || is_inherited && self.aws.host(registry).is_some()) {
             return Ok(None);
         }
         if let Some(host) = host {
@@ -231,7 +230,11 @@ impl<'w> Keychain<'w> {
                 Error::new(Code::ConfigMalformed, format!("`{pin}` does not name a registry"))
                     .hint(format!("set `{pin}` to a host such as `docker.io` or `reg.example.com:5000`"))
             })?;
-            if !docker_config::is_same(&pinned, registry) {
+            let is_same = docker_config::is_same(&pinned, registry);
+            if !is_same && self.reach == CredentialReach::OneOfSeveral {
+                return Ok(None);
+            }
+            if !is_same {
                 let message =
                     format!("`{pin}` pins the credential to `{pinned}`, and the command is about `{registry}`");
                 return Err(Error::new(Code::CredentialHostMismatch, message).hint(format!(
@@ -486,7 +489,8 @@ mod tests {
     }
 
     fn find(folder: &Folder, more: &[(&str, &str)], at: &str) -> Result<CredentialLookup, Error> {
-        Keychain::new(&folder.world(more), None, AwsSettings::default(), false).find(&registry(at), Some("acme/app"))
+        Keychain::new(&folder.world(more), None, AwsSettings::default(), CredentialReach::Command)
+            .find(&registry(at), Some("acme/app"))
     }
 
     fn check_found(folder: &Folder, more: &[(&str, &str)], at: &str, expected: &str) {
@@ -531,13 +535,18 @@ mod tests {
             (vec![("REGISTRY_HOST", "reg.example")], "docker.io", None),
         ] {
             let world = world(&environment);
-            let keychain = Keychain::new(&world, None, AwsSettings::default(), false);
+            let keychain = Keychain::new(&world, None, AwsSettings::default(), CredentialReach::Command);
             let checked = keychain.check(&registry(at));
             assert_eq!(checked.as_ref().err().map(Error::code), code, "{environment:?} {at}");
             assert_eq!(keychain.find(&registry(at), None).err(), checked.clone().err());
             assert!(!format!("{checked:?}").contains("hunter2"));
             // A source that is not asked cannot be wrong.
-            let pinned = Keychain::new(&world, Some(CredentialSource::Anonymous), AwsSettings::default(), false);
+            let pinned = Keychain::new(
+                &world,
+                Some(CredentialSource::Anonymous),
+                AwsSettings::default(),
+                CredentialReach::Command,
+            );
             assert_eq!(pinned.check(&registry(at)), Ok(()));
             assert!(pinned.find(&registry(at), None).unwrap().credential.is_anonymous());
         }
@@ -714,8 +723,11 @@ esac
             (CredentialSource::Anonymous, &pair, "reg.example", Some("anonymous -")),
         ] {
             let world = folder.world(more);
-            match (Keychain::new(&world, Some(pin), AwsSettings::default(), false).find(&registry(at), None), expected)
-            {
+            match (
+                Keychain::new(&world, Some(pin), AwsSettings::default(), CredentialReach::Command)
+                    .find(&registry(at), None),
+                expected,
+            ) {
                 (Ok(found), Some(expected)) => assert_eq!(folder.scrub(&show(&found)), expected),
                 (Err(error), None) => assert_eq!(error.code(), Code::CredentialMissing, "{error}"),
                 (other, _) => panic!("{pin:?} {at}: {other:?}"),
