@@ -15,7 +15,7 @@ use crate::pure::auth::scope::Action;
 use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
 use crate::pure::promote::{Template, record};
 use crate::pure::text::{Glob, shell};
-use crate::pure::version::{Build, OnConflict, TagFormat, calver};
+use crate::pure::version::{Build, OnConflict, Since, TagFormat, calver};
 
 /// The request with the flags that every command takes.
 ///
@@ -76,8 +76,10 @@ fn find_tag(given: &Arguments) -> Result<Request, Error> {
 fn tags(given: &Arguments) -> Result<Request, Error> {
     let repository = Repository::parse(object(given)?)?;
     let sort = choice(given, "sort", &[Sort::Version, Sort::Name, Sort::Updated])?.unwrap_or_default();
-    let matching = value(given, "match", Glob::parse)?;
-    Ok(Request::Tags(Tags { repository, matching, sort, limit: limit(given)?, format: format(given)? }))
+    let (matching, exclude) = (values(given, "match", Glob::parse)?, values(given, "exclude", Glob::parse)?);
+    let since = value(given, "updated-since", Since::parse)?;
+    let (limit, format) = (limit(given)?, format(given)?);
+    Ok(Request::Tags(Tags { repository, matching, exclude, since, sort, limit, format }))
 }
 
 fn limit(given: &Arguments) -> Result<Option<usize>, Error> {

@@ -256,6 +256,7 @@ pub static COMMANDS: &[Command] = &[
         examples: &[
             ("The five newest versions of week 34", "tags acme/app --match '2026.34.*' --limit 5"),
             ("What was pushed last", "tags acme/app --sort updated --limit 1"),
+            ("What came in the last week, without candidates", "tags acme/app --updated-since 7d --exclude '*-rc'"),
         ],
     },
     Command {
@@ -384,9 +385,15 @@ pub static FLAGS: &[Flag] = &[
     switch("newest").on(&["find-tag", "promote"]).help(
         "take the newest of several versions of one build",
         "Takes the newest where several versions have that build number, instead of refusing with `build-ambiguous`."),
-    one("match", "GLOB").on(&["tags"]).help(
+    many("match", "GLOB").on(&["tags"]).help(
         "list only names that match; *, ? and [a-z] work",
-        "Lists only tags whose whole name matches. `*` stands for any text, `?` for one character, `[a-z]` for one of several."),
+        "Lists only tags whose whole name matches. `*` stands for any text, `?` for one character, `[a-z]` for one of several. May be repeated: a name that matches one of them is listed."),
+    many("exclude", "GLOB").on(&["tags"]).help(
+        "leave out names that match",
+        "Leaves out tags whose whole name matches, in the form of `--match`. May be repeated."),
+    one("updated-since", "TIME|AGE").on(&["tags"]).help(
+        "list only what was updated since, as in 7d or 12h",
+        "Lists only tags that were updated from this moment on: RFC 3339 (`2026-08-21T09:30:00Z`), a date (`2026-08-21`), or how long ago in hours, days or weeks (`12h`, `7d`, `2w`). Docker Hub's web API and Amazon ECR's tell when; where the list does not, the command ends with `request-invalid`."),
     one("sort", "ORDER").on(&["tags"]).choices(&["version", "name", "updated"]).help(
         "version (the default), name, or updated",
         "The order of the list: `version` puts versions first, newest first, then the rest by name; `name` is alphabetic; `updated` puts the latest push first, where the service tells it."),

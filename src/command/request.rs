@@ -10,7 +10,7 @@ use crate::pure::image::listing::Via;
 use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
 use crate::pure::promote::{Promotion, Template};
 use crate::pure::text::Glob;
-use crate::pure::version::{Build, OnConflict, TagFormat};
+use crate::pure::version::{Build, OnConflict, Since, TagFormat};
 use time::OffsetDateTime;
 
 /// A command with its arguments, and the flags that every command takes.
@@ -169,8 +169,12 @@ pub enum Sort {
 pub struct Tags {
     /// Where to look.
     pub repository: Repository,
-    /// Only names that match.
-    pub matching: Option<Glob>,
+    /// Only names that match one of these; all where there are none.
+    pub matching: Vec<Glob>,
+    /// No names that match one of these.
+    pub exclude: Vec<Glob>,
+    /// Only tags that were updated from then on.
+    pub since: Option<Since>,
     /// The order.
     pub sort: Sort,
     /// At most so many.

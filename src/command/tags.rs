@@ -3,10 +3,11 @@
 use crate::command::report::Report;
 use crate::command::request::{Sort, Tags};
 use crate::command::session::Session;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Detail, Digest, TagEntry};
+use crate::pure::text::{Glob, instant};
 use crate::pure::version::pick;
 use serde::Serialize;
 
@@ -32,7 +33,17 @@ struct TagRow {
 /// Those of the tag list.
 pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
     let listing = session.remote(&request.repository, Action::Pull).tags(Detail::Times)?;
-    let fits = |listed: &&TagEntry| request.matching.as_ref().is_none_or(|glob| glob.matches(&listed.name));
+    let since = request.since.map(|since| since.moment(session.client.exchange.world.now()));
+    if since.is_some() && !listing.tags.is_empty() && listing.tags.iter().all(|listed| listed.updated.is_none()) {
+        return Err(timeless(request, listing.via));
+    }
+    let fits = |listed: &&TagEntry| {
+        let any = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(&listed.name));
+        let is_recent = |since| instant::parse(listed.updated.as_deref()?).map(|updated| updated >= since);
+        (request.matching.is_empty() || any(&request.matching))
+            && !any(&request.exclude)
+            && since.is_none_or(|since| is_recent(since) == Some(true))
+    };
     let chosen: Vec<TagEntry> = listing.tags.iter().filter(fits).cloned().collect();
     let mut ordered: Vec<&TagEntry> = pick::order(&chosen, &request.format);
     match request.sort {
@@ -60,4 +71,15 @@ pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
     };
     let tags = ordered.into_iter().map(shown).collect();
     Report::new(&TagsResult { repository, tags, scanned: listing.scanned, via: listing.via }, sentence)
+}
+
+/// That a list which does not tell times was asked for what is recent.
+fn timeless(request: &Tags, via: Via) -> Error {
+    let message = format!("the tag list of `{}` (`{via}`) does not tell when tags were updated", request.repository);
+    Error::new(Code::RequestInvalid, message).hint(match via {
+        Via::EcrApi => "allow `ecr:DescribeImages`, which lists times, or leave out `--updated-since`",
+        Via::HubApi | Via::Registry => {
+            "leave out `--updated-since`: only Docker Hub (`--via hub-api`) and Amazon ECR (`--via ecr-api`) tell times"
+        }
+    })
 }

@@ -1,9 +1,11 @@
 //! `tags`: every tag, in an order that means something.
 
 use crate::stage::{image, push, shown};
+use crate::support::amazon::{Amazon, HOST};
 use crate::support::cmd::{Ran, tagwright};
 use crate::support::hub::{Hub, HubTag, Options as HubOptions, Source};
 use crate::support::registry::Registry;
+use serde_json::json;
 use std::collections::HashMap;
 
 const TAGS: &[&str] = &[
@@ -106,4 +108,63 @@ fn a_page_that_leads_elsewhere_gets_no_token() {
     assert_eq!(ran.code(), "reply-malformed");
     assert!(ran.error()["hint"].is_string(), "{ran}");
     assert_eq!(trap.connections(), 0);
+}
+
+#[test]
+fn names_that_match_one_of_several_are_listed_but_for_those_that_are_left_out() {
+    let registry = with();
+    let run =
+        |words: &[&str]| names(&tagwright(["tags", &registry.name("acme/app")]).args(words.iter().copied()).run());
+    assert_eq!(run(&["--match", "l*", "--match", "n*"]), ["latest", "nightly"]);
+    assert_eq!(run(&["--match", "[ln]*", "--exclude", "night*"]), ["latest"]);
+    let left = run(&["--exclude", "*.*", "--exclude", "latest"]);
+    assert!(!left.is_empty() && !left.iter().any(|name| name.contains('.') || name == "latest"), "{left:?}");
+    let request = json!({"command": "tags", "args": {"repository": registry.name("acme/app"), "match": ["l*", "n*"], "exclude": "l*"}});
+    let ran = tagwright(["call"]).env("TAGWRIGHT_REQUEST", request.to_string()).run();
+    assert_eq!(names(&ran), ["nightly"]);
+}
+
+#[test]
+fn what_was_updated_since_is_listed_where_the_list_tells_when() {
+    let ago = |hours: i64| {
+        let moment = time::OffsetDateTime::now_utc() - time::Duration::hours(hours);
+        Some(moment.format(&time::format_description::well_known::Rfc3339).unwrap())
+    };
+    let list =
+        [("new", ago(1)), ("older", ago(30)), ("old", ago(200)), ("ancient", None), ("odd", Some("soon".to_owned()))];
+    let hub = Hub::of("acme/app", list.map(|(name, updated)| HubTag { updated, ..HubTag::named(name) }));
+    let run = |since: &str, more: &[&str]| {
+        let run =
+            tagwright(["tags", "acme/app", "--hub-api", &hub.url(), "--sort", "updated", "--updated-since", since]);
+        run.args(more.iter().copied()).run()
+    };
+    for (since, expected) in
+        [("12h", &["new"][..]), ("2d", &["new", "older"]), ("2w", &["new", "older", "old"]), ("2999-01-01", &[])]
+    {
+        assert_eq!(names(&run(since, &[])), expected, "{since}");
+    }
+    assert_eq!(names(&run("2026-01-01", &["--limit", "1"])), ["new"]);
+    let ran = run("7m", &[]);
+    assert_eq!((ran.code().as_str(), ran.exit), ("request-invalid", Some(2)));
+    assert!(ran.error()["hint"].as_str().unwrap().contains("`7d`"), "{ran}");
+}
+
+#[test]
+fn a_list_without_times_says_where_there_are_some() {
+    let registry = with();
+    let ran = tagwright(["tags", &registry.name("acme/app"), "--updated-since", "7d"]).run();
+    assert_eq!((ran.code().as_str(), ran.exit), ("request-invalid", Some(2)));
+    let hint = ran.error()["hint"].as_str().unwrap().to_owned();
+    assert!(hint.contains("`--via hub-api`") && hint.contains("`--via ecr-api`"), "{ran}");
+    // There is nothing in it that could be too old.
+    let empty = Registry::start();
+    empty.push("acme/app", "x", &image("x"));
+    empty.state(|state| state.repositories.get_mut("acme/app").unwrap().tags.clear());
+    let ran = tagwright(["tags", &empty.name("acme/app"), "--updated-since", "7d"]).run();
+    assert_eq!(names(&ran), Vec::<String>::new());
+    let amazon = Amazon::start();
+    amazon.push("team/app", "1", &image("abc"));
+    amazon.state(|state| state.allowed = Some(["ecr:ListImages".to_owned()].into()));
+    let ran = amazon.signed(["tags", &format!("{HOST}/team/app"), "--updated-since", "7d"]).run();
+    assert!(ran.error()["hint"].as_str().unwrap().contains("`ecr:DescribeImages`"), "{ran}");
 }

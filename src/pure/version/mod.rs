@@ -3,7 +3,9 @@
 pub mod calver;
 pub mod pick;
 pub mod scheme;
+pub mod since;
 
 pub use calver::{Build, OnConflict};
 pub use pick::{Candidate, Choice};
 pub use scheme::{TagFormat, Version, VersionTag};
+pub use since::Since;
