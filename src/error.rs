@@ -127,7 +127,7 @@ codes! {
     /// the reference has another digest than `--expect-digest` names
     /// look at what the tag is now with `tagwright inspect`; somebody has moved it
     DigestUnexpected = "digest-unexpected", 5;
-    /// a label has another value than `--require-label` names
+    /// a label has another value than `--require-label` names, or none
     /// promote the image that was built from what is required; nothing is wrong with the registry
     LabelMismatch = "label-mismatch", 5;
     /// the manifest is not a container image

@@ -13,7 +13,7 @@ use crate::command::request::{
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
-use crate::pure::promote::{Template, record};
+use crate::pure::promote::{RequiredLabel, Template, record};
 use crate::pure::text::{Glob, shell};
 use crate::pure::version::{Build, OnConflict, Since, TagFormat, calver};
 
@@ -53,7 +53,8 @@ fn labels(given: &Arguments) -> Result<Request, Error> {
         return Err(invalid(message, format!("name the label with {}", given.example("label"))));
     }
     let platform = value(given, "platform", Platform::parse)?;
-    Ok(Request::Labels(Labels { reference, keys, platform, all_platforms: given.has("all-platforms"), default }))
+    let (all_platforms, annotations) = (given.has("all-platforms"), given.has("annotations"));
+    Ok(Request::Labels(Labels { reference, keys, platform, all_platforms, annotations, default }))
 }
 
 fn inspect(given: &Arguments) -> Result<Request, Error> {
@@ -303,26 +304,32 @@ fn format(given: &Arguments) -> Result<TagFormat, Error> {
     Ok(value(given, "tag-format", TagFormat::parse)?.unwrap_or_default())
 }
 
-fn required_labels(given: &Arguments) -> Result<Vec<(String, String)>, Error> {
+/// A label with a value has that one, a label alone has any that is not blank; a value that is blank comes of a variable
+/// that is not set.
+fn required_labels(given: &Arguments) -> Result<Vec<RequiredLabel>, Error> {
     let flag = given.name("require-label");
-    let mut labels: Vec<(String, String)> = Vec::new();
+    let mut labels: Vec<RequiredLabel> = Vec::new();
     for text in given.all("require-label") {
-        let Some((key, wanted)) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()) else {
-            let hint = format!("write a label and its value, as in {}", given.example("require-label"));
+        let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value)));
+        if key.trim().is_empty() {
+            let hint = format!("write a label, or a label and its value, as in {}", given.example("require-label"));
             return Err(given.wrong("require-label", text, hint));
-        };
+        }
         let label = shown(key);
-        if wanted.trim().is_empty() {
+        if value.is_some_and(|value| value.trim().is_empty()) {
             let message = format!("{flag} gives no value for the label {label}");
             return Err(missing(message, format!("give the label its value; {UNSET}")));
         }
-        match labels.iter().find(|(known, _)| known == key) {
-            Some((_, first)) if first != wanted => {
-                let message = format!("{flag} wants two values of {label}: {} and {}", shown(first), shown(wanted));
-                return Err(invalid(message, KEEP_ONE));
-            }
-            Some(_) => {}
-            None => labels.push((key.to_owned(), wanted.to_owned())),
+        let named = labels.iter().filter(|known| known.key == key).find_map(|known| known.value.as_deref());
+        if let (Some(first), Some(wanted)) = (named, value)
+            && first != wanted
+        {
+            let message = format!("{flag} wants two values of {label}: {} and {}", shown(first), shown(wanted));
+            return Err(invalid(message, KEEP_ONE));
+        }
+        let required = RequiredLabel { key: key.to_owned(), value: value.map(str::to_owned) };
+        if !labels.contains(&required) {
+            labels.push(required);
         }
     }
     Ok(labels)

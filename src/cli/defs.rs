@@ -361,6 +361,9 @@ pub static FLAGS: &[Flag] = &[
     switch("all-platforms").on(&["labels"]).help(
         "report every platform on its own",
         "Reports the labels of every platform on its own, and whether they are `consistent`, instead of refusing when they differ."),
+    switch("annotations").on(&["labels"]).help(
+        "take annotations where a label is not there",
+        "Takes the annotation of the manifest, and then that of the index, where the image has no label of that name. The result says in `sources` where each value came from: `label`, `manifest`, `index`, or `default`."),
     one("wait", "SECONDS").on(&["labels", "inspect", "find-tag", "promote"]).json(Json::Number).help(
         "wait so long for an image that is not there yet",
         "Asks again for at most this many seconds while the registry says that the image is not there: after 1 s, 2 s, 4 s and so on, up to 30 s. A refusal, an error of the registry's or no answer ends the command as without it. `--timeout` is as much longer. Nothing has been written while a promotion waits, and it waits for its source alone."),
@@ -438,7 +441,7 @@ pub static FLAGS: &[Flag] = &[
         "Refuses with `digest-unexpected` unless the reference has this digest, so that a tag that moved since is noticed."),
     many("require-label", "KEY=VALUE").on(&["promote"]).json(Json::Pairs).help(
         "promote only if the image has this label",
-        "Refuses with `label-mismatch` unless every platform of the image has this label with this value. May be repeated. In JSON it is a map."),
+        "Refuses with `label-mismatch` unless every platform of the image has this label with this value; `KEY` alone has to be there and not to be blank. May be repeated. In JSON it is a map, or a list of labels."),
     switch("allow-downgrade").on(&["promote"]).help(
         "let --move go from a newer version to an older one",
         "Lets a tag of `--move` go from a newer version to an older one, which is `downgrade-refused` otherwise."),

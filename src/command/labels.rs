@@ -25,6 +25,8 @@ struct LabelsResult {
     platform: Option<String>,
     labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<Sources>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     platforms: Option<Vec<PlatformLabels>>,
@@ -40,11 +42,22 @@ struct PlatformLabels {
     digest: Digest,
     labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<Sources>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Option<String>>,
 }
 
+/// Where each value came from.
+type Sources = BTreeMap<String, &'static str>;
+
 /// An image, and those of its labels that were asked for.
-type ImageLabels<'i> = (&'i Image, BTreeMap<String, String>);
+struct ImageLabels<'i> {
+    image: &'i Image,
+    labels: BTreeMap<String, String>,
+    sources: Sources,
+    /// The names of all that it has.
+    names: BTreeSet<&'i String>,
+}
 
 /// Reads, compares, answers.
 ///
@@ -57,27 +70,32 @@ pub fn run(session: &Session, request: &Labels) -> Result<Report, Error> {
     let read = || platforms::read(&remote, &request.reference, request.platform.as_ref());
     let found = until_there(&remote, &quoted(&name), read)?;
     let images = select(&name, found.images, request.platform.as_ref())?;
-    let asked: Vec<ImageLabels> = images.iter().map(|image| (image, wanted(image, &request.keys))).collect();
-    let agree = asked.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    let asked: Vec<ImageLabels> = images.iter().map(|image| wanted(image, &found.annotations, request)).collect();
+    let agree = asked.windows(2).all(|pair| pair[0].labels == pair[1].labels);
     if !agree && !request.all_platforms {
         return Err(ambiguous(&name, &asked));
     }
-    missing(&name, request, &asked)?;
+    missing(&name, request, &asked, &found.annotations)?;
 
     let only = (images.len() == 1).then(|| &images[0]);
-    let filled = |labels: &BTreeMap<String, String>| with_default(labels, request);
-    let labels =
-        if agree { asked.first().map(|(_, labels)| filled(labels)).unwrap_or_default() } else { BTreeMap::new() };
+    let (labels, sources) = match asked.first() {
+        Some(first) if agree => with_default(first, request),
+        _ => Default::default(),
+    };
     let value = |labels: &BTreeMap<String, String>| match request.keys.as_slice() {
         [key] => Some(labels.get(key).cloned()),
         _ => None,
     };
     let platforms = request.all_platforms.then(|| {
-        let one = |(image, labels): &ImageLabels| PlatformLabels {
-            platform: image.platform.to_string(),
-            digest: image.digest.clone(),
-            labels: filled(labels),
-            value: value(&filled(labels)),
+        let one = |one: &ImageLabels| {
+            let (labels, sources) = with_default(one, request);
+            PlatformLabels {
+                platform: one.image.platform.to_string(),
+                digest: one.image.digest.clone(),
+                value: value(&labels),
+                labels,
+                sources: request.annotations.then_some(sources),
+            }
         };
         asked.iter().map(one).collect()
     });
@@ -94,6 +112,7 @@ pub fn run(session: &Session, request: &Labels) -> Result<Report, Error> {
         platform: only.map(|image| image.platform.to_string()),
         value: value(&labels),
         labels,
+        sources: request.annotations.then_some(sources),
         consistent: request.all_platforms.then_some(agree),
         platforms,
     };
@@ -117,38 +136,52 @@ pub fn select(name: &str, images: Vec<Image>, platform: Option<&Platform>) -> Re
 }
 
 /// The labels that were asked for, as far as this image has them.
-fn wanted(image: &Image, keys: &[String]) -> BTreeMap<String, String> {
-    let asked = |key: &String| keys.is_empty() || keys.contains(key);
-    image.config.labels.iter().filter(|(key, _)| asked(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
-}
-
-fn with_default(labels: &BTreeMap<String, String>, request: &Labels) -> BTreeMap<String, String> {
-    let mut filled = labels.clone();
-    if let Some(default) = &request.default {
-        for key in &request.keys {
-            filled.entry(key.clone()).or_insert_with(|| default.clone());
+fn wanted<'i>(image: &'i Image, index: &'i BTreeMap<String, String>, request: &Labels) -> ImageLabels<'i> {
+    let places = [("label", &image.config.labels), ("manifest", &image.manifest.annotations), ("index", index)];
+    let places = places.into_iter().take(if request.annotations { 3 } else { 1 });
+    let mut found = ImageLabels { image, labels: BTreeMap::new(), sources: Sources::new(), names: BTreeSet::new() };
+    for (key, value, place) in places.flat_map(|(place, all)| all.iter().map(move |(key, value)| (key, value, place))) {
+        let is_asked = request.keys.is_empty() || request.keys.contains(key);
+        if found.names.insert(key) && is_asked {
+            found.labels.insert(key.clone(), value.clone());
+            found.sources.insert(key.clone(), place);
         }
     }
-    filled
+    found
+}
+
+fn with_default(found: &ImageLabels, request: &Labels) -> (BTreeMap<String, String>, Sources) {
+    let (mut labels, mut sources) = (found.labels.clone(), found.sources.clone());
+    if let Some(default) = &request.default {
+        for key in &request.keys {
+            labels.entry(key.clone()).or_insert_with(|| default.clone());
+            sources.entry(key.clone()).or_insert("default");
+        }
+    }
+    (labels, sources)
 }
 
 /// A label that no platform has is missing, unless there is something to answer in its place.
-fn missing(name: &str, request: &Labels, asked: &[ImageLabels]) -> Result<(), Error> {
+fn missing(name: &str, request: &Labels, asked: &[ImageLabels], index: &BTreeMap<String, String>) -> Result<(), Error> {
     if request.default.is_some() {
         return Ok(());
     }
     let absent: Vec<&String> =
-        request.keys.iter().filter(|key| !asked.iter().any(|(_, labels)| labels.contains_key(*key))).collect();
+        request.keys.iter().filter(|key| !asked.iter().any(|one| one.labels.contains_key(*key))).collect();
     let Some(first) = absent.first() else {
         return Ok(());
     };
-    let existing: BTreeSet<&String> = asked.iter().flat_map(|(image, _)| image.config.labels.keys()).collect();
+    let existing: BTreeSet<&String> = asked.iter().flat_map(|one| one.names.iter().copied()).collect();
     let message = match absent.len() {
         1 => format!("`{name}` has no label {}", quoted(first)),
         n => format!("`{name}` lacks {n} of the labels asked for: {}", list(absent.iter().copied())),
     };
     let error = Error::new(Code::LabelMissing, message).detail("labels", json!(existing));
+    let is_annotated = |one: &ImageLabels| one.image.manifest.annotations.contains_key(*first);
     let instead = match nearest(first, existing.iter().map(|key| key.as_str())) {
+        _ if index.contains_key(*first) || asked.iter().any(is_annotated) => {
+            "read the annotation of that name with `--annotations`".to_owned()
+        }
         Some(near) => format!("ask for {}", quoted(near)),
         None if existing.is_empty() => "check that the build sets labels, this image has none".to_owned(),
         None => format!("ask for one that it has, {}", list(existing.into_iter())),
@@ -157,19 +190,21 @@ fn missing(name: &str, request: &Labels, asked: &[ImageLabels]) -> Result<(), Er
 }
 
 fn ambiguous(name: &str, asked: &[ImageLabels]) -> Error {
-    let keys: BTreeSet<&String> = asked.iter().flat_map(|(_, labels)| labels.keys()).collect();
-    let differing: Vec<&String> =
-        keys.into_iter().filter(|key| asked.windows(2).any(|p| p[0].1.get(*key) != p[1].1.get(*key))).collect();
+    let keys: BTreeSet<&String> = asked.iter().flat_map(|one| one.labels.keys()).collect();
+    let differing: Vec<&String> = keys
+        .into_iter()
+        .filter(|key| asked.windows(2).any(|p| p[0].labels.get(*key) != p[1].labels.get(*key)))
+        .collect();
     let values: Vec<_> = asked
         .iter()
-        .map(|(image, labels)| {
+        .map(|ImageLabels { image, labels, .. }| {
             let labels: BTreeMap<&String, Option<&String>> =
                 differing.iter().map(|key| (*key, labels.get(*key))).collect();
             json!({"platform": image.platform.to_string(), "digest": image.digest, "labels": labels})
         })
         .collect();
     let one = differing.first().map_or("", |key| key.as_str());
-    let said = asked.iter().map(|(image, labels)| match labels.get(one) {
+    let said = asked.iter().map(|ImageLabels { image, labels, .. }| match labels.get(one) {
         Some(value) => format!("{}: {}", image.platform, quoted(value)),
         None => format!("{}: not there", image.platform),
     });

@@ -9,7 +9,7 @@ use crate::pure::text::{quoted, show};
 use crate::registry::{Remote, limits};
 use crate::threads;
 use serde_json::json;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// How deep an index may name further indexes.
 const DEPTH: usize = 3;
@@ -40,6 +40,8 @@ pub struct ImageSet {
     pub media_type: String,
     /// The size of the index, zero where the reference is an image itself.
     pub index_size: u64,
+    /// The annotations of the index, none where the reference is an image itself.
+    pub annotations: BTreeMap<String, String>,
     /// The images, in the order of the index.
     pub images: Vec<Image>,
 }
@@ -84,7 +86,10 @@ pub fn weight(remote: &Remote, name: &str, top: RawManifest) -> Result<u64, Erro
 /// As [`read`].
 pub fn of(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platform>) -> Result<ImageSet, Error> {
     let (digest, media_type) = (top.digest.clone(), top.media_type.clone());
-    let index_size = if matches!(top.content, Content::Index(_)) { top.body.len() as u64 } else { 0 };
+    let (index_size, annotations) = match &top.content {
+        Content::Index(index) => (top.body.len() as u64, index.annotations.clone()),
+        Content::Image(_) | Content::Artifact(_) => Default::default(),
+    };
     let leaves = leaves(remote, name, top, platform)?;
     let configs = leaves.iter().filter_map(|leaf| match &leaf.fetched.content {
         Content::Image(manifest) => Some(manifest.config.size),
@@ -92,7 +97,7 @@ pub fn of(remote: &Remote, name: &str, top: RawManifest, platform: Option<&Platf
     });
     let width = room(name, configs)?;
     let images = threads::map_at(width, &leaves, |leaf| image(remote, name, leaf))?;
-    Ok(ImageSet { digest, media_type, index_size, images })
+    Ok(ImageSet { digest, media_type, index_size, annotations, images })
 }
 
 /// What a reference names; `latest` has been filled in before.

@@ -8,7 +8,7 @@ use crate::pure::aws::{AwsIdentity, EcrHost};
 use crate::pure::http::{ExchangeSettings, Resolve, Url};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
-use crate::pure::promote::{Promotion, Template};
+use crate::pure::promote::{Promotion, RequiredLabel, Template};
 use crate::pure::text::Glob;
 use crate::pure::version::{Build, OnConflict, Since, TagFormat};
 use time::OffsetDateTime;
@@ -117,6 +117,8 @@ pub struct Labels {
     pub platform: Option<Platform>,
     /// Whether to report each platform apart.
     pub all_platforms: bool,
+    /// Whether the annotations of the manifest, and then of the index, stand in for a label that is not there.
+    pub annotations: bool,
     /// What to answer for a label that is not there; may be empty.
     pub default: Option<String>,
 }
@@ -238,7 +240,7 @@ pub struct Promote {
     /// The digest that the source must have.
     pub expect_digest: Option<Digest>,
     /// Labels that every platform must have, key and value.
-    pub require_labels: Vec<(String, String)>,
+    pub require_labels: Vec<RequiredLabel>,
     /// Whether a tag may go from a newer version to an older one.
     pub allow_downgrade: bool,
     /// Look and plan, write nothing.

@@ -127,17 +127,22 @@ fn table(heading: Vec<String>, rows: Vec<Vec<String>>, sentence: &str, width: us
 }
 
 fn labels(result: &Value, sentence: &str, width: usize) -> Vec<String> {
-    let of = |labels: &Value| {
-        let labels = labels.as_object().into_iter().flatten();
-        labels.map(|(key, value)| (line(key), cell(value))).collect::<Vec<_>>()
+    let of = |one: &Value| {
+        let labels = one["labels"].as_object().into_iter().flatten();
+        let source = |key: &str| match one["sources"][key].as_str() {
+            Some(place @ ("manifest" | "index")) => format!(" (annotation of the {place})"),
+            Some("default") => " (default)".to_owned(),
+            _ => String::new(),
+        };
+        labels.map(|(key, value)| (line(key), cell(value) + &source(key))).collect::<Vec<_>>()
     };
     let platforms = list(&result["platforms"]);
     if platforms.is_empty() || result["consistent"] == true {
-        let lines = pairs(&of(&result["labels"]), width);
+        let lines = pairs(&of(result), width);
         return if lines.is_empty() { folded(&line(sentence), width) } else { lines };
     }
     let one = |one: &Value| {
-        let labels = pairs(&of(&one["labels"]), width.saturating_sub(2));
+        let labels = pairs(&of(one), width.saturating_sub(2));
         [cell(&one["platform"])].into_iter().chain(labels.into_iter().map(|line| format!("  {line}")))
     };
     platforms.iter().flat_map(one).collect()

@@ -321,7 +321,7 @@ fn the_requests_that_are_made_here_are_what_their_schemas_say() {
     for (command, contract) in [
         ("rollback", contract),
         ("history", "repository records"),
-        ("labels", "reference digest mediaType manifestDigest platform labels value platforms consistent"),
+        ("labels", "reference digest mediaType manifestDigest platform labels sources value platforms consistent"),
         ("inspect", "reference digest mediaType artifactType version aliases platforms created pushed size referrers"),
         ("find-tag", "repository tag version digest alternatives scanned via"),
         ("tags", "repository tags scanned via"),

@@ -210,3 +210,44 @@ fn docker_hub_is_found_under_all_its_names() {
         assert_eq!(result["reference"], "docker.io/library/app:1");
     }
 }
+
+#[test]
+fn annotations_stand_in_for_labels_that_are_not_there_where_that_is_asked_for() {
+    let image = |platform: &str| {
+        let annotations = json!({"label": "no", "manifest": "m", "both": "m"});
+        Image::new().platform(platform).label("label", "l").annotations(annotations)
+    };
+    let index = Index::of(["linux/amd64", "linux/arm64"].map(|platform| image(platform).build()));
+    let index = index.annotations(json!({"label": "no", "both": "no", "index": "i"})).build();
+    let registry = with("1", &index);
+    registry.push("acme/app", "alone", &image("linux/amd64").build());
+    let lacking = Image::new().platform("linux/arm64").annotations(json!({"label": "other"})).build();
+    registry.push("acme/app", "apart", &Index::of([image("linux/amd64").build(), lacking]).build());
+    // As ever where it is not asked for.
+    let result = labels(&registry, ":1", []).result();
+    assert_eq!((&result["labels"], result.get("sources")), (&json!({"label": "l"}), None));
+    registry.clear();
+    let result = labels(&registry, ":1", ["--annotations"]).result();
+    assert_eq!(result["labels"], json!({"label": "l", "manifest": "m", "both": "m", "index": "i"}));
+    let sources = json!({"label": "label", "manifest": "manifest", "both": "manifest", "index": "index"});
+    assert_eq!((&result["sources"], registry.log().count()), (&sources, 5));
+    let words = ["--annotations", "--label", "index", "--label", "none", "--default", "d", "--all-platforms"];
+    let result = labels(&registry, ":1", words).result();
+    let expected = json!({"index": "index", "none": "default"});
+    assert_eq!((&result["sources"], &result["platforms"][1]["sources"]), (&expected, &expected));
+    let result = labels(&registry, ":1", ["--annotations", "--label", "index"]).result();
+    assert_eq!((&result["value"], &result["sources"]), (&json!("i"), &json!({"index": "index"})));
+    let result = labels(&registry, ":alone", ["--annotations"]).result();
+    assert_eq!(result["labels"], json!({"label": "l", "manifest": "m", "both": "m"}));
+    // A value counts wherever it came from.
+    let ran = labels(&registry, ":apart", ["--annotations", "--label", "label"]);
+    assert_eq!(ran.code(), "platform-ambiguous");
+    // Whoever does not ask for them is told that they are there.
+    for key in ["manifest", "index"] {
+        let ran = labels(&registry, ":1", ["--label", key]);
+        assert_eq!((ran.code().as_str(), &ran.error()["details"]["labels"]), ("label-missing", &json!(["label"])));
+        assert!(ran.error()["hint"].as_str().unwrap().contains("with `--annotations`"), "{ran}");
+    }
+    let ran = labels(&registry, ":1", ["--annotations", "--label", "none"]);
+    assert_eq!(ran.error()["details"]["labels"], json!(["both", "index", "label", "manifest"]));
+}

@@ -835,3 +835,40 @@ fn a_password_is_sent_with_every_write() {
     assert!(log.0.iter().filter(|one| one.asked.method == "PUT").all(|one| one.asked.basic().is_some()));
     assert_eq!(log.0.iter().filter(|one| one.status == 401).count(), 1, "{:#?}", log.lines());
 }
+
+#[test]
+fn a_label_that_is_required_without_a_value_has_to_be_there_and_not_to_be_blank() {
+    let registry = Registry::start();
+    let built = |platform: &str, revision: &str| {
+        Image::new().platform(platform).label("revision", revision).label("blank", " ").build()
+    };
+    registry.push("acme/app", "1", &Index::of([built("linux/amd64", "a"), built("linux/arm64", "b")]).build());
+    let image = registry.name("acme/app:1");
+    let run = |words: &[&str]| {
+        let words = words.iter().flat_map(|label| ["--require-label", label]);
+        tagwright(["promote", &image, "--to", "x", "--dry-run"]).args(words).run()
+    };
+    assert_eq!(run(&["revision"]).result()["tags"][0]["action"], "created");
+    for (labels, message) in [
+        (&["revision", "blank"][..], "label `blank` of `IMAGE` is ` ` on `linux/amd64`, and a value is required"),
+        (&["absent"], "label `absent` of `IMAGE` is not there on `linux/amd64`, and a value is required"),
+        (&["revision", "revision=a"], "label `revision` of `IMAGE` is `b` on `linux/arm64`, and `a` is required"),
+    ] {
+        let error = run(labels).error();
+        assert_eq!((&error["code"], &error["exit"]), (&json!("label-mismatch"), &json!(5)));
+        assert_eq!(error["message"].as_str().unwrap().replace(&image, "IMAGE"), message);
+    }
+    for (required, code) in [
+        (json!(["revision"]), None),
+        (json!("revision"), None),
+        (json!(["revision", "absent"]), Some("label-mismatch")),
+        (json!({"revision": null}), Some("missing-value")),
+        (json!(["revision="]), Some("missing-value")),
+        (json!(["revision", null]), Some("missing-value")),
+    ] {
+        let args = json!({"image": image, "to": "x", "dryRun": true, "requireLabel": required});
+        let request = json!({"command": "promote", "args": args}).to_string();
+        let document = tagwright(["call"]).env("TAGWRIGHT_REQUEST", request).run().json();
+        assert_eq!(document["error"]["code"].as_str(), code, "{document}");
+    }
+}

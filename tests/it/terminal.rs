@@ -100,7 +100,12 @@ fn since_when_and_what_points_at_it_stand_below_each_other() {
         registry.state(|state| state.store(APP, &artifact));
     }
     registry.push(APP, "chart", &helm_chart());
-    let runs = ["latest", "chart"].map(|tag| tagwright(["inspect", &registry.name(&format!("{APP}:{tag}"))]));
+    let annotated = Image::new().label("git_revision", "abc").annotations(json!({"vendor": "acme"})).build();
+    registry.push(APP, "annotated", &Index::of([annotated]).annotations(json!({"team": "one\u{1b}[2J"})).build());
+    let of = |tag: &str| registry.name(&format!("{APP}:{tag}"));
+    let mut runs = vec![tagwright(["inspect", &of("latest")]), tagwright(["inspect", &of("chart")])];
+    runs.push(tagwright(["labels", &of("annotated"), "--annotations", "--label", "git_revision", "--label", "vendor"]));
+    runs[2] = runs[2].clone().args(["--label", "team", "--label", "none", "--default", "no"]);
     insta::assert_snapshot!(on_terminals(&registry, &runs));
 }
 

@@ -133,7 +133,7 @@ fn wrong_values() {
         &["promote", "acme/app:1.2.3", "--to", "{branch}"],
         &["promote", "acme/app:1.2.3", "--move", "a b"],
         &["promote", "acme/app:1.2.3", "--expect-digest", "sha256:12"],
-        &["promote", "acme/app:1.2.3", "--require-label", "revision"],
+        &["promote", "acme/app:1.2.3", "--require-label", "=abc"],
         &["promote", "acme/app:1.2.3", "--require-label", "revision="],
         &["promote", "acme/app:1.2.3", "--require-label", "a=1", "--require-label", "a=2"],
         &["auth", "acme/app", "--action", "delete"],

@@ -17,6 +17,7 @@ use crate::pure::version::{TagFormat, pick};
 use crate::registry::Remote;
 use crate::threads::both;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// How many tags are looked at one by one where the list has no digests.
 const LOOKED_AT: usize = 64;
@@ -136,7 +137,7 @@ fn read(remote: &Remote, reference: &Reference) -> Result<InspectSubject, Error>
         Err(error) if matches!(error.code(), Code::NotAnImage | Code::IndexEmpty) => {
             let (digest, media_type) = (top.digest.clone(), top.media_type.clone());
             let size = platforms::weight(remote, &name, top)?;
-            (ImageSet { digest, media_type, index_size: 0, images: Vec::new() }, size)
+            (ImageSet { digest, media_type, index_size: 0, annotations: BTreeMap::new(), images: Vec::new() }, size)
         }
         Err(error) => return Err(error),
     };

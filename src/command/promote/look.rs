@@ -250,16 +250,18 @@ fn require_labels(
     }
     let name = source.to_string();
     let found = platforms::of(here, &name, manifest.clone(), None)?;
-    for (key, wanted) in &request.require_labels {
+    for required in &request.require_labels {
+        let key = &required.key;
         let values: Vec<(String, Option<&String>)> =
             found.images.iter().map(|image| (image.platform.to_string(), image.config.labels.get(key))).collect();
-        let Some((platform, value)) = values.iter().find(|(_, value)| *value != Some(wanted)) else {
+        let Some((platform, value)) = values.iter().find(|(_, value)| !required.is_met_by(*value)) else {
             continue;
         };
         let is = value.map_or("not there".to_owned(), |value| quoted(value));
+        let wanted = required.value.as_ref().map_or("a value".to_owned(), |wanted| format!("`{wanted}`"));
         let list: Vec<_> =
             values.iter().map(|(platform, value)| json!({"platform": platform, "value": value})).collect();
-        let message = format!("label `{key}` of `{name}` is {is} on `{platform}`, and `{wanted}` is required");
+        let message = format!("label `{key}` of `{name}` is {is} on `{platform}`, and {wanted} is required");
         return Err(Error::new(Code::LabelMismatch, message)
             .hint("check that this is the build that was meant")
             .detail("values", list));

@@ -7,7 +7,7 @@
 
 use crate::pure::image::{Descriptor, Digest, OCI_MANIFEST, Repository, Tag};
 use crate::pure::promote::tag_write::TagAction;
-use crate::pure::promote::{TagWrite, Tally};
+use crate::pure::promote::{RequiredLabel, TagWrite, Tally};
 use crate::pure::text::words::words;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -243,7 +243,7 @@ impl Record {
 /// those that were required.
 pub fn labels<'a>(
     platforms: impl Iterator<Item = &'a BTreeMap<String, String>>,
-    required: &[(String, String)],
+    required: &[RequiredLabel],
 ) -> BTreeMap<String, String> {
     let mut agreed: Option<BTreeMap<String, String>> = None;
     let mut differ = false;
@@ -261,7 +261,7 @@ pub fn labels<'a>(
     if differ || size > LABELS {
         agreed.retain(|key, value| {
             value.len() <= LABELS
-                && (OF_NOTE.contains(&key.as_str()) || required.iter().any(|(wanted, _)| wanted == key))
+                && (OF_NOTE.contains(&key.as_str()) || required.iter().any(|wanted| wanted.key == *key))
         });
     }
     agreed
@@ -352,7 +352,7 @@ mod tests {
         let both = map(&[("a", "1"), ("git_revision", "abc")]);
         let other = map(&[("a", "2"), ("team", "t"), ("git_revision", "abc")]);
         let large = map(&[("a", &long), ("b", "1"), ("git_revision", "abc")]);
-        let required = [("b".to_owned(), "1".to_owned())];
+        let required = [RequiredLabel { key: "b".to_owned(), value: None }];
         for (platforms, required, expected) in [
             (vec![], &[][..], map(&[])),
             (vec![&both, &both], &[], both.clone()),
