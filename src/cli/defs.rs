@@ -414,7 +414,7 @@ pub static FLAGS: &[Flag] = &[
         "What to do when the version exists or would not be the highest: `fail` ends with `version-not-increasing`; `bump` keeps the week, or the week of the highest version if that is later, and takes the next free build number."),
     many("to", "TAG").on(&["promote"]).help(
         "create this tag, which must not move",
-        "Creates this tag, which must not move: if it has the same digest already it is left alone, with another it is `tag-conflict`. `{version}` stands for the version of the image, `{tag}` for the tag it was found by. May be repeated."),
+        "Creates this tag, which must not move: if it has the same digest already it is left alone, with another it is `tag-conflict`. `{version}` stands for the version of the image, with the `v` that its tag begins with, `{tag}` for the tag it was found by. May be repeated."),
     many("move", "TAG").on(&["promote"]).help(
         "create this tag, or move it here",
         "Creates this tag or points it at the image, unless it belongs to a newer version now. Takes `{version}` and `{tag}` as `--to` does. May be repeated."),

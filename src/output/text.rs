@@ -18,9 +18,10 @@ pub fn of(command: &str, result: &Value, sentence: &str, screen: Screen) -> Stri
         "inspect" => inspect(result, width),
         "promote" | "rollback" => promotion(result, screen),
         "diff" => difference(result, width),
-        "auth" => {
-            pairs(&named(result, &["registry", "identity", "source", "challenge", "granted", "expiresAt"]), width)
-        }
+        "auth" => pairs(
+            &named(result, &["registry", "identity", "source", "challenge", "granted", "missing", "expiresAt"]),
+            width,
+        ),
         "find-tag" => pairs(&named(result, &["tag", "version", "digest", "alternatives"]), width),
         "next-version" => pairs(&named(result, &["version", "previous", "reason"]), width),
         _ => folded(&line(sentence), width),
@@ -59,6 +60,7 @@ fn named(result: &Value, keys: &[&str]) -> Vec<(String, String)> {
     let name = |key| match key {
         "reference" => "image",
         "mediaType" => "type",
+        "missing" => "not granted",
         "artifactType" => "kind",
         "aliases" | "alternatives" => "also",
         "expiresAt" => "expires",

@@ -327,7 +327,7 @@ fn the_requests_that_are_made_here_are_what_their_schemas_say() {
         ("tags", "repository tags scanned via"),
         ("next-version", "version previous reason week year build"),
         ("diff", "from to labels platforms layers"),
-        ("auth", "registry identity source challenge granted expiresAt tried"),
+        ("auth", "registry identity source challenge granted missing expiresAt tried"),
     ] {
         let result = schema::schema(&format!("{command}.result.json"));
         let keys: Vec<&str> = result.get("properties").unwrap().entries().iter().map(|(key, _)| key.as_str()).collect();

@@ -142,7 +142,7 @@ fn placeholders_stand_for_tag_and_version() {
     let registry = versions();
     registry.push(APP, "v2026.34.104-rc", &image("candidate"));
     let ran = promote(&registry, ":v2026.34.104-rc", ["--to", "{version}", "--to", "was-{tag}"]).run();
-    assert_eq!(actions(&ran), ["2026.34.104: created", "was-v2026.34.104-rc: created"]);
+    assert_eq!(actions(&ran), ["v2026.34.104: created", "was-v2026.34.104-rc: created"]);
     let nightly = registry.push(APP, "nightly", &image("nightly"));
     for (source, words) in [
         (":nightly".to_owned(), ["--to", "{version}"]),
@@ -871,4 +871,35 @@ fn a_label_that_is_required_without_a_value_has_to_be_there_and_not_to_be_blank(
         let document = tagwright(["call"]).env("TAGWRIGHT_REQUEST", request).run().json();
         assert_eq!(document["error"]["code"].as_str(), code, "{document}");
     }
+}
+
+#[test]
+fn the_v_of_the_source_is_kept_in_the_tags_that_are_made_of_its_version() {
+    let registry = Registry::start();
+    push(&registry, APP, &["v1.9.0", "v1.10.0", "feature-x-v1.2.3"]);
+    let digest = registry.resolve(APP, "v1.10.0").unwrap();
+    let made = |ran: &Ran| {
+        let result = ran.result();
+        let tags = result["tags"].as_array().unwrap().iter().map(|tag| tag["tag"].as_str().unwrap().to_owned());
+        (tags.collect::<Vec<_>>(), result["version"].clone())
+    };
+    let run = |source: &str, words: &[&str]| {
+        tagwright(["promote", &registry.name(&format!("{APP}{source}")), "--dry-run"]).args(words.iter().copied()).run()
+    };
+    for (source, words, expected, version) in [
+        (":v1.10.0", &[][..], &["v1.10.0-rc", "latest"][..], "1.10.0"),
+        ("", &["--build", "0", "--newest"], &["v1.10.0-rc", "latest"], "1.10.0"),
+        // The tag that has the digest lends its `v`.
+        (&format!("@{digest}"), &[], &["v1.10.0-rc", "latest"], "1.10.0"),
+        (":feature-x-v1.2.3", &["--tag-format", "feature-x-{version}", "--to", "x-{version}"], &["x-v1.2.3"], "1.2.3"),
+    ] {
+        let ran = run(source, words);
+        assert_eq!(made(&ran), (expected.iter().map(|tag| (*tag).to_owned()).collect(), json!(version)), "{ran}");
+    }
+    // Into another repository the tag itself comes along, and the guard sees a version in what is there.
+    let into = registry.name("acme/prod");
+    let promoted = tagwright(["promote", &registry.name(&format!("{APP}:v1.10.0")), "--into", &into]).run();
+    assert_eq!(made(&promoted).0, ["v1.10.0", "v1.10.0-rc", "latest"]);
+    let older = tagwright(["promote", &registry.name(&format!("{APP}:v1.9.0")), "--into", &into]).run();
+    assert_eq!(older.code(), "downgrade-refused");
 }

@@ -154,7 +154,7 @@ fn announcement(request: &Promote, survey: &Survey) -> Option<Announcement> {
     let source = survey.source.tag().filter(|_| request.into.is_none());
     let mut templates = Vec::new();
     for template in request.to.iter().filter(|_| !request.moves.is_empty()) {
-        let made = template.expand(survey.source.tag(), Some(&version.text)).ok();
+        let made = template.expand(survey.source.tag(), Some(&version.written())).ok();
         let template = template.around(&version.text);
         if (template.needs_version() || template.needs_tag()) && (source.is_none() || made.as_ref() != source) {
             templates.push(template);

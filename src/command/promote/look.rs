@@ -193,7 +193,7 @@ fn expand(request: &Promote, source: &Reference, version: Option<&VersionTag>) -
     for (templates, kind) in templates {
         for template in templates {
             let tag = template
-                .expand(named, version.map(|tag| tag.text.as_str()))
+                .expand(named, version.map(VersionTag::written).as_deref())
                 .map_err(|error| error.about(&source.to_string()))?;
             match wanted.iter().find(|(known, _)| *known == tag) {
                 None => wanted.push((tag, kind)),

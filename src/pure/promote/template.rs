@@ -136,9 +136,9 @@ impl Template {
             let value = rest.get(..end)?;
             let (tag, spelled) = match first {
                 TemplatePiece::Tag => (Tag::parse(value).ok(), format.spelled(value)?),
-                _ => (None, TagFormat::default().spelled(value).filter(|spelled| spelled.text == value)?),
+                _ => (None, TagFormat::default().spelled(value).filter(|spelled| spelled.written() == value)?),
             };
-            let filled = self.filled(tag.as_ref().map(Tag::as_str), Some(spelled.text))?;
+            let filled = self.filled(tag.as_ref().map(Tag::as_str), Some(&spelled.written()))?;
             (filled == name).then_some(spelled.version)
         })
     }
@@ -189,7 +189,12 @@ mod tests {
         for (template, name, expected) in [
             ("{version}-rc", "2026.34.104-rc", Some("2026.34.104")),
             ("{version}-rc", "2026.34.104", None),
-            ("{version}-rc", "v2026.34.104-rc", None),
+            ("{version}-rc", "v2026.34.104-rc", Some("2026.34.104")),
+            ("{version}-rc", "vv2026.34.104-rc", None),
+            ("{version}-{version}", "v1.2-v1.2", Some("1.2")),
+            ("{version}-{version}", "v1.2-1.2", None),
+            ("{tag}-{version}", "v1.2-rc-v1.2", Some("1.2")),
+            ("v2026.34.103-rc", "v2026.34.104-rc", Some("2026.34.104")),
             ("{version}-rc", "latest-rc", None),
             ("{version}-rc", "-rc", None),
             ("{version}.9", "2026.34.9", Some("2026.34")),

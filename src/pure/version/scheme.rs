@@ -74,13 +74,20 @@ pub struct Spelling<'a> {
     pub version: Version,
     /// The integers as written, without `v` and `-rc`.
     pub text: &'a str,
+    /// Whether a `v` stands before it.
+    pub marked: bool,
     /// Whether `-rc` follows.
     pub candidate: bool,
 }
 
 impl<'a> Spelling<'a> {
+    /// As written, with its `v`: what `{version}` stands for.
+    pub fn written(&self) -> String {
+        written(self.marked, self.text)
+    }
+
     fn read(text: &'a str) -> Option<Self> {
-        let text = text.strip_prefix('v').unwrap_or(text);
+        let (text, marked) = text.strip_prefix('v').map_or((text, false), |text| (text, true));
         let (text, candidate) = text.strip_suffix("-rc").map_or((text, false), |text| (text, true));
         let (mut places, mut parts) = ([0; MOST_PARTS], 0);
         for part in text.split('.') {
@@ -90,7 +97,7 @@ impl<'a> Spelling<'a> {
             parts += 1;
         }
         let parts = u8::try_from(parts).ok().filter(|parts| *parts > 1)?;
-        Some(Self { version: Version { places, parts }, text, candidate })
+        Some(Self { version: Version { places, parts }, text, marked, candidate })
     }
 }
 
@@ -102,12 +109,26 @@ pub struct VersionTag {
     /// The version in it.
     #[serde(skip)]
     pub version: Version,
-    /// The version as written, without `v` and `-rc`; what `{version}` stands for.
+    /// The version as written, without `v` and `-rc`.
     #[serde(rename = "version")]
     pub text: String,
+    /// Whether a `v` stands before it.
+    #[serde(skip)]
+    pub marked: bool,
     /// Whether `-rc` follows.
     #[serde(skip)]
     pub candidate: bool,
+}
+
+impl VersionTag {
+    /// The version as written, with its `v`: what `{version}` stands for.
+    pub fn written(&self) -> String {
+        written(self.marked, &self.text)
+    }
+}
+
+fn written(marked: bool, text: &str) -> String {
+    if marked { format!("v{text}") } else { text.to_owned() }
 }
 
 /// Which tags count as versions: those with this text around the version.
@@ -144,8 +165,8 @@ impl TagFormat {
 
     /// Reads a tag name, if it has this format.
     pub fn read(&self, name: &str) -> Option<VersionTag> {
-        let Spelling { version, text, candidate } = self.spelled(name)?;
-        Some(VersionTag { tag: Tag::parse(name).ok()?, version, text: text.to_owned(), candidate })
+        let Spelling { version, text, marked, candidate } = self.spelled(name)?;
+        Some(VersionTag { tag: Tag::parse(name).ok()?, version, text: text.to_owned(), marked, candidate })
     }
 }
 
@@ -175,7 +196,7 @@ mod tests {
         ] {
             let read = TagFormat::default().read(tag).unwrap();
             assert_eq!((&*read.version.to_string(), &*read.text, read.candidate), (version, text, candidate), "{tag}");
-            assert_eq!(read.tag.as_str(), tag);
+            assert_eq!((read.tag.as_str(), read.written()), (tag, tag.trim_end_matches("-rc").to_owned()));
         }
     }
 
