@@ -19,6 +19,7 @@ struct AuthResult {
     source: Option<String>,
     challenge: &'static str,
     granted: Vec<String>,
+    missing: Vec<String>,
     expires_at: Option<String>,
     tried: Vec<LookupStep>,
 }
@@ -43,10 +44,14 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
         },
         (_, None) => Vec::new(),
     };
-    let missing = granted.scopes.missing(&rights);
-    if !missing.is_empty() {
+    let unmet = granted.scopes.missing(&rights);
+    let mut missing = Vec::new();
+    if !unmet.is_empty() {
         match granted.token.as_ref().and_then(Token::granted) {
-            Some(_) => exchange.warn("not-granted", format!("the token was lent without `{missing}`")),
+            Some(_) => {
+                exchange.warn("not-granted", format!("the token was lent without `{unmet}`"));
+                missing.push(unmet.to_string());
+            }
             None if push => {
                 let sentence = "whether push is granted shows only when something is pushed";
                 exchange.warn("push-unknown", sentence);
@@ -55,19 +60,23 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
         }
     }
     let registry = request.registry.to_string();
-    let sentence = match &granted.source {
+    let mut sentence = match &granted.source {
         Some(source) => format!(
             "`{registry}` answers to {} ({source})",
             granted.identity.as_deref().map_or("anybody".to_owned(), |identity| format!("`{identity}`")),
         ),
         None => format!("`{registry}` asks for no credential"),
     };
+    if let Some(right) = missing.first() {
+        sentence += &format!(", and does not grant `{right}`");
+    }
     let answer = AuthResult {
         registry,
         identity: granted.identity,
         source: granted.source,
         challenge: granted.challenge,
         granted: rights,
+        missing,
         expires_at: granted.expires_at.map(instant::rfc3339),
         tried: granted.tried,
     };

@@ -348,6 +348,7 @@ fn auth_says_what_is_granted_and_what_is_not() {
     assert_eq!(granted(&push().login("robot", "secret").run()), json!(["repository:acme/app:pull,push"]));
     let ran = push().login("reader", "secret").run();
     assert_eq!((granted(&ran), ran.warnings()), (json!(["repository:acme/app:pull"]), vec!["not-granted".to_owned()]));
+    assert_eq!(ran.result()["missing"], json!(["repository:acme/app:push"]));
     let partial = look(&registry, Path::new("/none"), &ran);
     let ran = push().run();
     assert_eq!((ran.result()["source"].as_str(), ran.result()["identity"].as_str()), (Some("anonymous"), None));
@@ -358,6 +359,7 @@ fn auth_says_what_is_granted_and_what_is_not() {
     let plain = basic();
     let ran = auth(&plain).args(["--action", "push"]).login("robot", "secret").run();
     assert_eq!((granted(&ran), ran.warnings()), (json!(["repository:acme/app:pull"]), vec!["push-unknown".to_owned()]));
+    assert_eq!(ran.result()["missing"], json!([]));
     let basic = look(&plain, Path::new("/none"), &ran);
     // No credential asked for.
     let open = filled(Registry::start());

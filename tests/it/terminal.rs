@@ -5,6 +5,7 @@ use crate::support::cmd::{Tagwright, tagwright};
 use crate::support::image::{Built, Image, Index, descriptor, helm_chart, types};
 use crate::support::registry::{Options, Registry};
 use crate::support::reply::Reply;
+use crate::support::token::{Rights, Rules};
 use serde_json::json;
 
 const APP: &str = "acme/serviceone";
@@ -251,4 +252,13 @@ fn a_terminal_gets_bytes_only_where_it_shows_them_all() {
             }
         }
     }
+}
+
+#[test]
+fn a_right_that_was_asked_for_and_is_not_granted_stands_below_those_that_are() {
+    let registry = Registry::bearer(Rules::default().anonymous(Rights::PULL));
+    registry.push(APP, "1", &image("abc"));
+    let shown = on_terminals(&registry, &[tagwright(["auth", &registry.name(APP), "--action", "push"])]);
+    let expires = [(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", "2026-11-27T03:27:00Z")];
+    insta::with_settings!({filters => expires}, { insta::assert_snapshot!(shown) });
 }
