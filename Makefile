@@ -13,7 +13,7 @@ endif
 export INSTA_UPDATE ?= no
 
 .DEFAULT_GOAL := list
-.PHONY: list check tools fmt fmt-check lint doc lint-and-doc program test live demo snapshots docs bench bench-copy bench-ecr
+.PHONY: list check tools fmt fmt-check lint doc lint-and-doc program test live demo snapshots docs docs-site docs-site-check bench bench-copy bench-ecr
 
 list: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,14 @@ snapshots: ## accept changed snapshots; read the difference like code
 
 docs: ## write the documents that follow from the tables
 	TAGWRIGHT_WRITE_DOCS=1 $(CARGO) test --locked --test it docs_are_what_the_tables_say
+
+docs-site: ## the documents as pages with search in target/docs-site/, made with mdBook
+	@scripts/install-tools site
+	@scripts/docs-site
+
+docs-site-check: docs-site ## opens them in Chromium: every link, the search, screenshots in target/
+	@scripts/install-tools browser
+	@"$(CARGO_TARGET_DIR)/tools/browser/bin/python" scripts/check-docs-site
 
 bench: ## start-up in instructions and memory, and the size of the release
 	@scripts/bench
