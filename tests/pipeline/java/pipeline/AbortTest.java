@@ -95,7 +95,7 @@ class AbortTest extends Fixture {
     @EnumSource
     void an_abort_ends_every_other_step_too(Controller.Library trust) throws Exception {
         Map<String, String> steps = Map.of("readImageLabel", "image: 'HOST/acme/held:1.0.0', label: 'a'", "readImageLabels", "image: 'HOST/acme/held:1.0.0'",
-            "inspectImage", "image: 'HOST/acme/held:1.0.0'", "findImageTag", "repository: 'HOST/acme/held', build: 1",
+            "inspectImage", "image: 'HOST/acme/held:1.0.0'", "diffImages", "from: 'HOST/acme/held:1.0.0', to: 'HOST/acme/held:1.0.1'", "findImageTag", "repository: 'HOST/acme/held', build: 1",
             "nextImageVersion", "repository: 'HOST/acme/held', build: 1", "imageHistory", "repository: 'HOST/acme/held'",
             "tagwright", "command: 'tags', args: [repository: 'HOST/acme/held']");
         for (Map.Entry<String, String> step : steps.entrySet()) {

@@ -66,6 +66,22 @@ class StepsTest extends Fixture {
 
     @ParameterizedTest
     @EnumSource
+    void diffImages_tells_what_changes_as_plain_values(Controller.Library trust) throws Exception {
+        open.push("acme/diff", Map.of("git_revision", "41d0aa7", "gone", "1", "same", "x"), "2026.34.102", "latest");
+        String digest = open.push("acme/diff", Map.of("git_revision", "9d02c7f", "come", "2", "same", "x"), "2026.34.103");
+        String image = open.host + "/acme/diff";
+        Map<?, ?> result = (Map<?, ?>) succeeded(run(trust, "node { def d = diffImages(from: '" + image + "', to: '" + image + ":2026.34.103'); sh 'true'; return d }")).returned;
+        assertEquals(Map.of("added", Map.of("come", "2"), "removed", Map.of("gone", "1"), "changed", Map.of("git_revision", Map.of("from", "41d0aa7", "to", "9d02c7f"))),
+            result.get("labels"));
+        assertEquals(List.of("2026.34.102", "2026.34.103"), List.of(((Map<?, ?>) result.get("from")).get("version"), ((Map<?, ?>) result.get("to")).get("version")));
+        assertEquals(digest, ((Map<?, ?>) result.get("to")).get("digest"));
+        assertEquals(Map.of("shared", 1, "new", 0, "bytes", 0), result.get("layers"));
+        Build build = failed(run(trust, "node { diffImages(from: '" + image + "') }"));
+        assertTrue(build.text().contains("error[missing-value]: "), build::text);
+    }
+
+    @ParameterizedTest
+    @EnumSource
     void findImageTag_finds_the_tag_of_a_build(Controller.Library trust) throws Exception {
         open.push("acme/find", Map.of("n", "1"), "2026.34.102");
         open.push("acme/find", Map.of("n", "2"), "2026.34.103", "latest");
