@@ -130,7 +130,12 @@ fn carry_out(world: &World, invocation: Invocation, layout: Layout) -> Ending {
         Ok(session) => {
             let (journal, until) = (&session.client.exchange.journal, session.client.exchange.until);
             last_words::note(command, style.clone(), journal.clone(), until);
-            let ending = envelope::ending(Some(command), dispatch(&session, &request), journal, &style);
+            let outcome = dispatch(&session, &request).and_then(|report| match journal.budget() {
+                // Its result tells that already.
+                Some(budget) if command != "rate-limit" => report.and("rateLimit", &budget),
+                _ => Ok(report),
+            });
+            let ending = envelope::ending(Some(command), outcome, journal, &style);
             last_words::over();
             ending
         }
@@ -154,6 +159,7 @@ fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
         Request::Rollback(request) => command::rollback::run(session, request),
         Request::History(request) => command::history::run(session, request),
         Request::Diff(request) => command::diff::run(session, request),
+        Request::RateLimit(request) => command::rate_limit::run(session, request),
         Request::Auth(request) => command::auth::run(session, request),
     }
 }

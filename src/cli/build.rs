@@ -7,8 +7,8 @@ use crate::cli::common::{choice, chosen, common, exclusive, number};
 use crate::cli::given::{KEEP_ONE, UNSET, in_quotes};
 use crate::cli::{Arguments, Dialect, invalid, missing, shown};
 use crate::command::request::{
-    Auth, Diff, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, PromotionSource, RawPart,
-    RecordSource, Request, Rollback, Sort, Tags,
+    Auth, Diff, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, PromotionSource, RateLimit,
+    RawPart, RecordSource, Request, Rollback, Sort, Tags,
 };
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
@@ -37,6 +37,7 @@ pub fn invocation(given: &Arguments) -> Result<Invocation, Error> {
         "rollback" => rollback(given),
         "history" => history(given),
         "diff" => diff(given),
+        "rate-limit" => rate_limit(given),
         "auth" => auth(given),
         name => Err(Error::new(Code::Internal, format!("nothing reads the arguments of `{name}`"))),
     };
@@ -208,6 +209,14 @@ fn diff(given: &Arguments) -> Result<Request, Error> {
     let (to, platform) = (Reference::parse(to)?.or_latest(), value(given, "platform", Platform::parse)?);
     Ok(Request::Diff(Diff { from, to, platform }))
 }
+
+fn rate_limit(given: &Arguments) -> Result<Request, Error> {
+    let repository = Repository::parse(given.object.as_deref().unwrap_or(LIMITED))?;
+    Ok(Request::RateLimit(RateLimit { repository }))
+}
+
+/// The repository that Docker Hub has for questions about its limit.
+const LIMITED: &str = "docker.io/ratelimitpreview/test";
 
 fn auth(given: &Arguments) -> Result<Request, Error> {
     let text = object(given)?;

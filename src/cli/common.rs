@@ -53,6 +53,7 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
     let exchange = ExchangeSettings {
         timeout: seconds(given, "timeout")?,
         wait: given.command.flag("wait").map(|_| seconds(given, "wait")).transpose()?.flatten(),
+        min_remaining: number(given, "min-remaining", 0..=u64::MAX, "")?,
         retries: retries.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(USUAL_RETRIES),
         verbose: given.has("verbose"),
         quiet: given.has("quiet"),

@@ -335,6 +335,13 @@ pub static COMMANDS: &[Command] = &[
         examples: &[("Whether this agent may push", "auth acme/app --action pull --action push")],
     },
     Command {
+        name: "rate-limit", help: "tell how much may still be read of a registry",
+        more: &["Tells how many manifests a registry still lets one read, in which time, and for which address or account it counts. Asking does not count. A registry that tells of no limit may have one all the same."],
+        object: optional("REPOSITORY", &["repository"], "A repository of the registry that is meant; Docker Hub's own for this question if not given. A credential counts by account in place of address."),
+        needs: &[], second: "one registry is asked at a time",
+        examples: &[("What Docker Hub has left for this machine", "rate-limit"), ("As a number", "rate-limit acme/app --print remaining")],
+    },
+    Command {
         name: CALL, help: "run a request that is written as JSON",
         more: &[
             "Runs `{\"command\": \"...\", \"args\": {...}}` and prints that command's result in ASCII. The request is taken from the environment variable `TAGWRIGHT_REQUEST`, or from the file that it names as `@PATH`, or with `-` from standard input. On stderr stand the command line that does the same, warnings and the closing sentence, or nothing with `quiet`.",
@@ -475,6 +482,9 @@ pub static FLAGS: &[Flag] = &[
     one("retries", "N").json(Json::Integer).help(
         "repeat a failed request so often; default 3",
         "How often a request is repeated after a failure that may pass: no connection, a broken one, a service that is busy or asks to wait; 3 if not given, 0 for never."),
+    one("min-remaining", "N").json(Json::Integer).help(
+        "stop before a registry's limit has fewer left",
+        "Ends with `rate-limited` before less than so much is left of what a registry lets one read, as it says itself; one that tells of no limit is read as without it. What is left is asked first, which does not count. What was written by then is told as with every failure."),
     one("ca-file", "PEM").help(
         "trust the certificates in this file too",
         "Trusts the certificates in this PEM file too, beside the built-in roots, those of the system and those of `SSL_CERT_FILE`."),

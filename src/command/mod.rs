@@ -11,6 +11,7 @@ pub mod next_version;
 pub mod platforms;
 pub mod progress;
 pub mod promote;
+pub mod rate_limit;
 pub mod referrers;
 pub mod report;
 pub mod request;

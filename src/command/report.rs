@@ -20,8 +20,22 @@ impl Report {
     /// # Errors
     /// `internal` if the result cannot be written as JSON.
     pub fn new<T: Serialize>(result: &T, sentence: impl Into<String>) -> Result<Self, Error> {
-        let text = serde_json::to_string(result)
-            .map_err(|error| Error::new(Code::Internal, "a result could not be written").cause(error.to_string()))?;
-        Ok(Self { result: text, sentence: sentence.into(), bytes: None })
+        Ok(Self { result: written(result)?, sentence: sentence.into(), bytes: None })
     }
+
+    /// The same with one more key at the end of the result.
+    ///
+    /// # Errors
+    /// As [`Report::new`].
+    pub fn and<T: Serialize>(mut self, key: &str, value: &T) -> Result<Self, Error> {
+        if self.result.pop() == Some('}') {
+            self.result += &format!(",\"{key}\":{}}}", written(value)?);
+        }
+        Ok(self)
+    }
+}
+
+fn written<T: Serialize>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::new(Code::Internal, "a result could not be written").cause(error.to_string()))
 }

@@ -45,6 +45,8 @@ pub enum Request {
     History(History),
     /// What changes from one image to another.
     Diff(Diff),
+    /// What may still be read of a registry.
+    RateLimit(RateLimit),
     /// Which credential answers.
     Auth(Auth),
 }
@@ -64,6 +66,7 @@ impl Request {
             }
             Request::History(history) => Some(history.repository.registry()),
             Request::Diff(diff) => Some(diff.from.repository().registry()),
+            Request::RateLimit(limit) => Some(limit.repository.registry()),
             Request::Auth(auth) => Some(&auth.registry),
         }
     }
@@ -307,6 +310,13 @@ pub struct Diff {
     pub to: Reference,
     /// The platform asked for.
     pub platform: Option<Platform>,
+}
+
+/// Arguments of `rate-limit`.
+#[derive(Clone, Debug)]
+pub struct RateLimit {
+    /// A repository of the registry that is asked.
+    pub repository: Repository,
 }
 
 /// Arguments of `auth`.

@@ -9,7 +9,7 @@ use crate::http::repeat::{LONGEST_WAIT, fits, repeat};
 use crate::http::{Body, Http, Incoming, Journal, Limits, Payload};
 use crate::pure::http::message::Request;
 use crate::pure::http::{
-    ExchangeSettings, Fault, Pace, Phase, Response, Subject, redact, redirect, refusal, retry, warning,
+    Budget, ExchangeSettings, Fault, Pace, Phase, Response, Subject, redact, redirect, refusal, retry, warning,
 };
 use crate::pure::text::{instant, show};
 use crate::world::World;
@@ -179,6 +179,7 @@ impl<'w> Exchange<'w> {
         let now = self.world.now();
         match retry::retry_after(&response.headers, now) {
             Some(wait) if matches!(response.status, 429 | 503) && !fits(self.world, wait, until) => {
+                Budget::read(&response.headers).into_iter().for_each(|budget| self.journal.note_budget(budget));
                 let at = instant::rfc3339(now + wait);
                 let error = refusal::error(Subject::Service, wanted, request, &response);
                 let limit = self.settings.timeout.unwrap_or(LONGEST_WAIT).as_secs_f64();
@@ -221,6 +222,7 @@ mod tests {
         let settings = ExchangeSettings {
             timeout: None,
             wait: None,
+            min_remaining: None,
             retries: 3,
             verbose: false,
             quiet: true,

@@ -2,7 +2,7 @@
 
 use crate::error::Progress;
 use crate::pure::http::message::Request;
-use crate::pure::http::redact;
+use crate::pure::http::{Budget, redact};
 use crate::pure::text::show::visible;
 use crate::secret::Secret;
 use crate::threads::{lock, lock_soon};
@@ -28,6 +28,7 @@ pub struct Journal {
     warnings: Mutex<Vec<Warning>>,
     secrets: Mutex<Arc<[Secret]>>,
     progress: Mutex<Progress>,
+    budget: Mutex<Option<Budget>>,
 }
 
 impl Journal {
@@ -65,6 +66,16 @@ impl Journal {
         warnings.into_iter().map(shown).collect()
     }
 
+    /// Notes what a registry has said about its limit.
+    pub fn note_budget(&self, budget: Budget) {
+        *lock(&self.budget) = Some(budget);
+    }
+
+    /// What a registry has said about its limit last.
+    pub fn budget(&self) -> Option<Budget> {
+        lock(&self.budget).clone()
+    }
+
     /// Notes what has been changed so far, for a run that ends before it can tell.
     pub fn note_progress(&self, progress: Progress) {
         *lock(&self.progress) = progress;
@@ -87,6 +98,7 @@ impl Journal {
             lines: copy(&self.lines).unwrap_or_default(),
             warnings: copy(&self.warnings).unwrap_or_default(),
             progress: copy(&self.progress).unwrap_or_else(|| Mutex::new(unknown())),
+            budget: Mutex::default(),
         })
     }
 

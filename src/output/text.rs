@@ -18,6 +18,9 @@ pub fn of(command: &str, result: &Value, sentence: &str, screen: Screen) -> Stri
         "inspect" => inspect(result, width),
         "promote" | "rollback" => promotion(result, screen),
         "diff" => difference(result, width),
+        "rate-limit" => {
+            [folded(&line(sentence), width), pairs(&named(result, &["countedBy", "resetsAt"]), width)].concat()
+        }
         "auth" => pairs(
             &named(result, &["registry", "identity", "source", "challenge", "granted", "missing", "expiresAt"]),
             width,
@@ -39,6 +42,7 @@ pub fn values(command: &str) -> &'static [&'static str] {
         "next-version" => &["version"],
         "auth" => &["granted.*"],
         "diff" => &["to.digest"],
+        "rate-limit" => &["remaining"],
         _ => &["digest"],
     }
 }
@@ -64,6 +68,8 @@ fn named(result: &Value, keys: &[&str]) -> Vec<(String, String)> {
         "artifactType" => "kind",
         "aliases" | "alternatives" => "also",
         "expiresAt" => "expires",
+        "countedBy" => "counted by",
+        "resetsAt" => "more at",
         key => key,
     };
     keys.iter().map(|key| (name(key).to_owned(), cell(&result[*key]))).filter(|(_, value)| !value.is_empty()).collect()
@@ -201,8 +207,7 @@ fn difference(result: &Value, width: usize) -> Vec<String> {
         return [pairs(&known, width), vec!["same image".to_owned()]].concat();
     }
     let size = |value: &Value| value.as_u64().map_or(String::new(), show::bytes);
-    let looks: [(&str, &dyn Fn(&Value) -> String); 4] =
-        [("version", &cell), ("digest", &short), ("created", &moment), ("size", &size)];
+    let looks = [("version", cell as fn(&Value) -> String), ("digest", short), ("created", moment), ("size", size)];
     for (key, look) in looks {
         let sides = [look(&from[key]), look(&to[key])];
         if sides.iter().any(|side| !side.is_empty()) {

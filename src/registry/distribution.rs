@@ -9,11 +9,11 @@ use crate::error::{Code, Error};
 use crate::http::Body;
 use crate::pure::auth::scope::Action;
 use crate::pure::http::message::{Method, Request};
-use crate::pure::http::{Response, Subject, refusal};
+use crate::pure::http::{Budget, Repeat, Response, Subject, refusal};
 use crate::pure::image::listing::Via;
 use crate::pure::image::media_type::{ACCEPT, RETIRED};
 use crate::pure::image::{
-    Descriptor, Digest, Identifier, Listing, OCI_INDEX, RawManifest, ReferrerList, TagEntry, referrers,
+    Descriptor, Digest, Identifier, Listing, OCI_INDEX, RawManifest, ReferrerList, Tag, TagEntry, referrers,
 };
 use crate::pure::text::{json, percent, show};
 use crate::registry::login::Access;
@@ -88,6 +88,25 @@ pub(super) fn head_manifest(access: &Access, identifier: &Identifier) -> Result<
         404 if access.proves_absence(&request, &response) => Ok(None),
         _ if response.is_success() => checked(&name, identifier, &response).map(Some),
         _ => Err(refusal::error(Subject::Manifest, &wanted, &request, &response)),
+    }
+}
+
+/// What the registry says about its limit beside its answer to a look at `latest`, whatever that answer is.
+///
+/// # Errors
+/// Those of [`Access::ask`], and of an answer that is neither the image nor that it is not there.
+pub(super) fn look_at_budget(access: &Access) -> Result<Option<Budget>, Error> {
+    let wanted = format!("ask `{}` about its limit", access.registry());
+    let tag = Identifier::Tag(Tag::parse("latest")?);
+    // That nothing is left is an answer, and not waited for.
+    let request = manifest_request(access, Method::Head, &tag).repeated(Repeat::Never);
+    let outcome = access.ask(&wanted, &request, limits::SMALL);
+    match (access.client.exchange.journal.budget(), outcome) {
+        (Some(budget), _) => Ok(Some(budget)),
+        (None, Ok(response)) if !response.is_success() && response.status != 404 => {
+            Err(refusal::error(Subject::Service, &wanted, &request, &response))
+        }
+        (None, outcome) => outcome.map(|_| None),
     }
 }
 

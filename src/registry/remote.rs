@@ -7,6 +7,7 @@ use crate::error::{Code, Error};
 use crate::http::Exchange;
 use crate::pure::auth::scope::Action;
 use crate::pure::aws::EcrHost;
+use crate::pure::http::Budget;
 use crate::pure::image::listing::Via;
 use crate::pure::image::{
     Descriptor, Detail, Digest, Heads, Identifier, Listing, RawManifest, ReferrerList, Registry, Repository, Tag,
@@ -17,7 +18,7 @@ use crate::registry::backend::{Backend, Distribution};
 use crate::registry::ecr::{Ecr, EcrRegistry};
 use crate::registry::hub::Hub;
 use crate::registry::login::{Access, Client, grant};
-use crate::registry::{Acceptance, HubApi, Mount, Upload, blobs, referrers};
+use crate::registry::{Acceptance, HubApi, Mount, Upload, blobs, distribution, referrers};
 use crate::world::World;
 use std::sync::OnceLock;
 
@@ -335,6 +336,14 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// Those of [`Remote::put_manifest`]; `raced`.
     pub fn put_referrers(&self, manifests: &[RawManifest], subject: &Digest) -> Result<(), Error> {
         referrers::put(&*self.backend()?, manifests, subject)
+    }
+
+    /// What the registry says about its limit, by a look at `latest`, which costs nothing; `None` where it says nothing.
+    ///
+    /// # Errors
+    /// Those of the question.
+    pub fn budget(&self) -> Result<Option<Budget>, Error> {
+        distribution::look_at_budget(&self.access)
     }
 
     /// Whose credential the registry asked for and took, and where it came from; asks nothing.

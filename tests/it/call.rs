@@ -317,7 +317,7 @@ fn the_requests_that_are_made_here_are_what_their_schemas_say() {
     let result = schema::schema("promote.result.json");
     let keys: Vec<&str> = result.get("properties").unwrap().entries().iter().map(|(key, _)| key.as_str()).collect();
     let contract = "repository digest version dryRun source tags copied referrers record attached rollback summary";
-    assert_eq!(keys.join(" "), contract);
+    assert_eq!(keys.join(" "), format!("{contract} rateLimit"));
     for (command, contract) in [
         ("rollback", contract),
         ("history", "repository records"),
@@ -326,11 +326,13 @@ fn the_requests_that_are_made_here_are_what_their_schemas_say() {
         ("find-tag", "repository tag version digest alternatives scanned via"),
         ("tags", "repository tags scanned via"),
         ("next-version", "version previous reason week year build"),
+        ("rate-limit", "registry limit remaining windowSeconds countedBy resetsAt"),
         ("diff", "from to labels platforms layers"),
         ("auth", "registry identity source challenge granted missing expiresAt tried"),
     ] {
         let result = schema::schema(&format!("{command}.result.json"));
         let keys: Vec<&str> = result.get("properties").unwrap().entries().iter().map(|(key, _)| key.as_str()).collect();
+        let contract = if command == "rate-limit" { contract.to_owned() } else { format!("{contract} rateLimit") };
         assert_eq!(keys.join(" "), contract);
         assert!(schema::schema(&format!("{command}.request.json")).get("properties").is_some());
     }

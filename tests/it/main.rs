@@ -42,6 +42,7 @@ mod next_version;
 mod odd_content;
 mod promote;
 mod race_model;
+mod rate_limit;
 mod record;
 mod release;
 mod request_schema;

@@ -61,6 +61,7 @@ fn commands(repository: &str) -> Vec<Vec<String>> {
         words(&["rollback", repository, "--record", "-"]),
         words(&["history", repository]),
         words(&["diff", &tagged, &tagged]),
+        words(&["rate-limit", repository]),
         words(&["auth", repository, "--action", "push"]),
         words(&["auth", repository.split('/').next().unwrap()]),
     ]

@@ -73,6 +73,7 @@ fn reading_is_text_that_fits() {
         tagwright(["labels", &of("2026.34.104"), "--label", "git_revision", "--quiet"]),
         tagwright(["labels", &of("apart"), "--all-platforms"]),
         tagwright(["auth", &app]),
+        tagwright(["rate-limit", &app]),
         tagwright(["history", &app]),
     ];
     insta::assert_snapshot!(on_terminals(&registry, &runs));

@@ -95,6 +95,7 @@ impl Case {
         let settings = ExchangeSettings {
             timeout: Some(Duration::from_secs(60)),
             wait: None,
+            min_remaining: None,
             retries: self.retries,
             verbose: false,
             quiet: true,

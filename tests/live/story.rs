@@ -84,6 +84,8 @@ fn check_reading(stage: &Stage) {
     let result = stage.run("inspect", &format!("@{digest}"), []).run().result();
     assert_eq!((&result["digest"], result["platforms"].as_array().unwrap().len()), (&json!(digest), 2));
 
+    let result = stage.run("rate-limit", "", []).run().result();
+    assert_eq!((&result["limit"], &result["remaining"]), (&json!(null), &json!(null)));
     let result = stage.run("diff", "", [&stage.name(":2026.34.103")]).run().result();
     assert_eq!((&result["from"]["version"], &result["to"]["digest"]), (&json!("2026.34.102"), &json!(digest)));
 }

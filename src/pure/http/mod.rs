@@ -1,5 +1,6 @@
 //! Requests and responses as values, and what can be decided from them without a socket.
 
+pub mod budget;
 pub mod fault;
 pub mod link;
 pub mod message;
@@ -12,6 +13,7 @@ pub mod settings;
 pub mod url;
 pub mod warning;
 
+pub use budget::Budget;
 pub use fault::{Fault, Phase, Trouble};
 pub use message::{Headers, Repeat, Response, quoted_string};
 pub use proxy::{Proxies, Proxy};

@@ -8,7 +8,7 @@
 
 use crate::error::{Code, Error, Refusal};
 use crate::pure::http::message::{Method, Request};
-use crate::pure::http::{Response, Url, redact};
+use crate::pure::http::{Budget, Response, Url, redact};
 use crate::secret::Secret;
 use serde_json::Value;
 use std::sync::Arc;
@@ -138,7 +138,9 @@ pub fn of(subject: Subject, wanted: &str, request: &Request, response: &Response
         Code::Unauthenticated => format!("`{host}` did not accept the credential to {wanted}"),
         Code::TagImmutable => format!("cannot {wanted}: the registry does not let the tag change"),
         Code::ManifestRefused => format!("cannot {wanted}: `{host}` does not take the manifest"),
-        Code::RateLimited => format!("cannot {wanted}: `{host}` asks to come back later"),
+        Code::RateLimited => {
+            format!("cannot {wanted}: `{host}` asks to come back later{}", Budget::told(&response.headers).words())
+        }
         Code::RegistryUnavailable => format!("cannot {wanted}: `{host}` cannot answer now"),
         _ if is_page(response) => {
             format!("cannot {wanted}: `{host}` answered {} with a web page, as no registry does", response.status)

@@ -10,6 +10,8 @@ pub struct ExchangeSettings {
     pub timeout: Option<Duration>,
     /// How long a source may be waited for that is not there yet; the time of the command is as much longer.
     pub wait: Option<Duration>,
+    /// How much of a registry's limit is to be left.
+    pub min_remaining: Option<u64>,
     /// How often a request may be repeated.
     pub retries: u32,
     /// One line per exchange to the log.

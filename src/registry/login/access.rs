@@ -5,12 +5,13 @@ use crate::error::{Code, Error};
 use crate::http::{Body, Payload};
 use crate::pure::auth::challenge;
 use crate::pure::auth::scope::Action;
-use crate::pure::http::message::Request;
+use crate::pure::http::message::{Method, Request};
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{ErrorDocument, Fault, Response, Subject, Url, redirect, refusal};
+use crate::pure::http::{Budget, ErrorDocument, Fault, Response, Subject, Url, redirect, refusal};
 use crate::pure::image::{Registry, Repository};
 use crate::registry::limits;
 use crate::registry::login::Client;
+use crate::registry::login::ledger::is_pull;
 use crate::registry::login::refused::refused;
 use crate::registry::login::state::{AccessState, CredentialDomain};
 use crate::secret::Secret;
@@ -63,16 +64,26 @@ impl Access<'_, '_> {
     /// is not even read.
     fn speak(&self, wanted: &str, request: &Request, limit: Option<u64>) -> Result<(Response, Option<Body>), Error> {
         let (client, exchange) = (self.client, &self.client.exchange);
+        // What is left is told by a look, which costs nothing; what else is wrong shows with the request itself.
+        if exchange.settings.min_remaining.is_some() && is_pull(request) && client.ledger.is_new(self.registry()) {
+            let look = Request { method: Method::Head, ..request.clone() };
+            self.speak(wanted, &look, Some(limits::SMALL)).map_or_else(ends, |_| Ok(()))?;
+        }
         let standing = self.standing();
         let mut sent = client.authorization(&standing).map_err(Error::unsent)?;
         let mut answered = false;
         loop {
             let ready = authorized(request, sent.as_ref());
-            let (response, body) = match limit {
-                Some(limit) => (exchange.send(wanted, &ready, limit)?, None),
-                None => exchange.open(wanted, &ready)?,
+            let costs = self.begin(request)?;
+            let outcome = match limit {
+                Some(limit) => exchange.send(wanted, &ready, limit).map(|response| (response, None)),
+                None => exchange.open(wanted, &ready),
             };
-            let is_own = response.from.origin() == request.url.origin();
+            let is_own = |response: &Response| response.from.origin() == request.url.origin();
+            let answer = outcome.as_ref().ok().map(|(response, _)| response).filter(|response| is_own(response));
+            self.end(costs, answer);
+            let (response, body) = outcome?;
+            let is_own = is_own(&response);
             client.note(&response, is_own && (response.is_success() || response.status == 401));
             match response.status {
                 401 | 403 if !is_own => {
@@ -114,6 +125,26 @@ impl Access<'_, '_> {
                     return Ok((response, body));
                 }
             }
+        }
+    }
+
+    /// Takes a request on, and says whether it counts, unless less would be left than is to be kept.
+    fn begin(&self, request: &Request) -> Result<bool, Error> {
+        let costs = is_pull(request);
+        match self.client.exchange.settings.min_remaining {
+            Some(least) => self.client.ledger.begin(self.registry(), costs, least).map(|()| costs),
+            None => Ok(costs),
+        }
+    }
+
+    /// Takes note of what an answer says about limits.
+    fn end(&self, costs: bool, answer: Option<&Response>) {
+        let told = answer.and_then(|answer| Budget::read(&answer.headers));
+        if let Some(budget) = &told {
+            self.client.exchange.journal.note_budget(budget.clone());
+        }
+        if self.client.exchange.settings.min_remaining.is_some() {
+            self.client.ledger.end(self.registry(), costs, told);
         }
     }
 
@@ -180,7 +211,9 @@ impl Access<'_, '_> {
         let own = request.url.origin() == home.origin();
         let sent = if own { client.authorization(&standing)? } else { None };
         let ready = authorized(request, sent.as_ref());
+        let costs = self.begin(request)?;
         let outcome = exchange.attempt(&ready, payload, &exchange.limits(limits::SMALL), 1);
+        self.end(costs, outcome.as_ref().ok().filter(|_| own));
         if let Ok(response) = &outcome {
             if !own && matches!(response.status, 401 | 403) {
                 return Err(refusal::elsewhere(&home, wanted, request, response));
@@ -211,6 +244,11 @@ impl Access<'_, '_> {
         let state = self.client.state(&domain);
         AccessState { domain, state, scopes: self.client.scopes(&self.repository, self.rights) }
     }
+}
+
+/// A look that was only to tell a limit fails for that alone.
+fn ends(error: Error) -> Result<(), Error> {
+    if error.code() == Code::RateLimited { Err(error) } else { Ok(()) }
 }
 
 /// Whether a refusal says that what was sent has run out; ECR does so with the status of a missing right.

@@ -16,6 +16,7 @@ use crate::pure::http::message::{Method, Request};
 use crate::pure::http::{ErrorDocument, Origin, Response, Subject, Url, refusal};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Registry, Repository};
+use crate::registry::login::ledger::Ledger;
 use crate::registry::login::refused::{credential_missing, origin, whose};
 use crate::registry::login::state::{AccessState, AuthState, CredentialDomain};
 use crate::registry::login::{CredentialLookup, Keychain};
@@ -43,6 +44,8 @@ pub struct Client<'w> {
     entrances: Mutex<HashMap<Registry, Vec<Challenge>>>,
     /// The hosts that have shown themselves to be registries in this run.
     registries: Mutex<HashSet<Origin>>,
+    /// How much more may be asked of registries.
+    pub(super) ledger: Ledger,
     /// Whether registries that say so list referrers by themselves.
     listings: Mutex<HashMap<Registry, bool>>,
     /// A repository that is written to, and the one in the same registry that its blobs are mounted from.
@@ -52,8 +55,8 @@ pub struct Client<'w> {
 impl<'w> Client<'w> {
     /// Puts the parts together; asks nothing.
     pub fn new(exchange: Arc<Exchange<'w>>, keychain: Keychain<'w>, aws: Aws) -> Self {
-        let (states, asked, entrances, registries, listings) = Default::default();
-        Self { exchange, aws, keychain, states, asked, entrances, registries, listings, mounts: None }
+        let (states, asked, entrances, registries, ledger, listings) = Default::default();
+        Self { exchange, aws, keychain, states, asked, entrances, registries, ledger, listings, mounts: None }
     }
 
     /// The same, with every right to write to `target` asked for together with the right to read `source`, which

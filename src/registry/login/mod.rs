@@ -4,6 +4,7 @@ pub mod access;
 pub mod client;
 pub mod grant;
 pub mod keychain;
+mod ledger;
 mod refused;
 mod state;
 
