@@ -9,6 +9,7 @@ use crate::registry::distribution::OpenBlob;
 use crate::registry::login::Access;
 use crate::registry::{Acceptance, distribution};
 use crate::threads;
+use std::time::Duration;
 
 /// One repository, asked in the way of its registry's kind. What the questions mean is said at
 /// [`crate::registry::remote::Remote`].
@@ -67,9 +68,9 @@ pub(super) trait Backend: Sync {
         false
     }
 
-    /// What points at a manifest.
-    fn api_referrers(&self, digest: &Digest) -> Result<ReferrerList, Error> {
-        distribution::list_referrers(self.access(), digest)
+    /// What points at a manifest; with `patience` no page is waited for any longer.
+    fn api_referrers(&self, digest: &Digest, patience: Option<Duration>) -> Result<ReferrerList, Error> {
+        distribution::list_referrers(self.access(), digest, patience)
     }
 
     /// Whether to ask what points at a manifest takes no right but that of reading.

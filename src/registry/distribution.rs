@@ -19,6 +19,7 @@ use crate::pure::text::{json, percent, show};
 use crate::registry::login::Access;
 use crate::registry::{limits, pages};
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// How many tags are asked for at once; the most that ECR allows.
 const TAGS_PAGE: usize = 1000;
@@ -186,12 +187,17 @@ pub(super) fn list_tags(access: &Access) -> Result<Listing, Error> {
 ///
 /// # Errors
 /// `reply-malformed`, `redirect-refused`, and those of [`Access::ask`].
-pub(super) fn list_referrers(access: &Access, digest: &Digest) -> Result<ReferrerList, Error> {
+pub(super) fn list_referrers(
+    access: &Access,
+    digest: &Digest,
+    patience: Option<Duration>,
+) -> Result<ReferrerList, Error> {
     let wanted = format!("list what points at `{}@{}`", access.repository, digest.short());
     let (mut found, mut known): (Vec<Descriptor>, HashSet<Digest>) = Default::default();
     let (first, mut has_api, mut bytes) = (access.url(&format!("referrers/{digest}")), true, 0);
     let walked = pages::walk(&wanted, first.clone(), |url| {
         let request = Request::new(Method::Get, url.clone()).header("Accept", OCI_INDEX);
+        let request = Request { patience, ..request };
         let response = access.ask(&wanted, &request, limits::MANIFEST)?;
         if matches!(response.status, 408 | 429 | 500..) && response.status != 501 {
             return Err(refusal::error(Subject::Service, &wanted, &request, &response));

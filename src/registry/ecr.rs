@@ -21,6 +21,7 @@ use crate::registry::distribution::{OpenBlob, lacking, list_them, mismatch, name
 use crate::registry::login::Access;
 use crate::registry::{Acceptance, EcrApi, distribution, limits, pages};
 use serde_json::Value;
+use std::time::Duration;
 
 /// How many images are asked for in one call.
 const AT_ONCE: usize = 16;
@@ -198,8 +199,8 @@ impl Backend for Ecr<'_> {
     }
 
     /// The registry API takes rights that its own API does without.
-    fn api_referrers(&self, digest: &Digest) -> Result<ReferrerList, Error> {
-        match distribution::list_referrers(self.access(), digest) {
+    fn api_referrers(&self, digest: &Digest, patience: Option<Duration>) -> Result<ReferrerList, Error> {
+        match distribution::list_referrers(self.access(), digest, patience) {
             Err(error) if matches!(error.code(), Code::Denied | Code::CredentialMissing) => {
                 Ok(ReferrerList::Unknown(error))
             }

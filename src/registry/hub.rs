@@ -82,7 +82,7 @@ impl Backend for Hub<'_> {
         if self.via == Some(Via::HubApi) { self.list(None) } else { distribution::list_tags(self.access) }
     }
 
-    fn api_referrers(&self, _digest: &Digest) -> Result<ReferrerList, Error> {
+    fn api_referrers(&self, _digest: &Digest, _patience: Option<Duration>) -> Result<ReferrerList, Error> {
         Ok(ReferrerList::NoApi)
     }
 }

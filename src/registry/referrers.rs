@@ -41,7 +41,7 @@ fn fallback(backend: &dyn Backend, digest: &Digest) -> Result<Option<RawManifest
 fn is_listed(backend: &dyn Backend, subject: &Digest, digest: &Digest) -> bool {
     let access = backend.access();
     access.client.keeps_referrers(access.registry(), || match backend.tells_referrers() {
-        true => match backend.api_referrers(subject) {
+        true => match backend.api_referrers(subject, None) {
             Ok(ReferrerList::Listed(list) | ReferrerList::Partial(list, _)) => {
                 list.iter().any(|one| one.digest == *digest)
             }

@@ -21,6 +21,7 @@ use crate::registry::login::{Access, Client, grant};
 use crate::registry::{Acceptance, HubApi, Mount, Upload, blobs, distribution, referrers};
 use crate::world::World;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// How many tags are offered for one that is not there.
 const OFFERED: usize = 3;
@@ -278,9 +279,9 @@ impl<'s, 'w> Remote<'s, 'w> {
     }
 
     /// What points at a digest, by the referrers API; `Some(None)` where the registry has none, `None` where that cannot be
-    /// told, or not without a right of its own.
-    pub fn direct_referrers(&self, digest: &Digest) -> Option<Option<Vec<Descriptor>>> {
-        let list = self.free_referrers(digest).ok()?;
+    /// told, or not without a right of its own; with `patience` no page is waited for any longer.
+    pub fn direct_referrers(&self, digest: &Digest, patience: Option<Duration>) -> Option<Option<Vec<Descriptor>>> {
+        let list = self.free_referrers(digest, patience).ok()?;
         match list {
             ReferrerList::Listed(list) => Some(Some(list)),
             ReferrerList::Partial(list, error) => {
@@ -298,7 +299,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of the question.
     pub fn referrers(&self, digest: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
-        match self.free_referrers(digest)? {
+        match self.free_referrers(digest, None)? {
             ReferrerList::Listed(list) => Ok(Some(list)),
             ReferrerList::Partial(_, error) => Err(error),
             ReferrerList::NoApi => self.tagged_referrers(digest).map(Some),
@@ -306,9 +307,9 @@ impl<'s, 'w> Remote<'s, 'w> {
         }
     }
 
-    fn free_referrers(&self, digest: &Digest) -> Result<ReferrerList, Error> {
+    fn free_referrers(&self, digest: &Digest, patience: Option<Duration>) -> Result<ReferrerList, Error> {
         if self.backend()?.tells_referrers() {
-            return self.api_referrers(digest);
+            return self.backend()?.api_referrers(digest, patience);
         }
         let message = format!("to ask `{}` what points at an image takes a right of its own", self.registry());
         Ok(ReferrerList::Unknown(Error::new(Code::Denied, message)))
@@ -319,7 +320,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// # Errors
     /// Those of the question.
     pub fn api_referrers(&self, digest: &Digest) -> Result<ReferrerList, Error> {
-        self.backend()?.api_referrers(digest)
+        self.backend()?.api_referrers(digest, None)
     }
 
     /// What the list under the fall-back tag says, empty where there is none.

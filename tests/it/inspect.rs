@@ -231,6 +231,20 @@ fn what_points_at_the_image_is_null_where_nobody_tells_and_never_a_failure() {
 }
 
 #[test]
+fn what_points_at_the_image_is_not_waited_for_where_the_registry_asks_to_come_back() {
+    let registry = Registry::with(Options { referrers: true, ..Options::default() });
+    registry.push("acme/app", "1", &image("abc"));
+    registry.before(|asked, _| {
+        asked
+            .path
+            .contains("/referrers/")
+            .then(|| Reply::error(429, "TOOMANYREQUESTS", "no").header("Retry-After", "20"))
+    });
+    assert_eq!(inspect(&registry, ":1").result()["referrers"], Value::Null);
+    assert_eq!(registry.log().matching("GET", "/referrers/"), 1, "{:#?}", registry.log().lines());
+}
+
+#[test]
 fn docker_hub_tells_when_a_tag_was_pushed_and_by_whom() {
     let hub = DockerHub::start(Rules::default().anonymous(Rights::PULL));
     let digest = hub.registry.push("acme/app", "1", &image("abc"));

@@ -14,7 +14,7 @@ use tagwright::pure::image::referrers;
 use tagwright::pure::image::registry::Registry;
 use tagwright::pure::image::repository::Repository;
 use tagwright::pure::image::tag::{self, Tag};
-use tagwright::pure::promote::copy;
+use tagwright::pure::promote::{Push, copy};
 
 /// What is read is written so that it reads the same.
 pub fn reference(data: &[u8]) {
@@ -71,6 +71,7 @@ pub fn manifest(data: &[u8]) {
         let (blobs, _) = copy::blobs([&parts, &parts].into_iter());
         assert!(blobs.len() * "sha256:".len() <= data.len());
         referrers::entry(&digest, data.len(), &content);
+        assert!(content.parts().count() <= data.len() && content.artifact_type() != Some(""));
         let raw = RawManifest::parse(digest, data, header).expect("it was read a moment ago");
         assert_eq!(*raw.body, *data);
     }
@@ -93,6 +94,9 @@ pub fn index(data: &[u8]) {
         assert!(index.images().count() <= index.manifests.len());
     }
     let Some(list) = ok(referrers::parse(data)) else { return };
+    let groups = referrers::grouped(&list, &[]);
+    assert!(groups.iter().map(|group| group.count).sum::<usize>() == list.len() || groups.len() == 100);
+    Push::recorded(&list, &Tag::parse("latest").expect("`latest` is a tag"));
     let digest = Digest::of(b"an entry that is new");
     let entry = serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest.as_str(), "size": 2});
     let Some(Some(more)) = ok(referrers::with_entries(Some(data), std::slice::from_ref(&entry))) else { return };

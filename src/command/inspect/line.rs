@@ -18,9 +18,12 @@ use crate::registry::Remote;
 use crate::threads::both;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How many tags are looked at one by one where the list has no digests.
 const LOOKED_AT: usize = 64;
+/// How long to wait for what points at the image, without which there is an answer too.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,8 +127,10 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
 fn read(remote: &Remote, reference: &Reference) -> Result<InspectSubject, Error> {
     let name = reference.to_string();
     let top = remote.named_manifest(&platforms::identifier(reference)?)?;
-    let (direct, found) =
-        both(|| remote.direct_referrers(&top.digest), || platforms::of(remote, &name, top.clone(), None));
+    let (direct, found) = both(
+        || remote.direct_referrers(&top.digest, Some(PATIENCE)),
+        || platforms::of(remote, &name, top.clone(), None),
+    );
     let artifact_type = top.content.artifact_type().map(str::to_owned);
     let (found, size) = match found {
         Ok(mut found) => {

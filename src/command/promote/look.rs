@@ -66,7 +66,7 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
     let heads = || target.heads(&tags);
     let referrers = || match request.into {
         Some(_) => (None, Some(missing::find(sides, &manifest, elsewhere, request.referrers))),
-        None => (here.direct_referrers(&manifest.digest), None),
+        None => (here.direct_referrers(&manifest.digest, None), None),
     };
     let notes = || notes::read(sides, request, &source, &manifest, images.as_ref());
     let (((befores, mut listing), (direct, tree)), notes) = both(|| both(|| both(heads, list), referrers), notes);

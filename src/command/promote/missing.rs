@@ -128,7 +128,7 @@ pub fn plan(
 fn left(Sides { source, target, .. }: &Sides, request: &Promote, root: &RawManifest, tree: &Tree) -> Referrers {
     let here = source.repository();
     if !request.referrers {
-        let found = source.direct_referrers(&root.digest).flatten().map(|list| list.len());
+        let found = source.direct_referrers(&root.digest, None).flatten().map(|list| list.len());
         match found {
             Some(0) => {}
             Some(count) => target.warn(
