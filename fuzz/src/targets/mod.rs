@@ -49,7 +49,12 @@ pub const ALL: &[Target] = &[
     target("config", &["src/pure/image/config.rs"], image::config),
     target(
         "version",
-        &["src/pure/version/scheme.rs", "src/pure/version/pick.rs", "src/pure/version/calver.rs"],
+        &[
+            "src/pure/version/scheme.rs",
+            "src/pure/version/pick.rs",
+            "src/pure/version/calver.rs",
+            "src/pure/version/since.rs",
+        ],
         promote::version,
     ),
     target("template", &["src/pure/promote/template.rs", "src/pure/text/glob.rs"], promote::template),

@@ -13,7 +13,8 @@ use tagwright::pure::promote::{history, recorded};
 use tagwright::pure::text::glob::Glob;
 use tagwright::pure::text::instant::rfc3339;
 use tagwright::pure::version::scheme::TagFormat;
-use tagwright::pure::version::{calver, pick};
+use tagwright::pure::version::{Since, calver, pick};
+use time::OffsetDateTime;
 
 /// A version reads as it is written; no list of names is too odd to look for a build in.
 pub fn version(data: &[u8]) {
@@ -23,6 +24,7 @@ pub fn version(data: &[u8]) {
     if let Some(found) = format.read(rest) {
         assert_eq!(found.version, TagFormat::default().spelled(&found.text).expect("it was read").version);
         assert_eq!(found.tag.as_str(), rest);
+        assert!(rest.contains(&found.written()));
     }
     let tags: Vec<TagEntry> = text.lines().map(TagEntry::named).collect();
     for newest in [false, true] {
@@ -32,6 +34,12 @@ pub fn version(data: &[u8]) {
     if let Some(moment) = ok(calver::parse_time(&text)) {
         calver::week_of(moment);
         rfc3339(moment);
+        if let Some(since) = ok(Since::parse(&text)) {
+            assert_eq!(since, Since::At(moment));
+        }
+    }
+    if let Some(since) = ok(Since::parse(first)) {
+        rfc3339(since.moment(OffsetDateTime::UNIX_EPOCH));
     }
 }
 
