@@ -71,8 +71,12 @@ fn commands(repository: &str) -> Vec<Vec<String>> {
 fn record(repository: &str) -> String {
     let digest = format!("sha256:{}", "b".repeat(64));
     let tag = json!({"tag": "2026.34.101", "before": null, "action": "created"});
+    let nobody = json!({"registry": repository});
     json!({
         "schema": 1, "state": "done", "command": "promote", "at": "2026-08-20T10:00:00Z", "repository": repository,
+        "tool": "tagwright 0.1.0", "copied": {"blobs": 0, "mounted": 0, "skipped": 0, "bytes": 0},
+        "referrers": {"copied": 0, "left": 0}, "rollback": [], "claimed": {},
+        "identity": {"source": nobody, "target": nobody},
         "source": {"reference": repository, "digest": digest, "mediaType": ""}, "tags": [tag],
     })
     .to_string()

@@ -7,7 +7,7 @@ use tagwright::pure::http::proxy::Proxies;
 use tagwright::pure::http::refusal::{self, ErrorDocument, Subject};
 use tagwright::pure::http::retry::{self, Pace, Verdict};
 use tagwright::pure::http::url::{Place, Scheme, Url, place, split_host_port};
-use tagwright::pure::http::{link, redact, redirect, warning};
+use tagwright::pure::http::{Budget, link, redact, redirect, warning};
 use tagwright::pure::hub::page;
 use tagwright::pure::text::instant;
 use time::OffsetDateTime;
@@ -109,6 +109,15 @@ pub fn header(data: &[u8]) {
     for texts in text.lines().map(warning::texts) {
         assert!(texts.len() <= text.len());
         texts.iter().for_each(|text| check::terminal(text));
+    }
+    for name in ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Docker-RateLimit-Source"] {
+        let mut headers = Headers::new();
+        headers.push("RateLimit-Limit", "100;w=21600");
+        headers.remove(name);
+        headers.push(name, text.as_str());
+        let told = Budget::told(&headers);
+        told.resets_at(now);
+        check::terminal(&(told.words() + told.counted_by.as_deref().unwrap_or_default()));
     }
     for name in ["Retry-After", "X-Retry-After"] {
         let mut headers = Headers::new();

@@ -72,7 +72,11 @@ pub const ALL: &[Target] = &[
     target("redirect", &["src/pure/http/redirect.rs", "src/pure/http/url.rs"], http::redirect),
     target("link", &["src/pure/http/link.rs"], http::link),
     target("refusal", &["src/pure/http/refusal.rs"], http::refusal),
-    target("header", &["src/pure/http/retry.rs", "src/pure/http/warning.rs", "src/pure/text/instant.rs"], http::header),
+    target(
+        "header",
+        &["src/pure/http/budget.rs", "src/pure/http/retry.rs", "src/pure/http/warning.rs", "src/pure/text/instant.rs"],
+        http::header,
+    ),
     target("proxy", &["src/pure/http/proxy.rs"], http::proxy),
     target("hub-page", &["src/pure/hub/page.rs"], http::hub_page),
     target("profile", &["src/pure/aws/profile.rs", "src/pure/aws/profile_plan.rs"], aws::profile),
