@@ -38,7 +38,9 @@ pub fn invocation(given: &Arguments) -> Result<Invocation, Error> {
         "history" => history(given),
         "diff" => diff(given),
         "rate-limit" => rate_limit(given),
-        "auth" => auth(given),
+        "auth" => auth(given, object(given)?).map(Request::Auth),
+        // Where people begin.
+        "doctor" => auth(given, given.object.as_deref().unwrap_or("docker.io")).map(Request::Doctor),
         name => Err(Error::new(Code::Internal, format!("nothing reads the arguments of `{name}`"))),
     };
     Ok(Invocation { command: command.name, request: request?, common: common(given)? })
@@ -218,8 +220,7 @@ fn rate_limit(given: &Arguments) -> Result<Request, Error> {
 /// The repository that Docker Hub has for questions about its limit.
 const LIMITED: &str = "docker.io/ratelimitpreview/test";
 
-fn auth(given: &Arguments) -> Result<Request, Error> {
-    let text = object(given)?;
+fn auth(given: &Arguments, text: &str) -> Result<Auth, Error> {
     let (registry, repository) = if is_registry(text) {
         (Registry::parse(text.trim_end_matches('/'))?, None)
     } else {
@@ -231,7 +232,7 @@ fn auth(given: &Arguments) -> Result<Request, Error> {
     if actions.is_empty() {
         actions.push(Action::Pull);
     }
-    Ok(Request::Auth(Auth { registry, repository, actions }))
+    Ok(Auth { registry, repository, actions })
 }
 
 /// The key of an image with its value, as it is to be written.

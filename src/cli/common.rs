@@ -46,6 +46,8 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
     if credentials_from.is_some_and(|from| from != CredentialSource::Env) {
         exclusive(given, "username", "credentials-from")?;
     }
+    // What fails once is what a doctor tells.
+    let usual_retries = if given.command.name == "doctor" { 0 } else { USUAL_RETRIES };
     let retries = number(given, "retries", 0..=100, "write a number from 0 to 100")?;
     // Only some commands have a second side.
     let into = given.command.flag("into").map(|_| aws_identity(given, "into-", credentials_from)).transpose()?;
@@ -54,7 +56,7 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
         timeout: seconds(given, "timeout")?,
         wait: given.command.flag("wait").map(|_| seconds(given, "wait")).transpose()?.flatten(),
         min_remaining: number(given, "min-remaining", 0..=u64::MAX, "")?,
-        retries: retries.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(USUAL_RETRIES),
+        retries: retries.and_then(|retries| u32::try_from(retries).ok()).unwrap_or(usual_retries),
         verbose: given.has("verbose"),
         quiet: given.has("quiet"),
         https: given.has("https"),

@@ -342,6 +342,16 @@ pub static COMMANDS: &[Command] = &[
         examples: &[("What Docker Hub has left for this machine", "rate-limit"), ("As a number", "rate-limit acme/app --print remaining")],
     },
     Command {
+        name: "doctor", help: "tell what would keep a promotion from working here",
+        more: &[
+            "Goes the way of every request and tells of each step: proxy, name, connection, TLS, what answers, clock, credential, rights, tags, what points at an image, limits, and on Amazon ECR whether `latest` may be moved. What needs a step that has failed is skipped. Nothing is written, so the right to push is known only where a token tells.",
+            "The result is there whatever fails, and the exit status is that of the first failure. Nothing is repeated unless `--retries` says so.",
+        ],
+        object: optional("REPOSITORY|REGISTRY", &["repository"], "A repository, such as `acme/app`, or a registry alone, such as `localhost:5000`. Without one, Docker Hub."),
+        needs: &[], second: "one repository or registry is looked at a time; a right is named with `--action`",
+        examples: &[("Whether a promotion would work here", "doctor acme/app --action push")],
+    },
+    Command {
         name: CALL, help: "run a request that is written as JSON",
         more: &[
             "Runs `{\"command\": \"...\", \"args\": {...}}` and prints that command's result in ASCII. The request is taken from the environment variable `TAGWRIGHT_REQUEST`, or from the file that it names as `@PATH`, or with `-` from standard input. On stderr stand the command line that does the same, warnings and the closing sentence, or nothing with `quiet`.",
@@ -473,7 +483,7 @@ pub static FLAGS: &[Flag] = &[
     one("tag-format", "FORMAT").on(VERSIONED).help(
         "count only tags of this form, such as x-{version}",
         "Counts only tags of this form as versions, for example `feature-x-{version}`, so that branches with counters of their own do not mix."),
-    many("action", "ACTION").on(&["auth"]).choices(&["pull", "push"]).help(
+    many("action", "ACTION").on(&["auth", "doctor"]).choices(&["pull", "push"]).help(
         "pull (the default) or push",
         "The right that is asked for: `pull` or `push`. May be repeated."),
     one("timeout", "SECONDS").json(Json::Number).help(

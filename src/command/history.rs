@@ -96,7 +96,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     kept.truncate(request.limit.unwrap_or(LIMIT));
     let place = request.tag.as_ref().map_or_else(|| name.clone(), |tag| repository.tagged(tag).to_string());
     let sentence = history::sentence(&kept, &place, count);
-    Ok(Report { result: history::result(&kept, &name), sentence, bytes: None })
+    Ok(Report { result: history::result(&kept, &name), sentence, bytes: None, exit: 0 })
 }
 
 fn incomplete(remote: &Remote, sentence: String) {

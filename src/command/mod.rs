@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod diff;
+pub mod doctor;
 pub mod find_tag;
 pub mod history;
 pub mod inspect;

@@ -10,6 +10,8 @@ pub struct Report {
     pub result: String,
     /// One sentence for people.
     pub sentence: String,
+    /// The exit status, for a report of what is wrong.
+    pub exit: u8,
     /// What is printed in place of all else, byte for byte, where that was asked for.
     pub bytes: Option<Vec<u8>>,
 }
@@ -20,7 +22,7 @@ impl Report {
     /// # Errors
     /// `internal` if the result cannot be written as JSON.
     pub fn new<T: Serialize>(result: &T, sentence: impl Into<String>) -> Result<Self, Error> {
-        Ok(Self { result: written(result)?, sentence: sentence.into(), bytes: None })
+        Ok(Self { result: written(result)?, sentence: sentence.into(), bytes: None, exit: 0 })
     }
 
     /// The same with one more key at the end of the result.

@@ -49,6 +49,8 @@ pub enum Request {
     RateLimit(RateLimit),
     /// Which credential answers.
     Auth(Auth),
+    /// What is wrong, if anything.
+    Doctor(Auth),
 }
 
 impl Request {
@@ -67,7 +69,7 @@ impl Request {
             Request::History(history) => Some(history.repository.registry()),
             Request::Diff(diff) => Some(diff.from.repository().registry()),
             Request::RateLimit(limit) => Some(limit.repository.registry()),
-            Request::Auth(auth) => Some(&auth.registry),
+            Request::Auth(auth) | Request::Doctor(auth) => Some(&auth.registry),
         }
     }
 
@@ -319,7 +321,7 @@ pub struct RateLimit {
     pub repository: Repository,
 }
 
-/// Arguments of `auth`.
+/// Arguments of `auth` and of `doctor`.
 #[derive(Clone, Debug)]
 pub struct Auth {
     /// The registry.

@@ -13,6 +13,7 @@ use crate::pure::http::url::Scheme;
 use crate::pure::http::{Fault, Headers, Phase, Proxies, Proxy, Repeat, Resolve};
 use crate::world::{World, instant};
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{self, HeaderName, HeaderValue, header};
 use ureq::{Agent, SendBody};
@@ -45,8 +46,8 @@ type Outcome = Result<http::Response<ureq::Body>, TransportError>;
 /// Sends requests from any number of threads.
 pub struct Http {
     agent: Agent,
-    /// The environment's proxies.
-    pub proxies: Proxies,
+    /// How servers are reached.
+    pub(super) dial: Dial,
 }
 
 impl Http {
@@ -55,11 +56,10 @@ impl Http {
     /// # Errors
     /// `config-malformed` where `--ca-file` cannot be used.
     pub fn new(world: &World, options: &Options) -> Result<Self, Error> {
-        let proxies = Proxies::read(|name| world.env(name));
         let dial = Dial {
             resolve: options.resolve.clone(),
-            proxies: proxies.clone(),
-            trust: Trust::new(world, options.ca_file.as_deref())?,
+            proxies: Proxies::read(|name| world.env(name)),
+            trust: Arc::new(Trust::new(world, options.ca_file.as_deref())?),
         };
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -72,7 +72,7 @@ impl Http {
             .max_idle_connections_per_host(KEPT_PER_HOST)
             .max_idle_age(KEPT_FOR)
             .build();
-        Ok(Self { agent: Agent::with_parts(config, dial, NoResolver), proxies })
+        Ok(Self { agent: Agent::with_parts(config, dial.clone(), NoResolver), dial })
     }
 
     /// Sends a request and reads the reply's header; the body is read under the same limits. Every status is a reply.
@@ -109,7 +109,7 @@ impl Http {
 
     /// The proxy that reads the request itself; through a tunnel it sees nothing of it.
     fn proxy(&self, request: &Request) -> Result<Option<&Proxy>, Fault> {
-        Ok(self.proxies.pick(&request.url)?.filter(|_| request.url.scheme() == Scheme::Http))
+        Ok(self.dial.proxies.pick(&request.url)?.filter(|_| request.url.scheme() == Scheme::Http))
     }
 
     /// Sends once, on a connection that was idle for less than `kept_for` or on a new one.

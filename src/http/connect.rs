@@ -9,6 +9,7 @@ use crate::pure::http::url::Scheme;
 use crate::pure::http::{Fault, Phase, Proxies, Proxy, Resolve, Url, bracketed};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -20,33 +21,37 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 const ADDRESSES: usize = 4;
 
 /// Everything that decides how a server is reached.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Dial {
     /// Addresses that stand in for a name, by host and port.
     pub resolve: Vec<Resolve>,
     /// The environment's proxies.
     pub proxies: Proxies,
     /// Whom to trust.
-    pub trust: Trust,
+    pub trust: Arc<Trust>,
 }
 
 impl Dial {
     fn dial(&self, url: &Url, limit: Limit) -> Result<Channel, Fault> {
-        let Some(proxy) = self.proxies.pick(url)? else {
-            let stream = self.tcp(url.host(), url.port(), limit)?;
-            return match url.scheme() {
-                Scheme::Http => Ok(Channel::new(stream, false)),
-                Scheme::Https => Ok(Channel::new(Box::new(Tls::open(&self.trust, url.host(), stream)?), true)),
-            };
-        };
+        let proxy = self.proxies.pick(url)?;
+        let stream = self.reach(url, proxy, limit)?;
+        Ok(match (url.scheme(), proxy) {
+            (Scheme::Https, _) => Channel::new(Box::new(Tls::open(&self.trust, url.host(), stream)?), true),
+            (Scheme::Http, Some(_)) => Channel::new(stream, false).by_proxy(&url.origin().to_string()),
+            (Scheme::Http, None) => Channel::new(stream, false),
+        })
+    }
+
+    /// A connection that leads to the server, or to a proxy that reads requests itself.
+    pub fn reach(&self, url: &Url, proxy: Option<&Proxy>, limit: Limit) -> Result<Box<dyn Stream>, Fault> {
+        let Some(proxy) = proxy else { return self.tcp(url.host(), url.port(), limit) };
         let mut stream = self.proxy(proxy, limit)?;
-        if url.scheme() == Scheme::Http {
-            return Ok(Channel::new(stream, false).by_proxy(&url.origin().to_string()));
+        if url.scheme() == Scheme::Https {
+            // The port is always named here.
+            let target = format!("{}:{}", bracketed(url.host()), url.port());
+            tunnel::open(stream.as_mut(), proxy, &target)?;
         }
-        // The port is always named here.
-        let target = format!("{}:{}", bracketed(url.host()), url.port());
-        tunnel::open(stream.as_mut(), proxy, &target)?;
-        Ok(Channel::new(Box::new(Tls::open(&self.trust, url.host(), stream)?), true))
+        Ok(stream)
     }
 
     /// A connection to the proxy itself; failures name it, because nobody typed it.
@@ -92,7 +97,7 @@ impl Dial {
     }
 
     /// The addresses to try, the two families by turns, so that one of them may be out of order.
-    fn addresses(&self, host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Fault> {
+    pub fn addresses(&self, host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Fault> {
         let given = self.resolve.iter().filter(|one| one.host == host && one.port == port);
         let given: Vec<SocketAddr> = given.map(|one| SocketAddr::new(one.address, port)).collect();
         if !given.is_empty() {

@@ -6,10 +6,10 @@
 
 use crate::error::{Code, Error};
 use crate::http::repeat::{LONGEST_WAIT, fits, repeat};
-use crate::http::{Body, Http, Incoming, Journal, Limits, Payload};
+use crate::http::{Body, Http, Incoming, Journal, Limits, Payload, Way};
 use crate::pure::http::message::Request;
 use crate::pure::http::{
-    Budget, ExchangeSettings, Fault, Pace, Phase, Response, Subject, redact, redirect, refusal, retry, warning,
+    Budget, ExchangeSettings, Fault, Pace, Phase, Response, Subject, Url, redact, redirect, refusal, retry, warning,
 };
 use crate::pure::text::{instant, show};
 use crate::world::World;
@@ -39,7 +39,7 @@ impl<'w> Exchange<'w> {
         let until = settings.timeout.map(|timeout| world.started + timeout);
         let limits = Limits::default().over_at(until);
         let journal = Journal::default();
-        http.proxies.secrets().for_each(|secret| journal.guard(&secret));
+        http.dial.proxies.secrets().for_each(|secret| journal.guard(&secret));
         Self { world, settings, until, journal: Arc::new(journal), http, limits }
     }
 
@@ -48,6 +48,12 @@ impl<'w> Exchange<'w> {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits: limits.over_at(self.limits.until), ..self }
+    }
+
+    /// Goes the way to a server once, step by step, and sends nothing; with what ended it, if something did.
+    pub fn probe(&self, url: &Url) -> (Way, Option<Error>) {
+        let (way, fault) = self.http.probe(url, &self.limits);
+        (way, fault.map(|fault| Error::new(fault.code(), fault.to_string()).hint(fault.hint())))
     }
 
     /// Notes a warning, once.

@@ -6,10 +6,19 @@
 use crate::http::stream::{Limit, Stream, fault};
 use crate::http::tls_fault::explain;
 use crate::http::trust::Trust;
+use crate::pure::http::certificate::{self, Certificate};
 use crate::pure::http::{Fault, Trouble};
-use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, ProtocolVersion};
 use std::io::{self, ErrorKind, Read, Write};
+
+/// What a server has shown in TLS.
+pub struct TlsFacts {
+    /// The version.
+    pub version: &'static str,
+    /// What its certificate says, where that can be read.
+    pub certificate: Option<Certificate>,
+}
 
 /// A TLS connection on a stream.
 #[derive(Debug)]
@@ -29,6 +38,16 @@ impl Tls {
         let mut tls = Self { connection, stream };
         tls.handshake().map_err(fault)?;
         Ok(tls)
+    }
+
+    /// What the server has shown.
+    pub fn facts(&self) -> TlsFacts {
+        let version = match self.connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "1.3",
+            _ => "1.2",
+        };
+        let shown = self.connection.peer_certificates().and_then(|chain| chain.first());
+        TlsFacts { version, certificate: shown.and_then(|shown| certificate::read(shown)) }
     }
 
     /// Goes on until the server is known. Our last message is left to travel with the first request.

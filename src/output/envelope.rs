@@ -69,7 +69,7 @@ pub fn ending(command: Option<&str>, outcome: Result<Report, Error>, journal: &J
     let warnings = &bounded(&journal.warnings());
     let success = outcome.and_then(|report| {
         if let Some(bytes) = report.bytes {
-            return Ok((bare(bytes, style.layout)?, report.sentence));
+            return Ok((bare(bytes, style.layout)?, report.sentence, report.exit));
         }
         let stdout = match (style.layout, command) {
             (layout, _) if !style.print.is_empty() => {
@@ -87,17 +87,17 @@ pub fn ending(command: Option<&str>, outcome: Result<Report, Error>, journal: &J
                 fitting(Envelope { schema: SCHEMA, ok: true, command, result, error: None, warnings }, style.layout)?
             }
         };
-        Ok((stdout.into_bytes(), report.sentence))
+        Ok((stdout.into_bytes(), report.sentence, report.exit))
     });
     match success {
-        Ok((stdout, sentence)) => {
+        Ok((stdout, sentence, exit)) => {
             let sentence = match style.layout {
                 // The text has said it.
                 Layout::Text(_) if style.print.is_empty() && !style.bytes => String::new(),
                 _ => format!("{sentence}\n"),
             };
             let told = if style.quiet { String::new() } else { told(warnings) + &sentence };
-            Ending { stdout, stderr: laid_out(&told, style.layout), exit: 0 }
+            Ending { stdout, stderr: laid_out(&told, style.layout), exit }
         }
         Err(error) => {
             let error = error.shortened().rewritten(&|text| visible(&show::cut(text, LONGEST)));
@@ -394,7 +394,7 @@ mod tests {
         let result = json!({"tags": vec!["x".repeat(1000); 2000], "summary": "y".repeat(3 << 20)}).to_string();
         let style = &Style { layout: Layout::Ascii, ..Style::default() };
         let told = |command, style| {
-            let report = Report { result: result.clone(), sentence: String::new(), bytes: None };
+            let report = Report { result: result.clone(), sentence: String::new(), bytes: None, exit: 0 };
             let ending = ending(Some(command), Ok(report), &Journal::default(), style);
             (ending.exit, ending.stdout.len(), serde_json::from_slice::<Value>(&ending.stdout).unwrap())
         };

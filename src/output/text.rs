@@ -21,6 +21,7 @@ pub fn of(command: &str, result: &Value, sentence: &str, screen: Screen) -> Stri
         "rate-limit" => {
             [folded(&line(sentence), width), pairs(&named(result, &["countedBy", "resetsAt"]), width)].concat()
         }
+        "doctor" => checkup(result, sentence, screen),
         "auth" => pairs(
             &named(result, &["registry", "identity", "source", "challenge", "granted", "missing", "expiresAt"]),
             width,
@@ -41,6 +42,7 @@ pub fn values(command: &str) -> &'static [&'static str] {
         "find-tag" => &["tag"],
         "next-version" => &["version"],
         "auth" => &["granted.*"],
+        "doctor" => &["checks.*.state"],
         "diff" => &["to.digest"],
         "rate-limit" => &["remaining"],
         _ => &["digest"],
@@ -241,6 +243,30 @@ fn difference(result: &Value, width: usize) -> Vec<String> {
 fn arrow([from, to]: [String; 2]) -> String {
     let shown = |text: &String| if text.is_empty() { "none".to_owned() } else { text.clone() };
     if from == to { to } else { format!("{} → {}", shown(&from), shown(&to)) }
+}
+
+/// One line a check, with what to do below it.
+fn checkup(result: &Value, sentence: &str, screen: Screen) -> Vec<String> {
+    let checks = list(&result["checks"]);
+    let lengths = |key: &str| checks.iter().map(|check| cell(&check[key]).len()).max().unwrap_or_default();
+    let (states, names) = (lengths("state"), lengths("name"));
+    let width = screen.columns.saturating_sub(states + names + 4);
+    let mut lines = Vec::new();
+    for check in checks {
+        let state = cell(&check["state"]);
+        let mut lead = format!("{state:states$}  {:names$}  ", cell(&check["name"]));
+        let blank = " ".repeat(lead.len());
+        lead = match state.as_str() {
+            "fail" => lead.replacen("fail", &screen.refused("fail"), 1),
+            state => lead.replacen("warn", &screen.moved("warn", state == "warn"), 1),
+        };
+        let hint = Some(cell(&check["hint"])).filter(|hint| !hint.is_empty()).map(|hint| format!("hint: {hint}"));
+        for line in [cell(&check["message"])].into_iter().chain(hint).flat_map(|text| folded(&text, width)) {
+            lines.push(std::mem::replace(&mut lead, blank.clone()) + &line);
+        }
+    }
+    lines.extend(folded(&line(sentence), screen.columns));
+    lines
 }
 
 /// One line a tag, what was brought along, and how to undo it.

@@ -6,6 +6,7 @@ pub mod blobs;
 pub mod distribution;
 mod ecr;
 mod ecr_api;
+pub mod entrance;
 pub mod hub;
 pub mod limits;
 pub mod login;

@@ -125,7 +125,7 @@ impl<'s, 'w> Remote<'s, 'w> {
 
     /// That a list cannot be had is no other failure.
     fn offering(&self, tag: &Tag, error: Error) -> Error {
-        let known = self.backend().and_then(|backend| backend.some_tags()).unwrap_or_default();
+        let known = self.some_tags().unwrap_or_default();
         let near = nearest::several(tag.as_str(), &known, OFFERED);
         let (Some(hint), false) = (error.hint_text(), near.is_empty()) else { return error };
         let each = show::list(near.iter().map(|name| quoted(name)));
@@ -182,6 +182,14 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// `tag-immutable`, `denied`, `digest-mismatch`.
     pub fn put_manifest(&self, identifier: &Identifier, manifest: &RawManifest) -> Result<Acceptance, Error> {
         self.backend()?.put_manifest(identifier, manifest)
+    }
+
+    /// The first names of the list of tags, where a look at one page is enough.
+    ///
+    /// # Errors
+    /// Those of the question.
+    pub fn some_tags(&self) -> Result<Vec<String>, Error> {
+        self.backend()?.some_tags()
     }
 
     /// One of these tags that cannot be moved, where the registry tells that beforehand.

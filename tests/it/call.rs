@@ -101,6 +101,7 @@ fn a_request_does_what_the_words_do() {
         json!({"repository": "APP", "action": ["pull", "push"]}),
         &["auth", "APP", "--action", "pull", "--action", "push"],
     );
+    check(&registry, "doctor", json!({"repository": "APP"}), &["doctor", "APP"]);
     check(
         &registry,
         "promote",
@@ -329,6 +330,7 @@ fn the_requests_that_are_made_here_are_what_their_schemas_say() {
         ("rate-limit", "registry limit remaining windowSeconds countedBy resetsAt"),
         ("diff", "from to labels platforms layers"),
         ("auth", "registry identity source challenge granted missing expiresAt tried"),
+        ("doctor", "checks"),
     ] {
         let result = schema::schema(&format!("{command}.result.json"));
         let keys: Vec<&str> = result.get("properties").unwrap().entries().iter().map(|(key, _)| key.as_str()).collect();

@@ -23,6 +23,7 @@ mod contributing;
 mod counts;
 mod crowd;
 mod diff;
+mod doctor;
 mod documents;
 mod ecr;
 mod ecr_into;

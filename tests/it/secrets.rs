@@ -63,6 +63,7 @@ fn commands(repository: &str) -> Vec<Vec<String>> {
         words(&["diff", &tagged, &tagged]),
         words(&["rate-limit", repository]),
         words(&["auth", repository, "--action", "push"]),
+        words(&["doctor", repository, "--action", "push"]),
         words(&["auth", repository.split('/').next().unwrap()]),
     ]
 }

@@ -114,6 +114,10 @@ fn check_versions(stage: &Stage) {
 }
 
 fn check_auth(stage: &Stage) {
+    let result = stage.run("doctor", "", ["--action", "push"]).run().result();
+    let states = result["checks"].as_array().unwrap().iter().map(|check| check["state"].as_str().unwrap());
+    assert!(states.clone().all(|state| ["ok", "skipped", "warn"].contains(&state)), "{result}");
+    assert!(states.filter(|state| *state == "ok").count() >= 6, "{result}");
     let ran = stage.run("auth", "", ["--action", "pull", "--action", "push", "--verbose"]).run();
     let result = ran.result();
     let challenge = match stage.door {

@@ -26,6 +26,16 @@ impl Authority {
 
     /// An authority whose signatures, and whose server's, are of this kind.
     pub fn signing_with(kind: &'static rcgen::SignatureAlgorithm, names: &[&str]) -> Self {
+        Self::make(kind, names, None)
+    }
+
+    /// An authority whose server has a certificate for so many more days.
+    pub fn for_days(days: i64) -> Self {
+        let ends = time::OffsetDateTime::now_utc() + time::Duration::days(days) + time::Duration::HOUR;
+        Self::make(&rcgen::PKCS_ECDSA_P256_SHA256, &["localhost", "127.0.0.1", "::1"], Some(ends))
+    }
+
+    fn make(kind: &'static rcgen::SignatureAlgorithm, names: &[&str], ends: Option<time::OffsetDateTime>) -> Self {
         let mut root = CertificateParams::new(Vec::new()).unwrap();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         root.distinguished_name.push(DnType::CommonName, "tagwright test authority");
@@ -36,6 +46,7 @@ impl Authority {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut leaf = CertificateParams::new(names).unwrap();
         leaf.distinguished_name.push(DnType::CommonName, "tagwright test server");
+        leaf.not_after = ends.unwrap_or(leaf.not_after);
         let key = KeyPair::generate_for(kind).unwrap();
         let certificate = leaf.signed_by(&key, &issuer).unwrap();
 

@@ -7,7 +7,7 @@ use tagwright::pure::http::proxy::Proxies;
 use tagwright::pure::http::refusal::{self, ErrorDocument, Subject};
 use tagwright::pure::http::retry::{self, Pace, Verdict};
 use tagwright::pure::http::url::{Place, Scheme, Url, place, split_host_port};
-use tagwright::pure::http::{Budget, link, redact, redirect, warning};
+use tagwright::pure::http::{Budget, certificate, link, redact, redirect, warning};
 use tagwright::pure::hub::page;
 use tagwright::pure::text::instant;
 use time::OffsetDateTime;
@@ -72,6 +72,13 @@ pub fn link(data: &[u8]) {
     if let Some(Some(next)) = link::next(&headers, &base).map(ok) {
         assert_eq!(next.origin(), base.origin());
         assert_eq!(Url::parse(&next.to_string()).ok(), Some(next));
+    }
+}
+
+/// What is told of a certificate is no longer than the certificate.
+pub fn certificate(data: &[u8]) {
+    if let Some(issuer) = certificate::read(data).and_then(|read| read.issuer) {
+        assert!(issuer.len() < data.len());
     }
 }
 

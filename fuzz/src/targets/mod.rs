@@ -71,6 +71,7 @@ pub const ALL: &[Target] = &[
     target("url", &["src/pure/http/url.rs"], http::url),
     target("redirect", &["src/pure/http/redirect.rs", "src/pure/http/url.rs"], http::redirect),
     target("link", &["src/pure/http/link.rs"], http::link),
+    target("certificate", &["src/pure/http/certificate.rs"], http::certificate),
     target("refusal", &["src/pure/http/refusal.rs"], http::refusal),
     target(
         "header",

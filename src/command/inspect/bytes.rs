@@ -26,7 +26,7 @@ pub fn print(remote: &Remote, reference: &Reference, part: RawPart) -> Result<Re
         }
     };
     let sentence = format!("the {what} of `{reference}` is `{digest}`, {}", show::bytes(bytes.len() as u64));
-    Ok(Report { result: String::new(), sentence, bytes: Some(bytes) })
+    Ok(Report { result: String::new(), sentence, bytes: Some(bytes), exit: 0 })
 }
 
 /// Where the config blob is: of the one image that an index names, where there is one.

@@ -1,6 +1,7 @@
 //! Requests and responses as values, and what can be decided from them without a socket.
 
 pub mod budget;
+pub mod certificate;
 pub mod fault;
 pub mod link;
 pub mod message;
