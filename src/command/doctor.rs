@@ -271,7 +271,7 @@ fn content(checkup: &mut Checkup, repository: &Repository, names: &[String]) {
     checkup.ok("tags", &format!("{} on the first page, `{tag}` among them", names.len()));
     let head = remote.head(&tag);
     let Some(head) = checkup.passed("referrers", head) else { return };
-    match head.map(|digest| remote.direct_referrers(&digest)) {
+    match head.map(|digest| remote.direct_referrers(&digest, None)) {
         None => checkup.skip("referrers", &format!("`{tag}` is in the list, and not there")),
         Some(None) => checkup.skip("referrers", "to ask for them takes a right of its own"),
         Some(Some(None)) => {
