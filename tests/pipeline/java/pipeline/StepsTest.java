@@ -154,6 +154,15 @@ class StepsTest extends Fixture {
 
     @ParameterizedTest
     @EnumSource
+    void the_doctor_tells_its_checks_and_fails_no_build(Controller.Library trust) throws Exception {
+        Build build = succeeded(run(trust, "node { def d = tagwright(command: 'doctor', args: [repository: '" + guarded.host + "/acme/doctor', action: 'push']); sh 'true'; return d }"));
+        Map<?, ?> failed = (Map<?, ?>) ((List<?>) ((Map<?, ?>) build.returned).get("checks")).stream().filter(check -> "fail".equals(((Map<?, ?>) check).get("state"))).findFirst().orElseThrow();
+        assertEquals("credential", failed.get("name"), build::text);
+        assertInstanceOf(String.class, failed.get("hint"));
+    }
+
+    @ParameterizedTest
+    @EnumSource
     void a_call_costs_one_sh_and_four_steps_and_one_more_with_a_credential(Controller.Library trust) throws Exception {
         guarded.push("acme/steps", Map.of("a", "b"), "1.0.0");
         open.push("acme/steps", Map.of("a", "b"), "1.0.0");
