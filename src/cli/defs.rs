@@ -232,7 +232,7 @@ pub static COMMANDS: &[Command] = &[
         examples: &[
             ("What is `latest` right now", "inspect acme/app"),
             ("Its digest as plain text", "inspect acme/app:latest --print digest"),
-            ("The config blob of an image, as it is", "inspect acme/app:2026.34.103 --config > config.json"),
+            ("The config blob of an image, as it is", "inspect acme/app:2026.34.103 --config"),
         ],
     },
     Command {
