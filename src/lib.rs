@@ -37,6 +37,11 @@ use error::{Code, Error};
 use http::Journal;
 use output::{Layout, Style, envelope};
 use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How often is looked what a run waits for.
+const TICK: Duration = Duration::from_millis(500);
 
 /// The largest request that is read from a file or from standard input.
 const REQUEST_LIMIT: u64 = 16 << 20;
@@ -130,7 +135,8 @@ fn carry_out(world: &World, invocation: Invocation, layout: Layout) -> Ending {
         Ok(session) => {
             let (journal, until) = (&session.client.exchange.journal, session.client.exchange.until);
             last_words::note(command, style.clone(), journal.clone(), until);
-            let outcome = dispatch(&session, &request).and_then(|report| match journal.budget() {
+            let outcome = watched(&session, || dispatch(&session, &request));
+            let outcome = outcome.and_then(|report| match journal.budget() {
                 // Its result tells that already.
                 Some(budget) if command != "rate-limit" => report.and("rateLimit", &budget),
                 _ => Ok(report),
@@ -140,6 +146,24 @@ fn carry_out(world: &World, invocation: Invocation, layout: Layout) -> Ending {
             ending
         }
     }
+}
+
+/// Does the work of a run, and shows on a terminal what it waits for where that takes long.
+fn watched<T>(session: &Session, work: impl FnOnce() -> T) -> T {
+    let exchange = &session.client.exchange;
+    let Some(draw) = exchange.world.status.as_ref().filter(|_| !exchange.settings.quiet) else { return work() };
+    let drawn = AtomicBool::new(false);
+    let wipe = || drawn.swap(false, Ordering::Relaxed).then(|| draw(""));
+    let show = || match exchange.journal.waits.line(exchange.world.instant()) {
+        Some(line) => {
+            drawn.store(true, Ordering::Relaxed);
+            draw(&line);
+        }
+        None => drop(wipe()),
+    };
+    let done = threads::beside(TICK, show, work);
+    wipe();
+    done
 }
 
 fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {

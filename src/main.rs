@@ -60,6 +60,11 @@ fn print(ending: &Ending) -> std::io::Result<()> {
 
 /// Writes a line that stays, or draws one that the next line takes the place of; an empty one wipes it away.
 fn write(line: &str, stays: bool) {
+    // A line that is wider than the terminal could not be wiped away.
+    let width = || terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+    let most = if stays { usize::MAX } else { width().saturating_sub(1) };
+    let cut = |line: &str| line.chars().take(most.saturating_sub(1)).chain(['…']).collect();
+    let line: String = if line.chars().count() > most { cut(line) } else { line.to_owned() };
     let mut drawn = DRAWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let wipe = if *drawn == 0 { String::new() } else { format!("\r{}\r", " ".repeat(*drawn)) };
     *drawn = if stays { 0 } else { line.chars().count() };

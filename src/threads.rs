@@ -115,6 +115,23 @@ pub fn at(moment: Instant, work: impl FnOnce() + Send + 'static) {
     let _ = thread::Builder::new().spawn(wait);
 }
 
+/// Does something again and again beside some work, until that is done; not at all where the system has no thread to give.
+pub fn beside<T>(every: Duration, again: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let again = &again;
+        let tick = move || {
+            while receiver.recv_timeout(every) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                again();
+            }
+        };
+        let _ = thread::Builder::new().spawn_scoped(scope, tick);
+        let done = work();
+        drop(sender);
+        done
+    })
+}
+
 /// Two different questions at once; one after the other where the system has no thread to give.
 pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
     let (one, sign) = (Mutex::new(Some(one)), SIGN.with_borrow(Clone::clone));

@@ -9,7 +9,8 @@ use crate::http::repeat::{LONGEST_WAIT, fits, repeat};
 use crate::http::{Body, Http, Incoming, Journal, Limits, Payload, Way};
 use crate::pure::http::message::Request;
 use crate::pure::http::{
-    Budget, ExchangeSettings, Fault, Pace, Phase, Response, Subject, Url, redact, redirect, refusal, retry, warning,
+    Budget, ExchangeSettings, Fault, Pace, Phase, Response, Subject, Url, Verdict, redact, redirect, refusal, retry,
+    warning,
 };
 use crate::pure::text::{instant, show};
 use crate::world::World;
@@ -111,13 +112,19 @@ impl<'w> Exchange<'w> {
         let mut trail = vec![request.url.clone()];
         let mut sent = false;
         loop {
+            let wait = self.journal.waits.begin(request.url.authority(), self.world.instant());
             let outcome = repeat(self.world, self.pace(), limits.until, |number| {
                 let outcome = self.once(&request, None, &limits, number, open);
                 sent |= outcome.as_ref().map_or_else(Fault::is_sent, |_| true);
                 let verdict =
                     retry::verdict(request.repeat, outcome.as_ref().map(|(response, _)| response), self.world.now());
+                if let Verdict::Passing(Some(asked)) = verdict {
+                    let limit = self.journal.budget().map(|budget| budget.words()).unwrap_or_default();
+                    wait.comes_back(self.world.instant() + asked, limit);
+                }
                 (outcome, verdict)
             });
+            drop(wait);
             let (response, body) = match outcome {
                 Ok((response, body)) => (self.settle(wanted, &request, response, limits.until)?, body),
                 Err(fault) if sent => return Err(fault.error(wanted, &request)),

@@ -1,6 +1,7 @@
 //! What a run has to tell beside its result: the last exchanges, warnings, and which texts must not be shown.
 
 use crate::error::Progress;
+use crate::http::waits::Waits;
 use crate::pure::http::message::Request;
 use crate::pure::http::{Budget, redact};
 use crate::pure::text::show::visible;
@@ -29,6 +30,8 @@ pub struct Journal {
     secrets: Mutex<Arc<[Secret]>>,
     progress: Mutex<Progress>,
     budget: Mutex<Option<Budget>>,
+    /// What is waited for.
+    pub waits: Waits,
 }
 
 impl Journal {
@@ -99,6 +102,7 @@ impl Journal {
             warnings: copy(&self.warnings).unwrap_or_default(),
             progress: copy(&self.progress).unwrap_or_else(|| Mutex::new(unknown())),
             budget: Mutex::default(),
+            waits: Waits::default(),
         })
     }
 

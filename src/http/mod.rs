@@ -23,6 +23,7 @@ mod tls_fault;
 mod transport;
 mod trust;
 mod tunnel;
+mod waits;
 
 #[cfg(test)]
 #[path = "../../tests/support/raw_server.rs"]

@@ -4,7 +4,7 @@ use crate::stage::{image, push};
 use crate::support::cmd::{Tagwright, tagwright};
 use crate::support::image::{Built, Image, Index, descriptor, helm_chart, types};
 use crate::support::registry::{Options, Registry};
-use crate::support::reply::Reply;
+use crate::support::reply::{Fault, Reply};
 use crate::support::token::{Rights, Rules};
 use serde_json::json;
 
@@ -262,4 +262,35 @@ fn a_right_that_was_asked_for_and_is_not_granted_stands_below_those_that_are() {
     let shown = on_terminals(&registry, &[tagwright(["auth", &registry.name(APP), "--action", "push"])]);
     let expires = [(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", "2026-11-27T03:27:00Z")];
     insta::with_settings!({filters => expires}, { insta::assert_snapshot!(shown) });
+}
+
+/// The lines that were drawn over each other.
+fn drawn(text: &str) -> Vec<&str> {
+    text.split(['\r', '\n']).filter(|line| !line.trim().is_empty()).collect()
+}
+
+#[test]
+fn what_is_waited_for_shows_after_two_seconds_and_goes_again() {
+    let registry = story();
+    let name = registry.name(&format!("{APP}:2026.34.103"));
+    let busy = || Reply::error(429, "TOOMANYREQUESTS", "slow down").header("Retry-After", "5");
+    registry.fail(1, "GET", "/manifests/", busy().header("RateLimit-Limit", "100;w=21600"));
+    let labels = tagwright(["labels", &name, "--label", "git_revision"]);
+    let shown = labels.on_terminal(60);
+    let host = registry.host();
+    let lines = drawn(&shown.text);
+    let told = format!("{host} asks to come back in");
+    assert!(shown.exit == Some(0) && lines.iter().any(|line| line.starts_with(&told)), "{shown:?}");
+    assert!(lines.iter().all(|line| line.chars().count() < 60), "{shown:?}");
+    assert!(lines.last().unwrap().starts_with("git_revision"), "{shown:?}");
+
+    registry.before(|asked, _| asked.path.contains("/manifests/").then(|| Reply::broken(Fault::Hang)));
+    let shown = labels.clone().args(["--timeout", "4"]).on_terminal(80);
+    let waiting = format!("waiting for {host}, 2 s");
+    assert!(shown.exit == Some(6) && drawn(&shown.text).contains(&waiting.as_str()), "{shown:?}");
+    let wiped = format!("\r{}\r", " ".repeat(waiting.len()));
+    assert!(shown.text.contains(&wiped), "{shown:?}");
+    let quiet = labels.clone().args(["--timeout", "3", "--quiet"]);
+    assert!(!quiet.on_terminal(80).text.contains("waiting"));
+    assert!(!labels.args(["--timeout", "3"]).run().stderr.contains("waiting"));
 }
