@@ -9,6 +9,7 @@ pub fn instead(command: &str) -> Option<&'static str> {
         "tag" | "retag" => "write `promote REFERENCE --to TAG`, or `--move TAG` for a tag that may move",
         "copy" | "cp" | "mirror" | "sync" => "write `promote REFERENCE --into REPOSITORY`",
         "digest" => "write `inspect REFERENCE --print digest`",
+        "compare" => "write `diff REFERENCE REFERENCE`",
         "manifest" | "config" => "write `inspect REFERENCE --raw`, or `--config`",
         "undo" => "write `rollback --record FILE`, or run the command that the promotion printed",
         "login" | "logout" => SECRETS,

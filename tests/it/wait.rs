@@ -66,6 +66,15 @@ fn a_step_says_in_its_log_what_is_waited_for() {
 }
 
 #[test]
+fn a_terminal_shows_what_is_waited_for() {
+    let registry = about_to_be_pushed(1);
+    let shown = commands(&registry)[2].clone().args(["--wait", "20"]).env("TERM", "dumb").on_terminal(80).text;
+    let first = shown.lines().next().unwrap();
+    assert_eq!(first, format!("waiting for build 103 of `{}`, 20 s at most", registry.name("acme/app")));
+    assert!(first.chars().count() <= 80 && shown.contains(TAG), "{shown}");
+}
+
+#[test]
 fn when_the_time_is_over_the_last_answer_is_told_with_how_long_was_waited() {
     let registry = about_to_be_pushed(usize::MAX);
     for (run, code) in commands(&registry).iter().zip([

@@ -64,7 +64,7 @@ impl Access<'_, '_> {
     /// is not even read.
     fn speak(&self, wanted: &str, request: &Request, limit: Option<u64>) -> Result<(Response, Option<Body>), Error> {
         let (client, exchange) = (self.client, &self.client.exchange);
-        // What is left is told by a look, which costs nothing; what else is wrong shows with the request itself.
+        // What is left is told by a look, which costs nothing.
         if exchange.settings.min_remaining.is_some() && is_pull(request) && client.ledger.is_new(self.registry()) {
             let look = Request { method: Method::Head, ..request.clone() };
             self.speak(wanted, &look, Some(limits::SMALL)).map_or_else(ends, |_| Ok(()))?;
@@ -246,9 +246,9 @@ impl Access<'_, '_> {
     }
 }
 
-/// A look that was only to tell a limit fails for that alone.
+/// Whether there is no use in the request that a look was to go before; a refusal is told in words by that request alone.
 fn ends(error: Error) -> Result<(), Error> {
-    if error.code() == Code::RateLimited { Err(error) } else { Ok(()) }
+    if matches!(error.code(), Code::Denied | Code::Unauthenticated) { Ok(()) } else { Err(error) }
 }
 
 /// Whether a refusal says that what was sent has run out; ECR does so with the status of a missing right.
