@@ -11,10 +11,11 @@ use crate::pure::http::Fault;
 use crate::world::{World, read_file};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, KeyProvider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::SigningKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -76,7 +77,8 @@ impl Trust {
                 return Err(bad(format!("names `{path}`, which holds no certificate in PEM form")));
             }
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = rustls::crypto::ring::default_provider();
+        let provider = Arc::new(CryptoProvider { key_provider: &NoKeys, ..provider });
         let built_in = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let verifier = Verifier {
             first: Roots::new(built_in, self.given.clone(), &provider).expect("some roots are built in"),
@@ -110,6 +112,16 @@ fn read_pem(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     match found.iter().position(|one| RootCertStore::empty().add(one.clone()).is_err()) {
         Some(index) => Err(format!("names `{path}`, whose certificate number {} cannot be read", index + 1)),
         None => Ok(found),
+    }
+}
+
+/// No client here has a certificate, so that none of what signs with one is part of the program.
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("client certificates are not used".to_owned()))
     }
 }
 
