@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The longest time limit: a week.
-const LONGEST_TIMEOUT: f64 = 604_800.0;
+const LONGEST_TIMEOUT: u64 = 604_800;
 /// How often a request is repeated where nothing else is said.
 const USUAL_RETRIES: u32 = 3;
 
@@ -200,9 +200,17 @@ fn ecr(given: &Arguments, text: &str) -> Result<(String, EcrHost), Error> {
 /// A time in seconds, where one is given.
 fn seconds(given: &Arguments, long: &str) -> Result<Option<Duration>, Error> {
     let Some(text) = given.one(long) else { return Ok(None) };
-    let digits = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let seconds = text.parse::<f64>().ok().filter(|seconds| digits && *seconds <= LONGEST_TIMEOUT);
-    seconds.map(Duration::from_secs_f64).filter(|limit| !limit.is_zero()).map(Some).ok_or_else(|| {
+    // Read without floating point, whose tables are larger than all that is done with them.
+    let parsed = || {
+        let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+        let (whole, nanos) = (format!("0{whole}"), format!("{part:0<9}"));
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let is_number = text.len() > 1 || digits(text);
+        let whole = whole.parse().ok().filter(|_| is_number && digits(&whole) && digits(&nanos))?;
+        Some(Duration::new(whole, nanos.get(..9)?.parse().ok()?))
+    };
+    let fits = |limit: &Duration| !limit.is_zero() && *limit <= Duration::from_secs(LONGEST_TIMEOUT);
+    parsed().filter(fits).map(Some).ok_or_else(|| {
         let example = given.with(long, "60");
         let hint = format!("write seconds above 0 and at most {LONGEST_TIMEOUT}, such as {example}");
         given.wrong(long, text, hint)

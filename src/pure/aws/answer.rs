@@ -9,7 +9,7 @@ use crate::error::{Code, Error};
 use crate::pure::text::instant;
 use crate::secret::Secret;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Number, Value};
 use time::OffsetDateTime;
 
 /// What signs a request to AWS.
@@ -112,7 +112,7 @@ pub fn moment(value: &Value) -> Option<OffsetDateTime> {
         Value::Number(number) => epoch(number.as_f64()?),
         Value::String(text) => {
             let text = text.trim();
-            instant::parse(text).or_else(|| epoch(text.parse().ok()?))
+            instant::parse(text).or_else(|| epoch(serde_json::from_str::<Number>(text).ok()?.as_f64()?))
         }
         _ => None,
     }

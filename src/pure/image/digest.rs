@@ -1,7 +1,7 @@
 //! The hash that names content and cannot move.
 //!
-//! `sha256` is what is produced; `sha512` is understood where a registry uses it. What is in memory is
-//! hashed by `sha2`, what streams past by ring. Both take the same time where the processor has
+//! `sha256` is what is produced; `sha512` is understood where a registry uses it, and is ring's business alone. Of
+//! `sha256` what is in memory is hashed by `sha2`, what streams past by ring. Both take the same time where the processor has
 //! instructions for it; where it has none ring takes two thirds, which a copy of gigabytes feels.
 //!
 //! Grammar: OCI image specification, descriptor, "Digests".
@@ -10,9 +10,9 @@ use crate::error::Error;
 use crate::pure::image::spelling::invalid;
 use crate::pure::text::words::{read_from_text, serialized_as_text};
 use crate::pure::text::{hex, quoted};
-use ring::digest::{Context, SHA256, SHA512};
+use ring::digest::{Context, SHA256, SHA512, digest};
 use sha2::Digest as _;
-use sha2::{Sha256, Sha512};
+use sha2::Sha256;
 use std::fmt;
 
 /// The algorithms by which content is checked.
@@ -74,7 +74,7 @@ impl Digest {
     /// Whether these bytes have this digest, by its own algorithm.
     pub fn matches(&self, bytes: &[u8]) -> bool {
         let hash = match self.algorithm() {
-            "sha512" => hex::encode(&Sha512::digest(bytes)),
+            "sha512" => hex::encode(digest(&SHA512, bytes).as_ref()),
             "sha256" => hex::encode(&Sha256::digest(bytes)),
             _ => return false,
         };
