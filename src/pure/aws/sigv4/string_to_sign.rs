@@ -2,8 +2,8 @@
 //!
 //! Specification: IAM User Guide, "Create a signed AWS API request", steps 2 and 3.
 
-use time::macros::format_description;
-use time::{OffsetDateTime, UtcOffset};
+use crate::pure::text::instant;
+use time::OffsetDateTime;
 
 /// Where and when a signature counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +19,7 @@ pub struct SignatureScope {
 impl SignatureScope {
     /// The scope of a request that is sent at `now`.
     pub fn new(now: OffsetDateTime, region: &str, service: &str) -> Self {
-        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-        let timestamp = now.to_offset(UtcOffset::UTC).format(&format);
-        let timestamp = timestamp.expect("every moment has a date and a time of day");
+        let timestamp = instant::rfc3339(now).replace(['-', ':'], "");
         Self { timestamp, region: region.to_owned(), service: service.to_owned() }
     }
 
