@@ -217,8 +217,7 @@ fn way(checkup: &mut Checkup, (way, error): (Way, Option<Error>), request: &Auth
         }
     }
     let Some(error) = error else { return Some(()) };
-    let reached = ["proxy", "name", "connection", "tls"].into_iter();
-    let name = reached.take(checkup.checks.len() + 1).last().unwrap_or("tls");
+    let name = ["proxy", "name", "connection", "tls"][checkup.checks.len().min(3)];
     checkup.fail(name, &error);
     None
 }
