@@ -55,6 +55,7 @@ fn main_short() -> String {
     let mut out = main_start();
     out.push_str("\n`tagwright COMMAND -h` lists the flags of a command, `--help` explains them.\n");
     out.push_str("`tagwright --help` explains flags of every command, exit status, environment.\n");
+    out.push_str("`tagwright completion bash|zsh|fish` completes words, `tagwright man` is a page.\n");
     out
 }
 

@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod common;
+pub mod complete;
 pub mod defs;
 pub mod given;
 pub mod help;

@@ -3,7 +3,7 @@
 //! Help and version are looked for first, so that they answer whatever else the words hold. What a value means is
 //! left to [`crate::cli::build`].
 
-use super::{build, help, suggest};
+use super::{build, complete, help, suggest};
 use crate::cli::defs::{COMMANDS, FLAGS, command, common_flags};
 use crate::cli::{Arguments, CALL, Command, Dialect, Flag, Json, invalid, missing, shown};
 use crate::command::request::Invocation;
@@ -237,6 +237,11 @@ fn asked_for_help(words: &[OsString]) -> Option<CommandLine> {
             return Some(CommandLine::Help(help::help(other, true)));
         }
         Some("version") => return Some(CommandLine::Version),
+        Some("man") => return Some(CommandLine::Help(complete::man())),
+        Some("completion") => {
+            let script = words.last().and_then(|word| complete::script(word.to_str()?));
+            return script.map(CommandLine::Help);
+        }
         None if words.is_empty() => return Some(CommandLine::Help(help::help(None, false))),
         _ => {}
     }

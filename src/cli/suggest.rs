@@ -11,6 +11,7 @@ pub fn instead(command: &str) -> Option<&'static str> {
         "digest" => "write `inspect REFERENCE --print digest`",
         "compare" => "write `diff REFERENCE REFERENCE`",
         "manifest" | "config" => "write `inspect REFERENCE --raw`, or `--config`",
+        "completion" => "write `completion bash`, `completion zsh` or `completion fish`",
         "undo" => "write `rollback --record FILE`, or run the command that the promotion printed",
         "login" | "logout" => SECRETS,
         "pull" | "push" => "no image has to come here: `promote` gives it tags where it is, `labels` reads its labels",

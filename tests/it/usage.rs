@@ -247,3 +247,59 @@ fn words_of_other_tools_are_answered_with_ours() {
     assert_eq!(text(&["version"]), text(&["--version"]));
     assert_eq!(text(&[]), (text(&["-h"]).0, Some(2)));
 }
+
+/// What a shell says to a script that is given to it.
+fn shell(words: &[&str], script: &str) -> String {
+    let mut child = std::process::Command::new(words[0])
+        .args(&words[1..])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}", words[0]));
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success() && done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn bash_completes_commands_flags_and_choices() {
+    let script = cmd::tagwright(["completion", "bash"]).run().stdout;
+    for (typed, expected) in [
+        ("tagwright pro", "promote"),
+        ("tagwright --verbose tags --sor", "--sort"),
+        ("tagwright tags --sort na", "name"),
+        ("tagwright promote acme/app:1 --allow", "--allow-downgrade"),
+        ("tagwright labels --allow", ""),
+    ] {
+        let words = typed.split(' ').collect::<Vec<_>>();
+        let line =
+            format!("COMP_WORDS=({typed}) COMP_CWORD={}; _tagwright; echo \"${{COMPREPLY[*]}}\"", words.len() - 1);
+        assert_eq!(shell(&["bash", "--norc", "-u"], &format!("{script}{line}\n")).trim_end(), expected, "{typed}");
+    }
+}
+
+#[test]
+fn every_shell_gets_a_script_and_any_other_is_told_which_there_are() {
+    let of = |shell: &str| cmd::tagwright(["completion", shell]).run();
+    assert!(of("zsh").stdout.contains("bashcompinit"));
+    let fish = of("fish").stdout;
+    for command in defs::COMMANDS {
+        assert!(fish.contains(&format!("-n __fish_use_subcommand -a {} -d ", command.name)), "{}", command.name);
+        for flag in command.flags() {
+            assert!(fish.contains(&format!("from {}' -l {}", command.name, flag.long)), "{}", flag.long);
+        }
+    }
+    for ran in [of("tcsh"), cmd::tagwright(["completion"]).run()] {
+        assert_eq!((ran.exit, ran.code().as_str()), (Some(2), "unknown-command"), "{ran}");
+        assert!(ran.error()["hint"].as_str().unwrap().contains("completion bash"), "{ran}");
+    }
+}
+
+#[test]
+fn the_page_for_man_is_set_without_a_warning() {
+    let page = cmd::tagwright(["man"]).run().stdout;
+    let set = shell(&["groff", "-man", "-Tascii", "-ww", "-P-cbou"], &page);
+    assert!(set.contains("TAGWRIGHT(1)") && set.contains("--allow-downgrade"), "{set}");
+}
