@@ -53,6 +53,17 @@ pub fn note(command: &'static str, style: Style, journal: Arc<Journal>, until: O
     }
 }
 
+/// What a person has to know who stops a run that writes.
+pub fn when_stopped() -> Option<String> {
+    let run = lock(&RUN);
+    let LastWords { journal, .. } = run.as_ref().filter(|run| envelope::writes(Some(run.command)))?;
+    let progress = journal.copied()?.progress();
+    Some(match progress.done.is_empty() {
+        true => "no tag was written; the same command goes on from here".to_owned(),
+        false => journal.without_secrets(&envelope::last_line(&progress)),
+    })
+}
+
 /// Takes note that the run has something to say by itself.
 pub fn over() {
     *lock(&RUN) = None;

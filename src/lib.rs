@@ -25,7 +25,7 @@ mod house {
 use house::*;
 #[cfg(feature = "internals")]
 pub use house::*;
-pub use last_words::at_panic;
+pub use last_words::{at_panic, when_stopped};
 pub use output::{Ending, Screen};
 pub use world::{Log, World};
 

@@ -1,6 +1,10 @@
 //! The program: words and environment in, bytes and an exit status out. The only file that prints.
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::{emulate_default_handler, pipe};
+use std::io::Read;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use tagwright::{Ending, Log, Screen, World};
@@ -17,6 +21,9 @@ fn main() -> ExitCode {
     let log: Log = Box::new(|line| write(line, true));
     let draw: Log = Box::new(|line| write(line, false));
     let world = World::real(log, std::io::stderr().is_terminal().then_some(draw));
+    if std::io::stderr().is_terminal() {
+        [SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)).for_each(tell_before);
+    }
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let ending = tagwright::run(&words, &world, screen(&world));
     match print(&ending) {
@@ -29,6 +36,29 @@ fn main() -> ExitCode {
             world.log(&format!("error: stdout could not be written: {why}; it was to hold: {}", lost.trim_end()));
             ExitCode::from(70)
         }
+    }
+}
+
+/// Whether whoever began this run has it pass over a signal, as a shell does for what runs in the background.
+fn is_ignored(signal: i32) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "the kernel tells this as a file")]
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|ignored| ignored >> (signal - 1) & 1 == 1)
+}
+
+/// Tells on a terminal what was written before a signal ends the run, as it would have without that.
+fn tell_before(signal: i32) {
+    let Ok((mut arrival, sender)) = UnixStream::pair() else { return };
+    let wait = move || {
+        if arrival.read_exact(&mut [0]).is_ok() {
+            write(&tagwright::when_stopped().unwrap_or_default(), true);
+            let _ = emulate_default_handler(signal);
+        }
+    };
+    // Where nobody waits, the signal is better left to the system.
+    if std::thread::Builder::new().spawn(wait).is_ok() {
+        let _ = pipe::register(signal, sender);
     }
 }
 

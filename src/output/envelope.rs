@@ -3,7 +3,7 @@
 //! One JSON document, compact when piped, ASCII only for `call`; on a terminal text in its place.
 
 use crate::command::report::Report;
-use crate::error::{Code, Error, LIST, Refusal};
+use crate::error::{Code, Error, LIST, Progress, Refusal};
 use crate::http::{Journal, Warning};
 use crate::output::table::folded;
 use crate::output::terminal::Screen;
@@ -168,7 +168,7 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
     // Only a command that can write says what it wrote.
     if changed || writes(command) {
         text.push('\n');
-        text.push_str(&last_line(error));
+        text.push_str(&last_line(error.progress()));
     }
     let text = show::unmarked(&text);
     let document = ErrorObject {
@@ -202,8 +202,8 @@ fn failure(command: Option<&str>, error: &Error, warnings: &[Warning], exchanges
     Ending { stdout: stdout.into_bytes(), stderr, exit: error.code().exit() }
 }
 
-fn last_line(error: &Error) -> String {
-    let progress = error.progress();
+/// What was written, and how to undo it.
+pub fn last_line(progress: &Progress) -> String {
     if progress.done.is_empty() {
         return "nothing was written".to_owned();
     }
@@ -213,7 +213,7 @@ fn last_line(error: &Error) -> String {
 }
 
 /// Whether a command is one that writes.
-fn writes(command: Option<&str>) -> bool {
+pub fn writes(command: Option<&str>) -> bool {
     matches!(command, Some("promote" | "rollback"))
 }
 
@@ -360,7 +360,7 @@ fn step<'a>(value: &'a Value, key: &str) -> Option<Vec<&'a Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Progress;
+
     use serde_json::json;
 
     #[test]

@@ -294,3 +294,38 @@ fn what_is_waited_for_shows_after_two_seconds_and_goes_again() {
     assert!(!quiet.on_terminal(80).text.contains("waiting"));
     assert!(!labels.args(["--timeout", "3"]).run().stderr.contains("waiting"));
 }
+
+#[test]
+fn whoever_stops_a_promotion_is_told_what_was_written() {
+    for (stalled, signal, number, told, undo) in [
+        ("/manifests/latest", "INT", 2, "written: ", true),
+        (
+            "/manifests/2026.34.103-rc",
+            "TERM",
+            15,
+            "(not known whether it was written); undo: nothing to put back",
+            false,
+        ),
+    ] {
+        let registry = story();
+        let name = registry.name(&format!("{APP}:2026.34.103"));
+        registry.before(move |asked, _| {
+            (asked.method == "PUT" && asked.path.ends_with(stalled)).then(|| Reply::broken(Fault::Hang))
+        });
+        let mut run = tagwright(["promote", &name]).sit_down(100);
+        run.wait_for("waiting for");
+        run.signal(signal);
+        let shown = run.end();
+        let last = drawn(&shown.text).last().unwrap().to_string();
+        assert_eq!(shown.signal, Some(number), "{shown:?}");
+        assert!(last.contains(told) && last.contains("tagwright promote ") == undo, "{shown:?}");
+    }
+    // What only reads has written nothing, so there is nothing to tell.
+    let registry = story();
+    registry.before(|_, _| Some(Reply::broken(Fault::Hang)));
+    let mut run = tagwright(["tags", &registry.name(APP)]).sit_down(100);
+    run.wait_for("waiting for");
+    run.signal("INT");
+    let shown = run.end();
+    assert!(shown.signal == Some(2) && !shown.text.contains("written"), "{shown:?}");
+}
