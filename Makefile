@@ -40,9 +40,9 @@ lint: ## clippy on every target, warnings are errors; library and program withou
 lint-and-doc:
 	@$(MAKE) --no-print-directory lint doc
 
-# What the pipeline tests run.
+# What the pipeline tests run. The plus hands make's own count of jobs on to cargo.
 program:
-	@scripts/build-static
+	+@scripts/build-static
 
 doc: ## rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
