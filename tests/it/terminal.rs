@@ -75,8 +75,11 @@ fn reading_is_text_that_fits() {
         tagwright(["auth", &app]),
         tagwright(["rate-limit", &app]),
         tagwright(["history", &app]),
+        tagwright(["doctor", &app]),
     ];
-    insta::assert_snapshot!(on_terminals(&registry, &runs));
+    insta::with_settings!({filters => [(r"port \d+", "port 55555"), (r"\d s from", "0 s from")]}, {
+        insta::assert_snapshot!(on_terminals(&registry, &runs));
+    });
 }
 
 #[test]
@@ -111,6 +114,12 @@ fn since_when_and_what_points_at_it_stand_below_each_other() {
     insta::assert_snapshot!(on_terminals(&registry, &runs));
 }
 
+/// With a credential that is for another registry.
+fn elsewhere(run: Tagwright) -> Tagwright {
+    let pair = run.env("REGISTRY_USERNAME", "mo").env("REGISTRY_PASSWORD", "a long secret");
+    pair.env("REGISTRY_HOST", "registry.example")
+}
+
 #[test]
 fn failing_is_text_that_fits() {
     let registry = story();
@@ -124,6 +133,14 @@ fn failing_is_text_that_fits() {
         tagwright(["promote", &of("2026.34.101"), "--move", "latest", "--to", "2026.34.102"]),
         tagwright(["promot", &app]),
         tagwright(["promote", &app, "--biuld", "3"]),
+        tagwright(["tags", &registry.name("acme/none")]),
+        tagwright(["next-version", &app, "--build", "1", "--at", "2026-08-20"]),
+        tagwright(["rollback", "--record", "/nowhere/record.jsonl"]),
+        tagwright(["history", &registry.name("acme/none")]),
+        tagwright(["diff", &of("2026.34.103"), &of("2026.34.999")]),
+        tagwright(["auth", &app]).env("REGISTRY_USERNAME", "mo"),
+        elsewhere(tagwright(["rate-limit", &app])),
+        elsewhere(tagwright(["doctor", &app])),
     ];
     insta::assert_snapshot!(on_terminals(&registry, &runs));
 }
