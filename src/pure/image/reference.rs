@@ -166,6 +166,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_host_is_not_repeated_as_one() {
+        for text in ["a\n.b:5000".to_owned(), format!("{}.b:5000", "é".repeat(4000))] {
+            let error = Reference::parse(&text).unwrap_err();
+            assert!(!error.message().contains('\n') && error.to_string().len() < 2000, "{error}");
+        }
+    }
+
+    #[test]
     fn other_texts_are_refused_with_reason_and_a_spelling_that_works() {
         let upper = format!("acme/app@sha256:{}", HEX.to_uppercase());
         let lower = format!("write `acme/app@sha256:{HEX}`");

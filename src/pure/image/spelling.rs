@@ -29,7 +29,8 @@ pub(super) fn split(text: &str) -> Result<ReferenceParts<'_>, String> {
     }
     // Docker Hub would have to have an image by the name of a host.
     let is_port = tag.is_some_and(|tag| tag.len() < 6 && tag.bytes().all(|b| b.is_ascii_digit()));
-    if last == 0 && is_port && (name == "localhost" || name.contains('.')) {
+    let fits_host = name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    if last == 0 && is_port && fits_host && (name == "localhost" || name.contains('.')) {
         return Err(format!("it names the registry `{rest}` and no repository, as `{rest}/acme/app` does"));
     }
     Ok(ReferenceParts { name, tag, digest })
