@@ -5,7 +5,7 @@ use crate::support::amazon::{Amazon, HOST};
 use crate::support::cmd::{Ran, Tagwright, tagwright};
 use crate::support::http::closed_port;
 use crate::support::proxy::Proxy;
-use crate::support::registry::{Options, Registry, one_user};
+use crate::support::registry::{Auth, Options, Registry, one_user};
 use crate::support::reply::{Fault, Reply};
 use crate::support::tls::Authority;
 use crate::support::token::Rights;
@@ -199,4 +199,46 @@ fn amazon_is_asked_who_one_is_and_whether_latest_may_be_moved() {
     assert_eq!(check(&ran, "immutability"), ("ok".into(), "`latest` may be moved | ".into()), "{ran}");
     let calls = amazon.calls();
     assert!(!calls.iter().any(|call| call.contains("Put") || call.contains("Upload")), "{calls:?}");
+}
+
+#[test]
+fn a_hostile_registry_gets_the_doctor_neither_to_hand_over_a_credential_nor_to_break() {
+    let behind =
+        Registry::with(Options { auth: Auth::Basic("robot".into(), "a long secret".into()), ..Options::default() });
+    push(&behind, APP, &VERSIONS);
+    let leads = |part: &'static str| {
+        let registry = Registry::start();
+        let url = behind.url();
+        registry.before(move |asked, _| {
+            asked.path.contains(part).then(|| Reply::redirect(307, &format!("{url}{}", asked.path)))
+        });
+        registry
+    };
+    let says = |reply: fn() -> Reply| {
+        let registry = Registry::start();
+        registry.before(move |_, _| Some(reply()));
+        registry
+    };
+    let huge = || {
+        let reply = Reply::json(&serde_json::json!({"name": APP, "tags": ["\u{1b}[2Jlatest"]}));
+        let reply = reply.header("RateLimit-Limit", "99999999999999999999;w=99999999999999999999");
+        reply.header("Date", "Fri, 31 Dec 9999 23:59:59 GMT").header("WWW-Authenticate", "Basic realm=\"\u{9b}31m\"")
+    };
+    let registries = [
+        leads("/v2/"),
+        leads("/tags/list"),
+        leads("/referrers/"),
+        says(huge),
+        says(|| Reply::status(401)),
+        says(|| Reply::status(200).body("{")),
+        says(|| Reply::broken(Fault::Hang)),
+    ];
+    for registry in registries {
+        let ran = doctor(&registry).login("robot", "a long secret").args(["--timeout", "3", "--retries", "0"]).run();
+        assert!(states(&ran).len() >= 12 && ran.exit != Some(70), "{ran}");
+        assert!(!ran.stdout.contains(['\u{1b}', '\u{9b}']) && !ran.stderr.contains(['\u{1b}', '\u{9b}']), "{ran}");
+        assert_eq!(registry.log().writes(), 0, "{ran}");
+    }
+    assert!(behind.log().count() > 0);
+    assert!(behind.log().0.iter().all(|one| one.asked.header("Authorization").is_none()), "a credential went behind");
 }
