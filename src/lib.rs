@@ -182,6 +182,7 @@ fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
         Request::Tags(request) => command::tags::run(session, request),
         Request::NextVersion(request) => command::next_version::run(session, request),
         Request::Promote(request) => command::promote::run(session, request),
+        Request::Release(request) => command::release::run(session, request),
         Request::Rollback(request) => command::rollback::run(session, request),
         Request::History(request) => command::history::run(session, request),
         Request::Diff(request) => command::diff::run(session, request),

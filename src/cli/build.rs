@@ -124,7 +124,7 @@ fn promote(given: &Arguments) -> Result<Request, Error> {
     let (mut to, mut moves) = (values(given, "to", Template::parse)?, values(given, "move", Template::parse)?);
     let implied = to.is_empty() && moves.is_empty();
     if implied {
-        if into.is_some() {
+        if !into.is_empty() {
             to.push(Template::parse("{tag}")?);
         }
         to.push(Template::parse("{version}-rc")?);
@@ -184,19 +184,28 @@ fn history(given: &Arguments) -> Result<Request, Error> {
     Ok(Request::History(History { repository, tag, limit: limit(given)? }))
 }
 
-/// Where a promotion leads, if that is another repository; flags about copies make no sense without one.
-fn into(given: &Arguments, source: &Repository) -> Result<Option<Repository>, Error> {
-    let Some(into) = value(given, "into", Repository::parse)? else {
+/// Where a promotion leads, if that is to other repositories; flags about copies make no sense without one.
+fn into(given: &Arguments, source: &Repository) -> Result<Vec<Repository>, Error> {
+    let mut all: Vec<Repository> = Vec::new();
+    for text in given.all("into") {
+        let into = Repository::parse(text).map_err(|why| given.refused("into", text, why))?;
+        let named = given.with("into", &into.to_string());
+        if into == *source {
+            let hint = format!("leave {} out: the image is there already", given.name("into"));
+            return Err(invalid(format!("{named} names the repository of the source"), hint));
+        }
+        if all.contains(&into) {
+            return Err(invalid(format!("{named} stands twice"), KEEP_ONE));
+        }
+        all.push(into);
+    }
+    if all.is_empty() {
         let copies = ["no-referrers", "jobs", "into-aws-role", "into-aws-external-id", "into-aws-profile"];
-        let Some(flag) = copies.into_iter().find(|flag| given.has(flag)) else { return Ok(None) };
+        let Some(flag) = copies.into_iter().find(|flag| given.has(flag)) else { return Ok(all) };
         let message = format!("{} is about another repository, and none is given", given.name(flag));
         return Err(invalid(message, format!("add {}, or leave it out", given.example("into"))));
-    };
-    if into == *source {
-        let message = format!("{} names the repository of the source", given.with("into", &into.to_string()));
-        return Err(invalid(message, format!("leave {} out: the image is there already", given.name("into"))));
     }
-    Ok(Some(into))
+    Ok(all)
 }
 
 fn diff(given: &Arguments) -> Result<Request, Error> {

@@ -435,9 +435,9 @@ pub static FLAGS: &[Flag] = &[
     many("move", "TAG").on(&["promote"]).help(
         "create this tag, or move it here",
         "Creates this tag or points it at the image, unless it belongs to a newer version now. Takes `{version}` and `{tag}` as `--to` does. May be repeated."),
-    one("into", "REPOSITORY").on(&["promote"]).help(
+    many("into", "REPOSITORY").on(&["promote"]).help(
         "copy into this repository and tag there",
-        "Copies the image into this repository, of the same registry or another one, and gives it its tags there; guards, conflicts and undoing are about that repository then. What is there already is not sent again, and the tags come last. Without `--to` and `--move`, `--to {tag} --to {version}-rc --move latest` is meant. Its credential is looked for as the other one's, in `INTO_REGISTRY_USERNAME`, `INTO_REGISTRY_PASSWORD` and `INTO_REGISTRY_HOST` first."),
+        "Copies the image into this repository, of the same registry or another one, and gives it its tags there; guards, conflicts and undoing are about that repository then. What is there already is not sent again, and the tags come last. Without `--to` and `--move`, `--to {tag} --to {version}-rc --move latest` is meant. Its credential is looked for as the other one's, in `INTO_REGISTRY_USERNAME`, `INTO_REGISTRY_PASSWORD` and `INTO_REGISTRY_HOST` first. May be repeated."),
     switch("no-referrers").on(&["promote"]).help(
         "leave signatures and other referrers behind",
         "Leaves behind what points at the image: signatures, attestations, SBOMs. The result tells how many there are."),

@@ -14,6 +14,7 @@ pub mod progress;
 pub mod promote;
 pub mod rate_limit;
 pub mod referrers;
+pub mod release;
 pub mod report;
 pub mod request;
 pub mod rollback;

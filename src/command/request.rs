@@ -39,6 +39,9 @@ pub enum Request {
     NextVersion(NextVersion),
     /// More tags for a digest.
     Promote(Box<Promote>),
+    /// Several promotions as one.
+    #[cfg_attr(not(feature = "internals"), expect(dead_code, reason = "words for it come next"))]
+    Release(Box<Release>),
     /// Moved tags put back.
     Rollback(Box<Rollback>),
     /// The promotions that a registry has records of.
@@ -63,6 +66,7 @@ impl Request {
             Request::Tags(tags) => Some(tags.repository.registry()),
             Request::NextVersion(next) => next.repository.as_ref().map(Repository::registry),
             Request::Promote(promote) => Some(promote.source.repository().registry()),
+            Request::Release(_) => None,
             Request::Rollback(rollback) => {
                 rollback.promotion.as_ref().map(|promotion| promotion.record.repository.registry())
             }
@@ -105,7 +109,7 @@ impl Request {
     /// The repository that is written to, where that is not the positional's own, and the one it is copied from.
     pub fn into(&self) -> Option<(&Repository, &Repository)> {
         match self {
-            Request::Promote(promote) => Some((promote.into.as_ref()?, promote.source.repository())),
+            Request::Promote(promote) => Some((promote.into.first()?, promote.source.repository())),
             _ => None,
         }
     }
@@ -250,8 +254,8 @@ pub struct Promote {
     pub allow_downgrade: bool,
     /// Look and plan, write nothing.
     pub dry_run: bool,
-    /// The repository whose tags are written, where it is not the source's own.
-    pub into: Option<Repository>,
+    /// The repositories whose tags are written, where the image does not stay in its own.
+    pub into: Vec<Repository>,
     /// Whether signatures and whatever else points at the image goes along to another repository.
     pub referrers: bool,
     /// How many blobs are under way at once.
@@ -262,6 +266,18 @@ pub struct Promote {
     pub attach_record: bool,
     /// Which tags count as versions.
     pub format: TagFormat,
+}
+
+/// Arguments of `release`.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "internals"), expect(dead_code, reason = "words for it come next"))]
+pub struct Release {
+    /// What is promoted, in the order given; what each of them says of `dry_run` and `record` does not count.
+    pub promotions: Vec<Promote>,
+    /// Look and plan, write nothing.
+    pub dry_run: bool,
+    /// The file that a record is added to.
+    pub record: Option<String>,
 }
 
 /// Where a record is read from.

@@ -148,12 +148,13 @@ impl<'w> Session<'w> {
     }
 
     /// Both sides of a promotion, the rights to write asked for where it is going to: a copy only reads its source.
-    pub fn sides(&self, source: &Repository, into: Option<&Repository>, writes: bool) -> Sides<'_, 'w> {
+    /// With `into` comes which `--into` it is, from 1.
+    pub fn sides(&self, source: &Repository, into: Option<(usize, &Repository)>, writes: bool) -> Sides<'_, 'w> {
         let rights = if writes { Action::Push } else { Action::Pull };
         let reading = if into.is_some() { Action::Pull } else { rights };
         Sides {
             source: self.remote(source, reading),
-            target: self.target().remote(into.unwrap_or(source), rights),
+            target: self.target().remote(into.map_or(source, |(_, into)| into), rights),
             connection: &self.target().connection,
         }
     }

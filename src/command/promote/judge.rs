@@ -151,7 +151,7 @@ impl Judge for Guard<'_, '_> {
 /// A template that makes the source itself is left out: new tags of that kind are builds, not promotions.
 fn announcement(request: &Promote, survey: &Survey) -> Option<Announcement> {
     let version = survey.version.as_ref().filter(|_| survey.listing.is_some())?;
-    let source = survey.source.tag().filter(|_| request.into.is_none());
+    let source = survey.source.tag().filter(|_| request.into.is_empty());
     let mut templates = Vec::new();
     for template in request.to.iter().filter(|_| !request.moves.is_empty()) {
         let made = template.expand(survey.source.tag(), Some(&version.written())).ok();

@@ -21,7 +21,10 @@ const OLD: Duration = Duration::from_secs(10);
 /// `denied`, `raced` with what had been written.
 pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
     record::check(session, request)?;
-    let (source, into) = (request.source.repository(), request.into.as_ref());
+    if request.into.len() > 1 {
+        return Err(Error::new(Code::Internal, "nothing carries out a promotion into several repositories"));
+    }
+    let (source, into) = (request.source.repository(), request.into.first().map(|into| (1, into)));
     let mut sides = session.sides(source, into, !request.dry_run);
     let survey = match look::look(&sides, request) {
         // A repository that the first push makes may look like one that is not to be read, but to those who may push.
@@ -49,7 +52,7 @@ pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
     };
     let record = keeper.done(request, &writes, totals);
     let attached = attach(&sides.target, request, &record, survey.manifest.body.len());
-    report::promotion(record, request.into.as_ref(), request.dry_run, attached)
+    report::promotion(record, request.into.first(), request.dry_run, attached)
 }
 
 /// A tag that nobody named need not move.

@@ -52,7 +52,7 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
     let images = require_labels(here, request, &source, &manifest)?;
     // The source's list says nothing about the target's tags, and one that was filtered by name lacks the tags that
     // belong to the image.
-    let (listing, elsewhere) = match request.into {
+    let (listing, elsewhere) = match request.into.first() {
         Some(_) => (None, listing.filter(|listing| listing.is_whole)),
         None => (listing, None),
     };
@@ -64,7 +64,7 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
     };
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
     let heads = || target.heads(&tags);
-    let referrers = || match request.into {
+    let referrers = || match request.into.first() {
         Some(_) => (None, Some(missing::find(sides, &manifest, elsewhere, request.referrers))),
         None => (here.direct_referrers(&manifest.digest, None), None),
     };
@@ -72,7 +72,7 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
     let (((befores, mut listing), (direct, tree)), notes) = both(|| both(|| both(heads, list), referrers), notes);
     let befores = match befores {
         // ECR makes a repository with the first push where a template says so; elsewhere that push is refused.
-        Err(error) if error.code() == Code::RepositoryUnknown && request.into.is_some() && !request.dry_run => {
+        Err(error) if error.code() == Code::RepositoryUnknown && !request.into.is_empty() && !request.dry_run => {
             vec![None; tags.len()]
         }
         befores => befores?,
@@ -109,7 +109,7 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
         }
         versions = listing.as_ref().and_then(|listing| Some(Versions::of(listing.as_ref().ok()?, &request.format)));
         if version.is_none() && !request.allow_downgrade {
-            version = match (&request.into, &versions) {
+            version = match (request.into.first(), &versions) {
                 (None, Some(versions)) => versions.of_digest(here, &manifest.digest)?,
                 _ => {
                     let listing = here.tags(Detail::Times).map_err(|error| unlisted(error, &source.to_string()))?;
@@ -173,7 +173,7 @@ fn source(here: &Remote, request: &Promote) -> Result<(Reference, Option<Listing
         PromotionSource::Reference(reference) => Ok((reference.clone(), None)),
         PromotionSource::Build { repository, build, newest } => {
             // A list that was filtered for one build would not tell what is newer.
-            let copied = request.into.is_some();
+            let copied = !request.into.is_empty();
             let listing = if request.moves.is_empty() || copied {
                 here.tags_of_build(*build, &request.format, Detail::Times)?
             } else {
