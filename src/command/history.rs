@@ -8,7 +8,7 @@ use crate::command::request::History;
 use crate::command::session::Session;
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
-use crate::pure::image::{Content, Detail, Digest, Identifier, ReferrerList, Tag, referrers};
+use crate::pure::image::{Content, Descriptor, Detail, Digest, Identifier, ReferrerList, Tag, referrers};
 use crate::pure::promote::record::ARTIFACT;
 use crate::pure::promote::{StoredRecord, history, record};
 use crate::pure::version::{TagFormat, pick};
@@ -19,10 +19,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How many tags are looked at where the list has no digests.
 const TAGS: usize = 200;
-/// How many images are asked what points at them.
-const IMAGES: usize = 500;
-/// How many records are read.
-const RECORDS: usize = 1000;
 /// How many of them are told where nothing else is asked for.
 const LIMIT: usize = 100;
 /// How many questions may fail for a reason that may pass, until no more are asked.
@@ -35,18 +31,62 @@ const FEW: usize = 8;
 pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     let repository = &request.repository;
     let remote = session.remote(repository, Action::Pull);
-    let (mut open, listed) = images(&remote, request)?;
+    let (open, listed) = images(&remote, request)?;
+    let mut kept = records(&remote, open, &listed, &ALL)?;
+    let name = repository.to_string();
+    if let Some(tag) = &request.tag {
+        kept.retain(|one| {
+            one.record.repository == *repository && one.record.tags.iter().any(|known| known.tag == *tag)
+        });
+    }
+    let count = kept.len();
+    kept.truncate(request.limit.unwrap_or(LIMIT));
+    let place = request.tag.as_ref().map_or_else(|| name.clone(), |tag| repository.tagged(tag).to_string());
+    let sentence = history::sentence(&kept, &place, count);
+    Ok(Report { result: history::result(&kept, &name), sentence, bytes: None, exit: 0 })
+}
+
+/// How far records are looked for.
+pub struct Reach {
+    /// How many images are asked what points at them.
+    pub images: usize,
+    /// How many records are read, the newest first where the lists tell when they were made.
+    pub records: usize,
+    /// How often what was read may lead on to further images.
+    pub rounds: usize,
+    /// Whether it is told that there are more.
+    pub tells: bool,
+}
+
+/// As far as `history` looks.
+const ALL: Reach = Reach { images: 500, records: 1000, rounds: usize::MAX, tells: true };
+
+/// The records that point at these images, and at those that they lead on to, newest first. `listed` are the images that a
+/// fall-back tag lists referrers of.
+///
+/// # Errors
+/// Those that would end every further question as well.
+pub fn records(
+    remote: &Remote,
+    mut open: Vec<Digest>,
+    listed: &HashSet<Digest>,
+    reach: &Reach,
+) -> Result<Vec<StoredRecord>, Error> {
+    let repository = remote.repository();
     // A list tells that there is a referrers API, whatever is said of another image; so many that are not there, and
     // no list among them, tell that there is none.
     let (lists, denials) = (AtomicBool::new(false), AtomicUsize::new(0));
     let has_api = || lists.load(Ordering::Relaxed) || denials.load(Ordering::Relaxed) < WIDTH;
     let mut seen: HashSet<Digest> = HashSet::new();
     let (mut kept, mut artifacts): (Vec<StoredRecord>, HashSet<Digest>) = (Vec::new(), HashSet::new());
-    while !open.is_empty() {
+    let mut rounds = 0;
+    while !open.is_empty() && rounds < reach.rounds {
+        rounds += 1;
         let is_first = seen.is_empty();
         open.retain(|image| (has_api() || listed.contains(image)) && seen.insert(image.clone()));
-        let room = IMAGES.saturating_sub(seen.len() - open.len());
-        cut(&remote, &mut open, room, &format!("of the images of `{repository}` the first {IMAGES} were looked at"));
+        let room = reach.images.saturating_sub(seen.len() - open.len());
+        let sentence = format!("of the images of `{repository}` the first {} were looked at", reach.images);
+        cut(remote, &mut open, room, &sentence, reach.tells);
         let records_of = |image: &Digest| {
             let list = if has_api() { remote.api_referrers(image)? } else { ReferrerList::NoApi };
             lists.fetch_or(matches!(list, ReferrerList::Listed(_) | ReferrerList::Partial(..)), Ordering::Relaxed);
@@ -55,7 +95,7 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
                 ReferrerList::Listed(list) => list,
                 ReferrerList::Partial(list, error) => {
                     let why = error.message();
-                    incomplete(&remote, format!("of what points at `{image}` only a part could be read: {why}"));
+                    incomplete(remote, format!("of what points at `{image}` only a part could be read: {why}"));
                     list
                 }
                 ReferrerList::NoApi if listed.contains(image) => remote.tagged_referrers(image)?,
@@ -63,16 +103,20 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
                 ReferrerList::Unknown(error) => return Err(error),
             };
             let records = list.into_iter().filter(record::is_record);
-            Ok(records.map(|one| (one.digest, image.clone())).collect::<Vec<_>>())
+            let made = |one: &mut Descriptor| one.annotations.remove(record::CREATED).unwrap_or_default();
+            Ok(records.map(|mut one| (made(&mut one), one.digest, image.clone())).collect::<Vec<_>>())
         };
         let name = |image: &Digest| format!("what points at `{image}`");
-        let mut found: Vec<(Digest, Digest)> = ask(&remote, &open, is_first, name, records_of)?.concat();
-        found.retain(|(artifact, _)| artifacts.insert(artifact.clone()));
-        let room = RECORDS.saturating_sub(artifacts.len() - found.len());
-        cut(&remote, &mut found, room, &format!("of the records in `{repository}` {RECORDS} were read"));
-        let read = threads::map(&found, |(artifact, image)| Ok(read(&remote, artifact, image)))?;
+        let mut found = ask(remote, &open, is_first, name, records_of)?.concat();
+        found.retain(|(_, artifact, _)| artifacts.insert(artifact.clone()));
+        // Times are RFC 3339 in UTC, so their order as text is their order in time.
+        found.sort_by(|(a, ..), (b, ..)| b.cmp(a));
+        let room = reach.records.saturating_sub(artifacts.len() - found.len());
+        let sentence = format!("of the records in `{repository}` {} were read", reach.records);
+        cut(remote, &mut found, room, &sentence, reach.tells);
+        let read = threads::map(&found, |(_, artifact, image)| Ok(read(remote, artifact, image)))?;
         open = Vec::new();
-        for ((artifact, _), outcome) in found.into_iter().zip(read) {
+        for ((_, artifact, _), outcome) in found.into_iter().zip(read) {
             match outcome {
                 Ok(one) => {
                     open.extend(one.record.tags.iter().filter_map(|tag| tag.before.clone()));
@@ -85,28 +129,20 @@ pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
             }
         }
     }
-    let name = repository.to_string();
-    if let Some(tag) = &request.tag {
-        kept.retain(|one| {
-            one.record.repository == *repository && one.record.tags.iter().any(|known| known.tag == *tag)
-        });
-    }
     history::order(&mut kept);
-    let count = kept.len();
-    kept.truncate(request.limit.unwrap_or(LIMIT));
-    let place = request.tag.as_ref().map_or_else(|| name.clone(), |tag| repository.tagged(tag).to_string());
-    let sentence = history::sentence(&kept, &place, count);
-    Ok(Report { result: history::result(&kept, &name), sentence, bytes: None, exit: 0 })
+    Ok(kept)
 }
 
 fn incomplete(remote: &Remote, sentence: String) {
     remote.warn("history-incomplete", sentence);
 }
 
-/// Leaves the first so many, and says so.
-fn cut<T>(remote: &Remote, items: &mut Vec<T>, room: usize, sentence: &str) {
+/// Leaves the first so many, and says so where it is to be told.
+fn cut<T>(remote: &Remote, items: &mut Vec<T>, room: usize, sentence: &str, tells: bool) {
     if items.len() > room {
-        incomplete(remote, sentence.to_owned());
+        if tells {
+            incomplete(remote, sentence.to_owned());
+        }
         items.truncate(room);
     }
 }
@@ -176,7 +212,7 @@ fn images(remote: &Remote, request: &History) -> Result<(Vec<Digest>, HashSet<Di
     let unknown = tags.iter().filter(|tag| tag.digest.is_none());
     let mut unknown: Vec<Tag> = unknown.filter_map(|tag| Tag::parse(&tag.name).ok()).collect();
     let sentence = format!("{} tags have no digest in the list, and the first {TAGS} were looked at", unknown.len());
-    cut(remote, &mut unknown, TAGS, &sentence);
+    cut(remote, &mut unknown, TAGS, &sentence, true);
     let name = |tag: &Tag| format!("the tag `{tag}`");
     let heads = ask(remote, &unknown, images.is_empty(), name, |tag| remote.head(tag))?;
     images.extend(heads.into_iter().flatten());
