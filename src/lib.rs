@@ -133,7 +133,7 @@ fn carry_out(world: &World, invocation: Invocation, layout: Layout) -> Ending {
     match session {
         Err(error) => envelope::ending(Some(command), Err(error), &Journal::default(), &style),
         Ok(session) => {
-            let (journal, until) = (&session.client.exchange.journal, session.client.exchange.until);
+            let (journal, until) = (&session.exchange.journal, session.exchange.until);
             last_words::note(command, style.clone(), journal.clone(), until);
             let outcome = watched(&session, || dispatch(&session, &request));
             let outcome = outcome.and_then(|report| match journal.budget() {
@@ -150,7 +150,7 @@ fn carry_out(world: &World, invocation: Invocation, layout: Layout) -> Ending {
 
 /// Does the work of a run, and shows on a terminal what it waits for where that takes long.
 fn watched<T>(session: &Session, work: impl FnOnce() -> T) -> T {
-    let exchange = &session.client.exchange;
+    let exchange = &session.exchange;
     let Some(draw) = exchange.world.status.as_ref().filter(|_| !exchange.settings.quiet) else { return work() };
     let drawn = AtomicBool::new(false);
     let wipe = || drawn.swap(false, Ordering::Relaxed).then(|| draw(""));
@@ -168,12 +168,8 @@ fn watched<T>(session: &Session, work: impl FnOnce() -> T) -> T {
 
 fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
     // What is wrong with a credential is what a doctor tells.
-    let checked = request.registry().filter(|_| !matches!(request, Request::Doctor(_)));
-    if let Some(registry) = checked {
-        session.check(registry)?;
-    }
-    if let Some([_, other]) = request.sides() {
-        session.target().check(other)?;
+    if !matches!(request, Request::Doctor(_)) {
+        session.check()?;
     }
     match request {
         Request::Labels(request) => command::labels::run(session, request),

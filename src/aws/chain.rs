@@ -34,8 +34,8 @@ pub struct ChainSettings {
     pub region: Option<String>,
     /// Whether the metadata service is asked, which costs a moment where there is none.
     pub metadata: bool,
-    /// Whether this is the `--into` side, whose own variables come first.
-    pub into: bool,
+    /// What the variables of its key begin with.
+    pub key: String,
 }
 
 /// A credential and where it is from.
@@ -179,7 +179,7 @@ impl<'a> Chain<'a> {
     }
 
     fn environment(&self) -> Result<PlaceOutcome, Error> {
-        Ok(aws_sources::environment(self.caller.world, self.wanted.into)?.map(SourcedCredential::of("environment")))
+        Ok(aws_sources::environment(self.caller.world, &self.wanted.key)?.map(SourcedCredential::of("environment")))
     }
 
     fn web_identity(&self) -> Result<PlaceOutcome, Error> {
@@ -547,7 +547,7 @@ mod tests {
     }
 
     const STS: &str = "POST https://sts.eu-west-1.amazonaws.com/";
-    const ASK: ChainSettings = ChainSettings { identity: NOBODY, region: None, metadata: true, into: false };
+    const ASK: ChainSettings = ChainSettings { identity: NOBODY, region: None, metadata: true, key: String::new() };
     const NOBODY: AwsIdentity = AwsIdentity { profile: None, role: None, external_id: None };
 
     #[test]

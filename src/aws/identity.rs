@@ -31,8 +31,10 @@ pub struct AwsSettings {
     pub asked: bool,
     /// The one API that is wanted.
     pub via: Option<Via>,
-    /// Whether this is the `--into` side, which has variables and flags of its own.
-    pub into: bool,
+    /// What the variables of its key begin with.
+    pub key: String,
+    /// What the flags about it begin with: nothing, or `into-`.
+    pub flags: &'static str,
 }
 
 impl AwsSettings {
@@ -93,16 +95,17 @@ impl Aws {
             return Err(Error::new(Code::ReferenceInvalid, message)
                 .hint("write a name such as `123456789012.dkr.ecr.eu-west-1.amazonaws.com`"));
         }
+        let flag = |name: &str| format!("--{}{name}", settings.flags);
         let wanted = if settings.via == Some(Via::EcrApi) && !matches!(host, Some(EcrHost::Private(_))) {
-            "--via ecr-api"
+            "--via ecr-api".to_owned()
         } else if host.is_some() {
             return Ok(());
         } else if settings.identity.role.is_some() {
-            if settings.into { "--into-aws-role" } else { "--aws-role" }
+            flag("aws-role")
         } else if settings.identity.profile.is_some() {
-            if settings.into { "--into-aws-profile" } else { "--aws-profile" }
+            flag("aws-profile")
         } else if settings.only {
-            "--credentials-from aws"
+            "--credentials-from aws".to_owned()
         } else {
             return Ok(());
         };
@@ -191,7 +194,7 @@ impl Aws {
         let settings = &self.settings;
         ChainSettings {
             identity: settings.identity.clone(),
-            into: settings.into,
+            key: settings.key.clone(),
             region: matches!(host, EcrHost::Private(_)).then(|| host.region().to_owned()),
             // Anybody may read the public registry, so nobody waits for a service that may not be there.
             metadata: matches!(host, EcrHost::Private(_)) || settings.only || settings.identity.role.is_some(),

@@ -32,41 +32,35 @@ const METADATA_IDLE: [Duration; 2] = [Duration::from_millis(400), Duration::from
 const BUSY_TRIES: u32 = 4;
 /// How often whoever is known to hold a credential is asked for it.
 const PATIENT_TRIES: u32 = 3;
-/// The key of the `--into` side.
-pub const INTO_KEY: &str = "INTO_AWS_ACCESS_KEY_ID";
-
 /// What a source came to: a credential, or that it has none, or is not there.
 pub type SourceOutcome = Result<AwsCredential, String>;
 
-/// The variables that hold a key; for the `--into` side, its own ones first.
+/// The variables that hold a key, whose names begin so.
 ///
 /// # Errors
 /// `missing-value` where one half of the pair is not set, `config-malformed` for what cannot be a key.
-pub fn environment(world: &World, into: bool) -> Result<SourceOutcome, Error> {
-    let either = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, world.env(name)?)));
-    // A key of the side's own comes with a secret and a session of its own.
-    let own = into && world.env(INTO_KEY).is_some();
-    let (keys, secrets, session) = if own {
-        let secret = "INTO_AWS_SECRET_ACCESS_KEY";
-        ([INTO_KEY, INTO_KEY], [secret, secret], "INTO_AWS_SESSION_TOKEN")
-    } else {
-        (["AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"], ["AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"], "AWS_SESSION_TOKEN")
-    };
-    let (id, secret) = (either(keys), either(secrets));
+pub fn environment(world: &World, prefix: &str) -> Result<SourceOutcome, Error> {
+    fn value<'w>(world: &'w World, name: &str) -> Option<(String, &'w str)> {
+        Some((name.to_owned(), world.env(name)?))
+    }
+    let own = |name: &str| value(world, &format!("{prefix}{name}"));
+    // Names of before, for the one key that others read too.
+    let old = |name| if prefix.is_empty() { value(world, name) } else { None };
+    let id = own("AWS_ACCESS_KEY_ID").or_else(|| old("AWS_ACCESS_KEY"));
+    let secret = own("AWS_SECRET_ACCESS_KEY").or_else(|| old("AWS_SECRET_KEY"));
     let half = |has: &str, lacks: &str| {
-        Error::new(Code::MissingValue, format!("{has} is set and {lacks} is not"))
+        Error::new(Code::MissingValue, format!("{has} is set and {prefix}{lacks} is not"))
             .hint("set both, or neither to let the other sources answer")
     };
     match (id, secret) {
         (None, None) => Ok(Err("AWS_ACCESS_KEY_ID not set".to_owned())),
-        (Some((name, _)), None) => Err(half(name, secrets[0])),
-        (None, Some((name, _))) => Err(half(name, keys[0])),
+        (Some((name, _)), None) => Err(half(&name, "AWS_SECRET_ACCESS_KEY")),
+        (None, Some((name, _))) => Err(half(&name, "AWS_ACCESS_KEY_ID")),
         (Some(id), Some(secret)) => {
-            let token = world.env(session).map(|token| (session, token));
             let credential = AwsCredential {
                 key_id: clean(id)?,
                 secret: clean(secret)?,
-                session_token: token.map(clean).transpose()?,
+                session_token: own("AWS_SESSION_TOKEN").map(clean).transpose()?,
                 expires_at: None,
             };
             Ok(Ok(credential))
@@ -75,7 +69,7 @@ pub fn environment(world: &World, into: bool) -> Result<SourceOutcome, Error> {
 }
 
 // What stands in a header must be one line; a variable that was filled from a file often ends with a break.
-fn clean((name, value): (&str, &str)) -> Result<Secret, Error> {
+fn clean((name, value): (String, &str)) -> Result<Secret, Error> {
     answer::key(value).ok_or_else(|| {
         Error::new(Code::ConfigMalformed, format!("the value of {name} holds a character that no key has"))
             .hint("set it anew, without quotes or line breaks")

@@ -72,6 +72,7 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
         username: username(given)?,
         aws: aws_identity(given, "", credentials_from)?,
         into_aws: into.unwrap_or_default(),
+        aws_roles: Vec::new(),
         ecr: given.all("ecr").map(|text| ecr(given, text)).collect::<Result<_, _>>()?,
         print: given.all("print").map(str::to_owned).collect(),
     })

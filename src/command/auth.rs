@@ -29,9 +29,9 @@ struct AuthResult {
 /// # Errors
 /// `credential-missing`, `unauthenticated`, `token-expired`, `realm-refused`, and those of the keychain.
 pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
-    let (exchange, push) = (&session.client.exchange, request.actions.contains(&Action::Push));
+    let (exchange, push) = (&session.exchange, request.actions.contains(&Action::Push));
     let rights = if push { Action::Push } else { Action::Pull };
-    let granted = grant::grant(&session.client, &request.registry, request.repository.as_ref(), rights)?;
+    let granted = grant::grant(session.client(), &request.registry, request.repository.as_ref(), rights)?;
     let rights = match (&granted.token, &request.repository) {
         (Some(token), _) if token.granted().is_some() => token.granted().unwrap_or_default(),
         // An opaque token, Basic or no challenge: only asking tells, and only reading can be tried without writing.

@@ -43,8 +43,7 @@ struct DiffSide {
 /// Those of reading; a version that cannot be found out, and labels on which platforms do not agree, only warn.
 pub fn run(session: &Session, request: &Diff) -> Result<Report, Error> {
     let Diff { from, to, platform } = request;
-    let (before, after) =
-        both(|| read(session, from, platform.as_ref()), || read(session.target(), to, platform.as_ref()));
+    let (before, after) = both(|| read(session, from, platform.as_ref()), || read(session, to, platform.as_ref()));
     let ((old, before), (new, after)) = (before?, after?);
     let labels = difference::labels(&agreed(session, &old, &before), &agreed(session, &new, &after));
     let images = |set: &ImageSet| -> Vec<(String, Digest)> {
@@ -107,7 +106,7 @@ fn agreed(session: &Session, side: &DiffSide, set: &ImageSet) -> LabelMap {
     if !apart.is_empty() {
         let (name, keys) = (&side.reference, show::list(apart.iter().map(|key| quoted(key))));
         let sentence = format!("the platforms of `{name}` do not agree on {keys}; compare one with `--platform`");
-        session.client.exchange.warn("labels-apart", sentence);
+        session.exchange.warn("labels-apart", sentence);
     }
     agreed
 }

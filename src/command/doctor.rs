@@ -59,7 +59,7 @@ struct Checkup<'s, 'w> {
 
 impl Checkup<'_, '_> {
     fn add(&mut self, name: &'static str, state: CheckState, message: &str, hint: Option<&str>) {
-        let journal = &self.session.client.exchange.journal;
+        let journal = &self.session.exchange.journal;
         let shown = |text: &str| show::cut(&journal.without_secrets(text), LONGEST);
         self.checks.push(Check { name, state, message: shown(message), hint: hint.map(shown) });
     }
@@ -116,7 +116,7 @@ const ALL: [&str; 12] = [
 /// None: what fails is told.
 pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
     let mut checkup = Checkup { session, checks: Vec::new(), failed: None };
-    match session.check(&request.registry) {
+    match session.check() {
         // Nothing is asked of a host that the credential is not for.
         Err(error) => checkup.fail("credential", &error),
         Ok(()) => look(&mut checkup, request).unwrap_or_default(),
@@ -139,7 +139,7 @@ pub fn run(session: &Session, request: &Auth) -> Result<Report, Error> {
 
 /// `None` as soon as something has failed that all else needs.
 fn look(checkup: &mut Checkup, request: &Auth) -> Option<()> {
-    let (client, registry) = (&checkup.session.client, &request.registry);
+    let (client, registry) = (checkup.session.client(), &request.registry);
     way(checkup, client.exchange.probe(&client.url(registry, "")), request)?;
     let found = checkup.passed("registry", entrance::look(client, registry))?;
     match found.ways.as_slice() {
@@ -179,7 +179,7 @@ fn look(checkup: &mut Checkup, request: &Auth) -> Option<()> {
 }
 
 fn way(checkup: &mut Checkup, (way, error): (Way, Option<Error>), request: &Auth) -> Option<()> {
-    let url = checkup.session.client.url(&request.registry, "");
+    let url = checkup.session.client().url(&request.registry, "");
     if let Some(proxy) = &way.proxy {
         let told = proxy.as_ref().map(|(proxy, variable)| format!("`{proxy}`, named by `{variable}`"));
         checkup.ok("proxy", told.as_deref().unwrap_or("none for this host"));
@@ -206,7 +206,7 @@ fn way(checkup: &mut Checkup, (way, error): (Way, Option<Error>), request: &Auth
         (Some(facts), Scheme::Https) => {
             let shown = facts.certificate.as_ref();
             let signer = shown.and_then(|one| one.issuer.as_ref()).map(|one| format!(", signed by `{one}`"));
-            let now = checkup.session.client.exchange.world.now();
+            let now = checkup.session.exchange.world.now();
             let days = shown.and_then(|one| one.ends).map(|end| (end - now).whole_days());
             let left = days.map(|days| format!(", valid for {days} days")).unwrap_or_default();
             let message = format!("TLS {}{}{left}", facts.version, signer.unwrap_or_default());
@@ -282,7 +282,7 @@ fn content(checkup: &mut Checkup, repository: &Repository, names: &[String]) {
 
 /// What the answers so far have told.
 fn limits(checkup: &mut Checkup) {
-    let Some(budget) = checkup.session.client.exchange.journal.budget() else {
+    let Some(budget) = checkup.session.exchange.journal.budget() else {
         return checkup.skip("limits", "the registry tells of none");
     };
     let words = budget.words();

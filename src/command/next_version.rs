@@ -23,13 +23,13 @@ pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
             // The first build of a repository finds nothing there, and that is proven.
             Err(error) if error.code() == Code::RepositoryUnknown => {
                 let sentence = format!("there is no repository `{repository}` yet, so there is no earlier version");
-                session.client.exchange.warn("repository-unknown", sentence);
+                session.exchange.warn("repository-unknown", sentence);
                 Some(Vec::<Version>::new())
             }
             Err(error) => return Err(error),
         },
     };
-    let moment = request.at.unwrap_or_else(|| session.client.exchange.world.now());
+    let moment = request.at.unwrap_or_else(|| session.exchange.world.now());
     let next = calver::next(calver::week_of(moment), request.build, existing.as_deref(), request.on_conflict).map_err(
         |error| match &request.repository {
             Some(repository) => error.about(&repository.to_string()),

@@ -8,7 +8,7 @@ use crate::pure::aws::{AwsIdentity, EcrHost};
 use crate::pure::http::{ExchangeSettings, Resolve, Url};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
-use crate::pure::promote::{Promotion, RequiredLabel, Template};
+use crate::pure::promote::{Promotion, Record, RequiredLabel, Template};
 use crate::pure::text::Glob;
 use crate::pure::version::{Build, OnConflict, Since, TagFormat};
 use time::OffsetDateTime;
@@ -57,32 +57,48 @@ pub enum Request {
 }
 
 impl Request {
-    /// The registry that the positional names, if there is one.
-    pub fn registry(&self) -> Option<&Registry> {
+    /// The registries that are spoken to, with the number of the `--into` that names one, 0 for any other.
+    pub fn registries(&self) -> Vec<(usize, &Registry)> {
+        fn own(repository: &Repository) -> Vec<(usize, &Registry)> {
+            vec![(0, repository.registry())]
+        }
         match self {
-            Request::Labels(labels) => Some(labels.reference.repository().registry()),
-            Request::Inspect(inspect) => Some(inspect.reference.repository().registry()),
-            Request::FindTag(find) => Some(find.repository.registry()),
-            Request::Tags(tags) => Some(tags.repository.registry()),
-            Request::NextVersion(next) => next.repository.as_ref().map(Repository::registry),
-            Request::Promote(promote) => Some(promote.source.repository().registry()),
-            Request::Release(_) => None,
-            Request::Rollback(rollback) => {
-                rollback.promotion.as_ref().map(|promotion| promotion.record.repository.registry())
+            Request::Labels(labels) => own(labels.reference.repository()),
+            Request::Inspect(inspect) => own(inspect.reference.repository()),
+            Request::FindTag(find) => own(&find.repository),
+            Request::Tags(tags) => own(&tags.repository),
+            Request::NextVersion(next) => next.repository.as_ref().map(own).unwrap_or_default(),
+            Request::Promote(_) | Request::Release(_) => {
+                let sources = self.promotions().iter().map(|promote| (0, promote.source.repository().registry()));
+                let targets = self.promotions().iter().flat_map(|promote| promote.into.iter().enumerate());
+                sources.chain(targets.map(|(n, into)| (n + 1, into.registry()))).collect()
             }
-            Request::History(history) => Some(history.repository.registry()),
-            Request::Diff(diff) => Some(diff.from.repository().registry()),
-            Request::RateLimit(limit) => Some(limit.repository.registry()),
-            Request::Auth(auth) | Request::Doctor(auth) => Some(&auth.registry),
+            Request::Rollback(rollback) => {
+                rollback.promotion.as_ref().map(|promotion| own(&promotion.record.repository)).unwrap_or_default()
+            }
+            Request::History(history) => own(&history.repository),
+            Request::Diff(diff) => [&diff.from, &diff.to].map(|image| (0, image.repository().registry())).to_vec(),
+            Request::RateLimit(limit) => own(&limit.repository),
+            Request::Auth(auth) | Request::Doctor(auth) => vec![(0, &auth.registry)],
         }
     }
 
-    /// The registries of both sides, where a command has two.
-    pub fn sides(&self) -> Option<[&Registry; 2]> {
+    /// What is promoted.
+    pub fn promotions(&self) -> &[Promote] {
         match self {
-            Request::Diff(diff) => Some([diff.from.repository().registry(), diff.to.repository().registry()]),
-            _ => self.into().map(|(target, source)| [source.registry(), target.registry()]),
+            Request::Promote(promote) => std::slice::from_ref(promote),
+            Request::Release(release) => &release.promotions,
+            _ => &[],
         }
+    }
+
+    /// Whether a promotion that is taken back had brought an image to this registry from another repository.
+    pub fn came(&self, registry: &Registry) -> bool {
+        let Request::Rollback(rollback) = self else { return false };
+        let Some(promotion) = &rollback.promotion else { return false };
+        let Record { repository, source, .. } = &promotion.record;
+        let from = Reference::parse(&source.reference);
+        repository.registry() == registry && from.is_ok_and(|from| from.repository() != repository)
     }
 
     /// Which registries the environment's credential is for.
@@ -94,6 +110,7 @@ impl Request {
             {
                 CredentialReach::Pinned
             }
+            Request::Release(_) => CredentialReach::OneOfSeveral,
             Request::Diff(diff) if diff.from.repository().registry() != diff.to.repository().registry() => {
                 CredentialReach::OneOfSeveral
             }
@@ -104,14 +121,6 @@ impl Request {
     /// Whether bytes are asked for, and no document.
     pub fn prints_bytes(&self) -> bool {
         matches!(self, Request::Inspect(Inspect { part: Some(_), .. }))
-    }
-
-    /// The repository that is written to, where that is not the positional's own, and the one it is copied from.
-    pub fn into(&self) -> Option<(&Repository, &Repository)> {
-        match self {
-            Request::Promote(promote) => Some((promote.into.first()?, promote.source.repository())),
-            _ => None,
-        }
     }
 }
 
@@ -369,6 +378,8 @@ pub struct Common {
     pub aws: AwsIdentity,
     /// Whose AWS identity is wanted at the registry of `--into`.
     pub into_aws: AwsIdentity,
+    /// Registries, each with the role that is assumed for it.
+    pub aws_roles: Vec<(Registry, String)>,
     /// Registries, as host or host and port in lower case, that stand for one of Amazon's.
     pub ecr: Vec<(String, EcrHost)>,
     /// The values of the result to print, as dotted paths.

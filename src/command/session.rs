@@ -1,8 +1,8 @@
 //! What every command works with: the clients, set up as the flags say.
 
-use crate::aws::sources::INTO_KEY;
 use crate::aws::{Aws, AwsSettings};
-use crate::command::request::{Common, Request, Rollback};
+use crate::command::caller::{CallerRules, RegistryCaller};
+use crate::command::request::{Common, Request};
 use crate::error::{Code, Error};
 use crate::http::{Exchange, Http, Options};
 use crate::pure::auth::scope::Action;
@@ -10,7 +10,7 @@ use crate::pure::auth::{Credential, CredentialSource};
 use crate::pure::aws::AwsIdentity;
 use crate::pure::http::{ExchangeSettings, Url, bracketed};
 use crate::pure::image::listing::Via;
-use crate::pure::image::{Reference, Registry, Repository};
+use crate::pure::image::{Registry, Repository};
 use crate::registry::login::{Client, Keychain};
 use crate::registry::{HubApi, Remote, hub};
 use crate::world::World;
@@ -30,18 +30,25 @@ pub struct Sides<'s, 'w> {
     pub connection: &'s [String],
 }
 
-/// The clients of one command.
-pub struct Session<'w> {
-    /// Registries.
-    pub client: Client<'w>,
+/// What one registry is spoken to with, as one caller.
+struct Side<'w> {
+    caller: RegistryCaller,
+    client: Client<'w>,
     /// Docker Hub's web API.
-    pub hub: HubApi,
+    hub: HubApi,
     /// The one source of tag lists that is wanted.
-    pub via: Option<Via>,
+    via: Option<Via>,
     /// The flags that reach the same registry in another command, for undo commands.
     connection: Vec<String>,
-    /// The other side of a command that has two, where a credential of its own may be wanted.
-    into: Option<Box<Session<'w>>>,
+}
+
+/// The clients of one command.
+pub struct Session<'w> {
+    /// The way out, which all clients share.
+    pub exchange: Arc<Exchange<'w>>,
+    sides: Vec<Side<'w>>,
+    /// Which side speaks to a registry, by the number of the `--into` that names it, 0 for any other.
+    parts: Vec<(usize, Registry, usize)>,
 }
 
 impl<'w> Session<'w> {
@@ -50,101 +57,106 @@ impl<'w> Session<'w> {
     /// # Errors
     /// `config-malformed` for roots and proxies that cannot be read.
     pub fn new(world: &'w World, common: &Common, request: &Request, login: Option<Credential>) -> Result<Self, Error> {
-        let (registry, into, sides) = (request.registry(), request.into(), request.sides());
-        let timeout = common.exchange.timeout.or(into.is_none().then_some(USUAL_TIMEOUT));
+        let registries = request.registries();
+        let copies = request.promotions().iter().any(|promote| !promote.into.is_empty());
+        let is_usual = !copies && !matches!(request, Request::Release(_));
+        let timeout = common.exchange.timeout.or(is_usual.then_some(USUAL_TIMEOUT));
         let timeout = timeout.map(|timeout| timeout + common.exchange.wait.unwrap_or_default());
         let settings = ExchangeSettings { timeout, ..common.exchange.clone() };
         let amazon = AwsSettings { names: common.ecr.clone(), ..AwsSettings::default() };
         let is_aws = |registry: &Registry| amazon.has_api(Via::EcrApi, registry);
-        let registries = || registry.into_iter().chain(sides.map(|[_, other]| other));
         // The roots that AWS tools are given count where one of Amazon's registries is meant.
-        let bundle = || world.env("AWS_CA_BUNDLE").filter(|_| registries().any(is_aws)).map(str::to_owned);
+        let bundle = || {
+            let any = registries.iter().any(|(_, registry)| is_aws(registry));
+            world.env("AWS_CA_BUNDLE").filter(|_| any).map(str::to_owned)
+        };
         let options = Options { ca_file: common.ca_file.clone().or_else(bundle), resolve: common.resolve.clone() };
         let exchange = Arc::new(Exchange::new(world, settings, Http::new(world, &options)?));
-        let Some(sides) = sides else {
-            let into = match request {
-                Request::Rollback(rollback) if login.is_none() => takes_into(world, rollback, &is_aws),
-                _ => false,
+        let rules = CallerRules { world, request, common, amazon: &amazon, given: login.is_some() };
+        let mut session = Self { exchange, sides: Vec::new(), parts: Vec::new() };
+        for (into, registry) in registries {
+            if session.parts.iter().any(|(number, known, _)| *number == into && known == registry) {
+                continue;
+            }
+            let caller = rules.caller(into, registry);
+            let known = session.sides.iter().position(|side| side.caller.is_same(&caller));
+            let at = match known {
+                Some(at) => at,
+                None => session.add(&rules, caller, login.as_ref())?,
             };
-            return Self::side(&exchange, common, request, login, into);
-        };
-        let [first, second] = sides;
-        // A choice of API or of credential that only one of two sides knows is about that side.
-        let narrowed = |registry: &Registry| Common {
-            via: common
-                .via
-                .filter(|via| amazon.has_api(*via, registry) || !sides.iter().any(|side| amazon.has_api(*via, side))),
-            credentials_from: common.credentials_from.filter(|from| {
-                *from != CredentialSource::Aws || is_aws(registry) || !sides.iter().any(|side| is_aws(side))
-            }),
-            ..common.clone()
-        };
-        let writes = into.is_some();
-        let own = common.into_aws != AwsIdentity::default()
-            || Keychain::has_into(world)
-            || is_aws(second) && world.env(INTO_KEY).is_some();
-        // What is written to has a pair of its own.
-        let other = login.clone().filter(|_| !writes);
-        let mut session = Self::side(&exchange, &narrowed(first), request, login, false)?;
-        if first != second || writes && own {
-            session.into = Some(Box::new(Self::side(&exchange, &narrowed(second), request, other, writes)?));
+            session.parts.push((into, registry.clone(), at));
+        }
+        if session.sides.is_empty() {
+            // Nothing is asked, and by nobody.
+            session.add(&rules, rules.caller(0, &Registry::docker_hub()), None)?;
         }
         Ok(session)
     }
 
-    /// The clients of one side.
-    fn side(
-        exchange: &Arc<Exchange<'w>>,
-        common: &Common,
-        request: &Request,
-        login: Option<Credential>,
-        into: bool,
-    ) -> Result<Self, Error> {
-        let pin = common.credentials_from;
-        let identity = if into && request.into().is_some() { &common.into_aws } else { &common.aws };
-        let named = identity.role.is_some() || identity.profile.is_some();
+    /// Adds the clients of one side, and says which it is.
+    fn add(&mut self, rules: &CallerRules, caller: RegistryCaller, login: Option<&Credential>) -> Result<usize, Error> {
+        let (common, registry) = (rules.common, &caller.registry);
+        let all: Vec<&Registry> = rules.request.registries().into_iter().map(|(_, registry)| registry).collect();
+        // A choice of API or of credential that only some registries know is about those.
+        let knows = |via, registry: &Registry| rules.amazon.has_api(via, registry);
+        let fits = |via| knows(via, registry) || !all.iter().any(|other| knows(via, other));
+        let via = common.via.filter(|via| fits(*via));
+        let pin = common.credentials_from.filter(|from| *from != CredentialSource::Aws || fits(Via::EcrApi));
+        let named = caller.identity.role.is_some() || caller.identity.profile.is_some();
         let aws = AwsSettings {
-            identity: identity.clone(),
+            identity: caller.identity.clone(),
             names: common.ecr.clone(),
             only: named || pin == Some(CredentialSource::Aws),
             asked: pin.is_none_or(|pin| pin == CredentialSource::Aws),
-            via: common.via,
-            into,
+            via,
+            key: caller.key.clone(),
+            flags: caller.flags,
         };
         let api = match &common.hub_api {
             Some(api) => api.clone(),
             None => Url::parse(hub::API)?,
         };
-        let keychain = Keychain::new(exchange.world, pin, aws.clone(), request.reach()).with(login);
-        let client = Client::new(exchange.clone(), keychain, Aws::new(aws));
-        Ok(Self {
-            client: match request.into() {
-                Some((target, source)) if target.registry() == source.registry() => client.mounting(target, source),
-                _ => client,
-            },
-            hub: HubApi::new(api),
-            via: common.via,
-            connection: connection(common, identity),
-            into: None,
-        })
+        let login = login.filter(|_| caller.pair.is_empty()).cloned();
+        let keychain = Keychain::new(self.exchange.world, pin, aws.clone(), caller.reach).with(&caller.pair, login);
+        let mounts = rules.request.promotions().iter().flat_map(|promote| {
+            let source = promote.source.repository();
+            let here = promote.into.iter().filter(|into| [into.registry(), source.registry()] == [registry; 2]);
+            here.map(|into| (into.clone(), source.clone()))
+        });
+        let client = Client::new(self.exchange.clone(), keychain, Aws::new(aws)).mounting(mounts.collect());
+        let connection = connection(common, &caller.identity);
+        self.sides.push(Side { caller, client, hub: HubApi::new(api), via, connection });
+        Ok(self.sides.len() - 1)
+    }
+
+    /// The side that speaks to a registry.
+    fn side(&self, into: usize, registry: &Registry) -> &Side<'w> {
+        let of = |number: Option<usize>| {
+            let is_it = |(one, known, _): &&(usize, Registry, usize)| {
+                known == registry && number.is_none_or(|number| number == *one)
+            };
+            self.parts.iter().find(is_it).map(|(.., at)| *at)
+        };
+        debug_assert!(of(None).is_some(), "the request does not say that `{registry}` is spoken to");
+        &self.sides[of(Some(into)).or_else(|| of(None)).unwrap_or_default()]
+    }
+
+    /// The client of a command that speaks to one registry.
+    pub fn client(&self) -> &Client<'w> {
+        &self.sides[0].client
     }
 
     /// Refuses, before any packet, what the credential of a registry must not meet.
     ///
     /// # Errors
     /// Those of [`Client::check`]; `credential-host-mismatch` for a web API at another host than the credential is for.
-    pub fn check(&self, registry: &Registry) -> Result<(), Error> {
-        self.client.check(registry)?;
-        let elsewhere = self.hub.elsewhere().filter(|_| registry.is_docker_hub());
-        let Some((pin, host)) = self.client.pinning().zip(elsewhere) else { return Ok(()) };
-        let message = format!("`{pin}` pins the credential to `{registry}`, and `--hub-api` leads to `{host}`");
-        Err(Error::new(Code::CredentialHostMismatch, message)
-            .hint(format!("leave `--hub-api` out, or unset `{pin}` where the credential may go to `{host}`")))
+    pub fn check(&self) -> Result<(), Error> {
+        self.parts.iter().try_for_each(|(_, registry, at)| self.sides[*at].check(registry))
     }
 
-    /// A repository of this side, with the rights that are asked for.
+    /// A repository, with the rights that are asked for.
     pub fn remote(&self, repository: &Repository, rights: Action) -> Remote<'_, 'w> {
-        Remote::new(&self.client, &self.hub, self.via, repository, rights)
+        self.side(0, repository.registry()).remote(repository, rights)
     }
 
     /// Both sides of a promotion, the rights to write asked for where it is going to: a copy only reads its source.
@@ -152,32 +164,29 @@ impl<'w> Session<'w> {
     pub fn sides(&self, source: &Repository, into: Option<(usize, &Repository)>, writes: bool) -> Sides<'_, 'w> {
         let rights = if writes { Action::Push } else { Action::Pull };
         let reading = if into.is_some() { Action::Pull } else { rights };
+        let (number, repository) = into.unwrap_or((0, source));
+        let target = self.side(number, repository.registry());
         Sides {
             source: self.remote(source, reading),
-            target: self.target().remote(into.map_or(source, |(_, into)| into), rights),
-            connection: &self.target().connection,
+            target: target.remote(repository, rights),
+            connection: &target.connection,
         }
-    }
-
-    /// The second side, such as that of `--into`, else the only one there is.
-    pub fn target(&self) -> &Session<'w> {
-        self.into.as_deref().unwrap_or(self)
     }
 }
 
-/// Whether a rollback speaks with the pair of the `--into` side, as the promotion did that it takes back: where its own
-/// variable names the registry, or the caller does and the image came from another repository.
-fn takes_into(world: &World, rollback: &Rollback, is_aws: &dyn Fn(&Registry) -> bool) -> bool {
-    let Some(promotion) = &rollback.promotion else { return false };
-    let repository = &promotion.record.repository;
-    let came = Reference::parse(&promotion.record.source.reference).is_ok_and(|from| from.repository() != repository);
-    let [first, into] = Keychain::pinned(world, repository.registry());
-    let has_key = || is_aws(repository.registry()) && world.env(INTO_KEY).is_some();
-    (Keychain::has_into(world) || has_key())
-        && match into {
-            Some(into) => into && (came || first != Some(true)),
-            None => came && rollback.repository.is_some() && first != Some(true),
-        }
+impl<'w> Side<'w> {
+    fn remote(&self, repository: &Repository, rights: Action) -> Remote<'_, 'w> {
+        Remote::new(&self.client, &self.hub, self.via, repository, rights)
+    }
+
+    fn check(&self, registry: &Registry) -> Result<(), Error> {
+        self.client.check(registry)?;
+        let elsewhere = self.hub.elsewhere().filter(|_| registry.is_docker_hub());
+        let Some((pin, host)) = self.client.pinning().zip(elsewhere) else { return Ok(()) };
+        let message = format!("`{pin}` pins the credential to `{registry}`, and `--hub-api` leads to `{host}`");
+        Err(Error::new(Code::CredentialHostMismatch, message)
+            .hint(format!("leave `--hub-api` out, or unset `{pin}` where the credential may go to `{host}`")))
+    }
 }
 
 fn connection(common: &Common, identity: &AwsIdentity) -> Vec<String> {

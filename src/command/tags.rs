@@ -33,7 +33,7 @@ struct TagRow {
 /// Those of the tag list.
 pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
     let listing = session.remote(&request.repository, Action::Pull).tags(Detail::Times)?;
-    let since = request.since.map(|since| since.moment(session.client.exchange.world.now()));
+    let since = request.since.map(|since| since.moment(session.exchange.world.now()));
     if since.is_some() && !listing.tags.is_empty() && listing.tags.iter().all(|listed| listed.updated.is_none()) {
         return Err(timeless(request, listing.via));
     }
@@ -54,7 +54,7 @@ pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
     }
     if request.sort == Sort::Updated && !ordered.is_empty() && ordered.iter().all(|listed| listed.updated.is_none()) {
         let sentence = "this tag list does not say when tags were updated, so they are in version order";
-        session.client.exchange.warn("updated-unknown", sentence);
+        session.exchange.warn("updated-unknown", sentence);
     }
     let count = ordered.len();
     ordered.truncate(request.limit.unwrap_or(usize::MAX));

@@ -26,7 +26,7 @@ use std::path::Path;
 pub fn check(session: &Session, request: &Promote) -> Result<(), Error> {
     // What a name with placeholders means is known only later, and its folders are made then.
     let Some(file) = request.record.as_deref().filter(|file| !file.contains('{')) else { return Ok(()) };
-    session.client.exchange.world.may_append(Path::new(file)).map_err(|why| unwritable(file, &why))
+    session.exchange.world.may_append(Path::new(file)).map_err(|why| unwritable(file, &why))
 }
 
 fn unwritable(file: &str, why: &std::io::Error) -> Error {

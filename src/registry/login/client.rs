@@ -48,22 +48,22 @@ pub struct Client<'w> {
     pub(super) ledger: Ledger,
     /// Whether registries that say so list referrers by themselves.
     listings: Mutex<HashMap<Registry, bool>>,
-    /// A repository that is written to, and the one in the same registry that its blobs are mounted from.
-    mounts: Option<(Repository, Repository)>,
+    /// Repositories that are written to, each with one in the same registry that its blobs are mounted from.
+    mounts: Vec<(Repository, Repository)>,
 }
 
 impl<'w> Client<'w> {
     /// Puts the parts together; asks nothing.
     pub fn new(exchange: Arc<Exchange<'w>>, keychain: Keychain<'w>, aws: Aws) -> Self {
         let (states, asked, entrances, registries, ledger, listings) = Default::default();
-        Self { exchange, aws, keychain, states, asked, entrances, registries, ledger, listings, mounts: None }
+        Self { exchange, aws, keychain, states, asked, entrances, registries, ledger, listings, mounts: Vec::new() }
     }
 
-    /// The same, with every right to write to `target` asked for together with the right to read `source`, which
-    /// mounting blobs takes.
+    /// The same, with every right to write to a target, the first of a pair, asked for together with the right to read its
+    /// source, which mounting blobs takes.
     #[must_use]
-    pub fn mounting(self, target: &Repository, source: &Repository) -> Self {
-        Self { mounts: Some((target.clone(), source.clone())), ..self }
+    pub fn mounting(self, mounts: Vec<(Repository, Repository)>) -> Self {
+        Self { mounts, ..self }
     }
 
     /// Which of Amazon's registries this one is, if any.
@@ -107,7 +107,7 @@ impl<'w> Client<'w> {
     }
 
     /// The variable that pins the environment's credential to a registry, where one does.
-    pub fn pinning(&self) -> Option<&'static str> {
+    pub fn pinning(&self) -> Option<String> {
         self.keychain.pinning()
     }
 
@@ -160,12 +160,8 @@ impl<'w> Client<'w> {
     /// The rights that a request about a repository takes.
     pub(super) fn scopes(&self, repository: &Repository, action: Action) -> ScopeSet {
         let mut scopes = ScopeSet::from_iter([Scope::of(repository.path(), action)]);
-        if let Some((target, source)) = &self.mounts
-            && action == Action::Push
-            && target == repository
-        {
-            scopes.add(Scope::pull(source.path()));
-        }
+        let mounts = self.mounts.iter().filter(|(target, _)| action == Action::Push && target == repository);
+        mounts.for_each(|(_, source)| scopes.add(Scope::pull(source.path())));
         scopes
     }
 

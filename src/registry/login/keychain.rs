@@ -21,26 +21,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// The variables of one side of a command.
-#[derive(Debug)]
-struct Names {
-    username: &'static str,
-    password: &'static str,
-    host: &'static str,
-    /// What else to say of the way to give the pair.
-    in_a_step: &'static str,
-}
-
-/// Those of the registry that the positional argument names.
-const SOURCE: Names =
-    Names { username: "REGISTRY_USERNAME", password: "REGISTRY_PASSWORD", host: "REGISTRY_HOST", in_a_step: "" };
-/// Those of the registry that `--into` names.
-const INTO: Names = Names {
-    username: "INTO_REGISTRY_USERNAME",
-    password: "INTO_REGISTRY_PASSWORD",
-    host: "INTO_REGISTRY_HOST",
-    in_a_step: " (in a step `intoCredentialsId`)",
-};
+/// The parts of a pair.
+const USERNAME: &str = "USERNAME";
+const PASSWORD: &str = "PASSWORD";
+/// What names the registry that the pair is for.
+const HOST: &str = "HOST";
 const AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
 
 /// How long a helper may take.
@@ -71,6 +56,8 @@ pub struct Keychain<'w> {
     pin: Option<CredentialSource>,
     aws: AwsSettings,
     reach: CredentialReach,
+    /// What the variables of the environment's credential begin with.
+    prefix: String,
     /// What stands in for the environment's credential.
     given: Option<Credential>,
 }
@@ -86,35 +73,23 @@ struct KeychainSearch<'a> {
 impl<'w> Keychain<'w> {
     /// The places of this world, or the one kind of place that is wanted; asks none of them yet.
     pub fn new(world: &'w World, pin: Option<CredentialSource>, aws: AwsSettings, reach: CredentialReach) -> Self {
-        Self { world, pin, aws, reach, given: None }
+        Self { world, pin, aws, reach, prefix: String::new(), given: None }
     }
 
-    /// The same with what stands in for the environment's credential.
+    /// The same with the pair whose variables begin so, or with what stands in for it.
     #[must_use]
-    pub fn with(self, given: Option<Credential>) -> Self {
-        Self { given, ..self }
+    pub fn with(self, prefix: &str, given: Option<Credential>) -> Self {
+        Self { prefix: prefix.to_owned(), given, ..self }
     }
 
-    /// The variables of this side.
-    fn names(&self) -> &'static Names {
-        if self.aws.into { &INTO } else { &SOURCE }
+    fn variable(&self, part: &str) -> String {
+        variable(&self.prefix, part)
     }
 
     /// The variable that pins the environment's credential to a registry, where one does.
-    pub fn pinning(&self) -> Option<&'static str> {
-        let host = self.names().host;
-        (self.asks(CredentialSource::Env) && self.has_pair() && self.world.env(host).is_some()).then_some(host)
-    }
-
-    /// Whether the environment has a pair of its own for the `--into` side.
-    pub fn has_into(world: &World) -> bool {
-        world.env(INTO.username).is_some() || world.env(INTO.password).is_some()
-    }
-
-    /// Whether the variables of the two sides that pin a pair pin it to this registry; `None` where one is not set.
-    pub fn pinned(world: &World, registry: &Registry) -> [Option<bool>; 2] {
-        let names = |host: &str| pinned(host).is_some_and(|pinned| docker_config::is_same(&pinned, registry));
-        [SOURCE.host, INTO.host].map(|variable| world.env(variable).map(names))
+    pub fn pinning(&self) -> Option<String> {
+        let host = self.variable(HOST);
+        (self.asks(CredentialSource::Env) && self.has_pair() && self.world.env(&host).is_some()).then_some(host)
     }
 
     /// Whether the environment has a credential for this registry; at Amazon's it comes before AWS.
@@ -146,10 +121,10 @@ impl<'w> Keychain<'w> {
             match self.environment(registry)? {
                 Some(credential) => return Ok(search.found(self.place(), credential)),
                 None if self.has_pair() => {
-                    search.say(self.place(), format!("`{}` does not name `{registry}`", self.names().host));
+                    search.say(self.place(), format!("`{}` does not name `{registry}`", self.variable(HOST)));
                 }
                 None => {
-                    let Names { username, password, .. } = self.names();
+                    let [username, password] = [USERNAME, PASSWORD].map(|part| self.variable(part));
                     search.say("environment", format!("`{username}` and `{password}` are not set"));
                 }
             }
@@ -170,7 +145,12 @@ impl<'w> Keychain<'w> {
 
     /// What gives this side a credential for a registry.
     fn way_out(&self, registry: &Registry) -> String {
-        let Names { username, password, host, in_a_step } = self.names();
+        let [username, password, host] = [USERNAME, PASSWORD, HOST].map(|part| self.variable(part));
+        let in_a_step = match self.prefix.as_str() {
+            "" => "",
+            "INTO_" => " (in a step `intoCredentialsId`)",
+            _ => " (in a step `credentialsId` of that entry of `into`)",
+        };
         let is_amazon = self.aws.host(registry).is_some();
         let other = match self.reach {
             _ if is_amazon => aws::HINT,
@@ -180,7 +160,7 @@ impl<'w> Keychain<'w> {
         match self.has_pair() {
             // Only the name of its registry lacks.
             true if is_amazon || self.reach != CredentialReach::Command => {
-                let username = if self.given.is_some() { "--username" } else { username };
+                let username = if self.given.is_some() { "--username" } else { &username };
                 format!("set `{host}` to `{registry}` if `{username}` is for it, or {other}")
             }
             false if is_amazon => other.to_owned(),
@@ -190,7 +170,7 @@ impl<'w> Keychain<'w> {
 
     /// Whether there is a pair to begin with, whatever it is for.
     fn has_pair(&self) -> bool {
-        self.given.is_some() || self.world.env(self.names().username).is_some()
+        self.given.is_some() || self.world.env(&self.variable(USERNAME)).is_some()
     }
 
     /// The place that the pair is from.
@@ -203,7 +183,7 @@ impl<'w> Keychain<'w> {
     }
 
     fn environment(&self, registry: &Registry) -> Result<Option<Credential>, Error> {
-        let Names { username: user, password: word, host: pin, .. } = self.names();
+        let [user, word, pin] = &[USERNAME, PASSWORD, HOST].map(|part| self.variable(part));
         let pair = match (&self.given, self.world.env(user), self.world.env(word)) {
             (Some(given), ..) => given.clone(),
             (None, None, None) => return Ok(None),
@@ -226,7 +206,7 @@ impl<'w> Keychain<'w> {
             return Ok(None);
         }
         if let Some(host) = host {
-            let pinned = pinned(host).ok_or_else(|| {
+            let pinned = named(host).ok_or_else(|| {
                 Error::new(Code::ConfigMalformed, format!("`{pin}` does not name a registry"))
                     .hint(format!("set `{pin}` to a host such as `docker.io` or `reg.example.com:5000`"))
             })?;
@@ -388,8 +368,34 @@ impl KeychainSearch<'_> {
     }
 }
 
+/// A part of the pair whose variables begin so.
+fn variable(prefix: &str, part: &str) -> String {
+    format!("{prefix}REGISTRY_{part}")
+}
+
+/// What the names of pairs may begin with in this environment: nothing, `INTO_`, or `INTO_2_`.
+pub fn prefixes(world: &World) -> Vec<String> {
+    let number = |name: &String| name.strip_prefix("INTO_")?.split_once('_')?.0.parse().ok();
+    let mut numbers: Vec<u32> = world.environment.keys().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let numbered = numbers.into_iter().map(|number| format!("INTO_{number}_"));
+    [String::new(), "INTO_".to_owned()].into_iter().chain(numbered).collect()
+}
+
+/// Whether the environment has a pair whose variables begin so, or half of one.
+pub fn has_pair(world: &World, prefix: &str) -> bool {
+    [USERNAME, PASSWORD].iter().any(|part| world.env(&variable(prefix, part)).is_some())
+}
+
+/// Whether the variable that pins such a pair pins it to this registry; `None` where it is not set.
+pub fn pinned(world: &World, prefix: &str, registry: &Registry) -> Option<bool> {
+    let names = |host: &str| named(host).is_some_and(|named| docker_config::is_same(&named, registry));
+    world.env(&variable(prefix, HOST)).map(names)
+}
+
 /// The registry that a variable names.
-fn pinned(host: &str) -> Option<Registry> {
+fn named(host: &str) -> Option<Registry> {
     docker_config::read_key(host.trim()).filter(|(_, rest)| rest.is_empty()).map(|(registry, _)| registry)
 }
 
