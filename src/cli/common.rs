@@ -1,6 +1,7 @@
 //! The flags that every command takes, turned into [`Common`], and the kinds of values that several flags have.
 
 use crate::cli::defs::PASSWORD_STDIN;
+use crate::cli::given::KEEP_ONE;
 use crate::cli::{Arguments, invalid, missing, shown};
 use crate::command::request::Common;
 use crate::error::{Code, Error};
@@ -62,6 +63,7 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
         https: given.has("https"),
         plain_http,
     };
+    let names = given.all("ecr").map(|text| ecr(given, text)).collect::<Result<Vec<_>, _>>()?;
     Ok(Common {
         exchange,
         ca_file: given.one("ca-file").map(str::to_owned),
@@ -72,8 +74,8 @@ pub fn common(given: &Arguments) -> Result<Common, Error> {
         username: username(given)?,
         aws: aws_identity(given, "", credentials_from)?,
         into_aws: into.unwrap_or_default(),
-        aws_roles: Vec::new(),
-        ecr: given.all("ecr").map(|text| ecr(given, text)).collect::<Result<_, _>>()?,
+        aws_roles: aws_roles(given, credentials_from, &names)?,
+        ecr: names,
         print: given.all("print").map(str::to_owned).collect(),
     })
 }
@@ -174,7 +176,7 @@ fn aws_identity(given: &Arguments, side: &str, from: Option<CredentialSource>) -
         let message = format!("{} is for a role, and none is named", given.with(&id_flag, id));
         return Err(invalid(message, format!("name the role with {}", given.example(&role_flag))));
     }
-    if let Some(role) = wanted.role.as_deref().filter(|role| !(role.starts_with("arn:") && role.contains(":role/"))) {
+    if let Some(role) = wanted.role.as_deref().filter(|role| !is_role(role)) {
         let example = given.with(&role_flag, "arn:aws:iam::123456789012:role/reader");
         return Err(given.wrong(&role_flag, role, format!("write the role's ARN, such as {example}")));
     }
@@ -183,6 +185,44 @@ fn aws_identity(given: &Arguments, side: &str, from: Option<CredentialSource>) -
         exclusive(given, &named, "credentials-from")?;
     }
     Ok(wanted)
+}
+
+fn is_role(text: &str) -> bool {
+    text.starts_with("arn:") && text.contains(":role/")
+}
+
+/// Every `HOST=ARN`; only Amazon's registries take a role.
+fn aws_roles(
+    given: &Arguments,
+    from: Option<CredentialSource>,
+    names: &[(String, EcrHost)],
+) -> Result<Vec<(Registry, String)>, Error> {
+    let long = "aws-role-for";
+    if from.is_some_and(|from| from != CredentialSource::Aws) {
+        exclusive(given, long, "credentials-from")?;
+    }
+    let mut roles: Vec<(Registry, String)> = Vec::new();
+    for text in given.all(long) {
+        let is_amazon = |registry: &Registry| {
+            EcrHost::parse(registry.host()).is_some() || names.iter().any(|(name, _)| *name == registry.authority())
+        };
+        let parsed = || {
+            let (host, role) = text.split_once('=')?;
+            Some((Registry::parse(host).ok().filter(is_amazon)?, role.to_owned())).filter(|(_, role)| is_role(role))
+        };
+        let (host, role) = parsed().ok_or_else(|| {
+            let example = "123456789012.dkr.ecr.eu-west-1.amazonaws.com=arn:aws:iam::123456789012:role/release";
+            let example = given.with(long, example);
+            given.wrong(long, text, format!("write a registry of Amazon ECR and the role for it, such as {example}"))
+        })?;
+        if let Some((_, first)) = roles.iter().find(|(known, _)| *known == host) {
+            let message =
+                format!("{} names two roles for `{host}`: {} and {}", given.name(long), shown(first), shown(&role));
+            return Err(invalid(message, KEEP_ONE));
+        }
+        roles.push((host, role));
+    }
+    Ok(roles)
 }
 
 /// One `HOST=ECRHOST`.

@@ -525,6 +525,9 @@ pub static FLAGS: &[Flag] = &[
     one("aws-role", "ARN").help(
         "assume this role for Amazon ECR",
         "Assumes this role with the AWS credential that is found, for example one of the account that owns the registry."),
+    many("aws-role-for", "HOST=ARN").help(
+        "assume this role for that registry of Amazon's",
+        "Assumes this role for this registry, in the place of any other role, with the credential that is found for it. May be repeated, once for each registry."),
     one("aws-external-id", "ID").help(
         "the external id that the role asks for",
         "The external id that the owner of the role in `--aws-role` asks for."),

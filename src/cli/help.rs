@@ -27,6 +27,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("REGISTRY_USERNAME, REGISTRY_PASSWORD", "The credential for the registry of the command's argument, before any other."),
     ("REGISTRY_HOST", "The only registry that this credential may go to; for any other the command is refused."),
     ("INTO_REGISTRY_USERNAME, INTO_REGISTRY_PASSWORD, INTO_REGISTRY_HOST", "The same for the registry that `--into` names."),
+    ("INTO_1_REGISTRY_USERNAME and their like", "The same for the first of several targets, by the place of its `--into`, before these."),
     ("AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ROLE_ARN and their like", "What AWS' own programs read, for registries of Amazon ECR."),
     ("DOCKER_CONFIG, DOCKER_AUTH_CONFIG", "The folder of Docker's `config.json`, or its whole text. Without them `~/.docker/config.json` is read."),
     ("REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR, XDG_CONFIG_HOME", "Where podman keeps its credentials, which are asked after Docker's."),

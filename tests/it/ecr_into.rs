@@ -1,7 +1,7 @@
 //! Promotions into and out of Amazon ECR: across accounts and regions, with other registries, within one registry.
 
 use crate::stage::image;
-use crate::support::amazon::{Amazon, HOST, KEY, OTHER_KEY, PASSWORD, SESSION, refusal};
+use crate::support::amazon::{Amazon, FAR, HOST, KEY, OTHER_KEY, PASSWORD, SESSION, refusal};
 use crate::support::cmd::{Ran, Tagwright, tagwright};
 use crate::support::image::{Built, Image, two_platforms};
 use crate::support::log::Asked;
@@ -101,6 +101,34 @@ fn an_image_goes_from_account_to_account_by_a_role_for_each() {
         assert!(undo.windows(2).any(|two| two == ["--aws-role", WRITER]), "{undo:?}");
         assert!(!undo.contains(&READER), "{undo:?}");
     }
+}
+
+#[test]
+fn a_role_is_named_by_the_registry_that_it_is_for() {
+    let roles = |run: Tagwright| {
+        let [near, far] = [format!("{HOST}={READER}"), format!("{FAR}={WRITER}")];
+        run.args(["--aws-role-for", &near, "--aws-role-for", &far])
+    };
+    for via in [&[][..], &["--via", "registry"]] {
+        let amazon = staged_with_latest();
+        // It comes before the role of the side.
+        let run = roles(promote(&amazon)).args(["--into-aws-role", READER]).args(via);
+        let result = run.run().result();
+        is_whole(&amazon, "latest", &image("abc"));
+        assert!(!amazon.used(READER).contains("PutImage") && amazon.used(WRITER).contains("PutImage"));
+        assert!(amazon.used(KEY.0).is_empty(), "{:?}", amazon.used(KEY.0));
+        let undo: Vec<&str> = result["rollback"][0].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
+        assert!(undo.windows(2).any(|two| two == ["--aws-role", WRITER]), "{undo:?}");
+    }
+    let amazon = staged_with_latest();
+    let ran = roles(amazon.signed(["diff", SOURCE, &format!("{TARGET}:latest")])).run();
+    assert_eq!(ran.result()["to"]["version"], "2026.34.102", "{ran}");
+    assert!(!amazon.used(READER).is_empty() && !amazon.used(WRITER).is_empty() && amazon.used(KEY.0).is_empty());
+    let ran = roles(promote(&amazon)).args(["--aws-role-for", &format!("{HOST}={WRITER}")]).run();
+    assert_eq!((ran.code().as_str(), ran.exit), ("request-invalid", Some(2)), "{ran}");
+    let named = format!("images.internal={READER}");
+    let ran = promote(&amazon).args(["--aws-role-for", &named]).run();
+    assert_eq!(ran.code(), "request-invalid", "{ran}");
 }
 
 #[test]

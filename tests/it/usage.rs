@@ -149,6 +149,7 @@ fn wrong_values() {
         &["inspect", "acme/app", "--aws-role", "reader"],
         &["inspect", "acme/app", "--aws-external-id", "agreed"],
         &["inspect", "acme/app", "--aws-profile", "ci", "--credentials-from", "env"],
+        &["inspect", "acme/app", "--aws-role-for", "docker.io=arn:aws:iam::123456789012:role/reader"],
         &["inspect", "acme/app", "--ecr", "images.internal"],
         &["inspect", "acme/app", "--ecr", "images.internal=public.ecr.aws"],
         &["inspect", "acme/app", "--verbose", "--quiet"],
