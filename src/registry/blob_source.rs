@@ -2,6 +2,7 @@
 //!
 //! A source that breaks is opened again where it broke. What goes wrong for good is kept here, because
 //! between this reader and its owner stands a request to another registry that could not tell it on.
+//! How one reading serves several targets is in [`super::fan`].
 
 use crate::error::{Code, Error};
 use crate::http::Body;
@@ -35,14 +36,25 @@ pub(crate) struct SourceBlob<'a> {
     from: &'a dyn Backend,
     descriptor: &'a Descriptor,
     wanted: String,
-    moved: &'a (dyn Fn(u64) -> bool + Sync),
     body: Option<Body>,
-    at: u64,
-    hasher: Hasher,
-    mark: (u64, Hasher),
-    /// As far as anything was ever given out.
-    high: u64,
+    /// How far it was read, and the hash of that.
+    pub(super) place: HashedPlace,
+    mark: HashedPlace,
     failed: Option<Error>,
+}
+
+/// A place in a blob, with the hash of all that is before it.
+#[derive(Clone)]
+pub(super) struct HashedPlace {
+    pub at: u64,
+    pub hasher: Hasher,
+}
+
+impl HashedPlace {
+    /// The beginning of what a descriptor points at.
+    pub fn beginning(descriptor: &Descriptor) -> Self {
+        Self { at: 0, hasher: Hasher::like(&descriptor.digest) }
+    }
 }
 
 /// Why there is no next byte.
@@ -55,26 +67,26 @@ enum Interruption {
 
 impl<'a> SourceBlob<'a> {
     /// Asks nothing yet.
-    pub fn new(from: &'a dyn Backend, descriptor: &'a Descriptor, moved: &'a (dyn Fn(u64) -> bool + Sync)) -> Self {
-        let hasher = Hasher::like(&descriptor.digest);
-        Self {
-            from,
-            descriptor,
-            wanted: format!("read the blob `{}` of `{}`", descriptor.digest.short(), from.access().repository),
-            moved,
-            body: None,
-            at: 0,
-            mark: (0, hasher.clone()),
-            hasher,
-            high: 0,
-            failed: None,
-        }
+    pub fn new(from: &'a dyn Backend, descriptor: &'a Descriptor) -> Self {
+        let beginning = HashedPlace::beginning(descriptor);
+        Self::starting(from, descriptor, beginning.clone(), beginning)
+    }
+
+    /// One of which the part before `place` was read by somebody else, with an earlier place that may be asked for again.
+    pub(super) fn starting(
+        from: &'a dyn Backend,
+        descriptor: &'a Descriptor,
+        place: HashedPlace,
+        mark: HashedPlace,
+    ) -> Self {
+        let wanted = format!("read the blob `{}` of `{}`", descriptor.digest.short(), from.access().repository);
+        Self { from, descriptor, wanted, body: None, place, mark, failed: None }
     }
 
     /// Opens the blob at the next byte.
     fn open(&mut self) -> Result<(), Interruption> {
         let (digest, size) = (&self.descriptor.digest, self.descriptor.size);
-        let range = (self.at > 0).then(|| format!("bytes={}-", self.at));
+        let range = (self.place.at > 0).then(|| format!("bytes={}-", self.place.at));
         let (request, response, body) =
             self.from.open_blob(digest, &self.wanted, range.as_deref()).map_err(Interruption::Failed)?;
         let Some(mut body) = body else {
@@ -83,10 +95,10 @@ impl<'a> SourceBlob<'a> {
                 _ => refusal::error(Subject::Blob, &self.wanted, &request, &response),
             }));
         };
-        let mut skipped = self.at;
+        let mut skipped = self.place.at;
         if response.status == 206 {
             let begins = content_range(&response.headers);
-            if range.is_none() || begins.is_none_or(|(first, _)| first != Some(self.at)) {
+            if range.is_none() || begins.is_none_or(|(first, _)| first != Some(self.place.at)) {
                 let error = refusal::error(Subject::Service, &self.wanted, &request, &response);
                 let message = format!("cannot {}: the registry answered with another part of it", self.wanted);
                 return Err(Interruption::Failed(error.with_code(Code::ReplyMalformed).retold(message)));
@@ -94,7 +106,7 @@ impl<'a> SourceBlob<'a> {
             skipped = 0;
         }
         // What is there already was told by its length, or counts only when it was proven.
-        let whole = body.expected().map(|expected| expected.saturating_add(self.at - skipped));
+        let whole = body.expected().map(|expected| expected.saturating_add(self.place.at - skipped));
         if let Some(whole) = whole.filter(|whole| *whole != size) {
             return Err(Interruption::Failed(self.sized(whole)));
         }
@@ -104,7 +116,7 @@ impl<'a> SourceBlob<'a> {
             while skipped > 0 {
                 let most = buffer.len().min(usize::try_from(skipped).unwrap_or(usize::MAX));
                 match body.next(&mut buffer[..most]) {
-                    Ok(0) => return Err(Interruption::Broke(self.sized(self.at - skipped))),
+                    Ok(0) => return Err(Interruption::Broke(self.sized(self.place.at - skipped))),
                     Ok(amount) => skipped -= amount as u64,
                     Err(fault) => return Err(self.broke(&fault)),
                 }
@@ -120,16 +132,16 @@ impl<'a> SourceBlob<'a> {
             self.open()?;
         }
         let size = self.descriptor.size;
-        let most = usize::try_from(size - self.at).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(size - self.place.at).unwrap_or(usize::MAX).min(buffer.len());
         let body = self.body.as_mut();
         let amount = match body.map_or(Ok(0), |body| body.next(&mut buffer[..most])) {
-            Ok(0) => return Err(Interruption::Broke(self.sized(self.at))),
+            Ok(0) => return Err(Interruption::Broke(self.sized(self.place.at))),
             Ok(amount) => amount,
             Err(fault) => return Err(self.broke(&fault)),
         };
-        self.hasher.update(&buffer[..amount]);
-        self.at += amount as u64;
-        if self.at == size {
+        self.place.hasher.update(&buffer[..amount]);
+        self.place.at += amount as u64;
+        if self.place.at == size {
             // Reading the end makes the connection free for the next blob.
             let more = self.body.take().is_some_and(|mut body| matches!(body.next(&mut [0]), Ok(1..)));
             if more {
@@ -141,13 +153,13 @@ impl<'a> SourceBlob<'a> {
     }
 
     fn prove(&self) -> Result<(), Error> {
-        let (digest, got) = (&self.descriptor.digest, self.hasher.digest());
+        let (digest, got) = (&self.descriptor.digest, self.place.hasher.digest());
         if got == *digest {
             return Ok(());
         }
         let message = format!("the blob `{digest}` of `{}` is not what its digest says", self.from.access().repository);
         Err(Error::new(Code::DigestMismatch, message)
-            .cause(format!("expected `{digest}`, received {} bytes with `{got}`", self.at))
+            .cause(format!("expected `{digest}`, received {} bytes with `{got}`", self.place.at))
             .hint("run it again; if it stays, the registry or a proxy in between serves damaged content"))
     }
 
@@ -156,7 +168,7 @@ impl<'a> SourceBlob<'a> {
         let (digest, size, repository) =
             (&self.descriptor.digest, self.descriptor.size, &self.from.access().repository);
         let than = if got < size { "shorter" } else { "longer" };
-        let got = if got > size && self.at == size { format!("more than {size}") } else { got.to_string() };
+        let got = if got > size && self.place.at == size { format!("more than {size}") } else { got.to_string() };
         Error::new(Code::DigestMismatch, format!("the blob `{digest}` of `{repository}` is {than} than it has to be"))
             .cause(format!("the manifest says {size} bytes, the registry has {got}"))
             .hint("push the image again; if it stays, the registry or a proxy in between serves damaged content")
@@ -165,7 +177,7 @@ impl<'a> SourceBlob<'a> {
     fn broke(&self, fault: &Fault) -> Interruption {
         let url = self.from.access().url(&format!("blobs/{}", self.descriptor.digest));
         let error = fault.error(&self.wanted, &Request::new(Method::Get, url));
-        let error = error.cause(format!("{} of {} bytes were read", self.at, self.descriptor.size));
+        let error = error.cause(format!("{} of {} bytes were read", self.place.at, self.descriptor.size));
         if fault.repeatable() { Interruption::Broke(error) } else { Interruption::Failed(error) }
     }
 
@@ -187,28 +199,23 @@ impl<'a> SourceBlob<'a> {
 
 impl Read for SourceBlob<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.descriptor.size || buffer.is_empty() {
+        if self.place.at == self.descriptor.size || buffer.is_empty() {
             return Ok(0);
         }
-        let amount =
-            self.persist(|blob| blob.some(buffer)).map_err(|_| io::Error::other("the content cannot be read"))?;
-        if self.at > self.high {
-            let wanted = (self.moved)(self.at - self.high);
-            self.high = self.at;
-            if !wanted {
-                self.failed = Some(Error::new(Code::Internal, format!("cannot {}: it was called off", self.wanted)));
-                return Err(io::Error::other("the content is not wanted any more"));
-            }
-        }
-        Ok(amount)
+        self.persist(|blob| blob.some(buffer)).map_err(|_| unreadable())
     }
+}
+
+/// What a request is told whose content has failed.
+pub(super) fn unreadable() -> io::Error {
+    io::Error::other("the content cannot be read")
 }
 
 impl BlobContent for SourceBlob<'_> {
     fn seek(&mut self, to: u64) -> Result<(), Error> {
-        if self.at != to {
-            let beginning = || (0, Hasher::like(&self.descriptor.digest));
-            (self.at, self.hasher) = if self.mark.0 <= to { self.mark.clone() } else { beginning() };
+        if self.place.at > to {
+            let back = self.mark.at <= to;
+            self.place = if back { self.mark.clone() } else { HashedPlace::beginning(self.descriptor) };
             self.body = None;
         }
         if self.descriptor.size == 0 {
@@ -216,24 +223,73 @@ impl BlobContent for SourceBlob<'_> {
         }
         // Content that is there at the target already is read all the same: the digest needs it.
         let mut buffer = Vec::new();
-        while self.at < to {
+        while self.place.at < to {
             buffer.resize(64 * 1024, 0);
-            let most = buffer.len().min(usize::try_from(to - self.at).unwrap_or(usize::MAX));
+            let most = buffer.len().min(usize::try_from(to - self.place.at).unwrap_or(usize::MAX));
             self.persist(|blob| blob.some(&mut buffer[..most]))?;
         }
-        if self.body.is_none() && self.at < self.descriptor.size { self.persist(Self::open) } else { Ok(()) }
+        if self.body.is_none() && self.place.at < self.descriptor.size { self.persist(Self::open) } else { Ok(()) }
     }
 
     fn mark(&mut self) {
-        self.mark = (self.at, self.hasher.clone());
+        self.mark = self.place.clone();
     }
 
     fn at(&self) -> u64 {
-        self.at
+        self.place.at
     }
 
     fn failed(&self) -> Option<Error> {
         self.failed.clone()
+    }
+}
+
+/// Content of which it is told how much is on its way for the first time, and which ends where it is not wanted any more.
+pub(super) struct CountedContent<'a> {
+    content: &'a mut dyn BlobContent,
+    moved: &'a (dyn Fn(u64) -> bool + Sync),
+    /// As far as anything was ever given out.
+    high: u64,
+    called_off: bool,
+}
+
+impl<'a> CountedContent<'a> {
+    pub fn new(content: &'a mut dyn BlobContent, moved: &'a (dyn Fn(u64) -> bool + Sync)) -> Self {
+        Self { content, moved, high: 0, called_off: false }
+    }
+}
+
+impl Read for CountedContent<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let amount = self.content.read(buffer)?;
+        let fresh = self.content.at().saturating_sub(self.high);
+        if fresh > 0 {
+            self.high += fresh;
+            self.called_off = !(self.moved)(fresh);
+            if self.called_off {
+                return Err(unreadable());
+            }
+        }
+        Ok(amount)
+    }
+}
+
+impl BlobContent for CountedContent<'_> {
+    fn seek(&mut self, to: u64) -> Result<(), Error> {
+        self.content.seek(to)
+    }
+
+    fn mark(&mut self) {
+        self.content.mark();
+    }
+
+    fn at(&self) -> u64 {
+        self.content.at()
+    }
+
+    fn failed(&self) -> Option<Error> {
+        let called_off = || Error::new(Code::Internal, "the copy of a blob was called off");
+        self.content.failed().or_else(|| self.called_off.then(called_off))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::pure::image::{Descriptor, Digest, Repository};
 use crate::pure::promote::{Next, Step, upload};
 use crate::pure::text::percent;
 use crate::registry::backend::Backend;
-use crate::registry::blob_source::{BlobContent, SourceBlob};
+use crate::registry::blob_source::{BlobContent, CountedContent};
 use crate::registry::limits;
 use crate::registry::login::Access;
 use std::io::{Cursor, Read};
@@ -63,23 +63,23 @@ pub(super) fn mount_blob(target: &Access, source: &Repository, digest: &Digest) 
     }
 }
 
-/// Copies a blob from one repository to another, hashed on the way, without keeping more than a piece of it.
+/// Brings a blob to a repository, from wherever its content comes, without keeping more than a piece of it.
 ///
-/// An upload is begun before the source is read, unless one is `started` already. A source that breaks is
-/// read on from where it broke; an upload that breaks is begun anew, unless the blob turns out to be there.
+/// An upload is begun before the content is read, unless one is `started` already. One that breaks is begun anew, unless
+/// the blob turns out to be there.
 /// `moved` is told of every number of bytes that are on their way for the first time: what is sent again
 /// is not told again, so that the sum is the size of the blob at most. Where it says no, the copy is given up.
 ///
 /// # Errors
-/// `blob-missing`, `digest-mismatch`, `denied`, `registry-unavailable`, and those of both sides.
-pub(super) fn copy_blob(
-    source: &dyn Backend,
+/// `denied`, `registry-unavailable`, those of the target, and what the content has failed with.
+pub(super) fn deliver(
     target: &dyn Backend,
     descriptor: &Descriptor,
     started: Option<Upload>,
+    content: &mut dyn BlobContent,
     moved: &(dyn Fn(u64) -> bool + Sync),
 ) -> Result<(), Error> {
-    let mut content = SourceBlob::new(source, descriptor, moved);
+    let mut content = CountedContent::new(content, moved);
     Delivery::new(target, &descriptor.digest, descriptor.size).run(started, &mut content)
 }
 
@@ -92,7 +92,7 @@ pub(super) fn give_up(target: &Access, upload: Upload) {
 /// Puts a blob that is in memory, unless it is there already.
 ///
 /// # Errors
-/// As [`copy_blob`] for the target.
+/// As [`deliver`].
 pub(super) fn put_blob(target: &dyn Backend, bytes: &[u8]) -> Result<Digest, Error> {
     let digest = Digest::of(bytes);
     if !target.has_blob(&digest)? {

@@ -61,7 +61,7 @@ impl<'s, 'w> Remote<'s, 'w> {
         Self { access, hub, via, kind: OnceLock::new(), alias: OnceLock::new() }
     }
 
-    fn backend(&self) -> Result<Box<dyn Backend + '_>, Error> {
+    pub(super) fn backend(&self) -> Result<Box<dyn Backend + '_>, Error> {
         let (access, via) = (&self.access, self.via);
         let resolve = || match access.client.amazon(access.registry()) {
             Some(host) => {
@@ -259,20 +259,6 @@ impl<'s, 'w> Remote<'s, 'w> {
         blobs::mount_blob(&self.access, source, digest)
     }
 
-    /// Copies a blob from another repository, hashed on the way.
-    ///
-    /// # Errors
-    /// `blob-missing`, `digest-mismatch`, `denied`, and those of both sides.
-    pub fn copy_blob(
-        &self,
-        source: &Remote,
-        descriptor: &Descriptor,
-        started: Option<Upload>,
-        moved: &(dyn Fn(u64) -> bool + Sync),
-    ) -> Result<(), Error> {
-        blobs::copy_blob(&*source.backend()?, &*self.backend()?, descriptor, started, moved)
-    }
-
     /// Tells the registry to forget an upload that nobody goes on with.
     pub fn give_up(&self, upload: Upload) {
         blobs::give_up(&self.access, upload);
@@ -281,7 +267,7 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// Puts a blob that is in memory, unless it is there already.
     ///
     /// # Errors
-    /// As [`Remote::copy_blob`].
+    /// `denied`, `registry-unavailable`, and those of the question.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, Error> {
         blobs::put_blob(&*self.backend()?, bytes)
     }

@@ -28,6 +28,7 @@ mod documents;
 mod ecr;
 mod ecr_into;
 mod fakes;
+mod fan_out;
 mod faults;
 mod find_tag;
 mod fuzz;

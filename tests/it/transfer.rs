@@ -27,6 +27,7 @@ use tagwright::pure::image::descriptor::Descriptor;
 use tagwright::pure::image::digest::Digest;
 use tagwright::pure::image::repository::Repository;
 use tagwright::registry::blobs::Mount;
+use tagwright::registry::fan_out;
 use tagwright::registry::hub::{API, HubApi};
 use tagwright::registry::login::client::Client;
 use tagwright::registry::login::keychain::Keychain;
@@ -34,10 +35,10 @@ use tagwright::registry::remote::Remote;
 use tagwright::world::World;
 
 /// Two registries, a blob in the first one, and the way in between.
-struct Case {
-    source: Registry,
-    target: Registry,
-    bytes: Vec<u8>,
+pub struct Case {
+    pub source: Registry,
+    pub target: Registry,
+    pub bytes: Vec<u8>,
     password: bool,
     idle: Duration,
     commit: Duration,
@@ -49,7 +50,7 @@ struct Case {
 type Outcome = (Result<(), Error>, u64);
 
 /// A repository as a client sees it; its kind asks no web API.
-fn remote<'s, 'w>(client: &'s Client<'w>, repository: &Repository, rights: Action) -> Remote<'s, 'w> {
+pub fn remote<'s, 'w>(client: &'s Client<'w>, repository: &Repository, rights: Action) -> Remote<'s, 'w> {
     static HUB: OnceLock<HubApi> = OnceLock::new();
     let hub = HUB.get_or_init(|| HubApi::new(Url::parse(API).unwrap()));
     Remote::new(client, hub, None, repository, rights)
@@ -60,7 +61,7 @@ impl Case {
         Self::with(size, Blobs::default(), Blobs::default())
     }
 
-    fn with(size: usize, from: Blobs, to: Blobs) -> Self {
+    pub fn with(size: usize, from: Blobs, to: Blobs) -> Self {
         Self::of(size, Options { blobs: from, ..Options::default() }, Options { blobs: to, ..Options::default() })
     }
 
@@ -73,12 +74,12 @@ impl Case {
         Self { source, target, bytes, password: false, idle, commit: idle, retries: 2, ca_file: None }
     }
 
-    fn descriptor(&self) -> Descriptor {
+    pub fn descriptor(&self) -> Descriptor {
         let json = serde_json::json!({"digest": digest(&self.bytes), "size": self.bytes.len()});
         serde_json::from_value(json).unwrap()
     }
 
-    fn world(&self) -> World {
+    pub fn world(&self) -> World {
         let pair = [("REGISTRY_USERNAME", "ci"), ("REGISTRY_PASSWORD", "pass")];
         let environment = pair.iter().filter(|_| self.password).map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
         World {
@@ -91,7 +92,7 @@ impl Case {
         }
     }
 
-    fn client<'w>(&self, world: &'w World) -> Client<'w> {
+    pub fn client<'w>(&self, world: &'w World) -> Client<'w> {
         let settings = ExchangeSettings {
             timeout: Some(Duration::from_secs(60)),
             wait: None,
@@ -127,11 +128,11 @@ impl Case {
         let (source, target) = self.repositories();
         let moved = AtomicU64::new(0);
         let (source, target) = (remote(&from, &source, Action::Pull), remote(&to, &target, Action::Push));
-        let outcome = target.copy_blob(&source, &self.descriptor(), None, &|count| {
+        let mut outcomes = fan_out(&source, &[(&target, None)], &self.descriptor(), &|count| {
             moved.fetch_add(count, Ordering::SeqCst);
             true
         });
-        (outcome, moved.load(Ordering::SeqCst))
+        (outcomes.remove(0), moved.load(Ordering::SeqCst))
     }
 
     fn arrived(&self) -> bool {
@@ -168,14 +169,14 @@ impl Case {
         error
     }
 
-    fn asked(&self, registry: &Registry, method: &str) -> Vec<Asked> {
+    pub fn asked(&self, registry: &Registry, method: &str) -> Vec<Asked> {
         let log = registry.log();
         log.0.into_iter().map(|one| one.asked).filter(|asked| asked.method == method).collect()
     }
 }
 
 /// Bytes in which no two pieces are alike.
-fn noise(size: usize) -> Vec<u8> {
+pub fn noise(size: usize) -> Vec<u8> {
     let mut state = 88_172_645_463_325_252u64;
     let mut random = || {
         state ^= state << 13;
@@ -195,7 +196,7 @@ fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) +
 }
 
 /// Changes the first so many answers that carry the blob.
-fn spoil(registry: &Registry, times: usize, change: impl Fn(usize, &mut Reply) + Send + 'static) {
+pub fn spoil(registry: &Registry, times: usize, change: impl Fn(usize, &mut Reply) + Send + 'static) {
     let mut count = 0;
     registry.after(move |asked, _, reply| {
         if asked.method == "GET" && asked.path.contains("/blobs/sha256:") && count < times {
@@ -607,7 +608,7 @@ fn a_mount_that_is_not_made_goes_on_as_an_upload() {
             Mount::Refused => None,
         };
         assert_eq!(started.is_some(), mounts == Mounts::Ignored);
-        target.copy_blob(&source, &descriptor, started, &|_| true).unwrap();
+        fan_out(&source, &[(&target, started)], &descriptor, &|_| true).remove(0).unwrap();
         assert!(case.arrived());
         assert_eq!(case.asked(&case.target, "POST").len(), posts, "{mounts:?}");
     }

@@ -9,7 +9,7 @@ use crate::error::{Code, Error};
 use crate::pure::image::{Descriptor, Digest, Identifier, RawManifest, Tag};
 use crate::pure::promote::Tally;
 use crate::pure::text::quoted;
-use crate::registry::{Mount, Remote, Upload, limits};
+use crate::registry::{Mount, Remote, Upload, fan_out, limits};
 use crate::threads;
 use crate::threads::lock;
 use std::collections::HashSet;
@@ -202,7 +202,7 @@ impl Transport<'_, '_> {
                 !stopped.load(Ordering::Relaxed)
             };
             let sent = match checkable(source, blob) {
-                Ok(()) => target.copy_blob(source, blob, upload, &moved),
+                Ok(()) => fan_out(source, &[(target, upload)], blob, &moved).remove(0),
                 Err(error) => {
                     give_up(upload);
                     Err(error)
