@@ -181,6 +181,7 @@ fn dispatch(session: &Session, request: &Request) -> Result<Report, Error> {
         Request::Release(request) => command::release::run(session, request),
         Request::Rollback(request) => command::rollback::run(session, request),
         Request::History(request) => command::history::run(session, request),
+        Request::Board(request) => command::board::run(session, request),
         Request::Diff(request) => command::diff::run(session, request),
         Request::RateLimit(request) => command::rate_limit::run(session, request),
         Request::Auth(request) => command::auth::run(session, request),

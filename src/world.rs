@@ -128,6 +128,21 @@ impl World {
         append_line(path, line)
     }
 
+    /// Puts a file with these bytes in the place of another one, as a whole or not at all.
+    ///
+    /// # Errors
+    /// As the system says, and for a link.
+    pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        without_links(path)?;
+        let draft = path.with_extension(format!("{}.tmp", std::process::id()));
+        let mut file = open(&draft, OpenOptions::new().write(true).create_new(true))?;
+        let placed = file.write_all(bytes).and_then(|()| std::fs::rename(&draft, path));
+        if placed.is_err() {
+            let _ = std::fs::remove_file(&draft);
+        }
+        placed
+    }
+
     /// Makes the folder that a file is to lie in, and those above it.
     ///
     /// # Errors

@@ -7,8 +7,8 @@ use crate::cli::common::{choice, chosen, common, exclusive, number};
 use crate::cli::given::{KEEP_ONE, UNSET, in_quotes};
 use crate::cli::{Arguments, Dialect, invalid, missing, shown};
 use crate::command::request::{
-    Auth, Diff, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote, PromotionSource, RateLimit,
-    RawPart, RecordSource, Request, Rollback, Sort, Tags,
+    Auth, Board, BoardPlace, Diff, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote,
+    PromotionSource, RateLimit, RawPart, RecordSource, Request, Rollback, Sort, Tags,
 };
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
@@ -36,6 +36,7 @@ pub fn invocation(given: &Arguments) -> Result<Invocation, Error> {
         "promote" => promote(given),
         "rollback" => rollback(given),
         "history" => history(given),
+        "board" => board(given),
         "diff" => diff(given),
         "rate-limit" => rate_limit(given),
         "auth" => auth(given, object(given)?).map(Request::Auth),
@@ -175,14 +176,44 @@ fn rollback(given: &Arguments) -> Result<Request, Error> {
 }
 
 fn history(given: &Arguments) -> Result<Request, Error> {
-    let reference = reference(given)?;
-    if reference.digest().is_some() {
-        let message = format!("{} names a digest, and a history is of a repository or a tag", shown(object(given)?));
-        return Err(invalid(message, "leave out the `@` and what follows it"));
-    }
-    let (repository, tag) = (reference.repository().clone(), reference.tag().cloned());
+    let (repository, tag) = place(given, object(given)?)?;
     Ok(Request::History(History { repository, tag, limit: limit(given)? }))
 }
+
+/// A repository, or a tag of it, and never a digest.
+fn place(given: &Arguments, text: &str) -> Result<(Repository, Option<Tag>), Error> {
+    let reference = Reference::parse(text)?;
+    if reference.digest().is_some() {
+        let name = given.command.name;
+        let message = format!("{} names a digest, and `{name}` is about a repository or a tag", shown(text));
+        return Err(invalid(message, "leave out the `@` and what follows it"));
+    }
+    Ok((reference.repository().clone(), reference.tag().cloned()))
+}
+
+fn board(given: &Arguments) -> Result<Request, Error> {
+    let mut places: Vec<BoardPlace> = Vec::new();
+    for text in std::iter::once(object(given)?).chain(given.then.iter().map(String::as_str)) {
+        let (repository, tag) = place(given, text)?;
+        let at = places.iter().position(|place| place.repository == repository).unwrap_or_else(|| {
+            places.push(BoardPlace { repository, tags: Vec::new(), is_whole: false });
+            places.len() - 1
+        });
+        match tag {
+            Some(tag) if places[at].tags.contains(&tag) => {}
+            Some(tag) => places[at].tags.push(tag),
+            None => places[at].is_whole = true,
+        }
+    }
+    if places.len() > MOST_PLACES {
+        let message = format!("a board is of at most {MOST_PLACES} repositories, and {} are given", places.len());
+        return Err(Error::new(Code::SizeExceeded, message).hint("make several boards"));
+    }
+    Ok(Request::Board(Board { places, html: given.one("html").map(str::to_owned), limit: limit(given)? }))
+}
+
+/// How many repositories a board may tell of.
+const MOST_PLACES: usize = 100;
 
 /// Where a promotion leads, if that is to other repositories; flags about copies make no sense without one.
 fn into(given: &Arguments, source: &Repository) -> Result<Vec<Repository>, Error> {
@@ -210,7 +241,7 @@ fn into(given: &Arguments, source: &Repository) -> Result<Vec<Repository>, Error
 
 fn diff(given: &Arguments) -> Result<Request, Error> {
     let from = reference(given)?.or_latest();
-    let Some(to) = given.then.as_deref() else {
+    let Some(to) = given.then.first() else {
         let write = match given.dialect {
             Dialect::Words => format!("write {}", shown(&format!("tagwright diff {} REFERENCE", object(given)?))),
             Dialect::Json => "add `to: 'acme/app:1.2.3'`, with a name of yours".to_owned(),

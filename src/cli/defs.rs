@@ -126,6 +126,8 @@ pub struct Object {
     pub more: &'static str,
     /// The one that follows it, where the command takes two.
     pub then: Option<&'static Object>,
+    /// Whether further ones of its kind may follow it.
+    pub repeats: bool,
 }
 
 /// One command.
@@ -191,12 +193,12 @@ pub const PASSWORD_STDIN: &str = "password-stdin";
 
 /// An argument that the command cannot do without.
 const fn needed(value: &'static str, keys: &'static [&'static str], more: &'static str) -> Object {
-    Object { value, optional: false, keys, more, then: None }
+    Object { value, optional: false, keys, more, then: None, repeats: false }
 }
 
 /// An argument that the command can do without.
 const fn optional(value: &'static str, keys: &'static [&'static str], more: &'static str) -> Object {
-    Object { value, optional: true, keys, more, then: None }
+    Object { value, optional: true, keys, more, then: None, repeats: false }
 }
 
 const IMAGE: Object =
@@ -314,6 +316,20 @@ pub static COMMANDS: &[Command] = &[
         ],
     },
     Command {
+        name: "board", help: "tell what is on each moving tag, since when, from where, by whom",
+        more: &[
+            "Tells of each repository which version its moving tags hold, since when, from which build, by whom, how many versions behind the newest that is, and what changed since the one before, from tag lists, the times in them, and the records that `promote --attach-record` keeps. Nothing is written to a registry.",
+            "Moving tags are `latest`, tags that longer versions begin with, such as `2` and `2.4`, and names without a version, a number or a commit in them; the first 20 of a repository. A tag that is named is told whatever it is.",
+            "`REGISTRY_USERNAME` and `REGISTRY_PASSWORD` are for the registry that `REGISTRY_HOST` names, or for the one that all repositories are in.",
+        ],
+        object: Object { repeats: true, ..needed("REPOSITORY[:TAG]", &["repositories"], "A repository, or one tag of it. May be repeated, up to 100 repositories.") },
+        needs: &[], second: "",
+        examples: &[
+            ("What is where", "board acme/app acme/web"),
+            ("As a page", "board acme/app prod.example/app:stable --html board"),
+        ],
+    },
+    Command {
         name: "diff", help: "tell what changes from one image to another",
         more: &[
             "Compares two images, of one repository or of two, also in different registries: version, digest, age and size, labels, platforms, and how much of the second one is to be pulled where the first one is there. Nothing is written, and no layer is fetched.",
@@ -423,6 +439,12 @@ pub static FLAGS: &[Flag] = &[
     one("limit", "N").on(&["history"]).json(Json::Integer).help(
         "list at most this many promotions, 100 otherwise",
         "Lists at most this many promotions, the newest; 100 of them where it is left out. More than 1000 records are not read."),
+    one("limit", "N").on(&["board"]).json(Json::Integer).help(
+        "tell of at most this many tags a repository",
+        "Tells of at most this many tags of a repository where none is named; 20 where it is left out."),
+    one("html", "DIR").on(&["board"]).help(
+        "write a page into this folder",
+        "Writes the board as a page into this folder, which is made: `index.html`, `board.css`, and a timeline of each repository. The page needs no script and nothing from elsewhere. Only files of an earlier board are written over."),
     one("at", "TIME").on(&["next-version"]).help(
         "the moment that decides the week, instead of now",
         "The moment that decides year and week, instead of now: RFC 3339 (`2026-08-21T09:30:00Z`), a date (`2026-08-21`), or seconds since 1970 (`@1787304600`)."),

@@ -28,8 +28,8 @@ pub struct Arguments {
     pub dialect: Dialect,
     /// The positional argument.
     pub object: Option<String>,
-    /// The one that follows it, for a command that takes two.
-    pub then: Option<String>,
+    /// Those that follow it, for a command that takes several.
+    pub then: Vec<String>,
     /// The key under which a JSON request holds the positional argument.
     pub object_key: &'static str,
     /// Every flag in the order given, with its value unless it is a switch.
@@ -45,7 +45,7 @@ impl Arguments {
     /// Nothing given yet.
     pub fn new(command: &'static Command, dialect: Dialect) -> Self {
         let object_key = command.object.keys.first().copied().unwrap_or_default();
-        Self { command, dialect, object: None, then: None, object_key, flags: Vec::new(), document: None }
+        Self { command, dialect, object: None, then: Vec::new(), object_key, flags: Vec::new(), document: None }
     }
 
     /// Adds a flag with its value, if that is possible beside those that are there.
@@ -87,8 +87,9 @@ impl Arguments {
             let hint = format!("write {}; {}", shown(bare), crate::cli::suggest::SECRETS);
             return Err(Error::new(Code::ReferenceInvalid, message).hint(hint));
         }
-        if self.command.object.then.is_some_and(|then| then.keys.contains(&key)) {
-            self.then = Some(text);
+        let follows = self.command.object.repeats && self.object.is_some();
+        if follows || self.command.object.then.is_some_and(|then| then.keys.contains(&key)) {
+            self.then.push(text);
         } else {
             (self.object, self.object_key) = (Some(text), key);
         }

@@ -140,7 +140,7 @@ fn command_long(command: &Command) -> String {
 
 /// How a command is called, on as many lines as it takes.
 pub fn usage(command: &Command) -> String {
-    let object = command.object.value;
+    let object = &format!("{}{}", command.object.value, if command.object.repeats { "..." } else { "" });
     let mut words = match command.object.optional {
         _ if object.is_empty() => Vec::new(),
         true => vec![format!("[{object}]")],

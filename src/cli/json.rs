@@ -75,6 +75,13 @@ fn argument(given: &mut Arguments, key: &str, raw: &RawValue) -> Result<(), Erro
     let command = given.command;
     let value = node(raw, &shown(key))?;
     if let Some(known) = object_key(command, key) {
+        if let (true, Node::List(items)) = (command.object.repeats, &value) {
+            if items.is_empty() {
+                return Err(unset(&format!("`{key}` is an empty list")));
+            }
+            let each = |(n, item): (usize, &&RawValue)| given.take_object(known, filled(&format!("{key}[{n}]"), item)?);
+            return items.iter().enumerate().try_for_each(each);
+        }
         let text = scalar(key, value, "a text")?;
         if let Some(first) = given.object.as_ref().filter(|_| command.object.keys.contains(&known)) {
             let (first, second) = (shown(first), shown(&text));

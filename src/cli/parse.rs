@@ -158,10 +158,12 @@ fn positional(given: &mut Arguments, text: String) -> Result<(), Error> {
     }
     let next = match (&given.object, command.object.then) {
         (None, _) => given.object_key,
-        (Some(_), Some(then)) if given.then.is_none() => then.keys[0],
+        _ if command.object.repeats => given.object_key,
+        (Some(_), Some(then)) if given.then.is_empty() => then.keys[0],
         (Some(first), then) => {
-            let (most, last) = if then.is_some() { ("two arguments", &given.then) } else { ("one argument", &None) };
-            let last = shown(last.as_ref().unwrap_or(first));
+            let (most, last) =
+                if then.is_some() { ("two arguments", given.then.last()) } else { ("one argument", None) };
+            let last = shown(last.unwrap_or(first));
             return Err(invalid(format!("`{}` takes {most}, and {word} follows {last}", command.name), command.second));
         }
     };

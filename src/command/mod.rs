@@ -1,6 +1,7 @@
 //! One file per command: its request, its report, and the straight line between them.
 
 pub mod auth;
+pub mod board;
 pub mod caller;
 pub mod diff;
 pub mod doctor;

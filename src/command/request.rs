@@ -46,6 +46,8 @@ pub enum Request {
     Rollback(Box<Rollback>),
     /// The promotions that a registry has records of.
     History(History),
+    /// What is on the moving tags of repositories.
+    Board(Board),
     /// What changes from one image to another.
     Diff(Diff),
     /// What may still be read of a registry.
@@ -77,6 +79,7 @@ impl Request {
                 rollback.promotion.as_ref().map(|promotion| own(&promotion.record.repository)).unwrap_or_default()
             }
             Request::History(history) => own(&history.repository),
+            Request::Board(board) => board.registries().map(|registry| (0, registry)).collect(),
             Request::Diff(diff) => [&diff.from, &diff.to].map(|image| (0, image.repository().registry())).to_vec(),
             Request::RateLimit(limit) => own(&limit.repository),
             Request::Auth(auth) | Request::Doctor(auth) => vec![(0, &auth.registry)],
@@ -112,6 +115,9 @@ impl Request {
             }
             Request::Release(_) => CredentialReach::OneOfSeveral,
             Request::Diff(diff) if diff.from.repository().registry() != diff.to.repository().registry() => {
+                CredentialReach::OneOfSeveral
+            }
+            Request::Board(board) if board.registries().any(|one| Some(one) != board.registries().next()) => {
                 CredentialReach::OneOfSeveral
             }
             _ => CredentialReach::Command,
@@ -326,6 +332,34 @@ pub struct History {
     pub tag: Option<Tag>,
     /// At most so many.
     pub limit: Option<usize>,
+}
+
+/// A repository on a board.
+#[derive(Clone, Debug)]
+pub struct BoardPlace {
+    /// The repository.
+    pub repository: Repository,
+    /// The tags that are named.
+    pub tags: Vec<Tag>,
+    /// Whether all of its moving tags are meant.
+    pub is_whole: bool,
+}
+
+/// Arguments of `board`.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// The repositories.
+    pub places: Vec<BoardPlace>,
+    /// The folder that the page is written into.
+    pub html: Option<String>,
+    /// At most so many moving tags of a repository.
+    pub limit: Option<usize>,
+}
+
+impl Board {
+    fn registries(&self) -> impl Iterator<Item = &Registry> {
+        self.places.iter().map(|place| place.repository.registry())
+    }
 }
 
 /// Arguments of `diff`.

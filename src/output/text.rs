@@ -14,6 +14,7 @@ pub fn of(command: &str, result: &Value, sentence: &str, screen: Screen) -> Stri
     let lines = match command {
         "tags" => tags(result, sentence, width),
         "history" => history(result, sentence, width),
+        "board" => board(result, sentence, width),
         "labels" => labels(result, sentence, width),
         "inspect" => inspect(result, width),
         "promote" | "rollback" => promotion(result, screen),
@@ -38,6 +39,7 @@ pub fn values(command: &str) -> &'static [&'static str] {
     match command {
         "tags" => &["tags.*.tag"],
         "history" => &["records.*.digest"],
+        "board" => &["repositories.*.tags.*.version"],
         "labels" => &["labels.*"],
         "find-tag" => &["tag"],
         "next-version" => &["version"],
@@ -108,10 +110,7 @@ fn history(result: &Value, sentence: &str, width: usize) -> Vec<String> {
         let written = |tag: &&Value| !matches!(tag["action"].as_str(), Some("unchanged" | "kept" | "left"));
         let tags: Vec<_> = list(&one["tags"]).iter().filter(written).map(|tag| cell(&tag["tag"])).collect();
         let claimed = &one["claimed"];
-        let job = match [cell(&claimed["job"]), cell(&claimed["build"])] {
-            [job, build] if !job.is_empty() && !build.is_empty() => format!("{job} #{build}"),
-            [job, _] => job,
-        };
+        let job = job(claimed);
         // What a registry has confirmed counts for more than what the environment said.
         let name = Some(cell(&one["identity"]["target"]["name"])).filter(|name| !name.is_empty());
         let who = [name.unwrap_or_else(|| cell(&claimed["user"])), job].into_iter().filter(|text| !text.is_empty());
@@ -124,6 +123,44 @@ fn history(result: &Value, sentence: &str, width: usize) -> Vec<String> {
         ]
     };
     table(heading, list(&result["records"]).iter().map(row).collect(), sentence, width)
+}
+
+/// A job with the number of its build.
+fn job(origin: &Value) -> String {
+    match [cell(&origin["job"]), cell(&origin["build"])] {
+        [job, build] if !job.is_empty() && !build.is_empty() => format!("{job} #{build}"),
+        [job, _] => job,
+    }
+}
+
+/// A table a repository, and why there is none.
+fn board(result: &Value, sentence: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let row = |one: &Value| {
+        let version = if one["version"].is_null() { short(&one["digest"]) } else { cell(&one["version"]) };
+        let version = if version.is_empty() { "not there".to_owned() } else { version };
+        vec![
+            cell(&one["tag"]),
+            version,
+            cell(&one["behind"]),
+            moment(&one["since"]),
+            job(&one["from"]),
+            cell(&one["by"]),
+        ]
+    };
+    for one in list(&result["repositories"]) {
+        let heading = ["TAG", "VERSION", "NEWER", "SINCE", "FROM", "BY"].map(str::to_owned).to_vec();
+        let rows = list(&one["tags"]).iter().map(row).collect();
+        let nothing = if one["error"].is_null() { "no tag here moves".to_owned() } else { cell(&one["error"]) };
+        lines.extend(folded(&cell(&one["repository"]), width));
+        let table = if list(&one["tags"]).is_empty() {
+            folded(&nothing, width.saturating_sub(2))
+        } else {
+            columns(&[vec![heading], rows].concat(), true, width.saturating_sub(2))
+        };
+        lines.extend(table.into_iter().map(|line| format!("  {line}")).chain([String::new()]));
+    }
+    [lines, folded(&line(sentence), width)].concat()
 }
 
 /// A table below its heading, then how much of it there is; the sentence alone where there is nothing.

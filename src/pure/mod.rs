@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod aws;
+pub mod board;
 pub mod http;
 pub mod hub;
 pub mod image;

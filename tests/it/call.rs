@@ -91,6 +91,12 @@ fn a_request_does_what_the_words_do() {
     );
     check(
         &registry,
+        "board",
+        json!({"repositories": ["APP", "APP:2026.34.101"], "limit": 5}),
+        &["board", "APP", "APP:2026.34.101", "--limit", "5"],
+    );
+    check(
+        &registry,
         "diff",
         json!({"from": "APP:2026.34.101", "to": "APP:2026.34.102"}),
         &["diff", "APP:2026.34.101", "APP:2026.34.102"],
@@ -322,6 +328,7 @@ fn the_requests_that_are_made_here_are_what_their_schemas_say() {
     for (command, contract) in [
         ("rollback", contract),
         ("history", "repository records"),
+        ("board", "repositories page"),
         ("labels", "reference digest mediaType manifestDigest platform labels sources value platforms consistent"),
         ("inspect", "reference digest mediaType artifactType version aliases platforms created pushed size referrers"),
         ("find-tag", "repository tag version digest alternatives scanned via"),

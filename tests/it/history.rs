@@ -31,7 +31,7 @@ fn promoted(referrers: bool) -> Registry {
 }
 
 /// Changes the record that points at an image.
-fn rewrite(registry: &Registry, image: &str, change: impl Fn(&mut Value)) {
+pub fn rewrite(registry: &Registry, image: &str, change: impl Fn(&mut Value)) {
     registry.state(|state| {
         let home = state.repositories.get_mut(APP).unwrap();
         let find = |(_, (_, bytes)): &(&String, &(String, Vec<u8>))| {

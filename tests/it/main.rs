@@ -15,6 +15,7 @@ mod across;
 mod alone;
 mod auth;
 mod aws_sources;
+mod board;
 mod bounds;
 mod bugs;
 mod cache;

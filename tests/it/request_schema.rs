@@ -14,7 +14,9 @@ pub fn request(command: &Command) -> String {
     let mut properties = Map::new();
     for object in command.objects() {
         for key in object.keys {
-            properties.insert((*key).to_owned(), described(text(), object.more));
+            let many = || json!({ "anyOf": [text(), { "type": "array", "items": text(), "minItems": 1 }] });
+            let value = if object.repeats { many() } else { text() };
+            properties.insert((*key).to_owned(), described(value, object.more));
         }
     }
     for flag in command.flags().filter(|flag| flag.json != Json::Never) {

@@ -60,6 +60,7 @@ fn commands(repository: &str) -> Vec<Vec<String>> {
         words(&["promote", &tagged, "--attach-record"]),
         words(&["rollback", repository, "--record", "-"]),
         words(&["history", repository]),
+        words(&["board", repository]),
         words(&["diff", &tagged, &tagged]),
         words(&["rate-limit", repository]),
         words(&["auth", repository, "--action", "push"]),

@@ -86,6 +86,9 @@ fn check_reading(stage: &Stage) {
 
     let result = stage.run("rate-limit", "", []).run().result();
     assert_eq!((&result["limit"], &result["remaining"]), (&json!(null), &json!(null)));
+    let result = stage.run("board", "", []).run().result();
+    let row = &result["repositories"][0]["tags"][0];
+    assert_eq!((&row["tag"], &row["version"], &row["behind"]), (&json!("latest"), &json!("2026.34.102"), &json!(1)));
     let result = stage.run("diff", "", [&stage.name(":2026.34.103")]).run().result();
     assert_eq!((&result["from"]["version"], &result["to"]["digest"]), (&json!("2026.34.102"), &json!(digest)));
 }

@@ -4,12 +4,13 @@
 //! 16 side by side, newest first, and never more than 200.
 
 use crate::error::Error;
-use crate::pure::image::{Digest, Listing, Tag};
+use crate::pure::image::{Digest, Heads, Listing, Tag, TagEntry};
 use crate::pure::promote::{Comparison, Facts, TagWrite, Target};
 use crate::pure::version::{TagFormat, Version, VersionTag};
 use crate::registry::Remote;
 use crate::threads;
 use crate::threads::WIDTH;
+use std::collections::HashMap;
 
 /// How many tags are looked at in search of a digest.
 const MOST: usize = 200;
@@ -27,11 +28,13 @@ pub struct Versions {
 impl Versions {
     /// Reads a listing.
     pub fn of(listing: &Listing, format: &TagFormat) -> Self {
-        let mut tags: Vec<(VersionTag, Option<Digest>)> = listing
-            .tags
-            .iter()
-            .filter_map(|listed| Some((format.read(&listed.name)?, listed.digest.clone())))
-            .collect();
+        Self::among(&listing.tags, format)
+    }
+
+    /// Reads tags.
+    pub fn among(tags: &[TagEntry], format: &TagFormat) -> Self {
+        let mut tags: Vec<(VersionTag, Option<Digest>)> =
+            tags.iter().filter_map(|listed| Some((format.read(&listed.name)?, listed.digest.clone()))).collect();
         tags.sort_by_key(|(tag, _)| std::cmp::Reverse(tag.version));
         Self { tags }
     }
@@ -42,6 +45,35 @@ impl Versions {
     /// Those of looking at a tag.
     pub fn of_digest(&self, remote: &Remote, digest: &Digest) -> Result<Option<VersionTag>, Error> {
         Ok(find(remote, &self.tags, digest, LONG_LOOK)?.cloned())
+    }
+
+    /// The same of those whose digests are known.
+    pub fn known(&self, digest: &Digest) -> Option<&VersionTag> {
+        known(&self.tags, digest)
+    }
+
+    /// The known digests of those that are newer than a version, the newest first.
+    pub fn newer(&self, than: Option<Version>) -> impl Iterator<Item = &Digest> {
+        let newer = self.tags.iter().take_while(move |(tag, _)| than.is_none_or(|than| tag.version > than));
+        newer.filter_map(|(_, known)| known.as_ref())
+    }
+
+    /// The newest so many tags whose digests are not known.
+    pub fn unknown(&self, most: usize) -> Vec<Tag> {
+        let unknown = self.tags.iter().filter(|(_, known)| known.is_none());
+        unknown.take(most).map(|(tag, _)| tag.tag.clone()).collect()
+    }
+
+    /// Takes in what some of them point at; one that is not there is none of them any more.
+    pub fn tell(&mut self, tags: &[Tag], heads: Heads) {
+        let mut heads: HashMap<&Tag, Option<Digest>> = tags.iter().zip(heads).collect();
+        self.tags.retain_mut(|(tag, known)| match heads.remove(&tag.tag) {
+            Some(head) => {
+                *known = head;
+                known.is_some()
+            }
+            None => true,
+        });
     }
 
     /// How what a tag holds compares with a source of this version, or of none.
@@ -81,6 +113,15 @@ impl Versions {
     }
 }
 
+/// What makes one of several tags of a digest the one that names it.
+fn best(tag: &&VersionTag) -> (usize, Version) {
+    (tag.version.parts().len(), tag.version)
+}
+
+fn known<'t>(tags: &'t [(VersionTag, Option<Digest>)], digest: &Digest) -> Option<&'t VersionTag> {
+    tags.iter().filter(|(_, known)| known.as_ref() == Some(digest)).map(|(tag, _)| tag).max_by_key(best)
+}
+
 /// Which of these tags has a digest, the longest before the newest: by the list, else by a look at those of which the list
 /// has none.
 fn find<'t>(
@@ -89,9 +130,7 @@ fn find<'t>(
     digest: &Digest,
     (most, at_once): Look,
 ) -> Result<Option<&'t VersionTag>, Error> {
-    let best = |tag: &&VersionTag| (tag.version.parts().len(), tag.version);
-    let known = tags.iter().filter(|(_, known)| known.as_ref() == Some(digest)).map(|(tag, _)| tag);
-    if let Some(tag) = known.max_by_key(best) {
+    if let Some(tag) = known(tags, digest) {
         return Ok(Some(tag));
     }
     let unknown: Vec<_> = tags.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(most).collect();

@@ -124,7 +124,8 @@ pub struct Accounts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claims {
-    build_url: Option<String>,
+    /// The page of the build.
+    pub build_url: Option<String>,
     /// The job.
     pub job: Option<String>,
     /// The number of the build.

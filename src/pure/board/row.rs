@@ -1,0 +1,221 @@
+//! The rows of the board: what a tag holds, and what records and lists say of how it came to be there.
+//!
+//! Whoever may write to a repository may write such a record, so that nothing in one decides what a tag holds.
+
+use crate::pure::board::{ImageOrigin, TagLines, compare};
+use crate::pure::http::Url;
+use crate::pure::image::{Digest, Listing, Repository, Tag};
+use crate::pure::promote::record::RecordState;
+use crate::pure::promote::tag_write::TagAction;
+use crate::pure::promote::{Claims, Push, StoredRecord};
+use crate::pure::text::show;
+use crate::pure::version::{TagFormat, Version};
+use serde::Serialize;
+use std::collections::HashMap;
+
+/// The most characters of a name, and of an address.
+const LONGEST: (usize, usize) = (200, 2000);
+
+/// A repository on the board.
+#[derive(Debug, Serialize)]
+pub struct BoardRepository {
+    /// The repository.
+    pub repository: String,
+    /// The newest version in its list.
+    pub newest: Option<String>,
+    /// Its moving tags.
+    pub tags: Vec<BoardTag>,
+    /// Why nothing is known of it.
+    pub error: Option<String>,
+    /// How its tags have moved, the newest first, as records tell.
+    #[serde(skip)]
+    pub moves: Vec<TagMove>,
+}
+
+/// A tag on the board.
+#[derive(Debug, Serialize)]
+pub struct BoardTag {
+    /// The tag.
+    pub tag: Tag,
+    /// The version that it holds.
+    pub version: Option<String>,
+    /// What it points at; `None` where it is not there.
+    pub digest: Option<Digest>,
+    /// Since when.
+    pub since: Option<String>,
+    /// By whom.
+    pub by: Option<String>,
+    /// Whose word that is.
+    pub via: Option<&'static str>,
+    /// From which build.
+    pub from: Option<BuildOrigin>,
+    /// How many versions are newer.
+    pub behind: Option<usize>,
+    /// What has changed since what it held before.
+    pub change: Option<TagChange>,
+}
+
+/// The build that asked for a promotion, as its environment said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BuildOrigin {
+    /// Its page.
+    pub url: Option<String>,
+    /// The job.
+    pub job: Option<String>,
+    /// Its number.
+    pub build: Option<String>,
+}
+
+/// What a tag held before, and what changed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagChange {
+    /// What it held.
+    pub before: Digest,
+    /// The version of that.
+    pub before_version: Option<String>,
+    /// The revision of that.
+    pub before_revision: Option<String>,
+    /// The revision of what it holds now.
+    pub revision: Option<String>,
+    /// The page that shows what changed between them.
+    pub compare: Option<String>,
+}
+
+/// A tag that a promotion created or moved.
+#[derive(Clone, Debug)]
+pub struct TagMove {
+    /// The tag.
+    pub tag: Tag,
+    /// When.
+    pub at: String,
+    /// What it held from then on.
+    pub digest: Digest,
+    /// The version of that.
+    pub version: Option<String>,
+    /// By whom.
+    pub by: Option<String>,
+    /// From which build.
+    pub from: Option<BuildOrigin>,
+    /// What it held before.
+    pub before: Option<Digest>,
+    /// The version of that.
+    pub before_version: Option<String>,
+}
+
+/// A name in a length that fits into a table; `None` for a blank one.
+fn name(text: Option<&String>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty()).map(|text| show::cut(text, LONGEST.0))
+}
+
+fn version_of(text: &str) -> Option<Version> {
+    TagFormat::default().spelled(text).map(|spelled| spelled.version)
+}
+
+impl BuildOrigin {
+    fn of(claimed: &Claims) -> Option<Self> {
+        let is_address = |url: &&String| url.len() <= LONGEST.1 && Url::parse(url).is_ok();
+        let url = claimed.build_url.as_ref().filter(is_address).cloned();
+        let (job, build) = (name(claimed.job.as_ref()), name(claimed.build.as_ref()));
+        (url.is_some() || job.is_some()).then_some(Self { url, job, build })
+    }
+
+    /// Job and number as people write them.
+    pub fn title(&self) -> String {
+        let parts = [self.job.clone(), self.build.as_ref().map(|build| format!("#{build}"))];
+        let title = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        if title.is_empty() { "build".to_owned() } else { title }
+    }
+}
+
+/// How the tags of a repository have moved, by its records, newest first.
+pub fn moves(records: &[StoredRecord], repository: &Repository) -> Vec<TagMove> {
+    let ours = records.iter().map(|one| &one.record);
+    let ours = ours.filter(|record| record.repository == *repository && record.state == RecordState::Done);
+    ours.flat_map(|record| {
+        let written = record.tags.iter().filter(|tag| matches!(tag.action, TagAction::Created | TagAction::Moved));
+        written.filter_map(|tag| {
+            Some(TagMove {
+                tag: tag.tag.clone(),
+                at: record.at.clone(),
+                digest: tag.after.clone()?,
+                version: name(record.version.as_ref()).filter(|text| version_of(text).is_some()),
+                // What a registry has confirmed counts for more than what the environment said.
+                by: name(record.identity.target.name.as_ref().or(record.claimed.user.as_ref())),
+                from: BuildOrigin::of(&record.claimed),
+                before: tag.before.clone(),
+                before_version: name(tag.before_version.as_ref()),
+            })
+        })
+    })
+    .collect()
+}
+
+/// What images say they were built from, as records repeat it.
+pub fn origins(records: &[StoredRecord]) -> HashMap<Digest, ImageOrigin> {
+    let told = records.iter().filter_map(|one| Some((&one.record, one.record.labels.as_ref()?)));
+    told.map(|(record, labels)| (record.source.digest.clone(), ImageOrigin::of(labels))).collect()
+}
+
+/// The move that brought a tag to what it holds; `None` where the last one that is known brought it elsewhere.
+pub fn last<'m>(moves: &'m [TagMove], tag: &Tag, held: &Digest) -> Option<&'m TagMove> {
+    moves.iter().find(|one| one.tag == *tag).filter(|one| one.digest == *held)
+}
+
+/// What is known of a repository.
+pub struct BoardFacts<'f> {
+    /// Its list, and the tags in it by what they are for; `None` where it cannot be read.
+    pub listing: Option<(&'f Listing, &'f TagLines<'f>)>,
+    /// How its tags have moved, newest first.
+    pub moves: &'f [TagMove],
+    /// What its images say they were built from.
+    pub origins: &'f HashMap<Digest, ImageOrigin>,
+}
+
+/// The row of a tag; `held` is what it points at, with the version that a tag of the list gives that.
+pub fn row(facts: &BoardFacts, tag: &Tag, held: Option<(&Digest, Option<String>)>) -> BoardTag {
+    let blank = BoardTag {
+        tag: tag.clone(),
+        version: None,
+        digest: None,
+        since: None,
+        by: None,
+        via: None,
+        from: None,
+        behind: None,
+        change: None,
+    };
+    let Some((held, version)) = held else { return blank };
+    let last = last(facts.moves, tag, held);
+    let pushed = facts.listing.and_then(|(listing, _)| Push::listed(listing, tag, held));
+    let (since, by, via) = match (last, pushed) {
+        (Some(last), _) => (Some(last.at.clone()), last.by.clone(), Some("record")),
+        (None, Some(pushed)) => (Some(pushed.at), pushed.by, Some(pushed.via)),
+        (None, None) => (None, None, None),
+    };
+    let change = |last: &TagMove| {
+        let before = last.before.clone().filter(|before| before != held)?;
+        let (old, new) = (facts.origins.get(&before), facts.origins.get(held));
+        let revision = |origin: Option<&ImageOrigin>| origin.and_then(|origin| origin.revision.clone());
+        Some(TagChange {
+            before_version: last.before_version.clone(),
+            before_revision: revision(old),
+            revision: revision(new),
+            compare: old.zip(new).and_then(|(old, new)| compare::link(old, new)),
+            before,
+        })
+    };
+    let version = version.or_else(|| last?.version.clone());
+    let behind = |text: &String| Some(facts.listing?.1.behind(tag.as_str(), version_of(text)?));
+    BoardTag {
+        digest: Some(held.clone()),
+        since,
+        by,
+        via,
+        from: last.and_then(|last| last.from.clone()),
+        behind: version.as_ref().and_then(behind),
+        version,
+        change: last.and_then(change),
+        ..blank
+    }
+}

@@ -1,0 +1,351 @@
+//! `board`: what is on the moving tags of repositories, from lists, times and records; as rows and as a page.
+
+use crate::history::rewrite;
+use crate::stage::{image, push, shown};
+use crate::support::amazon::{Amazon, HOST};
+use crate::support::cmd::{Ran, Tagwright, tagwright};
+use crate::support::hub::{Hub, HubTag, Options as HubOptions, Source};
+use crate::support::image::Image;
+use crate::support::registry::{Options, Registry};
+use crate::support::reply::Reply;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::Path;
+
+const APP: &str = "acme/app";
+const LONG: &str = "0123456789abcdef0123456789abcdef0123456";
+
+/// A registry with four versions, three of which were promoted to `latest` with a record.
+pub fn filled() -> Registry {
+    let registry = Registry::with(Options { referrers: true, ..Options::default() });
+    let days = [(21, "2026.34.101", "stable"), (22, "2026.34.102", "beta"), (24, "2026.35.103", "beta")];
+    for (day, tag, more) in days {
+        let labels = [
+            ("org.opencontainers.image.revision", format!("{}{LONG}", day % 10)),
+            ("org.opencontainers.image.source", "https://github.com/acme/app".to_owned()),
+        ];
+        let image = labels.iter().fold(Image::new().layer(tag), |image, (key, value)| image.label(key, value));
+        let digest = registry.push(APP, tag, &image.build());
+        let source = registry.name(&format!("{APP}:{tag}"));
+        let words = ["promote", &source, "--move", "latest", "--move", more, "--attach-record"];
+        let build = [("USER", "mo"), ("JOB_NAME", "release"), ("BUILD_NUMBER", &tag[8..])];
+        let run = build.iter().fold(tagwright(words), |run, (name, value)| run.env(name, *value));
+        let ran = run.env("BUILD_URL", format!("https://ci.example/job/release/{}/", &tag[8..])).run();
+        assert!(ran.result()["attached"].is_string(), "{ran}");
+        rewrite(&registry, &digest, |record| record["at"] = json!(format!("2026-08-{day}T10:00:00Z")));
+    }
+    push(&registry, APP, &["2026.35.104", "nightly-20260821", "pr-7"]);
+    registry.clear();
+    registry
+}
+
+/// Changes what a record says of its promotion.
+fn says(registry: &Registry, tag: &str, change: impl Fn(&mut Value)) {
+    rewrite(registry, &registry.resolve(APP, tag).unwrap(), |record| match record.get("promotions") {
+        Some(_) => change(&mut record["promotions"][0]),
+        None => change(record),
+    });
+}
+
+fn board<const N: usize>(registry: &Registry, tail: &str, words: [&str; N]) -> Tagwright {
+    tagwright(["board", &registry.name(&format!("{APP}{tail}"))]).args(words)
+}
+
+/// The rows of the first repository.
+fn rows(ran: &Ran) -> Vec<Value> {
+    ran.result()["repositories"][0]["tags"].as_array().unwrap().clone()
+}
+
+fn names(ran: &Ran) -> Vec<String> {
+    rows(ran).iter().map(|row| row["tag"].as_str().unwrap().to_owned()).collect()
+}
+
+fn is_there(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+#[test]
+fn each_moving_tag_tells_its_version_since_when_from_where_by_whom_and_what_changed() {
+    let registry = filled();
+    let ran = board(&registry, "", []).run();
+    insta::assert_snapshot!(shown(&ran, &[(&registry.host(), "[registry]")]));
+    let log = registry.log();
+    // The list; three moving tags and the four versions beside them; what points at what they hold, at what is newer, and
+    // at what they held before; three records, each a manifest and a blob.
+    assert_eq!((log.matching("GET", "/tags/list"), log.matching("HEAD", "/manifests/")), (1, 7), "{:#?}", log.lines());
+    assert_eq!((log.matching("GET", "/referrers/"), log.count()), (4, 18), "{:#?}", log.lines());
+}
+
+#[test]
+fn a_tag_that_is_named_is_told_whatever_it_is() {
+    let registry = filled();
+    let two = registry.name(&format!("{APP}:pr-7"));
+    let ran = board(&registry, ":2026.34.102", [&two, &two, &registry.name(&format!("{APP}:none"))]).run();
+    assert_eq!(names(&ran), ["2026.34.102", "pr-7", "none"]);
+    let rows = rows(&ran);
+    assert_eq!((&rows[0]["version"], &rows[0]["behind"]), (&json!("2026.34.102"), &json!(2)));
+    assert_eq!((&rows[2]["digest"], &rows[2]["version"]), (&Value::Null, &Value::Null), "{ran}");
+    let ran = board(&registry, ":pr-7", [&registry.name(APP)]).run();
+    assert_eq!(names(&ran), ["pr-7", "latest", "beta", "stable"]);
+    assert_eq!(names(&board(&registry, "", ["--limit", "2"]).run()), ["latest", "beta"]);
+}
+
+#[test]
+fn a_repository_without_records_tells_what_the_list_tells() {
+    let registry = Registry::start();
+    push(&registry, APP, &["1.2.3", "1.2.4"]);
+    registry.push(APP, "latest", &image("1.2.3"));
+    let ran = board(&registry, "", []).run();
+    let row = &rows(&ran)[0];
+    assert_eq!((&row["version"], &row["behind"]), (&json!("1.2.3"), &json!(1)), "{ran}");
+    for key in ["since", "by", "via", "from", "change"] {
+        assert_eq!(row[key], Value::Null, "{key}: {ran}");
+    }
+    assert_eq!(ran.warnings(), Vec::<String>::new());
+    assert!(ran.stderr.ends_with("/acme/app`, 1 behind the newest version\n"), "{ran}");
+}
+
+#[test]
+fn a_list_that_tells_times_stands_in_for_records() {
+    let registry = Registry::start();
+    let digest = registry.push(APP, "latest", &image("2026.34.103"));
+    let listed = ["latest", "2026.34.103"].map(|name| HubTag { digest: Some(digest.clone()), ..HubTag::named(name) });
+    let hub = Hub::start(Source::List(HashMap::from([(APP.to_owned(), listed.to_vec())])), HubOptions::default());
+    let ran = board(&registry, "", ["--via", "hub-api", "--hub-api", &hub.url()]).run();
+    let row = &rows(&ran)[0];
+    assert_eq!((&row["since"], &row["via"]), (&json!("2026-08-20T10:00:00Z"), &json!("hub-api")), "{ran}");
+    assert_eq!((&row["version"], &row["from"]), (&json!("2026.34.103"), &Value::Null), "{ran}");
+    assert_eq!(registry.log().matching("HEAD", "/manifests/"), 0);
+}
+
+#[test]
+fn amazon_tells_times_and_that_its_records_may_not_be_read() {
+    let amazon = Amazon::start();
+    let built = image("new");
+    ["2026.34.103", "latest"].iter().for_each(|tag| drop(amazon.push("team/app", tag, &built)));
+    let name = format!("{HOST}/team/app");
+    let ran = amazon.signed(["board", &name]).run();
+    let row = &rows(&ran)[0];
+    assert_eq!(
+        (&row["version"], &row["via"], ran.warnings().len()),
+        (&json!("2026.34.103"), &json!("ecr-api"), 0),
+        "{ran}"
+    );
+    amazon.state(|state| state.allowed = Some(["DescribeImages"].map(|action| format!("ecr:{action}")).into()));
+    let ran = amazon.signed(["board", &name]).run();
+    assert_eq!((rows(&ran).len(), ran.warnings()), (1, vec!["board-incomplete".to_owned()]), "{ran}");
+}
+
+#[test]
+fn what_moved_without_a_record_is_not_told_by_an_older_one() {
+    let registry = filled();
+    registry.state(|state| {
+        let older = state.resolve(APP, "2026.34.102").unwrap();
+        state.tag(APP, "latest", &older);
+    });
+    let row = &rows(&board(&registry, ":latest", []).run())[0];
+    assert_eq!((&row["version"], &row["behind"]), (&json!("2026.34.102"), &json!(2)));
+    for key in ["since", "by", "from", "change"] {
+        assert_eq!(row[key], Value::Null, "{key}");
+    }
+    // Nor by one of another repository, which came along with the image.
+    let registry = filled();
+    says(&registry, "2026.35.103", |record| record["repository"] = json!("staging.example/app"));
+    assert_eq!(rows(&board(&registry, ":latest", []).run())[0]["since"], Value::Null);
+}
+
+#[test]
+fn labels_that_no_record_holds_are_read_from_the_images() {
+    let registry = filled();
+    let expected = rows(&board(&registry, ":latest", []).run())[0]["change"].clone();
+    assert!(expected["compare"].as_str().unwrap().starts_with("https://github.com/acme/app/compare/"), "{expected}");
+    for tag in ["2026.34.102", "2026.35.103"] {
+        says(&registry, tag, |record| record["labels"] = Value::Null);
+    }
+    assert_eq!(rows(&board(&registry, ":latest", []).run())[0]["change"], expected);
+}
+
+#[test]
+fn a_list_that_may_not_be_read_is_the_error_of_the_right_or_nulls_where_a_tag_is_named() {
+    let registry = filled();
+    registry.before(|asked, _| asked.path.ends_with("/tags/list").then(|| Reply::error(403, "DENIED", "no")));
+    let ran = board(&registry, "", []).run();
+    assert_eq!((ran.code().as_str(), ran.exit), ("denied", Some(4)), "{ran}");
+    let ran = board(&registry, ":latest", []).run();
+    let row = &rows(&ran)[0];
+    // The record tells the version, and no list what is newer.
+    assert_eq!((&row["version"], &row["behind"]), (&json!("2026.35.103"), &Value::Null), "{ran}");
+    assert_eq!(ran.warnings(), ["board-incomplete"]);
+    assert!(ran.stderr.contains("the tags of `"), "{ran}");
+}
+
+#[test]
+fn one_repository_of_which_nothing_is_known_hides_no_other() {
+    let registry = filled();
+    let ran = tagwright(["board", &registry.name("acme/none"), &registry.name(APP)]).run();
+    let result = ran.result();
+    let told = result["repositories"].as_array().unwrap().iter().map(|one| one["error"].is_string());
+    assert_eq!((told.collect::<Vec<_>>(), ran.warnings()), (vec![true, false], vec!["board-incomplete".to_owned()]));
+    let ran = tagwright(["board", &registry.name("acme/none"), &registry.name("acme/no")]).run();
+    assert_eq!(ran.code(), "repository-unknown", "{ran}");
+}
+
+#[test]
+fn of_fifty_thousand_tags_few_are_looked_at() {
+    let registry = Registry::start();
+    let digest = registry.push(APP, "2026.34.1", &image("many"));
+    let other = registry.push(APP, "latest", &image("other"));
+    registry.state(|state| {
+        (2..=25_000).for_each(|n| state.tag(APP, &format!("2026.34.{n}"), &digest));
+        (0..25_000).for_each(|n| state.tag(APP, &format!("branch-x{n}y"), &other));
+    });
+    registry.clear();
+    let ran = board(&registry, "", []).run();
+    assert_eq!((names(&ran).len(), ran.warnings()), (20, vec!["board-incomplete".to_owned()]), "{}", ran.stderr);
+    let log = registry.log();
+    assert_eq!(log.matching("HEAD", "/manifests/"), 20 + 14 * 16, "{:#?}", log.lines());
+    assert!(log.count() < 330, "{:#?}", log.lines());
+}
+
+#[test]
+fn a_pair_is_for_the_registry_that_its_host_names() {
+    let [one, other] = [Registry::basic("robot", "secret"), Registry::basic("robot", "secret")];
+    for registry in [&one, &other] {
+        push(registry, APP, &["1.2.3", "latest"]);
+    }
+    let board = |more: &[&str]| {
+        let run = tagwright(["board", &one.name(APP)]).args(more).login("robot", "secret");
+        run.env("REGISTRY_HOST", one.host()).run()
+    };
+    let ran = board(&[&other.name(APP)]);
+    assert_eq!((rows(&ran).len(), ran.warnings()), (1, vec!["board-incomplete".to_owned()]), "{ran}");
+    assert!(other.log().0.iter().all(|one| one.asked.header("Authorization").is_none()), "{:#?}", other.log().lines());
+    // Of a board of one registry the host is checked before anything is asked.
+    let run = tagwright(["board", &other.name(APP)]).login("robot", "secret").env("REGISTRY_HOST", one.host());
+    other.clear();
+    assert_eq!((run.run().code().as_str(), other.log().count()), ("credential-host-mismatch", 0));
+}
+
+#[test]
+fn the_page_needs_nothing_but_its_own_files() {
+    let registry = filled();
+    let folder = tempfile::tempdir().unwrap();
+    push(&registry, "acme/empty", &["1.2.3"]);
+    let more = [&*registry.name("acme/empty"), &registry.name("acme/none"), "--html", "some/board"];
+    let run = board(&registry, "", more).folder(folder.path());
+    let ran = run.run();
+    assert_eq!(ran.result()["page"], "some/board/index.html");
+    let folder = folder.path().join("some/board");
+    let files = [
+        "board.css",
+        "index.html",
+        "timeline-1-dark.svg",
+        "timeline-1.svg",
+        "timeline-2-dark.svg",
+        "timeline-2.svg",
+        "timeline-3-dark.svg",
+        "timeline-3.svg",
+    ];
+    assert_eq!(is_there(&folder), files);
+    let made = (r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\dZ)?</time> UTC by", "[now]</time> UTC by");
+    let since = (r#"<p>Made <time datetime="[^"]*">"#, r#"<p>Made <time datetime="[now]">"#);
+    let axis = (r#">20\d\d-\d\d-\d\d \d\d:\d\d</text>\n</svg>"#, ">[now]</text>\n</svg>");
+    let place = (r#"(cx|x)="\d+\.\d%""#, "$1=\"[place]\"");
+    let filters = [made, since, axis, place, (r"tagwright 0[^<]*", "[tool]")];
+    let text = ["index.html", "timeline-1.svg"].map(|name| read(&folder, name)).concat();
+    insta::with_settings!({filters => filters}, {
+        insta::assert_snapshot!(text.replace(&registry.host(), "[registry]"));
+    });
+    // The same once more takes the place of what is there.
+    run.run().result();
+    assert_eq!(is_there(&folder), files);
+}
+
+#[test]
+fn no_file_of_somebody_else_is_written_over_and_no_link_followed() {
+    let registry = filled();
+    let folder = tempfile::tempdir().unwrap();
+    let run = board(&registry, "", ["--html", "board"]).folder(folder.path());
+    let there = folder.path().join("board");
+    std::fs::create_dir(&there).unwrap();
+    for name in ["index.html", "board.css", "timeline-1.svg"] {
+        std::fs::write(there.join(name), "something else").unwrap();
+        registry.clear();
+        let ran = run.run();
+        assert_eq!((ran.code().as_str(), registry.log().count()), ("request-invalid", 0), "{ran}");
+        assert_eq!(read(&there, name), "something else");
+        std::fs::remove_file(there.join(name)).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), there.join(name)).unwrap();
+        assert_eq!(run.run().code(), "request-invalid");
+        std::fs::remove_file(there.join(name)).unwrap();
+    }
+    std::fs::remove_dir(&there).unwrap();
+    std::os::unix::fs::symlink(folder.path(), &there).unwrap();
+    assert_eq!(run.run().code(), "request-invalid");
+    assert_eq!(is_there(folder.path()), ["board"]);
+}
+
+#[test]
+fn markup_of_strangers_is_text_and_their_addresses_are_none() {
+    let registry = filled();
+    let odd = "<script>alert(1)</script>\"'&lt;\u{202e}\u{1b}[2J";
+    let newest = registry.resolve(APP, "2026.35.103").unwrap();
+    for address in ["javascript:alert(1)", "https://ci.example/\"><script>", "data:text/html,<script>", "http://x@y/"] {
+        rewrite(&registry, &newest, |record| {
+            record["claimed"] = json!({"buildUrl": address, "job": odd, "build": odd, "user": odd,
+                "node": null, "commit": null, "branch": null});
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let ran = board(&registry, "", ["--html", "."]).folder(folder.path()).run();
+        assert_eq!(ran.exit, Some(0), "{ran}");
+        for name in is_there(folder.path()).iter().filter(|name| *name != "board.css") {
+            let text = read(folder.path(), name);
+            let lower = text.to_lowercase();
+            assert!(
+                !["<script", "style=", "<style", "data:", "javascript:", "onload", "http-equiv"]
+                    .iter()
+                    .any(|word| lower.contains(word)),
+                "{name}: {text}"
+            );
+            assert!(text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{name}: {text}");
+        }
+        assert!(read(folder.path(), "index.html").contains("&lt;script&gt;alert(1)"));
+    }
+}
+
+#[test]
+fn words_that_make_no_sense_are_refused() {
+    let digest = format!("acme/app@sha256:{}", "0".repeat(64));
+    let many: Vec<String> = (0..101).map(|n| format!("acme/app{n}")).collect();
+    let many: Vec<&str> = std::iter::once("board").chain(many.iter().map(String::as_str)).collect();
+    for (words, code, exit) in [
+        (&["board"][..], "missing-value", 2),
+        (&["board", "acme/app", ""], "missing-value", 2),
+        (&["board", "acme/app", &digest], "request-invalid", 2),
+        (&["board", "acme/app", "acme/App"], "reference-invalid", 2),
+        (&["board", "acme/app", "--limit", "0"], "request-invalid", 2),
+        (&["board", "acme/app", "--html", " "], "missing-value", 2),
+        (&many, "size-exceeded", 7),
+    ] {
+        let ran = tagwright([]).args(words).run();
+        assert_eq!((ran.code().as_str(), ran.exit), (code, Some(exit)), "{ran}");
+    }
+    for (args, code) in [
+        (json!({"repositories": []}), "missing-value"),
+        (json!({"repositories": ["acme/app", null]}), "missing-value"),
+        (json!({"repositories": null}), "missing-value"),
+        (json!({"repository": "acme/app"}), "unknown-key"),
+        (json!({}), "missing-value"),
+    ] {
+        let request = json!({"command": "board", "args": args}).to_string();
+        let ran = tagwright(["call"]).env("TAGWRIGHT_REQUEST", request).run();
+        assert_eq!(ran.json()["error"]["code"], code, "{ran}");
+    }
+}
