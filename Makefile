@@ -13,7 +13,7 @@ endif
 export INSTA_UPDATE ?= no
 
 .DEFAULT_GOAL := list
-.PHONY: list check tools fmt fmt-check lint doc lint-and-doc program test live demo snapshots docs docs-site docs-site-check bench bench-copy bench-ecr
+.PHONY: list check tools fmt fmt-check lint doc lint-and-doc program test live demo snapshots docs docs-site docs-site-check board-check bench bench-copy bench-ecr
 
 list: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,11 @@ docs-site: ## the documents as pages with search in target/docs-site/, made with
 docs-site-check: docs-site ## opens them in Chromium: every link, the search, screenshots in target/
 	@scripts/install-tools browser
 	@"$(CARGO_TARGET_DIR)/tools/browser/bin/python" scripts/check-docs-site
+
+board-check: ## opens a page of the board in Chromium, under Jenkins' policy: faults, axe-core, screenshots in target/
+	@scripts/install-tools axe
+	$(CARGO) test --locked --test it board_page::
+	@"$(CARGO_TARGET_DIR)/tools/browser/bin/python" scripts/check-board
 
 bench: ## start-up in instructions and memory, and the size of the release
 	@scripts/bench

@@ -75,7 +75,7 @@ pub fn run(session: &Session, request: &Board) -> Result<Report, Error> {
         [place] => format!("`{}`", place.repository),
         places => format!("{} repositories", places.len()),
     };
-    let tags = if count == 1 { "1 moving tag" } else { &format!("{count} moving tags") };
+    let tags = if count == 1 { "1 tag" } else { &format!("{count} tags") };
     let there = page.as_ref().map(|page| format!("; the page is `{page}`")).unwrap_or_default();
     let sentence = format!("{tags} of {place}, {behind} behind the newest version{there}");
     Report::new(&BoardResult { repositories, page }, sentence)

@@ -16,6 +16,7 @@ mod alone;
 mod auth;
 mod aws_sources;
 mod board;
+mod board_page;
 mod bounds;
 mod bugs;
 mod cache;

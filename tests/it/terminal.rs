@@ -114,6 +114,24 @@ fn since_when_and_what_points_at_it_stand_below_each_other() {
     insta::assert_snapshot!(on_terminals(&registry, &runs));
 }
 
+#[test]
+fn a_board_is_a_table_a_repository() {
+    let registry = crate::board::filled();
+    push(&registry, "acme/web", &["1.2.3", "a-branch-with-a-rather-long-name-that-nobody-types"]);
+    push(&registry, "acme/fixed", &["1.2.3"]);
+    let of = |name: &str| registry.name(name);
+    let all =
+        [of(&format!("acme/app:{}", "x".repeat(60))), of("acme/app"), of("acme/web"), of("acme/fixed"), of("acme/no")];
+    let folder = tempfile::tempdir().unwrap();
+    let runs = [
+        tagwright(["board"]).args(&all),
+        tagwright(["board", &of("acme/app")]).arg("--quiet"),
+        tagwright(["board", &of("acme/web"), "--html", "board"]).folder(folder.path()),
+        tagwright(["board", &of("acme/no"), &of("acme/none")]),
+    ];
+    insta::assert_snapshot!(on_terminals(&registry, &runs));
+}
+
 /// With a credential that is for another registry.
 fn elsewhere(run: Tagwright) -> Tagwright {
     let pair = run.env("REGISTRY_USERNAME", "mo").env("REGISTRY_PASSWORD", "a long secret");

@@ -89,5 +89,10 @@ pub const ALL: &[Target] = &[
     target("words", &["src/cli/parse.rs", "tests/it/usage.rs"], request::words),
     target("redact", &["src/pure/http/redact.rs"], output::redact),
     target("guard", &["src/pure/text/percent.rs", "src/pure/text/json.rs"], output::guard),
+    target(
+        "board",
+        &["src/pure/board/markup.rs", "src/pure/board/compare.rs", "src/pure/board/moving.rs"],
+        output::board,
+    ),
     target("show", &["src/pure/text/show.rs", "src/pure/text/shell.rs"], output::show),
 ];

@@ -5,9 +5,14 @@ use base64::Engine;
 use base64::prelude::{
     BASE64_STANDARD as STANDARD, BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD, BASE64_URL_SAFE as URL_SAFE,
 };
+use std::collections::BTreeMap;
 use tagwright::http::journal::Journal;
+use tagwright::pure::board::compare::{self, ImageOrigin};
+use tagwright::pure::board::markup::escaped;
+use tagwright::pure::board::moving::TagLines;
 use tagwright::pure::http::redact;
 use tagwright::pure::http::url::Url;
+use tagwright::pure::image::TagEntry;
 use tagwright::pure::text::{percent, shell, show};
 use tagwright::secret::Secret;
 
@@ -58,6 +63,34 @@ pub fn guard(data: &[u8]) {
     }
     assert_eq!(percent::decode(&percent::encode(&text)), text.as_bytes());
     percent::decode(around);
+}
+
+/// Whatever a label, a tag or a name holds, on a page it is text on one line, and a link leads to a host that is known.
+pub fn board(data: &[u8]) {
+    let text = text(data);
+    let shown = escaped(&text);
+    assert!(!shown.contains(['<', '>', '"', '\'']) && !shown.contains(char::is_control), "{shown:?}");
+    assert!(shown.chars().all(tagwright::pure::text::show::shows), "{shown:?}");
+    let ended = |rest: &str| ["amp;", "lt;", "gt;", "quot;", "#39;"].iter().any(|entity| rest.starts_with(entity));
+    assert!(shown.match_indices('&').all(|(at, _)| ended(&shown[at + 1..])), "{shown:?}");
+    let origin = |revision: &str, source: &str| {
+        let labels = [("git_revision", revision), ("org.opencontainers.image.source", source)];
+        ImageOrigin::of(&BTreeMap::from(labels.map(|(key, value)| (key.to_owned(), value.to_owned()))))
+    };
+    let (first, second) = text.split_once('\n').unwrap_or(("0123456", &text));
+    for sources in [second, first] {
+        if let Some(link) = compare::link(&origin("abcdef0", sources), &origin(first, sources)) {
+            let url = Url::parse(&link).expect("a link is an address");
+            let known = ["github.com", "gitlab.com", "bitbucket.org", "codeberg.org"];
+            assert!(known.contains(&url.host()) && escaped(&link) == link && !link.contains("/../"), "{link}");
+        }
+    }
+    let tags: Vec<TagEntry> = text.split_whitespace().map(TagEntry::named).collect();
+    let lines = TagLines::of(&tags);
+    assert!(lines.moving(&tags).len() <= tags.len());
+    for version in lines.versions.keys() {
+        assert!(tags.iter().all(|tag| lines.behind(&tag.name, *version) < lines.versions.len()));
+    }
 }
 
 /// What is shown stays one line, is bounded, and a shell reads back what was written for it.

@@ -63,6 +63,7 @@ fn repository(out: &mut String, number: &str, one: &BoardRepository) {
     if !one.moves.is_empty() {
         let alt = escaped(&timeline::sentence(one));
         let file = ["timeline-", number].concat();
+        *out += "<p class=\"soft\">Promotions on record</p>\n";
         out.extend(["<picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"", &file, "-dark.svg\">"]);
         out.extend(["<img src=\"", &file, ".svg\" alt=\"", &alt, "\"></picture>\n"]);
     }

@@ -12,7 +12,7 @@ use crate::pure::text::instant;
 const LANE: usize = 56;
 const AXIS: usize = 28;
 /// How far apart two names of versions are, in thousandths of the width.
-const APART: i64 = 240;
+const APART: i64 = 300;
 
 /// The colours of text, lines and dots.
 struct Palette {
