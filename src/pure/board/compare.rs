@@ -30,9 +30,11 @@ fn is_revision(text: &str) -> bool {
 
 /// Host and path of an address of sources, in each of its usual forms.
 fn place(source: &str) -> Option<(&str, &str)> {
-    let rest = source.split_once("://").map_or(source, |(_, rest)| rest);
-    let (host, path) = rest.split_once(['/', ':'])?;
-    let host = host.rsplit('@').next()?;
+    let (authority, path) = match source.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?,
+        None => source.split_once(['/', ':'])?,
+    };
+    let host = authority.rsplit('@').next()?;
     let path = path.trim_end_matches('/').trim_end_matches(".git");
     let is_plain = |part: &str| {
         !part.is_empty()
