@@ -60,8 +60,8 @@ fn repository(out: &mut String, number: &str, one: &BoardRepository) {
         one.tags.iter().for_each(|tag| row(out, tag));
         *out += "</tbody>\n</table>\n";
     }
-    if !one.moves.is_empty() {
-        let alt = escaped(&timeline::sentence(one));
+    if let Some(told) = timeline::sentence(one) {
+        let alt = escaped(&told);
         let file = ["timeline-", number].concat();
         *out += "<p class=\"soft\">Promotions on record</p>\n";
         out.extend(["<picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"", &file, "-dark.svg\">"]);

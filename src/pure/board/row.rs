@@ -219,3 +219,84 @@ pub fn row(facts: &BoardFacts, tag: &Tag, held: Option<(&Digest, Option<String>)
         ..blank
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::image::TagEntry;
+    use crate::pure::image::listing::Via;
+
+    fn claims(url: &str, job: &str, build: &str) -> Claims {
+        let all = [("BUILD_URL", url), ("JOB_NAME", job), ("BUILD_NUMBER", build)];
+        let set = |name: &str| all.iter().find(|(known, value)| *known == name && !value.is_empty());
+        Claims::of(&|name| set(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_build_has_an_address_only_of_http_or_https() {
+        let long = format!("https://ci.example/{}", "x".repeat(2000));
+        for (url, job, build, expected) in [
+            ("https://ci.example/job/7/", "job", "7", Some((true, "job #7"))),
+            ("http://ci.example:8080/", "", "", Some((true, "build"))),
+            ("", "job", "", Some((false, "job"))),
+            ("javascript:alert(1)", "job", "7", Some((false, "job #7"))),
+            ("https://me:secret@ci.example/", "job", "7", Some((false, "job #7"))),
+            ("https://ci.example/a b", "job", "7", Some((false, "job #7"))),
+            (&long, "job", "7", Some((false, "job #7"))),
+            ("data:text/html,x", " ", "7", None),
+            ("", "", "", None),
+        ] {
+            let told = BuildOrigin::of(&claims(url, job, build)).map(|one| (one.url.is_some(), one.title()));
+            assert_eq!(told.as_ref().map(|(has, title)| (*has, title.as_str())), expected, "{url} {job}");
+        }
+        let cut = BuildOrigin::of(&claims("", &"j".repeat(300), "7")).unwrap().job.unwrap();
+        assert_eq!(cut.chars().count(), LONGEST.0 + 1);
+    }
+
+    fn moved(tag: &str, at: &str, to: &str, before: Option<&str>) -> TagMove {
+        TagMove {
+            tag: Tag::parse(tag).unwrap(),
+            at: at.to_owned(),
+            digest: Digest::of(to.as_bytes()),
+            version: Some("1.2.3".to_owned()),
+            by: Some("mo".to_owned()),
+            from: None,
+            before: before.map(|before| Digest::of(before.as_bytes())),
+            before_version: None,
+        }
+    }
+
+    #[test]
+    fn the_last_move_counts_where_it_led_to_what_is_held_and_the_list_otherwise() {
+        let moves = [
+            moved("latest", "2026-08-23T10:00:00Z", "b", Some("a")),
+            moved("stable", "2026-08-22T10:00:00Z", "b", Some("b")),
+            moved("latest", "2026-08-21T10:00:00Z", "a", None),
+        ];
+        let entry = |name: &str| TagEntry { updated: Some("2026-08-25T10:00:00Z".to_owned()), ..TagEntry::named(name) };
+        let tags = vec![entry("latest"), entry("other"), entry("1.2.3"), entry("1.3.0")];
+        let listing = Listing { scanned: 4, via: Via::HubApi, is_whole: true, tags };
+        let (lines, origins) = (TagLines::of(&listing.tags), HashMap::new());
+        let unlisted = BoardFacts { listing: None, moves: &moves, origins: &origins };
+        let facts = BoardFacts { listing: Some((&listing, &lines)), moves: &moves, origins: &origins };
+        for (facts, tag, held, version, since, via, behind, change) in [
+            (&facts, "latest", Some("b"), None, Some("2026-08-23"), Some("record"), Some(1), true),
+            (&facts, "latest", Some("b"), Some("1.3.0"), Some("2026-08-23"), Some("record"), Some(0), true),
+            // It was put back, or moved by somebody who keeps no records.
+            (&facts, "latest", Some("a"), None, Some("2026-08-25"), Some("hub-api"), None, false),
+            (&facts, "other", Some("c"), None, Some("2026-08-25"), Some("hub-api"), None, false),
+            (&unlisted, "latest", Some("b"), None, Some("2026-08-23"), Some("record"), None, true),
+            (&unlisted, "latest", Some("a"), None, None, None, None, false),
+            // It was written again with what it held.
+            (&unlisted, "stable", Some("b"), None, Some("2026-08-22"), Some("record"), None, false),
+            (&facts, "latest", None, None, None, None, None, false),
+        ] {
+            let held = held.map(|held| Digest::of(held.as_bytes()));
+            let named = held.as_ref().map(|held| (held, version.map(str::to_owned)));
+            let row = row(facts, &Tag::parse(tag).unwrap(), named);
+            let since_day = row.since.as_deref().map(|since| &since[..10]);
+            assert_eq!((since_day, row.via, row.behind), (since, via, behind), "{tag} {held:?}");
+            assert_eq!((row.digest, row.change.is_some()), (held, change), "{tag}");
+        }
+    }
+}

@@ -24,14 +24,15 @@ struct Palette {
 const LIGHT: Palette = Palette { text: "#59636e", line: "#c3cbd3", dot: "#0550ae" };
 const DARK: Palette = Palette { text: "#9aa4b2", line: "#454c54", dot: "#79c0ff" };
 
-/// What the picture shows, in words.
-pub fn sentence(one: &BoardRepository) -> String {
+/// What the picture shows, in words; `None` where no tag of the table has moved.
+pub fn sentence(one: &BoardRepository) -> Option<String> {
     let lanes = lanes(one).into_iter().map(|(tag, moves)| {
         let times = if moves.len() == 1 { "once" } else { "times" };
         let count = if moves.len() == 1 { String::new() } else { format!("{} ", moves.len()) };
         format!("{tag} {count}{times}, last {}", moment(&moves[0].at))
     });
-    format!("When tags of {} moved: {}", one.repository, lanes.collect::<Vec<_>>().join("; "))
+    let lanes: Vec<String> = lanes.collect();
+    (!lanes.is_empty()).then(|| format!("When tags of {} moved: {}", one.repository, lanes.join("; ")))
 }
 
 /// The moves of each tag of the table that has moved, newest first.
