@@ -1,15 +1,19 @@
 //! `release`: several promotions as one, all of them planned before the first is written.
 
+use crate::command::promote::{all, report};
 use crate::command::report::Report;
-use crate::command::request::Release;
+use crate::command::request::{Promote, Release};
 use crate::command::session::Session;
-use crate::error::{Code, Error};
+use crate::error::Error;
+use crate::pure::promote::record::RecordCommand;
 
 /// Releases, or says what a release would do.
 ///
 /// # Errors
-/// Those of the promotions, before anything is written.
-pub fn run(_: &Session, request: &Release) -> Result<Report, Error> {
-    let count = request.promotions.len();
-    Err(Error::new(Code::Internal, format!("nothing carries out a release, here of {count} promotions")))
+/// Those of the promotions.
+pub fn run(session: &Session, request: &Release) -> Result<Report, Error> {
+    let Release { promotions, dry_run, record } = request;
+    let one = |one: &Promote| Promote { dry_run: *dry_run, record: record.clone(), ..one.clone() };
+    let promotions: Vec<Promote> = promotions.iter().map(one).collect();
+    report::promotion(&all(session, &promotions, RecordCommand::Release)?, &promotions, true)
 }

@@ -11,6 +11,7 @@ use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag}
 use crate::pure::promote::{Promotion, Record, RequiredLabel, Template};
 use crate::pure::text::Glob;
 use crate::pure::version::{Build, OnConflict, Since, TagFormat};
+use std::collections::HashSet;
 use time::OffsetDateTime;
 
 /// A command with its arguments, and the flags that every command takes.
@@ -76,7 +77,7 @@ impl Request {
                 sources.chain(targets.map(|(n, into)| (n + 1, into.registry()))).collect()
             }
             Request::Rollback(rollback) => {
-                rollback.promotion.as_ref().map(|promotion| own(&promotion.record.repository)).unwrap_or_default()
+                rollback.records().iter().map(|record| (0, record.repository.registry())).collect()
             }
             Request::History(history) => own(&history.repository),
             Request::Board(board) => board.registries().map(|registry| (0, registry)).collect(),
@@ -98,10 +99,11 @@ impl Request {
     /// Whether a promotion that is taken back had brought an image to this registry from another repository.
     pub fn came(&self, registry: &Registry) -> bool {
         let Request::Rollback(rollback) = self else { return false };
-        let Some(promotion) = &rollback.promotion else { return false };
-        let Record { repository, source, .. } = &promotion.record;
-        let from = Reference::parse(&source.reference);
-        repository.registry() == registry && from.is_ok_and(|from| from.repository() != repository)
+        let came = |Record { repository, source, .. }: &Record| {
+            let from = Reference::parse(&source.reference);
+            repository.registry() == registry && from.is_ok_and(|from| from.repository() != repository)
+        };
+        rollback.records().iter().any(came)
     }
 
     /// Which registries the environment's credential is for.
@@ -114,6 +116,7 @@ impl Request {
                 CredentialReach::Pinned
             }
             Request::Release(_) => CredentialReach::OneOfSeveral,
+            Request::Rollback(rollback) if rollback.registries() > 1 => CredentialReach::OneOfSeveral,
             Request::Diff(diff) if diff.from.repository().registry() != diff.to.repository().registry() => {
                 CredentialReach::OneOfSeveral
             }
@@ -285,7 +288,6 @@ pub struct Promote {
 
 /// Arguments of `release`.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "internals"), expect(dead_code, reason = "words for it come next"))]
 pub struct Release {
     /// What is promoted, in the order given; what each of them says of `dry_run` and `record` does not count.
     pub promotions: Vec<Promote>,
@@ -321,6 +323,18 @@ pub struct Rollback {
     pub force: bool,
     /// What the record says, once it was read.
     pub promotion: Option<Promotion>,
+}
+
+impl Rollback {
+    /// What the record says, once it was read.
+    pub fn records(&self) -> &[Record] {
+        self.promotion.as_ref().map_or(&[], |promotion| &promotion.records)
+    }
+
+    /// How many registries it is about.
+    fn registries(&self) -> usize {
+        self.records().iter().map(|record| record.repository.registry()).collect::<HashSet<_>>().len()
+    }
 }
 
 /// Arguments of `history`.

@@ -28,7 +28,7 @@ pub struct Journal {
     lines: Mutex<VecDeque<String>>,
     warnings: Mutex<Vec<Warning>>,
     secrets: Mutex<Arc<[Secret]>>,
-    progress: Mutex<Progress>,
+    progress: Mutex<Vec<Progress>>,
     budget: Mutex<Option<Budget>>,
     /// What is waited for.
     pub waits: Waits,
@@ -79,14 +79,23 @@ impl Journal {
         lock(&self.budget).clone()
     }
 
-    /// Notes what has been changed so far, for a run that ends before it can tell.
-    pub fn note_progress(&self, progress: Progress) {
-        *lock(&self.progress) = progress;
+    /// Notes what has been changed so far in one of several places, for a run that ends before it can tell.
+    pub fn note_progress(&self, place: usize, progress: Progress) {
+        let mut all = lock(&self.progress);
+        if all.len() <= place {
+            all.resize(place + 1, Progress::default());
+        }
+        all[place] = progress;
     }
 
     /// What had been changed when that was noted last.
     pub fn progress(&self) -> Progress {
-        lock(&self.progress).clone()
+        let mut whole = Progress::default();
+        for one in lock(&self.progress).iter() {
+            whole.done.extend(one.done.iter().cloned());
+            whole.rollback.extend(one.rollback.iter().cloned());
+        }
+        whole
     }
 
     /// The same notes for the last words of a run, whoever holds which of them; `None` where it cannot be told what must
@@ -100,7 +109,7 @@ impl Journal {
             secrets: copy(&self.secrets)?,
             lines: copy(&self.lines).unwrap_or_default(),
             warnings: copy(&self.warnings).unwrap_or_default(),
-            progress: copy(&self.progress).unwrap_or_else(|| Mutex::new(unknown())),
+            progress: copy(&self.progress).unwrap_or_else(|| Mutex::new(vec![unknown()])),
             budget: Mutex::default(),
             waits: Waits::default(),
         })

@@ -390,7 +390,7 @@ fn what_is_no_record_is_refused_before_anything_is_asked() {
         (
             format!("{other}\n{done}\n"),
             "standard input holds promotions of several repositories, ",
-            "give the lines of one repository",
+            "give the lines of one run alone",
         ),
         (String::new(), "standard input is empty", "give the file that "),
         ("{\"a\":1}".to_owned(), "standard input is JSON, but no record of a promotion", "give the file that "),

@@ -63,8 +63,8 @@ pub fn template(data: &[u8]) {
 /// A record that is read says no more than it holds, and what is shown of it stays on its line.
 pub fn record(data: &[u8]) {
     let text = text(data);
-    if let Some(promotion) = ok(recorded::promotion(&text, "the record")) {
-        assert!(promotion.record.tags.len() <= text.len() && promotion.warnings.len() <= 1);
+    if let Some(promotion) = ok(recorded::promotion(&text, "the record", None)) {
+        assert!(promotion.records.iter().all(|one| one.tags.len() <= text.len()) && promotion.warnings.len() <= 1);
         promotion.warnings.iter().for_each(|warning| check::terminal(warning));
     }
     let artifact = Digest::of(data);

@@ -2,7 +2,7 @@
 //!
 //! By then the tags are where they belong, so that a record which cannot be kept is told and is no failure.
 
-use crate::command::request::Promote;
+use crate::command::promote::Lane;
 use crate::error::{Code, Error};
 use crate::pure::image::{Digest, OCI_MANIFEST, RawManifest};
 use crate::pure::promote::record::EMPTY_BLOB;
@@ -11,12 +11,13 @@ use crate::pure::text::show;
 use crate::registry::Remote;
 use crate::threads;
 
-/// Attaches a record where that is wanted; the digest of the artifact.
-pub fn attach(target: &Remote, request: &Promote, record: &Record, subject_size: usize) -> Option<Digest> {
+/// Attaches the record of one lane where that is wanted; the digest of the artifact.
+pub fn attach(lane: &Lane, record: &Record) -> Option<Digest> {
+    let (request, target) = (lane.request, &lane.sides.target);
     if !request.attach_record || request.dry_run {
         return None;
     }
-    match push(target, record, subject_size) {
+    match push(target, record, lane.survey.source.manifest.body.len()) {
         Ok(digest) => Some(digest),
         Err(error) => {
             let sentence = format!("the promotion is done, and its record is not kept there: {}", error.message());

@@ -3,8 +3,7 @@
 //! Blobs first, then manifests from the bottom up, then what points at them.
 
 use crate::command::progress::ProgressLine;
-use crate::command::promote::{CopyPlan, Referrer, Totals};
-use crate::command::session::Sides;
+use crate::command::promote::{CopyPlan, Lane, Referrer, Totals};
 use crate::error::{Code, Error};
 use crate::pure::image::{Descriptor, Digest, Identifier, RawManifest, Tag};
 use crate::pure::promote::Tally;
@@ -12,67 +11,82 @@ use crate::pure::text::quoted;
 use crate::registry::{Mount, Remote, Upload, fan_out, limits};
 use crate::threads;
 use crate::threads::lock;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Writes what is missing, everything but the tags; what it came to.
+/// Which of a lane's counters counts blobs, and which manifests.
+const BLOBS: usize = 0;
+const MANIFESTS: usize = 1;
+
+/// Writes what is missing at the places that one image goes to, everything but the tags; what it came to at each.
 ///
 /// # Errors
-/// Those of reading and of writing; each says what had been written.
-pub fn copy(
-    sides: &Sides,
-    jobs: usize,
-    root: &RawManifest,
-    plan: &CopyPlan,
-    planned: &Totals,
-) -> Result<Totals, Error> {
-    let run = Transport {
-        sides,
-        jobs,
-        plan,
-        written: AtomicU64::new(0),
-        manifests: AtomicU64::new(0),
-        lost: Mutex::new(HashSet::new()),
-    };
-    run.all(root, planned).map_err(|error| match run.done() {
-        None => error,
-        Some(done) => error.after_also(done),
-    })
+/// Those of reading and of writing.
+pub fn copy(lanes: &[Lane], progress: &ProgressLine) -> Result<Vec<Totals>, Error> {
+    let ways: Vec<CopyWay> = lanes
+        .iter()
+        .filter_map(|lane| Some(CopyWay { lane, plan: lane.survey.copy.as_ref()?, lost: Mutex::default() }))
+        .collect();
+    let tallies = blobs(&ways, progress)?;
+    let ways: Vec<(&CopyWay, Tally)> = ways.iter().zip(tallies).collect();
+    threads::map(&ways, |(way, tally)| way.manifests(*tally))
 }
 
 /// What a copy has written, in words, for whoever fails after it.
-pub fn written(sides: &Sides, totals: &Totals) -> Option<String> {
-    let (blobs, referrers) = (totals.tally.blobs + totals.tally.mounted, totals.referrers.copied as u64);
-    let counts = [(blobs, "blobs"), (referrers, "referrers")];
+pub fn written(lane: &Lane) -> Option<String> {
+    let Totals { tally, referrers } = &lane.totals;
+    lane.survey.copy.as_ref()?;
+    let counts = [(tally.blobs + tally.mounted, "blobs"), (referrers.copied as u64, "referrers")];
     let parts: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    (!parts.is_empty()).then(|| format!("{} in `{}`", parts.join(" and "), sides.target.repository()))
+    (!parts.is_empty()).then(|| format!("{} in `{}`", parts.join(" and "), lane.sides.target.repository()))
 }
 
-/// A copy under way, with what it has written so far.
-struct Transport<'r, 'w> {
-    sides: &'r Sides<'r, 'w>,
-    jobs: usize,
+/// What a copy that ended early has written, in words.
+pub fn so_far(lane: &Lane) -> Option<String> {
+    let [blobs, manifests] = lane.copied.each_ref().map(|counter| counter.load(Ordering::Relaxed));
+    let target = lane.sides.target.repository();
+    (blobs + manifests > 0).then(|| format!("{blobs} blobs and {manifests} manifests in `{target}`, without a tag"))
+}
+
+/// One place that the image goes to, under way.
+struct CopyWay<'r, 'w> {
+    lane: &'r Lane<'r, 'w>,
     plan: &'r CopyPlan,
-    written: AtomicU64,
-    manifests: AtomicU64,
     /// Blobs of referrers that the source has lost.
     lost: Mutex<HashSet<Digest>>,
 }
 
-/// One blob on its way, with the upload that a refused mount has begun.
-type Job<'r> = (&'r Descriptor, Mutex<Option<Upload>>, bool);
+/// What one place does about a blob, with the upload that a refused mount has begun.
+struct Leg<'r, 'w> {
+    way: &'r CopyWay<'r, 'w>,
+    upload: Mutex<Option<Upload>>,
+    /// Whether nobody has asked yet if it is there.
+    unsure: bool,
+}
 
-impl Transport<'_, '_> {
-    fn all(&self, root: &RawManifest, planned: &Totals) -> Result<Totals, Error> {
-        let (plan, mut totals) = (self.plan, *planned);
-        totals.tally = self.blobs()?;
+/// One blob, and the places that it goes to.
+type Job<'r, 'w> = (&'r Descriptor, Vec<Leg<'r, 'w>>);
+
+impl<'w> CopyWay<'_, 'w> {
+    fn target(&self) -> &Remote<'_, 'w> {
+        &self.lane.sides.target
+    }
+
+    fn count(&self, what: usize) {
+        self.lane.copied[what].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Writes the manifests, from the bottom up, and what points at them.
+    fn manifests(&self, tally: Tally) -> Result<Totals, Error> {
+        let (plan, mut totals) = (self.plan, Totals { tally, ..self.lane.survey.totals });
+        let nodes = &plan.tree.nodes;
 
         // Images name no other manifest, so they go side by side; an index comes after all that it names.
-        let is_image = |digest: &&Digest| plan.nodes[*digest].parts.manifests.is_empty();
+        let is_image = |digest: &&Digest| nodes[*digest].parts.manifests.is_empty();
         let (images, indexes): (Vec<&Digest>, Vec<&Digest>) = plan.manifests.iter().partition(is_image);
-        let largest = images.iter().map(|digest| plan.nodes[*digest].size()).max().unwrap_or_default();
+        let largest = images.iter().map(|digest| nodes[*digest].size()).max().unwrap_or_default();
         threads::map_at(limits::at_once(largest), &images, |digest| self.put_node(digest))?;
         for digest in indexes {
             self.put_node(digest)?;
@@ -80,7 +94,7 @@ impl Transport<'_, '_> {
         // Whoever admits only what is signed must find the signature before the tag, and some registries
         // refuse a referrer whose subject is not there.
         if !plan.referrers.is_empty() && !plan.root_is_there {
-            self.put(root).map_err(|error| with_foreign(error, plan.foreign))?;
+            self.put(&self.lane.survey.source.manifest).map_err(|error| with_foreign(error, plan.foreign))?;
         }
         let mut left: HashSet<&Digest> = HashSet::new();
         for (referrer, before) in &plan.referrers {
@@ -95,12 +109,12 @@ impl Transport<'_, '_> {
 
     /// Puts one manifest that the image names. One that is neither image nor index may stay behind.
     fn put_node(&self, digest: &Digest) -> Result<(), Error> {
-        let node = &self.plan.nodes[digest];
+        let node = &self.plan.tree.nodes[digest];
         match self.put(&node.manifest(digest)?) {
             Err(error) if node.is_of_another_kind() && is_refused(&error) => {
                 let kind = quoted(&node.media_type);
                 let message = format!("the entry `{digest}` of the index, of the kind {kind}, is not copied");
-                self.sides.target.warn("entries-left", format!("{message}: {}", error.message()));
+                self.target().warn("entries-left", format!("{message}: {}", error.message()));
                 Ok(())
             }
             outcome => outcome.map_err(|error| with_foreign(error, node.parts.foreign.len())),
@@ -111,7 +125,7 @@ impl Transport<'_, '_> {
     /// that the target does not take, stays behind.
     fn put_referrer(&self, referrer: &Referrer, before: Option<&Digest>) -> Result<bool, Error> {
         let Referrer { subject, digest, tag } = referrer;
-        let (target, node) = (&self.sides.target, &self.plan.nodes[digest]);
+        let (target, node) = (self.target(), &self.plan.tree.nodes[digest]);
         let lost = node.parts.blobs.iter().find(|blob| lock(&self.lost).contains(&blob.digest));
         let why = match lost {
             Some(blob) => format!("its blob `{}` is gone or damaged", blob.digest),
@@ -124,7 +138,7 @@ impl Transport<'_, '_> {
                 match outcome {
                     Err(error) if is_refused(&error) => error.message().to_owned(),
                     outcome => {
-                        self.manifests.fetch_add(1, Ordering::Relaxed);
+                        self.count(MANIFESTS);
                         return outcome.map(|()| true);
                     }
                 }
@@ -136,7 +150,7 @@ impl Transport<'_, '_> {
 
     /// Puts a signature under its tag, unless another one came up there since the look.
     fn put_tagged(&self, manifest: &RawManifest, tag: &Tag, before: Option<&Digest>) -> Result<(), Error> {
-        let target = &self.sides.target;
+        let target = self.target();
         match target.head(tag)? {
             Some(now) if now == manifest.digest => Ok(()),
             now if now.as_ref() == before => target.put_manifest(&Identifier::Tag(tag.clone()), manifest).map(drop),
@@ -152,99 +166,132 @@ impl Transport<'_, '_> {
     }
 
     fn put(&self, fetched: &RawManifest) -> Result<(), Error> {
-        self.sides.target.put_manifest(&Identifier::Digest(fetched.digest.clone()), fetched)?;
-        self.manifests.fetch_add(1, Ordering::Relaxed);
+        self.target().put_manifest(&Identifier::Digest(fetched.digest.clone()), fetched)?;
+        self.count(MANIFESTS);
         Ok(())
     }
+}
 
-    /// Mounts what can be mounted and sends the rest, the largest first.
-    fn blobs(&self) -> Result<Tally, Error> {
-        let (plan, Sides { source, target, .. }) = (self.plan, self.sides);
-        let mut tally = Tally { skipped: plan.skipped, ..Tally::default() };
-        let what = format!("copying to {}", target.repository());
-        let progress = ProgressLine::new(target.world(), what, target.exchange().settings.quiet);
-
-        let mounted = threads::map(&plan.mount, |blob| {
-            let outcome = target.mount(source.repository(), &blob.digest)?;
-            if matches!(outcome, Mount::Mounted) {
-                self.written.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(outcome)
-        })?;
-        let mut jobs: Vec<Job> = plan.stream.iter().map(|blob| (blob, Mutex::new(None), false)).collect();
-        for (blob, outcome) in plan.mount.iter().zip(mounted) {
-            match outcome {
-                Mount::Mounted => tally.mounted += 1,
-                // It may be there all the same: not every registry mounts, and then nobody has asked yet.
-                Mount::Started(upload) => jobs.push((blob, Mutex::new(Some(upload)), true)),
-                Mount::Refused => jobs.push((blob, Mutex::new(None), true)),
-            }
+/// Mounts what can be mounted and sends the rest, the largest first; each blob is read once for all who lack it.
+fn blobs<'w, 'x>(ways: &'w [CopyWay<'w, 'x>], progress: &ProgressLine) -> Result<Vec<Tally>, Error> {
+    let skipped = |way: &CopyWay| Tally { skipped: way.plan.skipped, ..Tally::default() };
+    let tallies: Vec<Mutex<Tally>> = ways.iter().map(|way| Mutex::new(skipped(way))).collect();
+    let mut jobs: Vec<Job> = Vec::new();
+    let mut known: HashMap<&Digest, usize> = HashMap::new();
+    let mut add = |blob: &'w Descriptor, leg: Leg<'w, 'x>| {
+        let at = *known.entry(&blob.digest).or_insert_with(|| {
+            jobs.push((blob, Vec::new()));
+            jobs.len() - 1
+        });
+        jobs[at].1.push(leg);
+    };
+    let mounts: Vec<(usize, &Descriptor)> =
+        ways.iter().enumerate().flat_map(|(n, way)| way.plan.mount.iter().map(move |blob| (n, blob))).collect();
+    let mounted = threads::map(&mounts, |(n, blob)| {
+        let outcome = ways[*n].target().mount(ways[*n].lane.sides.source.repository(), &blob.digest)?;
+        if matches!(outcome, Mount::Mounted) {
+            ways[*n].count(BLOBS);
         }
-        jobs.sort_by_key(|(blob, ..)| std::cmp::Reverse(blob.size));
-        jobs.iter().for_each(|(blob, ..)| progress.expect(blob.size));
-
-        let stopped = AtomicBool::new(false);
-        let give_up = |upload: Option<Upload>| upload.into_iter().for_each(|upload| target.give_up(upload));
-        let one = |(blob, upload, unsure): &Job| -> Result<Option<bool>, Error> {
-            let upload = lock(upload).take();
-            if stopped.load(Ordering::Relaxed) {
-                give_up(upload);
-                return Ok(None);
+        Ok(outcome)
+    })?;
+    for way in ways {
+        way.plan.stream.iter().for_each(|blob| add(blob, Leg { way, upload: Mutex::new(None), unsure: false }));
+    }
+    for ((n, blob), outcome) in mounts.into_iter().zip(mounted) {
+        // It may be there all the same: not every registry mounts, and then nobody has asked yet.
+        let upload = match outcome {
+            Mount::Mounted => {
+                lock(&tallies[n]).mounted += 1;
+                continue;
             }
-            if *unsure && target.has_blob(&blob.digest)? {
-                give_up(upload);
-                progress.moved(blob.size);
-                progress.done();
-                return Ok(Some(false));
-            }
-            let moved = |bytes| {
-                progress.moved(bytes);
-                !stopped.load(Ordering::Relaxed)
-            };
-            let sent = match checkable(source, blob) {
-                Ok(()) => fan_out(source, &[(target, upload)], blob, &moved).remove(0),
-                Err(error) => {
-                    give_up(upload);
-                    Err(error)
-                }
-            };
-            match sent {
-                Ok(()) => {
-                    progress.done();
-                    self.written.fetch_add(1, Ordering::Relaxed);
-                    Ok(Some(true))
-                }
-                // The image does not depend on what points at it.
-                Err(error) if is_lost(blob, error.code()) && plan.spare.contains(&blob.digest) => {
-                    lock(&self.lost).insert(blob.digest.clone());
-                    Ok(None)
-                }
-                // Only the first failure is one; the others were stopped by it.
-                Err(_) if stopped.swap(true, Ordering::Relaxed) => Ok(None),
-                Err(error) => Err(error),
-            }
+            Mount::Started(upload) => Some(upload),
+            Mount::Refused => None,
         };
-        let outcome = threads::map_at(self.jobs, &jobs, one);
-        progress.finish();
-        // Where one has failed there are uploads that nobody came to go on with.
-        jobs.iter().for_each(|(_, upload, _)| give_up(lock(upload).take()));
-        for (sent, (blob, ..)) in outcome?.into_iter().zip(&jobs) {
+        add(blob, Leg { way: &ways[n], upload: Mutex::new(upload), unsure: true });
+    }
+    jobs.sort_by_key(|(blob, ..)| std::cmp::Reverse(blob.size));
+    jobs.iter().for_each(|(blob, legs)| legs.iter().for_each(|_| progress.expect(blob.size)));
+
+    let stopped = AtomicBool::new(false);
+    let width = ways.first().map_or(1, |way| way.lane.request.jobs);
+    let outcome = threads::map_at(width, &jobs, |(blob, legs)| send(blob, legs, progress, &stopped));
+    // Where one has failed there are uploads that nobody came to go on with.
+    jobs.iter().flat_map(|(_, legs)| legs).for_each(Leg::give_up);
+    let place = |leg: &Leg| ways.iter().position(|way| std::ptr::eq(way, leg.way));
+    for (sent, (blob, legs)) in outcome?.into_iter().zip(&jobs) {
+        for (sent, at) in sent.into_iter().zip(legs.iter().filter_map(place)) {
+            let mut tally = lock(&tallies[at]);
             match sent {
                 Some(true) => (tally.blobs, tally.bytes) = (tally.blobs + 1, tally.bytes.saturating_add(blob.size)),
                 Some(false) => tally.skipped += 1,
                 None => {}
             }
         }
-        Ok(tally)
     }
+    Ok(tallies.iter().map(|tally| *lock(tally)).collect())
+}
 
-    /// What has been written, in words.
-    fn done(&self) -> Option<String> {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (blobs, manifests) = (get(&self.written), get(&self.manifests));
-        let target = self.sides.target.repository();
-        (blobs + manifests > 0).then(|| format!("{blobs} blobs and {manifests} manifests in `{target}`, without a tag"))
+impl Leg<'_, '_> {
+    fn give_up(&self) {
+        if let Some(upload) = lock(&self.upload).take() {
+            self.way.target().give_up(upload);
+        }
     }
+}
+
+/// Sends one blob to all who lack it; whether each has got it, had it, or does without.
+fn send(
+    blob: &Descriptor,
+    legs: &[Leg],
+    progress: &ProgressLine,
+    stopped: &AtomicBool,
+) -> Result<Vec<Option<bool>>, Error> {
+    let mut sent: Vec<Option<bool>> = vec![None; legs.len()];
+    let mut open: Vec<usize> = Vec::new();
+    for (n, leg) in legs.iter().enumerate() {
+        if stopped.load(Ordering::Relaxed) {
+            return Ok(sent);
+        }
+        if leg.unsure && leg.way.target().has_blob(&blob.digest)? {
+            leg.give_up();
+            progress.moved(blob.size);
+            progress.done();
+            sent[n] = Some(false);
+        } else {
+            open.push(n);
+        }
+    }
+    let Some(source) = open.first().map(|&n| &legs[n].way.lane.sides.source) else { return Ok(sent) };
+    let moved = |bytes| {
+        progress.moved(bytes);
+        !stopped.load(Ordering::Relaxed)
+    };
+    let outcomes = match checkable(source, blob) {
+        Ok(()) => {
+            let targets: Vec<_> = open.iter().map(|&n| (legs[n].way.target(), lock(&legs[n].upload).take())).collect();
+            fan_out(source, &targets, blob, &moved)
+        }
+        Err(error) => vec![Err(error); open.len()],
+    };
+    let mut failure = None;
+    for (&n, outcome) in open.iter().zip(outcomes) {
+        let way = legs[n].way;
+        match outcome {
+            Ok(()) => {
+                progress.done();
+                way.count(BLOBS);
+                sent[n] = Some(true);
+            }
+            // The image does not depend on what points at it.
+            Err(error) if is_lost(blob, error.code()) && way.plan.spare.contains(&blob.digest) => {
+                lock(&way.lost).insert(blob.digest.clone());
+            }
+            // Only the first failure is one; the others were stopped by it.
+            Err(_) if stopped.swap(true, Ordering::Relaxed) => {}
+            Err(error) => failure = Some(error),
+        }
+    }
+    failure.map_or(Ok(sent), Err)
 }
 
 /// Whether a blob is gone at the source, or is not shown to be what its digest says.

@@ -2,7 +2,7 @@
 //!
 //! What to do is decided in `pure::promote::plan` and `pure::promote::race`; here is what they have to know.
 
-use crate::command::promote::{Judge, Survey, Versions};
+use crate::command::promote::{Judge, Survey, Versions, copy};
 use crate::command::request::Promote;
 use crate::error::{Code, Error};
 use crate::pure::image::{Detail, Digest, Listing};
@@ -141,8 +141,11 @@ impl Judge for Guard<'_, '_> {
         "promote again"
     }
 
-    fn immutable(&self, error: Error) -> Error {
-        error.hint("promote under a new tag; an immutable tag keeps the image it was pushed with")
+    fn refused(&self, error: Error) -> Error {
+        if error.code() == Code::TagImmutable {
+            return error.hint("promote under a new tag; an immutable tag keeps the image it was pushed with");
+        }
+        copy::with_foreign(error, self.survey.copy.as_ref().map_or(0, |copy| copy.foreign))
     }
 }
 
@@ -151,10 +154,10 @@ impl Judge for Guard<'_, '_> {
 /// A template that makes the source itself is left out: new tags of that kind are builds, not promotions.
 fn announcement(request: &Promote, survey: &Survey) -> Option<Announcement> {
     let version = survey.version.as_ref().filter(|_| survey.listing.is_some())?;
-    let source = survey.source.tag().filter(|_| request.into.is_empty());
+    let source = survey.source.reference.tag().filter(|_| request.into.is_empty());
     let mut templates = Vec::new();
     for template in request.to.iter().filter(|_| !request.moves.is_empty()) {
-        let made = template.expand(survey.source.tag(), Some(&version.written())).ok();
+        let made = template.expand(survey.source.reference.tag(), Some(&version.written())).ok();
         let template = template.around(&version.text);
         if (template.needs_version() || template.needs_tag()) && (source.is_none() || made.as_ref() != source) {
             templates.push(template);

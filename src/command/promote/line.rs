@@ -1,13 +1,23 @@
-//! The line of `promote`: look, plan, copy, write, record, report.
+//! The line of `promote`, and of several promotions as one: look, plan, copy, write, record, report.
+//!
+//! Every image and every place that it goes to is a [`Lane`]. Each station is over for all of them before the next one
+//! begins, so that whatever refuses one refuses all, and nothing has a tag before everything has its content.
 
+use crate::command::progress::ProgressLine;
 use crate::command::promote::attach::attach;
-use crate::command::promote::{Guard, Keeper, Survey, Totals, WriteTask, copy, holder, look, record, report, write};
+use crate::command::promote::holder::PreviousVersion;
+use crate::command::promote::write::WriteTaskState;
+use crate::command::promote::{Guard, Keeper, Lane, RunOutcome, WriteTask, copy, holder, look, record, report, write};
 use crate::command::report::Report;
 use crate::command::request::Promote;
-use crate::command::session::{Session, Sides};
+use crate::command::session::Session;
 use crate::error::{Code, Error, Progress};
+use crate::http::Journal;
+use crate::pure::promote::record::RecordCommand;
 use crate::pure::promote::{TagWrite, plan};
-use crate::threads::both;
+use crate::threads::{self, both};
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How old the first look may be when the first tag is written.
@@ -16,43 +26,76 @@ const OLD: Duration = Duration::from_secs(10);
 /// Promotes, or says what a promotion would do.
 ///
 /// # Errors
-/// Those of the source; `tag-conflict`, `downgrade-refused`, `order-unknown`, `digest-unexpected`, `label-mismatch`
+/// As [`all`].
+pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
+    let promotions = std::slice::from_ref(request);
+    report::promotion(&all(session, promotions, RecordCommand::Promote)?, promotions, false)
+}
+
+/// Carries out several promotions as one; whether it is a dry run and where the record goes is alike in all of them.
+///
+/// # Errors
+/// Those of the sources; `tag-conflict`, `downgrade-refused`, `order-unknown`, `digest-unexpected`, `label-mismatch`
 /// before anything is written, and `record-invalid` where what is planned cannot be written down; `tag-immutable`,
 /// `denied`, `raced` with what had been written.
-pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
+pub fn all(session: &Session, promotions: &[Promote], command: RecordCommand) -> Result<RunOutcome, Error> {
+    let Some(request) = promotions.first() else {
+        return Err(Error::new(Code::Internal, "a run without a promotion"));
+    };
     record::check(session, request)?;
-    if request.into.len() > 1 {
-        return Err(Error::new(Code::Internal, "nothing carries out a promotion into several repositories"));
+    let numbered: Vec<(usize, &Promote)> = promotions.iter().enumerate().collect();
+    let looks = threads::map(&numbered, |(number, request)| look_at(session, request, *number))?;
+    let places = looks.iter().map(Vec::len).collect();
+    let mut lanes: Vec<Lane> = looks.into_iter().flatten().collect();
+    named_once(&lanes)?;
+    for lane in &mut lanes {
+        let plan = plan::plan(&lane.survey.facts, lane.request.allow_downgrade);
+        let plan = plan.map_err(|error| unasked(error, lane.request))?;
+        plan.warnings.into_iter().for_each(|(code, sentence)| lane.sides.target.warn(code, sentence));
+        lane.writes = plan.writes;
     }
-    let (source, into) = (request.source.repository(), request.into.first().map(|into| (1, into)));
-    let mut sides = session.sides(source, into, !request.dry_run);
-    let survey = match look::look(&sides, request) {
+    let copied: Vec<&Lane> = lanes.iter().filter(|lane| lane.survey.copy.is_some()).collect();
+    threads::map(&copied, |lane| look::check_immutable(&lane.sides.target, &lane.writes))?;
+    let keeper = Keeper::begin(&lanes, command)?;
+    if request.dry_run {
+        let known = previous(&lanes.iter().enumerate().collect::<Vec<_>>());
+        name_previous(&mut lanes, &known);
+    } else {
+        carry_out(&mut lanes, &keeper).map_err(|error| keeper.failed(error, &lanes))?;
+    }
+    let record = keeper.done(&lanes);
+    let kept: Vec<_> = lanes.iter().zip(record.promotions()).collect();
+    let attached = threads::map(&kept, |(lane, record)| Ok(attach(lane, record)))?;
+    Ok(RunOutcome { record, places, attached })
+}
+
+fn look_at<'r, 'w>(session: &'r Session<'w>, request: &'r Promote, number: usize) -> Result<Vec<Lane<'r, 'w>>, Error> {
+    match look::look(session, request, number, !request.dry_run) {
         // A repository that the first push makes may look like one that is not to be read, but to those who may push.
         Err(error)
-            if request.dry_run && into.is_some() && matches!(error.code(), Code::Denied | Code::Unauthenticated) =>
+            if request.dry_run
+                && !request.into.is_empty()
+                && matches!(error.code(), Code::Denied | Code::Unauthenticated) =>
         {
-            sides = session.sides(source, into, true);
-            look::look(&sides, request)?
+            look::look(session, request, number, true)
         }
-        survey => survey?,
-    };
-    let sides = &sides;
-    let plan = plan::plan(&survey.facts, request.allow_downgrade).map_err(|error| unasked(error, request))?;
-    plan.warnings.into_iter().for_each(|(code, sentence)| sides.target.warn(code, sentence));
-    let mut writes = plan.writes;
-    if survey.copy.is_some() {
-        look::check_immutable(&sides.target, &writes)?;
+        lanes => lanes,
     }
-    let keeper = Keeper::begin(sides, request, &survey, &writes)?;
-    let totals = if request.dry_run {
-        holder::name_previous(&sides.target, survey.versions.as_ref(), &survey.facts, &[], &mut writes);
-        survey.totals
-    } else {
-        carry_out(sides, request, &survey, &keeper, &mut writes).map_err(|error| keeper.failed(error, &writes))?
-    };
-    let record = keeper.done(request, &writes, totals);
-    let attached = attach(&sides.target, request, &record, survey.manifest.body.len());
-    report::promotion(record, request.into.first(), request.dry_run, attached)
+}
+
+/// Refuses two promotions of one run that name the same tag: which of them it shows in the end would be left to chance.
+fn named_once(lanes: &[Lane]) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    for lane in lanes {
+        for target in &lane.survey.facts.targets {
+            if !seen.insert((lane.sides.target.repository(), &target.tag)) {
+                let name = lane.sides.target.repository().tagged(&target.tag);
+                return Err(Error::new(Code::RequestInvalid, format!("two of these promotions give the tag `{name}`"))
+                    .hint("name each tag of a repository once in a run"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A tag that nobody named need not move.
@@ -68,42 +111,79 @@ fn unasked(error: Error, request: &Promote) -> Error {
 }
 
 /// Copies what is missing, then writes the tags.
-fn carry_out(
-    sides: &Sides,
-    request: &Promote,
-    survey: &Survey,
-    keeper: &Keeper,
-    writes: &mut [TagWrite],
-) -> Result<Totals, Error> {
-    let (target, versions, planned) = (&sides.target, survey.versions.as_ref(), writes.to_vec());
-    let mut totals = survey.totals;
-    let journal = &target.exchange().journal;
-    if survey.copy.as_ref().is_some_and(|copy| !copy.is_empty()) {
-        let done = format!("blobs and manifests in `{}`, without a tag, as far as the copy came", target.repository());
-        journal.note_progress(Progress { done: vec![done], ..Progress::default() });
-    }
-    if let Some(copy) = &survey.copy {
-        totals = copy::copy(sides, request.jobs, &survey.manifest, copy, &totals)?;
-    }
-    let is_long_past = target.world().instant().saturating_duration_since(target.world().started) > OLD;
-    let old = is_long_past || survey.copy.as_ref().is_some_and(|copy| !copy.is_empty());
-    let copied = copy::written(sides, &totals);
-    let note = |writes: &[TagWrite]| {
-        let mut progress = keeper.progress(writes);
-        progress.done.splice(0..0, copied.clone());
-        journal.note_progress(progress);
+fn carry_out(lanes: &mut [Lane], keeper: &Keeper) -> Result<(), Error> {
+    let exchange = lanes[0].sides.target.exchange();
+    let (world, journal) = (exchange.world, &*exchange.journal);
+    copy_all(lanes, journal)?;
+    let is_long_past = world.instant().saturating_duration_since(world.started) > OLD;
+    let old = is_long_past || lanes.iter().any(|lane| lane.survey.copy.as_ref().is_some_and(|copy| !copy.is_empty()));
+    let brought: Vec<String> = lanes.iter().filter_map(copy::written).collect();
+    let (previous, writes, outcome) = {
+        let lanes: Vec<(usize, &Lane)> = lanes.iter().enumerate().collect();
+        let tasks = threads::map(&lanes, |(slot, lane)| {
+            let (slot, lane, target) = (*slot, *lane, &lane.sides.target);
+            let note = move |writes: &[TagWrite]| {
+                let mut progress = keeper.progress(slot, lane, writes);
+                progress.done.splice(0..0, copy::written(lane));
+                journal.note_progress(slot, progress);
+            };
+            Ok(WriteTask {
+                target,
+                manifests: vec![&lane.survey.source.manifest],
+                judge: Box::new(Guard::new(target, lane.request, &lane.survey, is_long_past)),
+                note: Box::new(note),
+                state: Mutex::new(WriteTaskState::of(lane.writes.clone())),
+            })
+        })?;
+        // Which older version a tag held is only told, never decides, so it is found out beside the writing.
+        let (previous, outcome) = both(|| previous(&lanes), || write::write(&tasks, old));
+        let state = |task: WriteTask| task.state.into_inner().unwrap_or_else(PoisonError::into_inner).writes;
+        (previous, tasks.into_iter().map(state).collect::<Vec<_>>(), outcome)
     };
-    let guard = Guard::new(target, request, survey, is_long_past);
-    // Which older version a tag held is only told, never decides, so it is found out beside the writing.
-    let (previous, outcome) = both(
-        || holder::previous(target, versions, &survey.facts, &planned),
-        || write::write(&WriteTask { target, manifests: &[&survey.manifest], judge: &guard }, old, writes, &note),
-    );
-    let foreign = survey.copy.as_ref().map_or(0, |copy| copy.foreign);
-    outcome.map_err(|error| {
-        let error = copy::with_foreign(error, foreign);
-        copied.iter().cloned().fold(error, Error::after_also)
-    })?;
-    holder::name_previous(target, versions, &survey.facts, &previous, writes);
-    Ok(totals)
+    lanes.iter_mut().zip(writes).for_each(|(lane, writes)| lane.writes = writes);
+    outcome.map_err(|error| brought.into_iter().rev().fold(error, Error::after_also))?;
+    name_previous(lanes, &previous);
+    Ok(())
+}
+
+/// Which versions the tags held that the plan moves.
+fn previous(lanes: &[(usize, &Lane)]) -> Vec<Vec<PreviousVersion>> {
+    let of = |(_, Lane { sides, survey, writes, .. }): &(usize, &Lane)| {
+        Ok(holder::previous(&sides.target, survey.versions.as_ref(), &survey.facts, writes))
+    };
+    threads::map(lanes, of).unwrap_or_default()
+}
+
+fn name_previous(lanes: &mut [Lane], known: &[Vec<PreviousVersion>]) {
+    for (lane, known) in lanes.iter_mut().zip(known) {
+        let (target, survey) = (&lane.sides.target, &lane.survey);
+        holder::name_previous(target, survey.versions.as_ref(), &survey.facts, known, &mut lane.writes);
+    }
+}
+
+/// Brings all content to where it is to be.
+fn copy_all(lanes: &mut [Lane], journal: &Journal) -> Result<(), Error> {
+    for (slot, lane) in lanes.iter().enumerate() {
+        if lane.survey.copy.as_ref().is_some_and(|copy| !copy.is_empty()) {
+            let target = lane.sides.target.repository();
+            let done = format!("blobs and manifests in `{target}`, without a tag, as far as the copy came");
+            journal.note_progress(slot, Progress { done: vec![done], ..Progress::default() });
+        }
+    }
+    let exchange = lanes[0].sides.target.exchange();
+    let what = match &*lanes {
+        [lane] => format!("copying to {}", lane.sides.target.repository()),
+        lanes => format!("copying to {} repositories", lanes.len()),
+    };
+    let progress = ProgressLine::new(exchange.world, what, exchange.settings.quiet);
+    let copied = lanes.iter().any(|lane| lane.survey.copy.is_some());
+    let groups: Vec<&[Lane]> = lanes.chunk_by(|one, next| one.number == next.number).filter(|_| copied).collect();
+    let outcome = threads::map(&groups, |group| copy::copy(group, &progress));
+    if copied {
+        progress.finish();
+    }
+    let done = lanes.iter().rev().filter_map(copy::so_far);
+    let totals = outcome.map_err(|error| done.fold(error, Error::after_also))?;
+    lanes.iter_mut().zip(totals.into_iter().flatten()).for_each(|(lane, totals)| lane.totals = totals);
+    Ok(())
 }

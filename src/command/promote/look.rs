@@ -1,28 +1,48 @@
 //! The look of `promote`: the source read once, and what every target tag holds, asked side by side.
 
 use crate::command::platforms::ImageSet;
-use crate::command::promote::{Survey, Totals, Versions, missing, notes};
+use crate::command::promote::{Lane, SourceLook, Survey, Totals, Tree, Versions, missing, notes};
 use crate::command::request::{Promote, PromotionSource};
-use crate::command::session::Sides;
+use crate::command::session::{Session, Sides};
 use crate::command::wait::until_there;
 use crate::command::{find_tag, platforms, referrers};
 use crate::error::{Code, Error};
-use crate::pure::image::{Detail, Digest, Identifier, Listing, RawManifest, Reference, Tag};
+use crate::pure::image::{Descriptor, Detail, Digest, Heads, Identifier, Listing, RawManifest, Reference, Tag};
 use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{Comparison, Facts, Referrers, TagKind, TagWrite, Target, Template};
 use crate::pure::text::quoted;
 use crate::pure::version::VersionTag;
 use crate::registry::Remote;
-use crate::threads::both;
+use crate::threads::{self, both, lock};
 use serde_json::json;
+use std::sync::{Arc, Mutex};
 
-/// Reads source and targets.
+/// What every place of one promotion is asked beside the source.
+struct FirstLook {
+    heads: Result<Heads, Error>,
+    listing: Option<Result<Listing, Error>>,
+    is_there: Result<bool, Error>,
+    arns: [Option<String>; 2],
+}
+
+/// Reads the source of one promotion and what every place holds that it goes to. Where `writes` is set, the right to
+/// write is asked for with the first question.
 ///
 /// # Errors
 /// Those of [`find_tag::pick`] and of reading; `digest-unexpected`, `label-mismatch`, `version-invalid`,
 /// `request-invalid`.
-pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
-    let Sides { source: here, target, .. } = sides;
+pub fn look<'r, 'w>(
+    session: &'r Session<'w>,
+    request: &'r Promote,
+    number: usize,
+    writes: bool,
+) -> Result<Vec<Lane<'r, 'w>>, Error> {
+    let from = request.source.repository();
+    let sides: Vec<Sides<'r, 'w>> = match request.into.is_empty() {
+        true => vec![session.sides(from, None, writes)],
+        false => request.into.iter().zip(1..).map(|(into, n)| session.sides(from, Some((n, into)), writes)).collect(),
+    };
+    let here = &sides[0].source;
     let read = || {
         let (source, listing) = source(here, request)?;
         let version = source.tag().and_then(|tag| request.format.read(tag.as_str()));
@@ -34,111 +54,152 @@ pub fn look(sides: &Sides, request: &Promote) -> Result<Survey, Error> {
         let manifest = manifest(here, &source)?;
         Ok((source, listing, version, wanted, manifest))
     };
-    let (source, mut listing, mut version, mut wanted, manifest) = until_there(here, &sought(request), read)?;
-    [here, target].iter().for_each(|side| side.call(&manifest));
-    expect_digest(request, &source, &manifest.digest)?;
+    let (reference, mut listing, mut version, mut wanted, manifest) = until_there(here, &sought(request), read)?;
+    sides.iter().flat_map(|sides| [&sides.source, &sides.target]).for_each(|side| side.call(&manifest));
+    expect_digest(request, &reference, &manifest.digest)?;
     let wanted = match wanted.take() {
         Some(wanted) => wanted,
         None => {
             let hint = "give the credential the right to list tags, or name the target tags in full";
             let found = here.tags(Detail::Times);
             let found =
-                found.map_err(|error| error.during(format!("finding out the version of `{source}`")).hint(hint))?;
+                found.map_err(|error| error.during(format!("finding out the version of `{reference}`")).hint(hint))?;
             version = Versions::of(&found, &request.format).of_digest(here, &manifest.digest)?;
             listing = Some(found);
-            expand(request, &source, version.as_ref())?
+            expand(request, &reference, version.as_ref())?
         }
     };
-    let images = require_labels(here, request, &source, &manifest)?;
+    let images = require_labels(here, request, &reference, &manifest)?;
+    let copies = !request.into.is_empty();
     // The source's list says nothing about the target's tags, and one that was filtered by name lacks the tags that
     // belong to the image.
-    let (listing, elsewhere) = match request.into.first() {
-        Some(_) => (None, listing.filter(|listing| listing.is_whole)),
-        None => (listing, None),
+    let (listing, elsewhere) = match copies {
+        true => (None, listing.filter(|listing| listing.is_whole)),
+        false => (listing, None),
     };
 
     let compared = version.is_some() && !request.moves.is_empty();
-    let list = || match listing {
-        Some(listing) => Some(Ok(listing)),
-        None => compared.then(|| target.tags(Detail::Times)),
-    };
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
-    let heads = || target.heads(&tags);
-    let referrers = || match request.into.first() {
-        Some(_) => (None, Some(missing::find(sides, &manifest, elsewhere, request.referrers))),
-        None => (here.direct_referrers(&manifest.digest, None), None),
+    let first = |sides: &Sides| {
+        let list = || (compared && listing.is_none()).then(|| sides.target.tags(Detail::Times));
+        let is_there = || if copies { missing::is_there(sides, &manifest) } else { Ok(false) };
+        let ((heads, listing), (is_there, arns)) =
+            both(|| both(|| sides.target.heads(&tags), list), || both(is_there, || notes::callers(sides, request)));
+        Ok(FirstLook { heads, listing, is_there, arns })
     };
-    let notes = || notes::read(sides, request, &source, &manifest, images.as_ref());
-    let (((befores, mut listing), (direct, tree)), notes) = both(|| both(|| both(heads, list), referrers), notes);
-    let befores = match befores {
-        // ECR makes a repository with the first push where a template says so; elsewhere that push is refused.
-        Err(error) if error.code() == Code::RepositoryUnknown && !request.into.is_empty() && !request.dry_run => {
-            vec![None; tags.len()]
-        }
-        befores => befores?,
+    let referrers = || match copies {
+        true => (None, Some(missing::read(here, &manifest, elsewhere, request.referrers))),
+        false => (here.direct_referrers(&manifest.digest, None), None),
     };
-    let (copy, totals) = match tree.transpose()? {
-        Some((tree, is_there)) => {
-            let is_there = is_there || befores.iter().flatten().any(|before| *before == manifest.digest);
-            let (copy, totals) = missing::plan(sides, request, &manifest, tree, is_there)?;
-            (Some(copy), totals)
-        }
-        None => {
-            let listing = listing.as_ref().and_then(|listing| listing.as_ref().ok());
-            let known = referrers::known(here, &manifest.digest, direct, listing);
-            let found = known.map(|known| known.listed.len() + known.cosign.len());
-            (None, Totals { referrers: Referrers { found, ..Referrers::default() }, ..Totals::default() })
-        }
+    let labels = || notes::labels(here, request, &reference, &manifest, images.as_ref());
+    let (labels, ((direct, tree), firsts)) = both(labels, || both(referrers, || threads::map(&sides, first)));
+    let mut firsts = firsts?;
+    if let (Some(listing), [only]) = (listing, firsts.as_mut_slice()) {
+        only.listing = Some(Ok(listing));
+    }
+    let source = Arc::new(SourceLook { reference, manifest, labels });
+    let look = SecondLook { request, source, version, wanted, direct, tree };
+    let firsts: Vec<_> = sides.iter().zip(firsts).map(|(sides, first)| (sides, Mutex::new(Some(first)))).collect();
+    let surveys = threads::map(&firsts, |(sides, first)| {
+        let first = lock(first).take().ok_or_else(|| Error::new(Code::Internal, "a place was looked at twice"))?;
+        look.survey(sides, first)
+    })?;
+    drop(firsts);
+    let lane = |(sides, survey): (Sides<'r, 'w>, Survey)| {
+        let (writes, copied, totals) = (Vec::new(), Default::default(), survey.totals);
+        Lane { request, number, sides, survey, writes, copied, totals }
     };
+    Ok(sides.into_iter().zip(surveys).map(lane).collect())
+}
 
-    let is_compared = |kind: TagKind, before: &Option<Digest>| {
-        kind == TagKind::Moving && before.as_ref().is_some_and(|before| *before != manifest.digest)
-    };
-    let mut versions = None;
-    let mut moved = wanted.iter().zip(&befores).filter(|((_, kind), before)| is_compared(*kind, before));
-    if let Some(((tag, _), _)) = moved.next() {
-        // Without a version, and with leave to go back, nothing would be gained from the list.
-        if version.is_none() && !request.allow_downgrade {
-            listing = listing.or_else(|| Some(target.tags(Detail::Times)));
-        }
-        match listing.take() {
-            Some(Err(error)) if !request.allow_downgrade => {
-                return Err(unlisted(error, &target.repository().tagged(tag).to_string()));
+/// What is known of the source when its places are looked at.
+struct SecondLook<'r> {
+    request: &'r Promote,
+    source: Arc<SourceLook>,
+    version: Option<VersionTag>,
+    wanted: Vec<(Tag, TagKind)>,
+    direct: Option<Option<Vec<Descriptor>>>,
+    tree: Option<Result<Arc<Tree>, Error>>,
+}
+
+impl SecondLook<'_> {
+    /// What one place lacks, and how what its tags hold compares with the source.
+    fn survey(&self, sides: &Sides, first: FirstLook) -> Result<Survey, Error> {
+        let (request, Sides { source: here, target, .. }) = (self.request, sides);
+        let SourceLook { reference, manifest, .. } = &*self.source;
+        let (mut version, mut listing) = (self.version.clone(), first.listing);
+        let befores = match first.heads {
+            // ECR makes a repository with the first push where a template says so; elsewhere that push is refused.
+            Err(error) if error.code() == Code::RepositoryUnknown && self.tree.is_some() && !request.dry_run => {
+                vec![None; self.wanted.len()]
             }
-            read => listing = read,
-        }
-        versions = listing.as_ref().and_then(|listing| Some(Versions::of(listing.as_ref().ok()?, &request.format)));
-        if version.is_none() && !request.allow_downgrade {
-            version = match (request.into.first(), &versions) {
-                (None, Some(versions)) => versions.of_digest(here, &manifest.digest)?,
-                _ => {
-                    let listing = here.tags(Detail::Times).map_err(|error| unlisted(error, &source.to_string()))?;
-                    Versions::of(&listing, &request.format).of_digest(here, &manifest.digest)?
-                }
-            };
-        }
-    }
-    let own = version.as_ref().map(|tag| tag.version);
-    let mut targets = Vec::new();
-    for ((tag, kind), before) in wanted.into_iter().zip(befores) {
-        let comparison = match (&before, &versions) {
-            (Some(before), Some(versions)) if is_compared(kind, &Some(before.clone())) => {
-                versions.compare(target, own.as_ref(), before)?
-            }
-            // Only `--allow-downgrade` comes here without a list, and then nothing is compared.
-            (before, None) if is_compared(kind, before) && own.is_none() => Comparison::Unversioned,
-            (before, None) if is_compared(kind, before) => Comparison::NotNewer,
-            _ => Comparison::Nothing,
+            befores => befores?,
         };
-        targets.push(Target { tag, kind, before, comparison });
+        let (copy, totals) = match &self.tree {
+            Some(tree) => {
+                let is_there = first.is_there? || befores.iter().flatten().any(|before| *before == manifest.digest);
+                let tree = tree.as_ref().map_err(Clone::clone)?;
+                let (copy, totals) = missing::plan(sides, request, manifest, tree, is_there)?;
+                (Some(copy), totals)
+            }
+            None => {
+                let listing = listing.as_ref().and_then(|listing| listing.as_ref().ok());
+                let known = referrers::known(here, &manifest.digest, self.direct.clone(), listing);
+                let found = known.map(|known| known.listed.len() + known.cosign.len());
+                (None, Totals { referrers: Referrers { found, ..Referrers::default() }, ..Totals::default() })
+            }
+        };
+
+        let is_compared = |kind: TagKind, before: &Option<Digest>| {
+            kind == TagKind::Moving && before.as_ref().is_some_and(|before| *before != manifest.digest)
+        };
+        let mut versions = None;
+        let mut moved = self.wanted.iter().zip(&befores).filter(|((_, kind), before)| is_compared(*kind, before));
+        if let Some(((tag, _), _)) = moved.next() {
+            // Without a version, and with leave to go back, nothing would be gained from the list.
+            if version.is_none() && !request.allow_downgrade {
+                listing = listing.or_else(|| Some(target.tags(Detail::Times)));
+            }
+            match listing.take() {
+                Some(Err(error)) if !request.allow_downgrade => {
+                    return Err(unlisted(error, &target.repository().tagged(tag).to_string()));
+                }
+                read => listing = read,
+            }
+            versions = listing.as_ref().and_then(|listing| Some(Versions::of(listing.as_ref().ok()?, &request.format)));
+            if version.is_none() && !request.allow_downgrade {
+                version = match (&self.tree, &versions) {
+                    (None, Some(versions)) => versions.of_digest(here, &manifest.digest)?,
+                    _ => {
+                        let listing = here.tags(Detail::Times);
+                        let listing = listing.map_err(|error| unlisted(error, &reference.to_string()))?;
+                        Versions::of(&listing, &request.format).of_digest(here, &manifest.digest)?
+                    }
+                };
+            }
+        }
+        let own = version.as_ref().map(|tag| tag.version);
+        let mut targets = Vec::new();
+        for ((tag, kind), before) in self.wanted.iter().cloned().zip(befores) {
+            let comparison = match (&before, &versions) {
+                (Some(before), Some(versions)) if is_compared(kind, &Some(before.clone())) => {
+                    versions.compare(target, own.as_ref(), before)?
+                }
+                // Only `--allow-downgrade` comes here without a list, and then nothing is compared.
+                (before, None) if is_compared(kind, before) && own.is_none() => Comparison::Unversioned,
+                (before, None) if is_compared(kind, before) => Comparison::NotNewer,
+                _ => Comparison::Nothing,
+            };
+            targets.push(Target { tag, kind, before, comparison });
+        }
+        let listing = match listing {
+            Some(Err(error)) if error.code() == Code::RepositoryUnknown => Some(Listing::empty()),
+            listing => listing.and_then(Result::ok),
+        };
+        let (repository, digest) = (target.repository().to_string(), manifest.digest.clone());
+        let facts = Facts { repository, digest, version: own, targets };
+        Ok(Survey { source: self.source.clone(), version, facts, versions, listing, totals, copy, arns: first.arns })
     }
-    let listing = match listing {
-        Some(Err(error)) if error.code() == Code::RepositoryUnknown => Some(Listing::empty()),
-        listing => listing.and_then(Result::ok),
-    };
-    let facts =
-        Facts { repository: target.repository().to_string(), digest: manifest.digest.clone(), version: own, targets };
-    Ok(Survey { source, manifest, version, facts, versions, listing, totals, copy, notes })
 }
 
 /// Refuses to move a tag that cannot change, where the registry tells that beforehand.

@@ -13,38 +13,34 @@ use crate::pure::promote::copy as parts;
 use crate::pure::promote::{ManifestParts, Referrers, Tally};
 use crate::registry::Remote;
 use crate::threads;
-use crate::threads::both;
 use std::collections::HashSet;
+use std::sync::Arc;
 
-/// Reads all that belongs to the image, and whether the target knows the image already. `listing` is the source's list
-/// of tags, where it was read already; where referrers stay behind, none is read.
+/// Reads all that belongs to the image. `listing` is the source's list of tags, where it was read already; where
+/// referrers stay behind, none is read.
 ///
 /// # Errors
-/// Those of reading at either side.
-pub fn find(
-    sides: &Sides,
-    root: &RawManifest,
-    listing: Option<Listing>,
-    referrers: bool,
-) -> Result<(Tree, bool), Error> {
-    let Sides { source: here, target, .. } = sides;
+/// Those of reading.
+pub fn read(here: &Remote, root: &RawManifest, listing: Option<Listing>, referrers: bool) -> Result<Arc<Tree>, Error> {
     let names = || -> Option<HashSet<String>> {
         let listing = listing.or_else(|| here.tags(Detail::Names).ok())?;
         Some(listing.tags.into_iter().map(|listed| listed.name).collect())
     };
-    let read = || {
-        let mut tree = Tree::read(here, root)?;
-        if referrers {
-            tree.find_referrers(here, names)?;
-        }
-        Ok(tree)
-    };
+    let mut tree = Tree::read(here, root)?;
+    if referrers {
+        tree.find_referrers(here, names)?;
+    }
+    Ok(Arc::new(tree))
+}
+
+/// Whether the target is known to have the image already.
+///
+/// # Errors
+/// Those of the question.
+pub fn is_there(Sides { source: here, target, .. }: &Sides, root: &RawManifest) -> Result<bool, Error> {
     // Where blobs cost nothing to bring along, an image is not asked for beforehand.
     let ask = here.registry() != target.registry() || matches!(root.content, Content::Index(_));
-    let has = || if ask { target.has_manifest(&root.digest) } else { Ok(false) };
-    let (root_is_there, tree) = both(has, read);
-    let root_is_there = root_is_there?;
-    Ok((tree?, root_is_there))
+    if ask { target.has_manifest(&root.digest) } else { Ok(false) }
 }
 
 /// What the source has and the target lacks, and what it comes to if every mount succeeds.
@@ -55,13 +51,13 @@ pub fn plan(
     sides: &Sides,
     request: &Promote,
     root: &RawManifest,
-    tree: Tree,
+    tree: &Arc<Tree>,
     root_is_there: bool,
 ) -> Result<(CopyPlan, Totals), Error> {
     let Sides { source: here, target, .. } = sides;
     let same = here.registry() == target.registry();
-    let mut counts = left(sides, request, root, &tree);
-    let unlisted = unlisted(target, &tree)?;
+    let mut counts = left(sides, request, root, tree);
+    let unlisted = unlisted(target, tree)?;
     counts.copied = unlisted.len();
 
     let known = tree.parts();
@@ -117,10 +113,8 @@ pub fn plan(
     let lacks = |digest: &&Digest| !there.contains(digest) && !referring.contains(digest) && **digest != root.digest;
     let manifests: Vec<Digest> = all.iter().filter(lacks).cloned().collect();
     let referrers: Vec<_> = unlisted.into_iter().map(|(referrer, before)| (referrer.clone(), before)).collect();
-    let mut nodes = tree.nodes;
-    let wanted: HashSet<&Digest> = manifests.iter().chain(referrers.iter().map(|(one, _)| &one.digest)).collect();
-    nodes.retain(|digest, _| wanted.contains(digest));
-    let plan = CopyPlan { mount, stream, skipped, spare, nodes, manifests, root_is_there, foreign, referrers };
+    let tree = tree.clone();
+    let plan = CopyPlan { mount, stream, skipped, spare, tree, manifests, root_is_there, foreign, referrers };
     Ok((plan, Totals { tally, referrers: counts }))
 }
 

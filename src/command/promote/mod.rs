@@ -21,8 +21,8 @@ pub mod write;
 
 pub use holder::Versions;
 pub use judge::Guard;
-pub use line::run;
+pub use line::{all, run};
 pub use record::Keeper;
-pub use state::{CopyPlan, RecordNotes, Survey, Totals};
-pub use tree::{Referrer, Tree, TreeNode};
+pub use state::{CopyPlan, Lane, RunOutcome, SourceLook, Survey, Totals};
+pub use tree::{Referrer, Tree};
 pub use write::{Judge, WriteTask};

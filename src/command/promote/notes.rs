@@ -2,42 +2,51 @@
 
 use crate::command::platforms;
 use crate::command::platforms::ImageSet;
-use crate::command::promote::RecordNotes;
 use crate::command::request::Promote;
 use crate::command::session::Sides;
 use crate::error::Code;
 use crate::pure::image::{RawManifest, Reference};
 use crate::pure::promote::record;
 use crate::registry::Remote;
+use std::collections::BTreeMap;
 
-/// Reads what belongs into the record; `found` is what was read for required labels.
-pub fn read(
-    sides: &Sides,
+fn is_kept(request: &Promote) -> bool {
+    request.record.is_some() || request.attach_record
+}
+
+/// The labels that belong into the record; `found` is what was read for required labels.
+pub fn labels(
+    here: &Remote,
     request: &Promote,
     source: &Reference,
     top: &RawManifest,
     found: Option<&ImageSet>,
-) -> RecordNotes {
+) -> Option<BTreeMap<String, String>> {
     let labels = |found: &ImageSet| {
         record::labels(found.images.iter().map(|image| &image.config.labels), &request.require_labels)
     };
-    if request.record.is_none() && !request.attach_record {
-        return RecordNotes { labels: found.map(labels), ..RecordNotes::default() };
+    if found.is_some() || !is_kept(request) {
+        return found.map(labels);
     }
-    let read = || platforms::of(&sides.source, &source.to_string(), top.clone(), None);
-    let labels = match (found, found.is_none().then(read)) {
-        (Some(found), _) => Some(labels(found)),
-        (None, Some(Ok(found))) => Some(labels(&found)),
-        (None, Some(Err(error))) if !matches!(error.code(), Code::NotAnImage | Code::IndexEmpty) => {
-            let sentence = format!("the record does without labels: {}", error.message());
-            sides.source.warn("labels-unknown", sentence);
+    match platforms::of(here, &source.to_string(), top.clone(), None) {
+        Ok(found) => Some(labels(&found)),
+        Err(error) => {
+            if !matches!(error.code(), Code::NotAnImage | Code::IndexEmpty) {
+                here.warn("labels-unknown", format!("the record does without labels: {}", error.message()));
+            }
             None
         }
-        _ => None,
-    };
+    }
+}
+
+/// Who AWS says the caller is, at the source and at the target.
+pub fn callers(sides: &Sides, request: &Promote) -> [Option<String>; 2] {
+    if !is_kept(request) {
+        return [None, None];
+    }
     let at_source = arn(&sides.source);
     let at_target = if sides.source.is_of_one_caller(&sides.target) { at_source.clone() } else { arn(&sides.target) };
-    RecordNotes { labels, arns: [at_source, at_target] }
+    [at_source, at_target]
 }
 
 fn arn(side: &Remote) -> Option<String> {

@@ -1,17 +1,29 @@
-//! What the stations of a promotion hand on: what was seen, what a copy takes, what is noted for the record.
+//! What the stations of a promotion hand on: what was seen, what a copy takes, one image on its way to one repository.
 
-use crate::command::promote::{Referrer, TreeNode, Versions};
+use crate::command::promote::{Referrer, Tree, Versions};
+use crate::command::request::Promote;
+use crate::command::session::Sides;
 use crate::pure::image::{Descriptor, Digest, Listing, RawManifest, Reference};
-use crate::pure::promote::{Facts, Referrers, Tally};
+use crate::pure::promote::{Facts, Referrers, RunRecord, TagWrite, Tally};
 use crate::pure::version::VersionTag;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-/// What was seen: the facts for the plan, and what acting on it needs.
-pub struct Survey {
-    /// The source as a reference.
-    pub source: Reference,
-    /// The source's manifest, the very bytes.
+/// The image that is promoted, read once for all the places that it goes to.
+pub struct SourceLook {
+    /// As a reference.
+    pub reference: Reference,
+    /// The manifest, the very bytes.
     pub manifest: RawManifest,
+    /// Labels of note, where they were read.
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// What was seen of an image and of one place that it goes to: the facts for the plan, and what acting on it needs.
+pub struct Survey {
+    /// The source.
+    pub source: Arc<SourceLook>,
     /// The source's version as its tag has it.
     pub version: Option<VersionTag>,
     /// What the plan is made of.
@@ -24,8 +36,26 @@ pub struct Survey {
     pub totals: Totals,
     /// What has to be copied, where the tags are to be in another repository.
     pub copy: Option<CopyPlan>,
-    /// What was read for the record.
-    pub notes: RecordNotes,
+    /// Who AWS says the caller is, at the source and at the target, where that was asked for the record.
+    pub arns: [Option<String>; 2],
+}
+
+/// One image on its way to one repository.
+pub struct Lane<'r, 'w> {
+    /// What was asked for.
+    pub request: &'r Promote,
+    /// Which promotion of the run it belongs to; lanes of one promotion are neighbours.
+    pub number: usize,
+    /// Where it comes from and goes to.
+    pub sides: Sides<'r, 'w>,
+    /// What was seen.
+    pub survey: Survey,
+    /// What happens to each tag.
+    pub writes: Vec<TagWrite>,
+    /// How many blobs and manifests the copy has written so far.
+    pub copied: [AtomicU64; 2],
+    /// What the copy brings along, and in the end has brought along.
+    pub totals: Totals,
 }
 
 /// What has to be done so that the target holds the image.
@@ -38,8 +68,8 @@ pub struct CopyPlan {
     pub skipped: u64,
     /// Blobs that only referrers need.
     pub spare: HashSet<Digest>,
-    /// The manifests, the root not among them.
-    pub nodes: HashMap<Digest, TreeNode>,
+    /// The image and what points at it, with every manifest.
+    pub tree: Arc<Tree>,
     /// Those that the target lacks, each after what it names; without referrers.
     pub manifests: Vec<Digest>,
     /// Whether the target has the image itself.
@@ -66,11 +96,12 @@ pub struct Totals {
     pub referrers: Referrers,
 }
 
-/// What is read for the record alone, beside the other looks.
-#[derive(Debug, Default)]
-pub struct RecordNotes {
-    /// Labels of note, where they were read.
-    pub labels: Option<BTreeMap<String, String>>,
-    /// Who AWS says the caller is, at the source and at the target.
-    pub arns: [Option<String>; 2],
+/// What several promotions came to.
+pub struct RunOutcome {
+    /// What was done, or in a dry run what would be.
+    pub record: RunRecord,
+    /// How many places each of them goes to.
+    pub places: Vec<usize>,
+    /// The artifact that keeps the record of each in its registry, where one does.
+    pub attached: Vec<Option<Digest>>,
 }

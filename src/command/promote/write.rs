@@ -9,7 +9,8 @@ use crate::pure::image::{Digest, Heads, Identifier, Listing, RawManifest, Tag};
 use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{Overlap, Reading, Ruling, TagKind, TagWrite, Watch, WriteState};
 use crate::registry::Remote;
-use crate::threads::both;
+use crate::threads::{self, both, lock};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long a tag may go on reading as before.
@@ -18,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a command knows about tags that others write too.
-pub trait Judge: Sync {
+pub trait Judge: Send + Sync {
     /// What is to become of a tag that reads otherwise than when it was planned for, before it is written.
     ///
     /// # Errors
@@ -49,69 +50,110 @@ pub trait Judge: Sync {
     /// Says what a person should know about other runs.
     fn conclude(&self, _write: &TagWrite, _watch: &Watch, _overlap: &Overlap, _exposed: Duration) {}
 
-    /// The failure of a tag that cannot change, with a hint where the registry's words do not say it best.
-    fn immutable(&self, error: Error) -> Error {
+    /// The failure of a write, with a hint where the registry's words do not say it best.
+    fn refused(&self, error: Error) -> Error {
         error
     }
 }
 
-/// What writing is about.
+/// Is told of tags before and after each write.
+pub type WriteNote<'t> = Box<dyn Fn(&[TagWrite]) + Send + Sync + 't>;
+
+/// The tags of one repository, and what writing them is about.
 pub struct WriteTask<'t, 'w> {
     /// The repository whose tags are written.
     pub target: &'t Remote<'t, 'w>,
     /// The manifests that the tags may be given.
-    pub manifests: &'t [&'t RawManifest],
+    pub manifests: Vec<&'t RawManifest>,
     /// What is to be made of what others write.
-    pub judge: &'t dyn Judge,
+    pub judge: Box<dyn Judge + 't>,
+    /// Is told of the tags right before and after each write, because a bug may end the run in between.
+    pub note: WriteNote<'t>,
+    /// How far it has come.
+    pub state: Mutex<WriteTaskState>,
 }
 
-/// Writes what is due, `--to` tags first, and reads it back. Where the first look is `old`, all tags are looked at again
-/// before the first is written, and otherwise those that move before the first of them is.
+/// How far the tags of one repository have come.
+#[derive(Default)]
+pub struct WriteTaskState {
+    /// Every tag, and what has become of it.
+    pub writes: Vec<TagWrite>,
+    /// Whether a moving tag was to be written.
+    moves: bool,
+    /// When the moving tags were looked at last, and how long after that the last of them was written.
+    looked: Option<Instant>,
+    exposed: Duration,
+}
+
+impl WriteTaskState {
+    /// Nothing written yet.
+    pub fn of(writes: Vec<TagWrite>) -> Self {
+        Self { writes, ..Self::default() }
+    }
+
+    fn due(&self, kind: TagKind) -> Vec<usize> {
+        let is_due = |&i: &usize| self.writes[i].kind == kind && self.writes[i].is_due();
+        (0..self.writes.len()).filter(is_due).collect()
+    }
+}
+
+/// A part of the way, for the tags of one repository.
+type WritePhase<'p> = &'p (dyn Fn(&WriteTask, &mut WriteTaskState) -> Result<(), Error> + Sync);
+
+/// Writes what is due and reads it back: `--to` tags of all repositories first, then those that move. Where the first
+/// look is `old`, all tags are looked at again before the first is written, and otherwise those that move before the
+/// first of them is.
 ///
-/// What has become of each tag stands in `writes`, also where the run ends early; `note` is told of it right before and
-/// after each write, because a bug may end the run in between.
+/// What has become of each tag stands in the tasks, also where the run ends early.
 ///
 /// # Errors
-/// Those of the judge, before anything is written that it is about; `tag-immutable`, `denied`, `raced`, and those of
+/// Those of the judges, before anything is written that they are about; `tag-immutable`, `denied`, `raced`, and those of
 /// reading.
-pub fn write(task: &WriteTask, old: bool, writes: &mut [TagWrite], note: &dyn Fn(&[TagWrite])) -> Result<(), Error> {
-    let put = |writes: &mut [TagWrite], i: usize| {
-        let state = std::mem::replace(&mut writes[i].state, WriteState::Unknown);
-        note(writes);
-        writes[i].state = state;
+pub fn write(tasks: &[WriteTask], old: bool) -> Result<(), Error> {
+    let all = |phase: WritePhase| threads::map(tasks, |task| phase(task, &mut lock(&task.state))).map(drop);
+    let look = |task: &WriteTask, state: &mut WriteTaskState, wanted: &dyn Fn(&TagWrite) -> bool| {
+        state.looked = Some(task.target.world().instant());
+        look_again(task, &mut state.writes, wanted)
+    };
+    if old {
+        all(&|task, state| {
+            let any = state.writes.iter().any(TagWrite::is_due);
+            if any { look(task, state, &|_| true) } else { Ok(()) }
+        })?;
+    }
+    let fixed = tasks.iter().any(|task| !lock(&task.state).due(TagKind::Fixed).is_empty());
+    all(&|task, state| put_all(task, state, TagKind::Fixed))?;
+    all(&|task, state| {
+        state.moves = !state.due(TagKind::Moving).is_empty();
+        let again = state.moves && (!old || fixed);
+        if again { look(task, state, &|write| write.kind == TagKind::Moving) } else { Ok(()) }
+    })?;
+    all(&|task, state| put_all(task, state, TagKind::Moving))?;
+    all(&read_back)
+}
+
+/// Writes the tags of one kind that are due, one after the other.
+fn put_all(task: &WriteTask, state: &mut WriteTaskState, kind: TagKind) -> Result<(), Error> {
+    for i in state.due(kind) {
+        if threads::is_stopped() {
+            return Err(Error::new(Code::Internal, "the writes were given up for a failure beside them"));
+        }
+        let writes = &mut state.writes;
+        let known = std::mem::replace(&mut writes[i].state, WriteState::Unknown);
+        (task.note)(writes);
+        writes[i].state = known;
         let outcome = put(task, &mut writes[i]);
-        note(writes);
-        outcome
-    };
-    let due = |writes: &[TagWrite], kind| {
-        let numbers = 0..writes.len();
-        numbers.filter(|&i| writes[i].kind == kind && writes[i].is_due()).collect::<Vec<usize>>()
-    };
-    let now = || task.target.world().instant();
-    let mut looked = now();
-    let any = writes.iter().any(TagWrite::is_due);
-    if old && any {
-        look_again(task, writes, |_| true)?;
+        (task.note)(writes);
+        outcome?;
     }
-    let fixed = due(writes, TagKind::Fixed);
-    for &i in &fixed {
-        put(writes, i)?;
+    if let Some(looked) = state.looked.filter(|_| kind == TagKind::Moving) {
+        state.exposed = task.target.world().instant().saturating_duration_since(looked);
     }
-    let moves = !due(writes, TagKind::Moving).is_empty();
-    if moves && !(old && fixed.is_empty()) {
-        looked = now();
-        look_again(task, writes, |write| write.kind == TagKind::Moving)?;
-    }
-    let mut exposed = Duration::ZERO;
-    for i in due(writes, TagKind::Moving) {
-        put(writes, i)?;
-        exposed = now().saturating_duration_since(looked);
-    }
-    read_back(task, writes, moves, exposed)
+    Ok(())
 }
 
 /// Reads tags again right before they are written; what has changed is decided anew.
-fn look_again(task: &WriteTask, writes: &mut [TagWrite], wanted: impl Fn(&TagWrite) -> bool) -> Result<(), Error> {
+fn look_again(task: &WriteTask, writes: &mut [TagWrite], wanted: &dyn Fn(&TagWrite) -> bool) -> Result<(), Error> {
     let mut again: Vec<&mut TagWrite> = writes.iter_mut().filter(|write| wanted(write)).collect();
     let tags: Vec<Tag> = again.iter().map(|write| write.tag.clone()).collect();
     for (write, now) in again.iter_mut().zip(task.target.heads(&tags)?) {
@@ -138,7 +180,7 @@ fn put(task: &WriteTask, write: &mut TagWrite) -> Result<(), Error> {
         // Somebody else, or an earlier try whose answer was lost, may have written the same digest.
         Code::TagImmutable => {
             if target.head(&write.tag).ok().flatten() != write.wanted {
-                return Err(judge.immutable(error));
+                return Err(judge.refused(error));
             }
             write.action = TagAction::Unchanged;
             Ok(())
@@ -160,17 +202,18 @@ fn put(task: &WriteTask, write: &mut TagWrite) -> Result<(), Error> {
             }
             Err(error)
         }
-        _ => Err(error),
+        _ => Err(judge.refused(error)),
     }
 }
 
 /// Reads back every tag that was written, side by side, until each shows what is true of it.
-fn read_back(task: &WriteTask, writes: &mut [TagWrite], moves: bool, exposed: Duration) -> Result<(), Error> {
-    let WriteTask { target, judge, .. } = *task;
+fn read_back(task: &WriteTask, state: &mut WriteTaskState) -> Result<(), Error> {
+    let WriteTaskState { writes, moves, exposed, .. } = state;
+    let (target, judge) = (task.target, &*task.judge);
     // A tag that was not written was seen with its digest a moment ago.
     writes.iter_mut().for_each(|write| write.verified = Some(true));
     let mut watches = vec![Watch::default(); writes.len()];
-    let mut open = to_read_back(writes, moves);
+    let mut open = to_read_back(writes, *moves);
     let begun = target.world().instant();
     let waited = || target.world().instant().saturating_duration_since(begun);
     let patience = patience(target);
@@ -224,7 +267,7 @@ fn read_back(task: &WriteTask, writes: &mut [TagWrite], moves: bool, exposed: Du
     }
     for (write, watch) in writes.iter_mut().zip(&watches) {
         conclude(target, write, watch, waited);
-        judge.conclude(write, watch, &overlap, exposed);
+        judge.conclude(write, watch, &overlap, *exposed);
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The line of `rollback`: look, plan, then write, record and report as `promote` does.
 
 use crate::command::promote::record::{fits, frame};
-use crate::command::promote::report::report;
-use crate::command::promote::{Judge, WriteTask, record, write};
+use crate::command::promote::write::WriteTaskState;
+use crate::command::promote::{Judge, RunOutcome, WriteTask, record, report, write};
 use crate::command::report::Report;
 use crate::command::request::Rollback;
 use crate::command::session::{Session, Sides};
@@ -10,9 +10,19 @@ use crate::error::{Code, Error, Progress};
 use crate::pure::image::{Digest, Identifier, RawManifest};
 use crate::pure::promote::record::{RecordCommand, RecordState};
 use crate::pure::promote::tag_write::TagAction;
-use crate::pure::promote::{Promotion, Record, TagRecord, TagWrite, Undo, rollback_plan};
+use crate::pure::promote::{Promotion, Record, RunRecord, TagRecord, TagWrite, Undo, rollback_plan};
 use crate::registry::Remote;
-use crate::threads;
+use crate::threads::{self, lock};
+use std::sync::Mutex;
+
+/// One repository whose tags are put back.
+struct RollbackPlace<'r, 'w> {
+    promotion: &'r Record,
+    sides: Sides<'r, 'w>,
+    writes: Vec<TagWrite>,
+    /// The images that tags go back to.
+    manifests: Vec<RawManifest>,
+}
 
 /// Puts tags back, or says what would be put back.
 ///
@@ -22,10 +32,43 @@ use crate::threads;
 pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
     let promotion = request.promotion.as_ref();
     let promotion = promotion.ok_or_else(|| Error::new(Code::Internal, "a rollback without a record"))?;
-    let Promotion { record: promotion, warnings } = promotion;
-    let sides = &session.sides(&promotion.repository, None, !request.dry_run);
+    let Promotion { records, warnings } = promotion;
+    let exchange = &session.exchange;
+    warnings.iter().for_each(|sentence| exchange.warn("record-torn", sentence.clone()));
+    let records: Vec<&Record> = records.iter().collect();
+    let mut places = threads::map(&records, |promotion| look(session, request, promotion))?;
+    fits(&told(&places, true)?)?;
+    if !request.dry_run {
+        let (writes, outcome) = carry_out(&places, request.force);
+        places.iter_mut().zip(writes).for_each(|(place, writes)| place.writes = writes);
+        outcome.map_err(|error| {
+            let parts = places.iter().map(|place| progress(place, &place.writes));
+            let whole = |all: Progress, one: Progress| Progress {
+                done: [all.done, one.done].concat(),
+                rollback: [all.rollback, one.rollback].concat(),
+            };
+            error.after(parts.fold(Progress::default(), whole))
+        })?;
+    }
+    for RollbackPlace { promotion, writes, .. } in &mut places {
+        for write in writes.iter_mut().filter(|write| write.before.as_ref() == Some(&promotion.source.digest)) {
+            write.before_version.clone_from(&promotion.version);
+        }
+    }
+    let (record, attached) = (told(&places, request.dry_run)?, vec![None; places.len()]);
+    let sentences: Vec<String> = places.iter().map(|place| sentence(place, request.dry_run)).collect();
+    let outcome = RunOutcome { record, places: vec![1; places.len()], attached };
+    report::report(&outcome, request.dry_run, &sentences, places.len() > 1)
+}
+
+/// What the tags of one repository are now, and what is to become of them.
+fn look<'r, 'w>(
+    session: &'r Session<'w>,
+    request: &Rollback,
+    promotion: &'r Record,
+) -> Result<RollbackPlace<'r, 'w>, Error> {
+    let sides = session.sides(&promotion.repository, None, !request.dry_run);
     let target = &sides.target;
-    warnings.iter().for_each(|sentence| target.warn("record-torn", sentence.clone()));
     let tags: Vec<_> = promotion.tags.iter().map(|entry| entry.tag.clone()).collect();
     let promoted = &promotion.source.digest;
     if !promoted.is_usual()
@@ -34,23 +77,36 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
         target.call(&manifest);
     }
     let heads = target.heads(&tags)?;
-    let now = promotion.tags.iter().zip(heads);
-    let mut writes = plan(target, promotion, now, request.force)?;
-    fits(&told(sides, true, promotion, &writes)?)?;
+    let writes = plan(target, promotion, promotion.tags.iter().zip(heads), request.force)?;
     let manifests = manifests(target, &writes)?;
-    if !request.dry_run {
-        let judge = Restoration { target, promotion, manifests: &manifests, force: request.force };
-        let manifests: Vec<&RawManifest> = manifests.iter().collect();
-        let progress = |writes: &[TagWrite]| {
-            let rollback = record::commands(sides, &record::undos(writes), None);
-            Progress { done: record::written(target, writes), rollback }
-        };
-        let note = |writes: &[TagWrite]| target.exchange().journal.note_progress(progress(writes));
-        let outcome =
-            write::write(&WriteTask { target, manifests: &manifests, judge: &judge }, true, &mut writes, &note);
-        outcome.map_err(|error| error.after(progress(&writes)))?;
-    }
-    summed_up(sides, request.dry_run, promotion, writes)
+    Ok(RollbackPlace { promotion, sides, writes, manifests })
+}
+
+/// Writes what is due everywhere; what has become of the tags of each place.
+fn carry_out(places: &[RollbackPlace], force: bool) -> (Vec<Vec<TagWrite>>, Result<(), Error>) {
+    let tasks: Vec<WriteTask> = places
+        .iter()
+        .enumerate()
+        .map(|(slot, place)| {
+            let RollbackPlace { promotion, sides, writes, manifests } = place;
+            let (target, journal) = (&sides.target, &sides.target.exchange().journal);
+            WriteTask {
+                target,
+                manifests: manifests.iter().collect(),
+                judge: Box::new(Restoration { target, promotion, manifests, force }),
+                note: Box::new(move |writes| journal.note_progress(slot, progress(place, writes))),
+                state: Mutex::new(WriteTaskState::of(writes.clone())),
+            }
+        })
+        .collect();
+    let outcome = write::write(&tasks, true);
+    (tasks.iter().map(|task| std::mem::take(&mut lock(&task.state).writes)).collect(), outcome)
+}
+
+/// What has been changed so far at one place.
+fn progress(place: &RollbackPlace, writes: &[TagWrite]) -> Progress {
+    let rollback = record::commands(&place.sides, &record::undos(writes), None);
+    Progress { done: record::written(&place.sides.target, writes), rollback }
 }
 
 /// What is to become of these tags, by what the record says and what they are now.
@@ -116,11 +172,8 @@ impl Judge for Restoration<'_, '_> {
     }
 }
 
-fn summed_up(sides: &Sides, dry_run: bool, promotion: &Record, mut writes: Vec<TagWrite>) -> Result<Report, Error> {
-    for write in writes.iter_mut().filter(|write| write.before.as_ref() == Some(&promotion.source.digest)) {
-        write.before_version.clone_from(&promotion.version);
-    }
-    let record = told(sides, dry_run, promotion, &writes)?;
+/// What has become of the tags of one place, in words.
+fn sentence(RollbackPlace { promotion, writes, .. }: &RollbackPlace, dry_run: bool) -> String {
     let one = |(write, entry): (&TagWrite, &TagRecord)| match (write.action, &write.wanted, &entry.before_version) {
         (TagAction::Moved, _, Some(version)) => format!("{} (back at {version})", write.tag),
         (TagAction::Moved, Some(to), None) => format!("{} (back at {})", write.tag, to.short()),
@@ -131,23 +184,28 @@ fn summed_up(sides: &Sides, dry_run: bool, promotion: &Record, mut writes: Vec<T
     let tags: Vec<String> = writes.iter().zip(&promotion.tags).map(one).collect();
     let (repository, tags) = (&promotion.repository, tags.join(", "));
     let is_idle = writes.iter().all(|write| matches!(write.action, TagAction::Unchanged | TagAction::Left));
-    let summary = match (is_idle, dry_run) {
+    match (is_idle, dry_run) {
         (true, _) => format!("nothing to do: {repository} is rolled back already: {tags}"),
         (false, true) => format!("would roll {repository} back: {tags}"),
         (false, false) => format!("rolled {repository} back: {tags}"),
-    };
-    report(record, dry_run, None, summary)
+    }
 }
 
 /// The record of a rollback, as planned or as it came out.
-fn told(sides: &Sides, dry_run: bool, promotion: &Record, writes: &[TagWrite]) -> Result<Record, Error> {
-    let undos: Vec<Undo> = writes.iter().filter_map(TagWrite::undo).collect();
-    Ok(Record {
-        command: RecordCommand::Rollback,
-        state: if dry_run { RecordState::Planned } else { RecordState::Done },
-        version: promotion.version.clone(),
-        tags: writes.iter().map(TagRecord::of).collect(),
-        rollback: record::commands(sides, &undos, None),
-        ..frame(sides, &[None, None], promotion.source.clone())?
-    })
+fn told(places: &[RollbackPlace], dry_run: bool) -> Result<RunRecord, Error> {
+    let (mut records, mut rollback) = (Vec::new(), Vec::new());
+    for RollbackPlace { promotion, sides, writes, .. } in places {
+        let undos: Vec<Undo> = writes.iter().filter_map(TagWrite::undo).collect();
+        let undo = record::commands(sides, &undos, None);
+        rollback.extend(undo.iter().cloned());
+        records.push(Record {
+            command: RecordCommand::Rollback,
+            state: if dry_run { RecordState::Planned } else { RecordState::Done },
+            version: promotion.version.clone(),
+            tags: writes.iter().map(TagRecord::of).collect(),
+            rollback: undo,
+            ..frame(sides, &[None, None], promotion.source.clone())?
+        });
+    }
+    Ok(RunRecord::of(records, rollback, None))
 }

@@ -1,8 +1,8 @@
 //! Where a rollback reads its record: a file, standard input, or the request itself.
 
 use crate::command::request::{RecordSource, Rollback};
-use crate::error::{Code, Error};
-use crate::pure::promote::{Record, recorded};
+use crate::error::{Code, Error, LIST};
+use crate::pure::promote::recorded;
 use crate::world::World;
 use std::path::Path;
 
@@ -26,20 +26,26 @@ pub fn read(world: &World, request: &mut Rollback) -> Result<(), Error> {
     };
     let bytes = bytes.map_err(|why| unreadable(why.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|why| unreadable(why.to_string()))?;
-    let mut promotion = recorded::promotion(&text, &place)?;
-    let Record { repository, tags, .. } = &mut promotion.record;
-    if let Some(named) = request.repository.as_ref().filter(|named| *named != repository) {
-        let message = format!("the promotion in {place} is about `{repository}`, and not about `{named}`");
+    let mut promotion = recorded::promotion(&text, &place, request.repository.as_ref())?;
+    let records = &mut promotion.records;
+    if let (Some(named), Some(other)) = (&request.repository, records.first())
+        && other.repository != *named
+    {
+        let message = format!("the promotion in {place} is about `{}`, and not about `{named}`", other.repository);
         return Err(
             Error::new(Code::RequestInvalid, message).hint("name the repository that was promoted, or its record")
         );
     }
-    if let Some(tag) = request.tags.iter().find(|tag| !tags.iter().any(|known| known.tag == **tag)) {
-        let known: Vec<String> = tags.iter().map(|known| format!("`{}`", known.tag)).collect();
+    let known: Vec<String> = records.iter().flat_map(|one| one.tags.iter().map(|tag| tag.tag.to_string())).collect();
+    if let Some(tag) = request.tags.iter().find(|tag| !known.iter().any(|known| known == tag.as_str())) {
+        let known: Vec<String> = known.iter().take(LIST).map(|known| format!("`{known}`")).collect();
         return Err(Error::new(Code::RequestInvalid, format!("the promotion in {place} has no tag `{tag}`"))
             .hint(format!("name one of {}", known.join(", "))));
     }
-    tags.retain(|known| request.tags.is_empty() || request.tags.contains(&known.tag));
+    for record in records.iter_mut() {
+        record.tags.retain(|known| request.tags.is_empty() || request.tags.contains(&known.tag));
+    }
+    records.retain(|record| !record.tags.is_empty() || request.tags.is_empty());
     request.promotion = Some(promotion);
     Ok(())
 }

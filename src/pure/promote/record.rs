@@ -180,6 +180,8 @@ words! {
     RecordCommand {
         /// `promote`.
         Promote = "promote",
+        /// `release`.
+        Release = "release",
         /// `rollback`.
         Rollback = "rollback",
     }
@@ -240,6 +242,67 @@ impl Record {
     }
 }
 
+/// The record of a run: that of its one promotion, or of several with what they have in common.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum RunRecord {
+    /// Of one.
+    One(Box<Record>),
+    /// Of several.
+    Several(Box<RecordSet>),
+}
+
+/// The record of several promotions that were one.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordSet {
+    schema: u64,
+    state: RecordState,
+    command: RecordCommand,
+    at: String,
+    tool: String,
+    promotions: Vec<Record>,
+    rollback: Vec<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure>,
+}
+
+impl RunRecord {
+    /// Puts the records of a run together, with what undoes all of it and why it ended early.
+    pub fn of(mut promotions: Vec<Record>, rollback: Vec<Vec<String>>, error: Option<Failure>) -> Self {
+        match promotions.pop() {
+            Some(only) if promotions.is_empty() => Self::One(Box::new(Record { rollback, error, ..only })),
+            last => {
+                promotions.extend(last);
+                let first = &promotions[0];
+                let (state, command, at, tool) = (first.state, first.command, first.at.clone(), first.tool.clone());
+                let schema = SCHEMA;
+                Self::Several(Box::new(RecordSet { schema, state, command, at, tool, promotions, rollback, error }))
+            }
+        }
+    }
+
+    /// As one line of JSON.
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Those of the promotions.
+    pub fn promotions(&self) -> &[Record] {
+        match self {
+            Self::One(record) => std::slice::from_ref(record),
+            Self::Several(set) => &set.promotions,
+        }
+    }
+
+    /// The commands that undo all of it.
+    pub fn rollback(&self) -> &[Vec<String>] {
+        match self {
+            Self::One(record) => &record.rollback,
+            Self::Several(set) => &set.rollback,
+        }
+    }
+}
+
 /// The labels that a record keeps: what all platforms agree on, whole where it is small, else those of note and
 /// those that were required.
 pub fn labels<'a>(
@@ -275,9 +338,9 @@ pub fn is_name(name: &str) -> bool {
 
 /// The file that a name with placeholders means: the repository without what is none for a file name, and twelve
 /// digits of the digest.
-pub fn file(name: &str, repository: &Repository, digest: &Digest) -> String {
+pub fn file(name: &str, repository: &str, digest: &Digest) -> String {
     let proper = |c: char| if c.is_ascii_alphanumeric() || "._-/".contains(c) { c } else { '_' };
-    let repository: String = repository.to_string().chars().map(proper).collect();
+    let repository: String = repository.chars().map(proper).collect();
     name.replace("{repository}", &repository).replace("{digest}", &digest.hex()[..12])
 }
 
@@ -327,7 +390,7 @@ mod tests {
             ("{digest}{digest}", "a", "6105d6cc76af6105d6cc76af"),
         ] {
             assert!(is_name(name));
-            assert_eq!(file(name, &Repository::parse(repository).unwrap(), &digest), expected);
+            assert_eq!(file(name, &Repository::parse(repository).unwrap().to_string(), &digest), expected);
         }
         for name in ["{tag}.jsonl", "{repository", "digest}", "{{digest}}", "{Digest}"] {
             assert!(!is_name(name), "{name}");

@@ -4,17 +4,18 @@
 //! known here.
 
 use crate::error::{Code, Error};
-use crate::pure::image::Tag;
+use crate::pure::image::{Repository, Tag};
 use crate::pure::promote::record::{RecordCommand, RecordState, SCHEMA};
 use crate::pure::promote::{Record, TagRecord};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::{HashMap, HashSet};
 
 /// What a rollback is about.
 #[derive(Clone, Debug)]
 pub struct Promotion {
-    /// The last record, with every tag of its image and what each pointed at before the promotion.
-    pub record: Record,
+    /// The last records, one an image in a repository, each with every tag and what it pointed at before the promotion.
+    pub records: Vec<Record>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -40,34 +41,51 @@ pub fn record(value: &Value, place: &str) -> Result<Record, Error> {
         _ => return Err(invalid("is JSON, but no record of a promotion")),
     }
     let record = Record::deserialize(value).map_err(|why| invalid("is no proper record").cause(why.to_string()))?;
-    if record.command != RecordCommand::Promote {
+    if record.command == RecordCommand::Rollback {
         return Err(invalid(&format!("is the record of `{}`, not of a promotion", record.command))
             .hint("its own `rollback` holds the commands that undo it"));
     }
     Ok(record)
 }
 
-/// Reads a record, or the lines of a file, one record each, and finds what a rollback puts back: per tag the earliest
-/// `before` of the image that was promoted last.
+/// Reads a record, or the lines of a file, one record each, and finds what a rollback puts back: of each image that was
+/// promoted by the last run, per tag the earliest `before`. Where a repository is named, of the last run that is about it.
 ///
 /// # Errors
 /// `record-invalid`.
-pub fn promotion(text: &str, place: &str) -> Result<Promotion, Error> {
-    let (records, warnings) = records(text, place)?;
-    let Some(last) = records.last() else {
+pub fn promotion(text: &str, place: &str, named: Option<&Repository>) -> Result<Promotion, Error> {
+    let (runs, warnings) = runs(text, place)?;
+    let is_meant = |one: &&Record| named.is_none_or(|named| *named == one.repository);
+    let last = runs.iter().rev().find(|run| run.iter().any(|one| is_meant(&one))).or(runs.last());
+    let Some(last) = last.filter(|last| !last.is_empty()) else {
         return Err(Error::new(Code::RecordInvalid, format!("{place} is empty")).hint(WANTED));
     };
-    if let Some(other) = records.iter().find(|one| one.repository != last.repository) {
-        let message = format!(
-            "{place} holds promotions of several repositories, `{}` and `{}`",
-            other.repository, last.repository
-        );
+    let repositories: HashSet<&Repository> = last.iter().map(|one| &one.repository).collect();
+    let other = runs.iter().flatten().find(|one| !repositories.contains(&one.repository));
+    if let (Some(other), None) = (other, named) {
+        let known = &last[0].repository;
+        let message = format!("{place} holds promotions of several repositories, `{}` and `{known}`", other.repository);
         return Err(Error::new(Code::RecordInvalid, message)
-            .hint("give the lines of one repository alone; keep a file for each"));
+            .hint("give the lines of one run alone, or name the repository whose last one is meant"));
     }
+    let key = |one: &Record| (one.repository.clone(), one.source.digest.clone());
+    let mut about: HashMap<_, Vec<&Record>> = HashMap::new();
+    runs.iter().flatten().for_each(|one| about.entry(key(one)).or_default().push(one));
+    let mut records: Vec<Record> = Vec::new();
+    let any = last.iter().any(|one| is_meant(&one));
+    for last in last.iter().filter(|one| !any || is_meant(one)) {
+        if let Some(all) = about.remove(&key(last)) {
+            records.push(Record { tags: earliest(&all), ..last.clone() });
+        }
+    }
+    Ok(Promotion { records, warnings })
+}
+
+/// What each tag of an image pointed at before it was promoted first.
+fn earliest(records: &[&Record]) -> Vec<TagRecord> {
     let mut tags: Vec<TagRecord> = Vec::new();
     let mut planned: Option<Vec<Tag>> = None;
-    for one in records.iter().filter(|one| one.source.digest == last.source.digest) {
+    for one in records {
         let mut new = Vec::new();
         for entry in &one.tags {
             match tags.iter_mut().find(|known| known.tag == entry.tag) {
@@ -87,31 +105,43 @@ pub fn promotion(text: &str, place: &str) -> Result<Promotion, Error> {
         }
         planned = (one.state == RecordState::Planned).then_some(new);
     }
-    Ok(Promotion { record: Record { tags, ..last.clone() }, warnings })
+    tags
 }
 
-/// Every record of a text, and what was passed over.
-fn records(text: &str, place: &str) -> Result<(Vec<Record>, Vec<String>), Error> {
+/// The records of one run: of one promotion, or of several that were one.
+fn run(value: &Value, place: &str) -> Result<Vec<Record>, Error> {
+    match value.get("promotions").and_then(Value::as_array) {
+        Some(promotions) if value.get("repository").is_none() => {
+            let numbered = promotions.iter().enumerate();
+            numbered.map(|(n, one)| record(one, &format!("promotion {} of {place}", n + 1))).collect()
+        }
+        _ => Ok(vec![record(value, place)?]),
+    }
+}
+
+/// The records of every run in a text, and what was passed over.
+fn runs(text: &str, place: &str) -> Result<(Vec<Vec<Record>>, Vec<String>), Error> {
     // One record may stand alone, spread over lines.
     if let Ok(value) = serde_json::from_str::<Value>(text) {
         // The output of a command holds the record of its promotion.
         let paths = ["/result/record", "/error/record", "/record"];
         let held = paths.iter().find_map(|path| value.pointer(path).filter(|held| held.is_object()));
-        return Ok((vec![record(held.unwrap_or(&value), place)?], Vec::new()));
+        return Ok((vec![run(held.unwrap_or(&value), place)?], Vec::new()));
     }
     let lines: Vec<(usize, &str)> =
         text.lines().enumerate().map(|(n, line)| (n + 1, line.trim())).filter(|(_, line)| !line.is_empty()).collect();
-    let (mut records, mut warnings, mut torn) = (Vec::new(), Vec::new(), None);
+    let (mut runs, mut warnings, mut torn) = (Vec::new(), Vec::new(), None);
     for (n, line) in lines {
         let at = format!("line {n} of {place}");
         match serde_json::from_str::<Value>(line) {
             Ok(value) => {
-                let one = record(&value, &at)?;
+                let one = run(&value, &at)?;
+                let is_planned = one.iter().all(|one| one.state == RecordState::Planned);
                 // Whoever cut a line off has gone, so only another run can come after it.
-                if let Some(error) = torn.take().filter(|_| one.state != RecordState::Planned) {
+                if let Some(error) = torn.take().filter(|_| !is_planned) {
                     return Err(error);
                 }
-                records.push(one);
+                runs.push(one);
             }
             Err(why) => {
                 let error = Error::new(Code::RecordInvalid, format!("{at} is not JSON"))
@@ -126,8 +156,8 @@ fn records(text: &str, place: &str) -> Result<(Vec<Record>, Vec<String>), Error>
         }
     }
     match torn {
-        Some(error) if records.is_empty() => Err(error),
-        _ => Ok((records, warnings)),
+        Some(error) if runs.is_empty() => Err(error),
+        _ => Ok((runs, warnings)),
     }
 }
 
@@ -163,13 +193,13 @@ mod tests {
     type Expected<'a> = &'a [(&'a str, Option<&'a str>, bool)];
 
     fn check(text: &str, expected: Expected, warnings: usize) {
-        let undo = promotion(text, "`f`").unwrap();
+        let undo = promotion(text, "`f`", None).unwrap();
         let expected: Vec<_> =
             expected.iter().map(|(tag, before, over)| (tag.to_string(), before.map(digest), *over)).collect();
         let one = |one: &TagRecord| {
             (one.tag.to_string(), one.before.as_ref().map(Digest::to_string), one.action == TagAction::Superseded)
         };
-        let found: Vec<_> = undo.record.tags.iter().map(one).collect();
+        let found: Vec<_> = undo.records[0].tags.iter().map(one).collect();
         assert_eq!((found, undo.warnings.len()), (expected, warnings), "{text}");
     }
 
@@ -221,9 +251,51 @@ mod tests {
             (" \n".to_owned(), "`f` is empty"),
             ("plain text".to_owned(), "line 1 of `f` is not JSON"),
         ] {
-            let error = promotion(&text, "`f`").unwrap_err();
+            let error = promotion(&text, "`f`", None).unwrap_err();
             assert_eq!((error.code(), error.message()), (Code::RecordInvalid, start), "{text}");
         }
+    }
+
+    /// The line of a run over several images.
+    fn several(state: &str, promotions: &[Value]) -> Value {
+        json!({"schema": 1, "state": state, "command": "release", "at": "2026-08-20T10:00:00Z", "tool": "tagwright 0.1.0",
+            "promotions": promotions, "rollback": []})
+    }
+
+    #[test]
+    fn a_run_over_several_images_is_put_back_as_one() {
+        let of = |repository: &str, state: &str, source: &str, before: &str| {
+            let mut line = line(state, source, &[("latest", Some(before), "moved")]);
+            line["repository"] = json!(format!("reg.example/{repository}"));
+            line
+        };
+        let set = |state: &str, before: [&str; 2]| {
+            several(state, &[of("a", state, "one", before[0]), of("b", state, "two", before[1])])
+        };
+        let killed_and_run_again =
+            joined(&[set("planned", ["x", "y"]), set("planned", ["one", "y"]), set("done", ["one", "y"])]);
+        let found = |text: &str, named: Option<&str>| {
+            let named = named.map(|name| Repository::parse(&format!("reg.example/{name}")).unwrap());
+            let promotion = promotion(text, "`f`", named.as_ref()).unwrap();
+            let one = |one: &Record| {
+                let before = one.tags[0].before.as_ref().unwrap().to_string();
+                (one.repository.path().to_owned(), before)
+            };
+            promotion.records.iter().map(one).collect::<Vec<_>>()
+        };
+        let (a, b) = (("a".to_owned(), digest("x")), ("b".to_owned(), digest("y")));
+        assert_eq!(found(&killed_and_run_again, None), [a.clone(), b.clone()]);
+        assert_eq!(found(&killed_and_run_again, Some("b")), std::slice::from_ref(&b));
+        let later = format!("{killed_and_run_again}{}\n", of("c", "done", "three", "z"));
+        assert_eq!(found(&later, Some("a")), [a]);
+        assert!(promotion(&later, "`f`", None).is_err(), "which of them is meant is not known");
+        // The output of the command, and a record without a promotion.
+        let output = json!({"schema": 1, "ok": true, "result": {"record": set("done", ["x", "y"])}});
+        assert_eq!(found(&output.to_string(), Some("b")), [b]);
+        assert_eq!(promotion(&several("done", &[]).to_string(), "`f`", None).unwrap_err().message(), "`f` is empty");
+        let twice = several("done", &[several("done", &[])]);
+        let error = promotion(&twice.to_string(), "`f`", None).unwrap_err();
+        assert_eq!(error.message(), "promotion 1 of `f` is no proper record");
     }
 
     #[test]
@@ -255,17 +327,17 @@ mod tests {
             (with("tags", json!([{"tag": "t", "before": "x"}])), "`f` is no proper record"),
             (with("state", json!(1)), "`f` is no proper record"),
         ] {
-            let error = promotion(&value.to_string(), "`f`").unwrap_err();
+            let error = promotion(&value.to_string(), "`f`", None).unwrap_err();
             assert_eq!((error.code(), error.message()), (Code::RecordInvalid, message));
             assert!(error.hint_text().is_some());
         }
         let other = with("repository", json!("reg.example/other"));
-        let error = promotion(&joined(&[other, sound.clone()]), "`f`").unwrap_err();
+        let error = promotion(&joined(&[other, sound.clone()]), "`f`", None).unwrap_err();
         assert_eq!(
             error.message(),
             "`f` holds promotions of several repositories, `reg.example/other` and `reg.example/app`"
         );
-        let error = promotion(&joined(&[sound, json!({"schema": 3})]), "`f`").unwrap_err();
+        let error = promotion(&joined(&[sound, json!({"schema": 3})]), "`f`", None).unwrap_err();
         assert!(error.message().starts_with("line 2 of `f` is a record of schema 3"), "{error}");
     }
 }
