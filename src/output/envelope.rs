@@ -214,7 +214,7 @@ pub fn last_line(progress: &Progress) -> String {
 
 /// Whether a command is one that writes.
 pub fn writes(command: Option<&str>) -> bool {
-    matches!(command, Some("promote" | "rollback"))
+    matches!(command, Some("promote" | "release" | "rollback"))
 }
 
 /// The warnings that are told: each cut where it is longer than anybody reads, and not all of very many.

@@ -17,7 +17,7 @@ pub fn of(command: &str, result: &Value, sentence: &str, screen: Screen) -> Stri
         "board" => board(result, sentence, width),
         "labels" => labels(result, sentence, width),
         "inspect" => inspect(result, width),
-        "promote" | "rollback" => promotion(result, screen),
+        "promote" | "release" | "rollback" => promotions(result, sentence, screen),
         "diff" => difference(result, width),
         "rate-limit" => {
             [folded(&line(sentence), width), pairs(&named(result, &["countedBy", "resetsAt"]), width)].concat()
@@ -39,6 +39,7 @@ pub fn values(command: &str) -> &'static [&'static str] {
     match command {
         "tags" => &["tags.*.tag"],
         "history" => &["records.*.digest"],
+        "release" => &["images.*.digest"],
         "board" => &["repositories.*.tags.*.version"],
         "labels" => &["labels.*"],
         "find-tag" => &["tag"],
@@ -306,33 +307,61 @@ fn checkup(result: &Value, sentence: &str, screen: Screen) -> Vec<String> {
     lines
 }
 
-/// One line a tag, what was brought along, and how to undo it.
-fn promotion(result: &Value, screen: Screen) -> Vec<String> {
+/// What became of each image, with one line a tag, and how to undo it.
+fn promotions(result: &Value, sentence: &str, screen: Screen) -> Vec<String> {
+    let mut lines = Vec::new();
+    match result["images"].as_array() {
+        Some(images) => {
+            lines.extend(images.iter().flat_map(|image| promotion(image, &result["record"]["command"], screen)));
+            lines.extend(folded(&line(sentence), screen.columns));
+        }
+        None => lines.extend(promotion(result, &result["record"]["command"], screen)),
+    }
+    let undo = list(&result["rollback"]);
+    if result["dryRun"] != true && !undo.is_empty() {
+        lines.push("undo:".to_owned());
+        let words = |argv| list(argv).iter().map(cell).collect::<Vec<_>>();
+        lines.extend(undo.iter().flat_map(|argv| typed(&words(argv), screen.columns)));
+    }
+    lines
+}
+
+/// One image: a part for each place that it goes to.
+fn promotion(image: &Value, command: &Value, screen: Screen) -> Vec<String> {
+    let places = match image["targets"].as_array() {
+        Some(targets) => targets.iter().collect(),
+        None => vec![image],
+    };
+    places.into_iter().flat_map(|place| promoted(image, place, command, screen)).collect()
+}
+
+/// One line a tag, and what was brought along.
+fn promoted(image: &Value, place: &Value, command: &Value, screen: Screen) -> Vec<String> {
     let width = screen.columns;
-    let dry = result["dryRun"] == true;
-    let (reference, repository) = (cell(&result["source"]["reference"]), cell(&result["repository"]));
+    let dry = image["dryRun"] == true;
+    let (reference, repository) = (cell(&image["source"]["reference"]), cell(&place["repository"]));
     let is_here = reference.strip_prefix(&repository).is_some_and(|rest| rest.starts_with([':', '@']));
     let into = if is_here { String::new() } else { format!(" into {repository}") };
-    let tags = list(&result["tags"]);
-    let copied = |key: &str| result["copied"][key].as_u64().unwrap_or_default();
+    let tags = list(&place["tags"]);
+    let copied = |key: &str| place["copied"][key].as_u64().unwrap_or_default();
     let is_idle = copied("blobs") + copied("mounted") == 0
         && tags.iter().all(|tag| matches!(tag["action"].as_str(), Some("unchanged" | "left")));
-    let heading = match (result["record"]["command"] == "rollback", dry) {
+    let heading = match (command == "rollback", dry) {
         (true, _) if is_idle => format!("nothing to do: {repository} is rolled back already"),
         (false, _) if is_idle => {
-            format!("nothing to do: {reference} ({}) is promoted{into} already", short(&result["digest"]))
+            format!("nothing to do: {reference} ({}) is promoted{into} already", short(&image["digest"]))
         }
         // A version that a tag is back at stands in the sentence alone.
-        (true, _) => cell(&result["summary"]),
-        (false, true) => format!("would promote {reference} ({}){into}", short(&result["digest"])),
-        (false, false) => format!("promoted {reference} ({}){into}", short(&result["digest"])),
+        (true, _) => cell(&image["summary"]),
+        (false, true) => format!("would promote {reference} ({}){into}", short(&image["digest"])),
+        (false, false) => format!("promoted {reference} ({}){into}", short(&image["digest"])),
     };
     let mut lines = folded(&heading, width);
     let either =
         |version: &Value, digest: &Value| Some(cell(version)).filter(|v| !v.is_empty()).unwrap_or(short(digest));
     let tag = |tag: &Value| {
         let before = either(&tag["beforeVersion"], &tag["before"]);
-        let version = if tag["after"] == result["digest"] { &result["version"] } else { &Value::Null };
+        let version = if tag["after"] == image["digest"] { &image["version"] } else { &Value::Null };
         let after = either(version, &tag["after"]);
         let action = cell(&tag["action"]);
         let change = match action.as_str() {
@@ -351,12 +380,6 @@ fn promotion(result: &Value, screen: Screen) -> Vec<String> {
     }
     if copied("mounted") > 0 {
         lines.push(format!("mounted  {} blobs", copied("mounted")));
-    }
-    let undo = list(&result["rollback"]);
-    if !dry && !undo.is_empty() {
-        lines.push("undo:".to_owned());
-        let words = |argv| list(argv).iter().map(cell).collect::<Vec<_>>();
-        lines.extend(undo.iter().flat_map(|argv| typed(&words(argv), width)));
     }
     lines
 }

@@ -52,6 +52,7 @@ mod release;
 mod request_schema;
 mod rollback;
 mod secrets;
+mod several;
 mod stage;
 mod strangers;
 mod tags;
