@@ -28,6 +28,9 @@ pub fn copy(lanes: &[Lane], progress: &ProgressLine) -> Result<Vec<Totals>, Erro
         .iter()
         .filter_map(|lane| Some(CopyWay { lane, plan: lane.survey.copy.as_ref()?, lost: Mutex::default() }))
         .collect();
+    if ways.is_empty() {
+        return Ok(lanes.iter().map(|lane| lane.totals).collect());
+    }
     let tallies = blobs(&ways, progress)?;
     let ways: Vec<(&CopyWay, Tally)> = ways.iter().zip(tallies).collect();
     threads::map(&ways, |(way, tally)| way.manifests(*tally))
