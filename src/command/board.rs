@@ -22,7 +22,7 @@ use crate::registry::Remote;
 use crate::threads::{self, WIDTH};
 use crate::world::World;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,8 @@ pub fn run(session: &Session, request: &Board) -> Result<Report, Error> {
     let mut repositories = Vec::new();
     for (place, look) in places.iter().zip(looks) {
         repositories.push(look.unwrap_or_else(|error| {
-            let (repository, why) = (place.repository.to_string(), error.message().to_owned());
+            let (repository, why) =
+                (place.repository.to_string(), session.exchange.journal.without_secrets(error.message()));
             session.exchange.warn("board-incomplete", format!("of `{repository}` nothing is known: {why}"));
             BoardRepository { repository, newest: None, tags: Vec::new(), error: Some(why), moves: Vec::new() }
         }));
@@ -95,7 +96,7 @@ fn look(session: &Session, place: &BoardPlace, limit: usize, reach: &Reach) -> R
     };
     let entries = listing.as_ref().map_or(&[][..], |listing| &listing.tags);
     let lines = TagLines::of(entries);
-    let tags = chosen(&remote, place, limit, &lines, entries);
+    let tags = chosen(&remote, place, limit, &lines);
     let mut versions = Versions::among(entries, &TagFormat::default());
     let held = heads(&remote, &tags, entries, &mut versions)?;
     let rows: Vec<(&Tag, &Digest)> =
@@ -125,16 +126,16 @@ fn look(session: &Session, place: &BoardPlace, limit: usize, reach: &Reach) -> R
     let row =
         |(tag, held): (&Tag, &Option<Digest>)| row::row(&facts, tag, held.as_ref().map(|held| (held, version(held))));
     let tags = tags.iter().zip(&held).map(row).collect();
-    let newest = lines.versions.last_key_value().map(|(_, text)| (*text).to_owned());
+    let newest = lines.versions.first().map(|(_, text)| (*text).to_owned());
     Ok(BoardRepository { repository: repository.to_string(), newest, tags, error: None, moves })
 }
 
 /// The tags that are told: those that are named, and the moving ones where the whole repository is meant.
-fn chosen(remote: &Remote, place: &BoardPlace, limit: usize, lines: &TagLines, entries: &[TagEntry]) -> Vec<Tag> {
+fn chosen(remote: &Remote, place: &BoardPlace, limit: usize, lines: &TagLines) -> Vec<Tag> {
     let mut tags = place.tags.clone();
     if place.is_whole {
         let mut moving: Vec<Tag> =
-            lines.moving(entries).into_iter().filter_map(|entry| Tag::parse(&entry.name).ok()).collect();
+            lines.moving().into_iter().filter_map(|entry| Tag::parse(&entry.name).ok()).collect();
         if moving.len() > limit {
             let sentence = format!(
                 "`{}` has {} moving tags, and the first {limit} are told; name those that count, as in `{}:latest`",
@@ -154,17 +155,16 @@ fn chosen(remote: &Remote, place: &BoardPlace, limit: usize, lines: &TagLines, e
 /// What tags point at: as the list says, else by a look at them; beside them at the newest versions, which they hold as a
 /// rule.
 fn heads(remote: &Remote, tags: &[Tag], entries: &[TagEntry], versions: &mut Versions) -> Result<Heads, Error> {
-    let wanted: HashSet<&str> = tags.iter().map(Tag::as_str).collect();
-    let listed = entries.iter().filter(|entry| wanted.contains(entry.name.as_str()));
-    let mut held: HashMap<&str, Digest> =
-        listed.filter_map(|entry| Some((entry.name.as_str(), entry.digest.clone()?))).collect();
-    let unknown: Vec<&Tag> = tags.iter().filter(|tag| !held.contains_key(tag.as_str())).collect();
-    let beside = if tags.is_empty() { Vec::new() } else { versions.unknown(WIDTH) };
-    let asked: Vec<Tag> = unknown.iter().copied().chain(&beside).cloned().collect();
+    let listed = |tag: &Tag| entries.iter().find(|entry| entry.name == tag.as_str())?.digest.clone();
+    let mut held: Heads = tags.iter().map(listed).collect();
+    let mut asked: Vec<Tag> =
+        tags.iter().zip(&held).filter(|(_, held)| held.is_none()).map(|(tag, _)| tag.clone()).collect();
+    let count = asked.len();
+    asked.extend(if tags.is_empty() { Vec::new() } else { versions.unknown(WIDTH) });
     let mut heads = remote.heads(&asked)?;
-    versions.tell(&beside, heads.split_off(unknown.len()));
-    held.extend(unknown.into_iter().zip(heads).filter_map(|(tag, head)| Some((tag.as_str(), head?))));
-    Ok(tags.iter().map(|tag| held.remove(tag.as_str())).collect())
+    versions.tell(heads.split_off(count));
+    held.iter_mut().filter(|held| held.is_none()).zip(heads).for_each(|(held, head)| *held = head);
+    Ok(held)
 }
 
 /// Looks at older versions, until each of these digests is known to be one or many were looked at.
@@ -174,7 +174,7 @@ fn look_on(remote: &Remote, versions: &mut Versions, wanted: &[&Digest]) -> Resu
         if asked.is_empty() || wanted.iter().all(|digest| versions.known(digest).is_some()) {
             break;
         }
-        versions.tell(&asked, remote.heads(&asked)?);
+        versions.tell(remote.heads(&asked)?);
     }
     Ok(())
 }
@@ -184,11 +184,12 @@ fn read_origins(
     remote: &Remote,
     rows: &[(&Tag, &Digest)],
     moves: &[TagMove],
-    origins: &mut HashMap<Digest, ImageOrigin>,
+    origins: &mut Vec<(Digest, ImageOrigin)>,
 ) {
     let changed =
         rows.iter().filter_map(|(tag, held)| Some([(*held).clone(), row::last(moves, tag, held)?.before.clone()?]));
-    let mut unread: Vec<Digest> = changed.flatten().filter(|digest| !origins.contains_key(digest)).collect();
+    let mut unread: Vec<Digest> =
+        changed.flatten().filter(|digest| origins.iter().all(|(known, _)| known != digest)).collect();
     unread.sort_unstable();
     unread.dedup();
     unread.truncate(READ);

@@ -10,7 +10,6 @@ use crate::pure::version::{TagFormat, Version, VersionTag};
 use crate::registry::Remote;
 use crate::threads;
 use crate::threads::WIDTH;
-use std::collections::HashMap;
 
 /// How many tags are looked at in search of a digest.
 const MOST: usize = 200;
@@ -64,16 +63,17 @@ impl Versions {
         unknown.take(most).map(|(tag, _)| tag.tag.clone()).collect()
     }
 
-    /// Takes in what some of them point at; one that is not there is none of them any more.
-    pub fn tell(&mut self, tags: &[Tag], heads: Heads) {
-        let mut heads: HashMap<&Tag, Option<Digest>> = tags.iter().zip(heads).collect();
-        self.tags.retain_mut(|(tag, known)| match heads.remove(&tag.tag) {
+    /// Takes in what those point at that were [`unknown`](Self::unknown); one that is not there is none of them any more.
+    pub fn tell(&mut self, heads: Heads) {
+        let mut heads = heads.into_iter();
+        let mut is_there = |known: &mut Option<Digest>| match heads.next() {
             Some(head) => {
                 *known = head;
                 known.is_some()
             }
             None => true,
-        });
+        };
+        self.tags.retain_mut(|(_, known)| known.is_some() || is_there(known));
     }
 
     /// How what a tag holds compares with a source of this version, or of none.

@@ -5,72 +5,62 @@
 
 use crate::pure::image::TagEntry;
 use crate::pure::image::tag::is_digest_derived;
-use crate::pure::version::{TagFormat, Version};
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
-
-/// What versions begin with: `2`, or `2.4`.
-type Line = (u64, Option<u64>);
+use crate::pure::version::{TagFormat, Version, pick};
 
 /// The tags of a list by what they are for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TagLines<'l> {
-    /// The versions, each as it is written.
-    pub versions: BTreeMap<Version, &'l str>,
-    lines: BTreeSet<Line>,
+    /// The versions, newest first, each as it is written.
+    pub versions: Vec<(Version, &'l str)>,
+    /// All tags, versions newest first, then the rest by name.
+    tags: Vec<&'l TagEntry>,
 }
 
 impl<'l> TagLines<'l> {
     /// Sorts a list.
     pub fn of(tags: &'l [TagEntry]) -> Self {
         let format = TagFormat::default();
-        let mut all = Self::default();
-        for spelled in tags.iter().filter_map(|listed| format.spelled(&listed.name)) {
-            let parts = spelled.version.parts();
-            all.lines.insert((parts[0], None));
-            if parts.len() > 2 {
-                all.lines.insert((parts[0], Some(parts[1])));
-            }
-            all.versions.insert(spelled.version, spelled.text);
-        }
-        let lines = &all.lines;
-        all.versions.retain(|version, _| match *version.parts() {
-            [major, minor] => !lines.contains(&(major, Some(minor))),
-            _ => true,
-        });
-        all
+        let tags = pick::order(tags, &format);
+        let spelled = tags.iter().filter_map(|listed| format.spelled(&listed.name));
+        let mut versions: Vec<(Version, &str)> = spelled.map(|spelled| (spelled.version, spelled.text)).collect();
+        versions.dedup_by_key(|(version, _)| *version);
+        let all = Self { versions, tags };
+        let is_fixed = |(version, _): &&(Version, &str)| version.parts().len() > 2 || !all.leads(version.parts());
+        let versions = all.versions.iter().filter(is_fixed).copied().collect();
+        Self { versions, ..all }
     }
 
-    /// The line of versions that a tag stands for, where there is one.
-    fn line(&self, name: &str) -> Option<Line> {
-        let name = name.strip_prefix('v').unwrap_or(name);
-        let (major, minor) = name.split_once('.').map_or((name, None), |(major, minor)| (major, Some(minor)));
-        let number = |text: &str| text.parse().ok().filter(|_| is_number(text));
-        let line = (number(major)?, minor.map(number).map_or(Some(None), |minor| minor.map(Some))?);
-        self.lines.contains(&line).then_some(line)
+    /// Whether longer versions begin with these numbers.
+    fn leads(&self, line: &[u64]) -> bool {
+        let begin = |version: &'_ Version| version.parts().len().min(line.len());
+        let at = self.versions.partition_point(|(version, _)| version.parts()[..begin(version)] > *line);
+        // The longest of those that begin alike stands first.
+        let first = self.versions.get(at).map(|(version, _)| version.parts());
+        first.is_some_and(|parts| parts.len() > line.len() && parts.starts_with(line))
     }
 
-    /// The tags that move: `latest`, then those of lines, newest first, then words by name.
-    pub fn moving(&self, tags: &'l [TagEntry]) -> Vec<&'l TagEntry> {
-        let rank = |entry: &&TagEntry| match self.line(&entry.name) {
-            _ if entry.name == "latest" => Some((0, None)),
-            Some(line) => Some((1, Some(std::cmp::Reverse(line)))),
-            None => is_word(&entry.name).then_some((2, None)),
+    /// The line of versions that a tag stands for, where there is one: `2`, or `2.4`.
+    fn line(&self, name: &str) -> Option<Vec<u64>> {
+        let parts = name.strip_prefix('v').unwrap_or(name).split('.');
+        let number = |part: &str| part.parse().ok().filter(|_| is_number(part));
+        let line: Vec<u64> = parts.take(3).map(number).collect::<Option<_>>()?;
+        (line.len() < 3 && self.leads(&line)).then_some(line)
+    }
+
+    /// The tags that move: `latest`, then those of lines, then words by name.
+    pub fn moving(&self) -> Vec<&'l TagEntry> {
+        let some = |fits: &dyn Fn(&str) -> bool| -> Vec<&'l TagEntry> {
+            self.tags.iter().copied().filter(|entry| fits(&entry.name)).collect()
         };
-        let mut moving: Vec<_> = tags.iter().filter_map(|entry| Some((rank(&entry)?, entry))).collect();
-        moving.sort_by(|(a, left), (b, right)| a.cmp(b).then_with(|| left.name.cmp(&right.name)));
-        moving.into_iter().map(|(_, entry)| entry).collect()
+        let is_line = |name: &str| self.line(name).is_some();
+        [some(&|name| name == "latest"), some(&is_line), some(&|name| name != "latest" && is_word(name))].concat()
     }
 
     /// How many versions are newer, of its own line where the tag stands for one.
     pub fn behind(&self, tag: &str, held: Version) -> usize {
-        let line = self.line(tag);
-        let fits = |version: &Version| {
-            line.is_none_or(|(major, minor)| {
-                version.parts()[0] == major && minor.is_none_or(|minor| version.parts()[1] == minor)
-            })
-        };
-        self.versions.range((Bound::Excluded(held), Bound::Unbounded)).filter(|(version, _)| fits(version)).count()
+        let line = self.line(tag).unwrap_or_default();
+        let newer = &self.versions[..self.versions.partition_point(|(version, _)| *version > held)];
+        newer.iter().filter(|(version, _)| version.parts().starts_with(&line)).count()
     }
 }
 
@@ -100,6 +90,10 @@ mod tests {
 
     fn listed(names: &[&str]) -> Vec<TagEntry> {
         names.iter().map(|name| TagEntry::named(*name)).collect()
+    }
+
+    fn names(lines: &TagLines) -> String {
+        lines.moving().iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -134,11 +128,19 @@ mod tests {
             "java17",
         ]);
         let lines = TagLines::of(&tags);
-        let names: Vec<&str> = lines.moving(&tags).into_iter().map(|entry| entry.name.as_str()).collect();
-        let expected = ["latest", "2.4", "2", "v2", "1", "deadbeef", "java17", "main", "stable"];
-        assert_eq!(names, expected);
-        let versions: Vec<&str> = lines.versions.values().copied().collect();
-        assert_eq!(versions, ["1.9", "1.10.3", "2.4.1", "2.4.1.7", "2.5.0"]);
+        assert_eq!(names(&lines), "latest 2.4 1 2 v2 deadbeef java17 main stable");
+        let versions: Vec<&str> = lines.versions.iter().map(|(_, text)| *text).collect();
+        assert_eq!(versions, ["2.5.0", "2.4.1.7", "2.4.1", "1.10.3", "1.9"]);
+        for (tags, expected) in [
+            (&["2", "2.4"][..], "2"),
+            (&["2", "3", "2.4", "2.4.1"], "2.4 2"),
+            (&["2026", "2026.34", "2026.34.103", "2025.1"], "2026.34 2026"),
+            (&["1", "1.10", "1.1", "1.1.0"], "1.1 1"),
+            (&["latest-x", "LATEST", "0", "0.0.0"], "0 LATEST latest-x"),
+            (&[], ""),
+        ] {
+            assert_eq!(names(&TagLines::of(&listed(tags))), expected, "{tags:?}");
+        }
     }
 
     #[test]

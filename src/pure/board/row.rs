@@ -11,7 +11,6 @@ use crate::pure::promote::{Claims, Push, StoredRecord};
 use crate::pure::text::show;
 use crate::pure::version::{TagFormat, Version};
 use serde::Serialize;
-use std::collections::HashMap;
 
 /// The most characters of a name, and of an address.
 const LONGEST: (usize, usize) = (200, 2000);
@@ -152,7 +151,7 @@ pub fn moves(records: &[StoredRecord], repository: &Repository) -> Vec<TagMove> 
 }
 
 /// What images say they were built from, as records repeat it.
-pub fn origins(records: &[StoredRecord]) -> HashMap<Digest, ImageOrigin> {
+pub fn origins(records: &[StoredRecord]) -> Vec<(Digest, ImageOrigin)> {
     let told = records.iter().filter_map(|one| Some((&one.record, one.record.labels.as_ref()?)));
     told.map(|(record, labels)| (record.source.digest.clone(), ImageOrigin::of(labels))).collect()
 }
@@ -169,7 +168,7 @@ pub struct BoardFacts<'f> {
     /// How its tags have moved, newest first.
     pub moves: &'f [TagMove],
     /// What its images say they were built from.
-    pub origins: &'f HashMap<Digest, ImageOrigin>,
+    pub origins: &'f [(Digest, ImageOrigin)],
 }
 
 /// The row of a tag; `held` is what it points at, with the version that a tag of the list gives that.
@@ -195,7 +194,8 @@ pub fn row(facts: &BoardFacts, tag: &Tag, held: Option<(&Digest, Option<String>)
     };
     let change = |last: &TagMove| {
         let before = last.before.clone().filter(|before| before != held)?;
-        let (old, new) = (facts.origins.get(&before), facts.origins.get(held));
+        let origin = |image: &Digest| facts.origins.iter().find(|(known, _)| known == image).map(|(_, origin)| origin);
+        let (old, new) = (origin(&before), origin(held));
         let revision = |origin: Option<&ImageOrigin>| origin.and_then(|origin| origin.revision.clone());
         Some(TagChange {
             before_version: last.before_version.clone(),
@@ -276,7 +276,7 @@ mod tests {
         let entry = |name: &str| TagEntry { updated: Some("2026-08-25T10:00:00Z".to_owned()), ..TagEntry::named(name) };
         let tags = vec![entry("latest"), entry("other"), entry("1.2.3"), entry("1.3.0")];
         let listing = Listing { scanned: 4, via: Via::HubApi, is_whole: true, tags };
-        let (lines, origins) = (TagLines::of(&listing.tags), HashMap::new());
+        let (lines, origins) = (TagLines::of(&listing.tags), Vec::new());
         let unlisted = BoardFacts { listing: None, moves: &moves, origins: &origins };
         let facts = BoardFacts { listing: Some((&listing, &lines)), moves: &moves, origins: &origins };
         for (facts, tag, held, version, since, via, behind, change) in [
