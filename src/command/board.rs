@@ -69,17 +69,14 @@ pub fn run(session: &Session, request: &Board) -> Result<Report, Error> {
             BoardRepository { repository, newest: None, tags: Vec::new(), error: Some(why), moves: Vec::new() }
         }));
     }
-    let page = folder.map(|folder| write(world, folder, &repositories, &made)).transpose()?;
-    let count: usize = repositories.iter().map(|one| one.tags.len()).sum();
-    let behind = repositories.iter().flat_map(|one| &one.tags).filter(|tag| tag.behind > Some(0)).count();
+    let written = folder.map(|folder| write(world, folder, &repositories, &made)).transpose()?;
     let place = match places.as_slice() {
         [place] => format!("`{}`", place.repository),
         places => format!("{} repositories", places.len()),
     };
-    let tags = if count == 1 { "1 tag" } else { &format!("{count} tags") };
-    let there = page.as_ref().map(|page| format!("; the page is `{page}`")).unwrap_or_default();
-    let sentence = format!("{tags} of {place}, {behind} behind the newest version{there}");
-    Report::new(&BoardResult { repositories, page }, sentence)
+    let there = written.as_ref().map(|page| format!("; the page is `{page}`")).unwrap_or_default();
+    let sentence = page::summary(&repositories, &place) + &there;
+    Report::new(&BoardResult { repositories, page: written }, sentence)
 }
 
 /// Looks at one repository.

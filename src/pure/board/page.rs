@@ -26,6 +26,14 @@ fn code(digest: Option<&Digest>) -> String {
     digest.map_or(String::new(), |digest| ["<code>", digest.short(), "</code>"].concat())
 }
 
+/// How many tags of how many repositories are told, and how many of them are behind, as a sentence without its end.
+pub fn summary(repositories: &[BoardRepository], place: &str) -> String {
+    let tags = || repositories.iter().flat_map(|one| &one.tags);
+    let count = tags().count();
+    let behind = tags().filter(|tag| tag.behind > Some(0)).count();
+    format!("{count} tag{} of {place}, {behind} behind the newest version", if count == 1 { "" } else { "s" })
+}
+
 /// The page: when it was made and by what, then each repository.
 pub fn html(repositories: &[BoardRepository], made: &str, tool: &str) -> String {
     let mut out =
@@ -34,11 +42,13 @@ pub fn html(repositories: &[BoardRepository], made: &str, tool: &str) -> String 
         "<meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"referrer\" content=\"no-referrer\">\n";
     out += "<title>Release board</title>\n<link rel=\"stylesheet\" href=\"board.css\">\n</head>\n<body>\n";
     out.extend(["<header>\n<h1>Release board</h1>\n<p>Made ", &time(made), " UTC by ", &escaped(tool), "</p>\n"]);
-    out += "</header>\n<main>\n";
+    let place = format!("{} repositor{}", repositories.len(), if repositories.len() == 1 { "y" } else { "ies" });
+    out.extend(["<p>", &summary(repositories, &place), "</p>\n</header>\n<main>\n"]);
     for (number, one) in (1..).zip(repositories) {
         repository(&mut out, &number.to_string(), one);
     }
-    out + "</main>\n</body>\n</html>\n"
+    out += "</main>\n<footer><p>Since, build and by are what records and lists in the registries say, and whoever may push ";
+    out + "there may write a record. What a tag holds is the word of the registry itself.</p></footer>\n</body>\n</html>\n"
 }
 
 fn repository(out: &mut String, number: &str, one: &BoardRepository) {
