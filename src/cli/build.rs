@@ -115,15 +115,24 @@ fn next_version(given: &Arguments) -> Result<Request, Error> {
 
 fn promote(given: &Arguments) -> Result<Request, Error> {
     let source = source(given)?;
-    let both = given.all("to").find(|to| given.all("move").any(|moved| moved == *to));
-    if let Some(tag) = both {
-        let (to, moves) = (given.name("to"), given.name("move"));
-        let message = format!("the tag {} stands in both {to} and {moves}", shown(tag));
-        return Err(invalid(message, format!("keep it in {moves} if it may move, in {to} if it must not")));
+    for [one, other] in [["to", "move"], ["to", "move-if-newer"], ["move", "move-if-newer"]] {
+        let Some(tag) = given.all(one).find(|tag| given.all(other).any(|moved| moved == *tag)) else { continue };
+        let (one, other, tag) = (given.name(one), given.name(other), shown(tag));
+        let message = format!("the tag {tag} stands in both {one} and {other}");
+        return Err(invalid(message, {
+            let [to, moves, newer] = ["to", "move", "move-if-newer"].map(|flag| given.name(flag));
+            format!(
+                "keep it in {moves} if it may move, in {newer} if it is to stay at a newer version, in {to} if it must not move"
+            )
+        }));
     }
     let into = into(given, source.repository())?;
-    let (mut to, mut moves) = (values(given, "to", Template::parse)?, values(given, "move", Template::parse)?);
-    let implied = to.is_empty() && moves.is_empty();
+    let [mut to, mut moves, newer] = [
+        values(given, "to", Template::parse)?,
+        values(given, "move", Template::parse)?,
+        values(given, "move-if-newer", Template::parse)?,
+    ];
+    let implied = to.is_empty() && moves.is_empty() && newer.is_empty();
     if implied {
         if !into.is_empty() {
             to.push(Template::parse("{tag}")?);
@@ -136,6 +145,7 @@ fn promote(given: &Arguments) -> Result<Request, Error> {
         source,
         to,
         moves,
+        newer,
         implied,
         expect_digest: value(given, "expect-digest", Digest::parse)?,
         require_labels: required_labels(given)?,

@@ -278,7 +278,7 @@ pub static COMMANDS: &[Command] = &[
         name: "promote", help: "give an existing image more tags, here or in another repository",
         more: &[
             "Gives the digest behind a reference more tags by sending the registry the very bytes it holds, so nothing is pulled and the digest stays the same. Every tag is looked at before anything is written, and read back afterwards.",
-            "`--to` creates tags that must not move: one that has another digest already is `tag-conflict`. `--move` points tags that may move, but never from a newer version back to an older one; promotions at the same time see each other by their `--to` tags, and the warning `overlapped` says what to promote again. Without either, `--to {version}-rc --move latest` is meant. With `--into` the image is copied first, with everything that belongs to it. Running the same promotion again changes nothing.",
+            "`--to` creates tags that must not move: one that has another digest already is `tag-conflict`. `--move` points tags that may move, but never from a newer version back to an older one; `--move-if-newer` leaves such a tag where it is. Promotions at the same time see each other by their `--to` tags, and the warning `overlapped` says what to promote again. Without any of them, `--to {version}-rc --move latest` is meant. With `--into` the image is copied first, with everything that belongs to it. Running the same promotion again changes nothing.",
         ],
         object: needed("REFERENCE|REPOSITORY", &["reference", "image", "repository"], "The image to promote, with its tag or digest; with `--build` the repository alone. No tag is implied."),
         needs: &[], second: "further tags are given with `--to TAG` or `--move TAG`",
@@ -286,6 +286,7 @@ pub static COMMANDS: &[Command] = &[
             ("The usual two tags for build 103", "promote acme/app --build 103"),
             ("Other tags, without writing them yet", "promote acme/app:2026.34.103 --to 2026.34.103-rc --move stable --dry-run"),
             ("Into another registry, with what is missing there", "promote staging.example/app --build 103 --into prod.example/app"),
+            ("A patch of an old line, with its floating tags", "promote acme/app:2.3.5 --move '{major}.{minor}' --move-if-newer '{major}' --move-if-newer latest"),
             ("Only what was built from this commit", "promote acme/app --build 103 \\\n--require-label org.opencontainers.image.revision=\"$GIT_COMMIT\""),
         ],
     },
@@ -453,13 +454,16 @@ pub static FLAGS: &[Flag] = &[
         "What to do when the version exists or would not be the highest: `fail` ends with `version-not-increasing`; `bump` keeps the week, or the week of the highest version if that is later, and takes the next free build number."),
     many("to", "TAG").on(&["promote"]).help(
         "create this tag, which must not move",
-        "Creates this tag, which must not move: if it has the same digest already it is left alone, with another it is `tag-conflict`. `{version}` stands for the version of the image, with the `v` that its tag begins with, `{tag}` for the tag it was found by. May be repeated."),
+        "Creates this tag, which must not move: if it has the same digest already it is left alone, with another it is `tag-conflict`. `{version}` stands for the version of the image, with the `v` that its tag begins with, `{major}` and `{minor}` for its first and second part, without, `{tag}` for the tag it was found by. May be repeated."),
     many("move", "TAG").on(&["promote"]).help(
         "create this tag, or move it here",
-        "Creates this tag or points it at the image, unless it belongs to a newer version now. Takes `{version}` and `{tag}` as `--to` does. May be repeated."),
+        "Creates this tag or points it at the image, unless it belongs to a newer version now. Takes placeholders as `--to` does, so that `--move '{major}.{minor}'` keeps the tag of a line. May be repeated."),
+    many("move-if-newer", "TAG").on(&["promote"]).help(
+        "as --move, but leave it at a newer version",
+        "Does what `--move` does, but a tag that belongs to a newer version now is `kept` there, in place of a refusal. May be repeated."),
     many("into", "REPOSITORY").on(&["promote"]).help(
         "copy into this repository and tag there",
-        "Copies the image into this repository, of the same registry or another one, and gives it its tags there; guards, conflicts and undoing are about that repository then. What is there already is not sent again, and the tags come last. Without `--to` and `--move`, `--to {tag} --to {version}-rc --move latest` is meant. Its credential is looked for as the other one's, in `INTO_REGISTRY_USERNAME`, `INTO_REGISTRY_PASSWORD` and `INTO_REGISTRY_HOST` first. May be repeated."),
+        "Copies the image into this repository, of the same registry or another one, and gives it its tags there; guards, conflicts and undoing are about that repository then. What is there already is not sent again, and the tags come last. Without `--to`, `--move` and `--move-if-newer`, `--to {tag} --to {version}-rc --move latest` is meant. Its credential is looked for as the other one's, in `INTO_REGISTRY_USERNAME`, `INTO_REGISTRY_PASSWORD` and `INTO_REGISTRY_HOST` first. May be repeated."),
     switch("no-referrers").on(&["promote"]).help(
         "leave signatures and other referrers behind",
         "Leaves behind what points at the image: signatures, attestations, SBOMs. The result tells how many there are."),

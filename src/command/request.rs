@@ -8,7 +8,7 @@ use crate::pure::aws::{AwsIdentity, EcrHost};
 use crate::pure::http::{ExchangeSettings, Resolve, Url};
 use crate::pure::image::listing::Via;
 use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
-use crate::pure::promote::{Promotion, Record, RequiredLabel, Template};
+use crate::pure::promote::{Promotion, Record, RequiredLabel, TagKind, Template};
 use crate::pure::text::Glob;
 use crate::pure::version::{Build, OnConflict, Since, TagFormat};
 use std::collections::HashSet;
@@ -262,6 +262,8 @@ pub struct Promote {
     pub to: Vec<Template>,
     /// Tags that may move; the defaults are filled in.
     pub moves: Vec<Template>,
+    /// Tags that may move and stay where they hold a newer version.
+    pub newer: Vec<Template>,
     /// Whether the tags are those that are meant where none is given.
     pub implied: bool,
     /// The digest that the source must have.
@@ -284,6 +286,24 @@ pub struct Promote {
     pub attach_record: bool,
     /// Which tags count as versions.
     pub format: TagFormat,
+}
+
+impl Promote {
+    /// Every tag that is asked for, and whether it may move: `--to` first.
+    pub fn templates(&self) -> impl Iterator<Item = (&Template, TagKind)> {
+        let lists = [(&self.to, TagKind::Fixed), (&self.moves, TagKind::Moving), (&self.newer, TagKind::Yielding)];
+        lists.into_iter().flat_map(|(templates, kind)| templates.iter().map(move |template| (template, kind)))
+    }
+
+    /// Whether any tag may move.
+    pub fn moves_any(&self) -> bool {
+        !self.moves.is_empty() || !self.newer.is_empty()
+    }
+
+    /// Whether a tag may be moved that could not be compared.
+    pub fn is_free(&self) -> bool {
+        self.allow_downgrade && self.newer.is_empty()
+    }
 }
 
 /// Arguments of `release`.

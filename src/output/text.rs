@@ -345,9 +345,13 @@ fn promoted(image: &Value, place: &Value, command: &Value, screen: Screen) -> Ve
     let tags = list(&place["tags"]);
     let copied = |key: &str| place["copied"][key].as_u64().unwrap_or_default();
     let is_idle = copied("blobs") + copied("mounted") == 0
-        && tags.iter().all(|tag| matches!(tag["action"].as_str(), Some("unchanged" | "left")));
+        && tags.iter().all(|tag| matches!(tag["action"].as_str(), Some("unchanged" | "left" | "kept")));
+    let is_kept = tags.iter().any(|tag| tag["action"] == "kept");
     let heading = match (command == "rollback", dry) {
         (true, _) if is_idle => format!("nothing to do: {repository} is rolled back already"),
+        (false, _) if is_idle && is_kept => {
+            format!("nothing to do for {reference} ({}){into}", short(&image["digest"]))
+        }
         (false, _) if is_idle => {
             format!("nothing to do: {reference} ({}) is promoted{into} already", short(&image["digest"]))
         }

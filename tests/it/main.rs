@@ -33,6 +33,7 @@ mod fakes;
 mod fan_out;
 mod faults;
 mod find_tag;
+mod floating;
 mod fuzz;
 mod history;
 mod house;

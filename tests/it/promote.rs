@@ -216,10 +216,12 @@ fn a_tag_that_nobody_named_is_told_to_be_the_default_with_the_way_to_leave_it() 
     let ran = promote(&registry, ":2026.34.102", []).run();
     let error = ran.error();
     assert_eq!(ran.code(), "downgrade-refused", "{ran}");
-    assert_eq!(error["causes"], json!(["`--move latest` is meant where neither `--to` nor `--move` is given"]));
-    assert!(error["hint"].as_str().unwrap().starts_with("give `--to '{version}-rc'` alone to leave `latest`"), "{ran}");
-    let alone = promote(&registry, ":2026.34.102", ["--to", "{version}-rc"]).run();
-    assert_eq!(actions(&alone), ["2026.34.102-rc: created"]);
+    assert_eq!(error["causes"], json!(["`--move latest` is meant where no tag to be written is given"]));
+    let hint = error["hint"].as_str().unwrap();
+    assert!(hint.starts_with("give `--to '{version}-rc' --move-if-newer latest` to leave `latest`, or"), "{ran}");
+    let words = ["--to", "{version}-rc", "--move-if-newer", "latest"];
+    let kept = promote(&registry, ":2026.34.102", words).run();
+    assert_eq!(actions(&kept), ["2026.34.102-rc: created", "latest: kept"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::pure::image::{Digest, Heads, Listing, Tag, TagEntry};
+use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{Comparison, Facts, TagWrite, Target};
 use crate::pure::version::{TagFormat, Version, VersionTag};
 use crate::registry::Remote;
@@ -181,7 +182,7 @@ pub fn name_previous(
     known: &[PreviousVersion],
     writes: &mut [TagWrite],
 ) {
-    for write in writes {
+    for write in writes.iter_mut().filter(|write| write.action != TagAction::Kept) {
         if write.before == write.wanted {
             // A tag that has the source's digest already holds the source's version.
             write.before_version = facts.version.as_ref().map(ToString::to_string);

@@ -6,6 +6,7 @@ use crate::command::promote::{Judge, Survey, Versions, copy};
 use crate::command::request::Promote;
 use crate::error::{Code, Error};
 use crate::pure::image::{Detail, Digest, Listing};
+use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{
     Announcement, Comparison, Facts, Finding, Overlap, Reading, TagKind, TagWrite, Target, Watch, WriteState, plan,
 };
@@ -66,7 +67,7 @@ impl Judge for Guard<'_, '_> {
         let comparison = match (&now, &self.survey.facts.version) {
             (None, _) => Comparison::Nothing,
             (now, _) if *now == write.wanted || write.kind == TagKind::Fixed => Comparison::Nothing,
-            (_, None) if self.request.allow_downgrade => Comparison::Unversioned,
+            (_, None) if self.request.is_free() => Comparison::Unversioned,
             (Some(digest), version) => self.versions()?.compare(self.target, version.as_ref(), digest)?,
         };
         let target = Target { tag: write.tag.clone(), kind: write.kind, before: now, comparison };
@@ -79,7 +80,7 @@ impl Judge for Guard<'_, '_> {
     }
 
     fn reading(&self, write: &TagWrite, other: &Digest) -> Result<Reading, Error> {
-        let (TagKind::Moving, Some(version)) = (write.kind, &self.survey.facts.version) else {
+        let Some(version) = self.survey.facts.version.as_ref().filter(|_| write.kind.moves()) else {
             return Ok(Reading::Other);
         };
         let versions = self.versions()?;
@@ -118,7 +119,8 @@ impl Judge for Guard<'_, '_> {
     }
 
     fn conclude(&self, write: &TagWrite, watch: &Watch, overlap: &Overlap, exposed: Duration) {
-        if write.kind == TagKind::Fixed {
+        // What is kept holds a newer version by intent, whoever is under way.
+        if write.kind == TagKind::Fixed || write.action == TagAction::Kept {
             return;
         }
         let name = format!("{}:{}", self.target.repository(), write.tag);
@@ -156,10 +158,10 @@ fn announcement(request: &Promote, survey: &Survey) -> Option<Announcement> {
     let version = survey.version.as_ref().filter(|_| survey.listing.is_some())?;
     let source = survey.source.reference.tag().filter(|_| request.into.is_empty());
     let mut templates = Vec::new();
-    for template in request.to.iter().filter(|_| !request.moves.is_empty()) {
+    for template in request.to.iter().filter(|_| request.moves_any()) {
         let made = template.expand(survey.source.reference.tag(), Some(&version.written())).ok();
         let template = template.around(&version.text);
-        if (template.needs_version() || template.needs_tag()) && (source.is_none() || made.as_ref() != source) {
+        if template.names_version() && (source.is_none() || made.as_ref() != source) {
             templates.push(template);
         }
     }

@@ -101,10 +101,11 @@ fn named_once(lanes: &[Lane]) -> Result<(), Error> {
 /// A tag that nobody named need not move.
 fn unasked(error: Error, request: &Promote) -> Error {
     match error.code() {
-        Code::DowngradeRefused | Code::OrderUnknown if request.implied => {
-            error.cause("`--move latest` is meant where neither `--to` nor `--move` is given").hint(
-                "give `--to '{version}-rc'` alone to leave `latest`, or say `--allow-downgrade` to go back on purpose",
-            )
+        code @ (Code::DowngradeRefused | Code::OrderUnknown) if request.implied => {
+            let way = if code == Code::DowngradeRefused { " --move-if-newer latest`" } else { "` alone" };
+            error.cause("`--move latest` is meant where no tag to be written is given").hint(format!(
+                "give `--to '{{version}}-rc'{way} to leave `latest`, or say `--allow-downgrade` to go back on purpose"
+            ))
         }
         _ => error,
     }

@@ -9,7 +9,7 @@ use crate::command::{find_tag, platforms, referrers};
 use crate::error::{Code, Error};
 use crate::pure::image::{Descriptor, Detail, Digest, Heads, Identifier, Listing, RawManifest, Reference, Tag};
 use crate::pure::promote::tag_write::TagAction;
-use crate::pure::promote::{Comparison, Facts, Referrers, TagKind, TagWrite, Target, Template};
+use crate::pure::promote::{Comparison, Facts, Referrers, TagKind, TagWrite, Target};
 use crate::pure::text::quoted;
 use crate::pure::version::VersionTag;
 use crate::registry::Remote;
@@ -47,7 +47,7 @@ pub fn look<'r, 'w>(
         let (source, listing) = source(here, request)?;
         let version = source.tag().and_then(|tag| request.format.read(tag.as_str()));
         // Words that cannot become tags are refused before anything is asked.
-        let wanted = match (&version, request.to.iter().chain(&request.moves).any(Template::needs_version)) {
+        let wanted = match (&version, request.templates().any(|(template, _)| template.needs_version())) {
             (None, true) => None,
             _ => Some(expand(request, &source, version.as_ref())?),
         };
@@ -78,7 +78,7 @@ pub fn look<'r, 'w>(
         false => (listing, None),
     };
 
-    let compared = version.is_some() && !request.moves.is_empty();
+    let compared = version.is_some() && request.moves_any();
     let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
     let first = |sides: &Sides| {
         let list = || (compared && listing.is_none()).then(|| sides.target.tags(Detail::Times));
@@ -151,23 +151,23 @@ impl SecondLook<'_> {
         };
 
         let is_compared = |kind: TagKind, before: &Option<Digest>| {
-            kind == TagKind::Moving && before.as_ref().is_some_and(|before| *before != manifest.digest)
+            kind.moves() && before.as_ref().is_some_and(|before| *before != manifest.digest)
         };
         let mut versions = None;
         let mut moved = self.wanted.iter().zip(&befores).filter(|((_, kind), before)| is_compared(*kind, before));
         if let Some(((tag, _), _)) = moved.next() {
             // Without a version, and with leave to go back, nothing would be gained from the list.
-            if version.is_none() && !request.allow_downgrade {
+            if version.is_none() && !request.is_free() {
                 listing = listing.or_else(|| Some(target.tags(Detail::Times)));
             }
             match listing.take() {
-                Some(Err(error)) if !request.allow_downgrade => {
+                Some(Err(error)) if !request.is_free() => {
                     return Err(unlisted(error, &target.repository().tagged(tag).to_string()));
                 }
                 read => listing = read,
             }
             versions = listing.as_ref().and_then(|listing| Some(Versions::of(listing.as_ref().ok()?, &request.format)));
-            if version.is_none() && !request.allow_downgrade {
+            if version.is_none() && !request.is_free() {
                 version = match (&self.tree, &versions) {
                     (None, Some(versions)) => versions.of_digest(here, &manifest.digest)?,
                     _ => {
@@ -235,13 +235,13 @@ fn source(here: &Remote, request: &Promote) -> Result<(Reference, Option<Listing
         PromotionSource::Build { repository, build, newest } => {
             // A list that was filtered for one build would not tell what is newer.
             let copied = !request.into.is_empty();
-            let listing = if request.moves.is_empty() || copied {
+            let listing = if !request.moves_any() || copied {
                 here.tags_of_build(*build, &request.format, Detail::Times)?
             } else {
                 here.tags(Detail::Times)?
             };
             let found = find_tag::pick(here, &listing, *build, *newest, &request.format)?;
-            Ok((repository.tagged(&found.chosen.tag.tag), (!request.moves.is_empty()).then_some(listing)))
+            Ok((repository.tagged(&found.chosen.tag.tag), request.moves_any().then_some(listing)))
         }
     }
 }
@@ -250,20 +250,15 @@ fn source(here: &Remote, request: &Promote) -> Result<(Reference, Option<Listing
 fn expand(request: &Promote, source: &Reference, version: Option<&VersionTag>) -> Result<Vec<(Tag, TagKind)>, Error> {
     let mut wanted: Vec<(Tag, TagKind)> = Vec::new();
     let named = source.tag();
-    let templates = [(&request.to, TagKind::Fixed), (&request.moves, TagKind::Moving)];
-    for (templates, kind) in templates {
-        for template in templates {
-            let tag = template
-                .expand(named, version.map(VersionTag::written).as_deref())
-                .map_err(|error| error.about(&source.to_string()))?;
-            match wanted.iter().find(|(known, _)| *known == tag) {
-                None => wanted.push((tag, kind)),
-                Some((_, known)) if *known == kind => {}
-                Some(_) => {
-                    let message =
-                        format!("`{tag}` is named both by `--to`, which keeps tags, and by `--move`, which moves them");
-                    return Err(Error::new(Code::RequestInvalid, message).hint("name it once"));
-                }
+    let version = version.map(VersionTag::written);
+    for (template, kind) in request.templates() {
+        let tag = template.expand(named, version.as_deref()).map_err(|error| error.about(&source.to_string()))?;
+        match wanted.iter().find(|(known, _)| *known == tag) {
+            None => wanted.push((tag, kind)),
+            Some((_, known)) if *known == kind => {}
+            Some((_, known)) => {
+                let message = format!("`{tag}` is named both by `{}` and by `{}`", known.flag(), kind.flag());
+                return Err(Error::new(Code::RequestInvalid, message).hint("name it once"));
             }
         }
     }

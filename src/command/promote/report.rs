@@ -31,14 +31,16 @@ pub fn promotion(outcome: &RunOutcome, promotions: &[Promote], set: bool) -> Res
 fn sentence(records: &[Record], copies: bool, dry_run: bool) -> String {
     let one = |tag: &TagRecord| match &tag.before_version {
         Some(version) if tag.action == TagAction::Moved => format!("{} (moved from {version})", tag.tag),
+        Some(version) if tag.action == TagAction::Kept => format!("{} (kept at {version})", tag.tag),
         _ => format!("{} ({})", tag.tag, tag.action),
     };
     let is_idle = records.iter().all(|record| {
         record.copied.blobs + record.copied.mounted == 0
-            && record.tags.iter().all(|tag| tag.action == TagAction::Unchanged)
+            && record.tags.iter().all(|tag| matches!(tag.action, TagAction::Unchanged | TagAction::Kept))
     });
+    let is_kept = records.iter().any(|record| record.tags.iter().any(|tag| tag.action == TagAction::Kept));
     let place = |record: &Record| {
-        let tag = |tag: &TagRecord| if is_idle { tag.tag.to_string() } else { one(tag) };
+        let tag = |tag: &TagRecord| if is_idle && !is_kept { tag.tag.to_string() } else { one(tag) };
         let into = if copies { format!(" into {}", record.repository) } else { String::new() };
         let brought = match record.copied {
             Tally { blobs: 0, mounted: 0, .. } => String::new(),
@@ -51,6 +53,7 @@ fn sentence(records: &[Record], copies: bool, dry_run: bool) -> String {
     let SourceImage { reference, digest, .. } = &records[0].source;
     let digest = digest.short();
     match (is_idle, dry_run) {
+        (true, _) if is_kept => format!("nothing to do: {reference} ({digest}) is promoted{places}"),
         (true, _) => format!("nothing to do: {reference} ({digest}) is promoted{places} already"),
         (false, true) => format!("would promote {reference} ({digest}){places}"),
         (false, false) => format!("promoted {reference} ({digest}){places}"),

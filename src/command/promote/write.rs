@@ -91,8 +91,8 @@ impl WriteTaskState {
         Self { writes, ..Self::default() }
     }
 
-    fn due(&self, kind: TagKind) -> Vec<usize> {
-        let is_due = |&i: &usize| self.writes[i].kind == kind && self.writes[i].is_due();
+    fn due(&self, moves: bool) -> Vec<usize> {
+        let is_due = |&i: &usize| self.writes[i].kind.moves() == moves && self.writes[i].is_due();
         (0..self.writes.len()).filter(is_due).collect()
     }
 }
@@ -121,20 +121,20 @@ pub fn write(tasks: &[WriteTask], old: bool) -> Result<(), Error> {
             if any { look(task, state, &|_| true) } else { Ok(()) }
         })?;
     }
-    let fixed = tasks.iter().any(|task| !lock(&task.state).due(TagKind::Fixed).is_empty());
-    all(&|task, state| put_all(task, state, TagKind::Fixed))?;
+    let fixed = tasks.iter().any(|task| !lock(&task.state).due(false).is_empty());
+    all(&|task, state| put_all(task, state, false))?;
     all(&|task, state| {
-        state.moves = !state.due(TagKind::Moving).is_empty();
+        state.moves = !state.due(true).is_empty();
         let again = state.moves && (!old || fixed);
-        if again { look(task, state, &|write| write.kind == TagKind::Moving) } else { Ok(()) }
+        if again { look(task, state, &|write| write.kind.moves()) } else { Ok(()) }
     })?;
-    all(&|task, state| put_all(task, state, TagKind::Moving))?;
+    all(&|task, state| put_all(task, state, true))?;
     all(&read_back)
 }
 
-/// Writes the tags of one kind that are due, one after the other.
-fn put_all(task: &WriteTask, state: &mut WriteTaskState, kind: TagKind) -> Result<(), Error> {
-    for i in state.due(kind) {
+/// Writes the tags that are due, those that stay or those that move, one after the other.
+fn put_all(task: &WriteTask, state: &mut WriteTaskState, moves: bool) -> Result<(), Error> {
+    for i in state.due(moves) {
         if threads::is_stopped() {
             return Err(Error::new(Code::Internal, "the writes were given up for a failure beside them"));
         }
@@ -146,7 +146,7 @@ fn put_all(task: &WriteTask, state: &mut WriteTaskState, kind: TagKind) -> Resul
         (task.note)(writes);
         outcome?;
     }
-    if let Some(looked) = state.looked.filter(|_| kind == TagKind::Moving) {
+    if let Some(looked) = state.looked.filter(|_| moves) {
         state.exposed = task.target.world().instant().saturating_duration_since(looked);
     }
     Ok(())
@@ -210,8 +210,8 @@ fn put(task: &WriteTask, write: &mut TagWrite) -> Result<(), Error> {
 fn read_back(task: &WriteTask, state: &mut WriteTaskState) -> Result<(), Error> {
     let WriteTaskState { writes, moves, exposed, .. } = state;
     let (target, judge) = (task.target, &*task.judge);
-    // A tag that was not written was seen with its digest a moment ago.
-    writes.iter_mut().for_each(|write| write.verified = Some(true));
+    // A tag that was not written was seen with its digest a moment ago; of what is kept nothing is said.
+    writes.iter_mut().for_each(|write| write.verified = (write.action != TagAction::Kept).then_some(true));
     let mut watches = vec![Watch::default(); writes.len()];
     let mut open = to_read_back(writes, *moves);
     let begun = target.world().instant();
@@ -276,7 +276,8 @@ fn read_back(task: &WriteTask, state: &mut WriteTaskState) -> Result<(), Error> 
 /// wrote it may have been killed since, and then this run alone sees it written over.
 fn to_read_back(writes: &[TagWrite], moves: bool) -> Vec<usize> {
     let acted = moves || writes.iter().any(|write| write.state == WriteState::Written);
-    let due = |write: &TagWrite| write.state == WriteState::Written || acted && write.kind == TagKind::Moving;
+    let is_ours = |write: &TagWrite| write.kind.moves() && write.action != TagAction::Kept;
+    let due = |write: &TagWrite| write.state == WriteState::Written || acted && is_ours(write);
     (0..writes.len()).filter(|&i| due(&writes[i])).collect()
 }
 
@@ -326,7 +327,7 @@ fn ruling(
     // A tag that stays is nobody else's to write, so nobody is waited for.
     let ruling = match write.kind {
         TagKind::Fixed => watch.next(reading, &Overlap::default()),
-        TagKind::Moving => watch.next(reading, overlap),
+        TagKind::Moving | TagKind::Yielding => watch.next(reading, overlap),
     };
     let is_theirs = matches!(reading, Reading::Newer(_)) || ruling == Ruling::Raced;
     write.after = if is_theirs { now } else { write.wanted.clone() };

@@ -10,6 +10,24 @@ pub enum TagKind {
     Fixed,
     /// `--move`: it goes on to newer versions.
     Moving,
+    /// `--move-if-newer`: it does too, and stays where it holds a newer one.
+    Yielding,
+}
+
+impl TagKind {
+    /// Whether it may move.
+    pub fn moves(self) -> bool {
+        self != Self::Fixed
+    }
+
+    /// The flag that names such tags.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::Fixed => "--to",
+            Self::Moving => "--move",
+            Self::Yielding => "--move-if-newer",
+        }
+    }
 }
 
 /// What is known about the version that a moving tag holds, compared with the source's.

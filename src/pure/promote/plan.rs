@@ -24,21 +24,29 @@ pub struct Plan {
 /// `tag-conflict`, `downgrade-refused`, `order-unknown`.
 pub fn plan(facts: &Facts, allow_downgrade: bool) -> Result<Plan, Error> {
     let mut plan = Plan::default();
-    for kind in [TagKind::Fixed, TagKind::Moving] {
-        for target in facts.targets.iter().filter(|target| target.kind == kind) {
+    for moves in [false, true] {
+        for target in facts.targets.iter().filter(|target| target.kind.moves() == moves) {
+            let kind = target.kind;
+            let mut held = None;
             let action = match &target.before {
                 None => TagAction::Created,
                 Some(before) if *before == facts.digest => TagAction::Unchanged,
-                Some(before) => {
-                    match kind {
-                        TagKind::Fixed => return Err(conflict(facts, target, before)),
-                        TagKind::Moving => plan.warnings.extend(may_move(facts, target, before, allow_downgrade)?),
+                Some(before) if kind == TagKind::Fixed => return Err(conflict(facts, target, before)),
+                Some(before) => match &target.comparison {
+                    Comparison::Newer(newer) if kind == TagKind::Yielding => {
+                        held = Some(newer.to_string());
+                        TagAction::Kept
                     }
-                    TagAction::Moved
-                }
+                    _ => {
+                        let is_free = allow_downgrade && kind == TagKind::Moving;
+                        plan.warnings.extend(may_move(facts, target, before, is_free)?);
+                        TagAction::Moved
+                    }
+                },
             };
             let (tag, before) = (target.tag.clone(), target.before.clone());
-            plan.writes.push(TagWrite::new(tag, kind, before, Some(facts.digest.clone()), action));
+            let write = TagWrite::new(tag, kind, before, Some(facts.digest.clone()), action);
+            plan.writes.push(TagWrite { before_version: held, ..write });
         }
     }
     Ok(plan)
@@ -79,7 +87,10 @@ fn may_move(
             Code::DowngradeRefused,
             format!("`{name}` holds the newer version `{newer}` and would go back to `{version}`"),
         )
-        .hint("promote with `--to` alone, which moves nothing, or say `--allow-downgrade` to go back on purpose")
+        .hint(format!(
+            "name it by `--move-if-newer {}`, which leaves it there, or say `--allow-downgrade` to go back on purpose",
+            target.tag
+        ))
         .detail("tag", target.tag.as_str())
         .detail("before", before.as_str())
         .detail("beforeVersion", newer.to_string())
@@ -142,6 +153,26 @@ mod tests {
             target("rc", TagKind::Fixed, None, Comparison::Nothing),
         ];
         assert_eq!(check(targets, false), Ok(vec![("rc".into(), "created"), ("latest".into(), "created")]));
+    }
+
+    #[test]
+    fn a_tag_of_move_if_newer_stays_at_a_newer_version_and_is_refused_where_nothing_can_be_compared() {
+        let newer = Version::parse("2026.35.1").unwrap();
+        for (before, held, expected) in [
+            (None, Comparison::Nothing, Ok("created")),
+            (Some("source"), Comparison::Nothing, Ok("unchanged")),
+            (Some("other"), Comparison::NotNewer, Ok("moved")),
+            (Some("other"), Comparison::Newer(newer), Ok("kept")),
+            (Some("other"), Comparison::Unversioned, Ok("moved")),
+            (Some("other"), Comparison::Unordered(newer), Err(Code::OrderUnknown)),
+            (Some("other"), Comparison::TooMany { newer: 900, looked: 200 }, Err(Code::OrderUnknown)),
+        ] {
+            // `--allow-downgrade` is about the tags of `--move`.
+            for allow in [false, true] {
+                let shown = check(vec![target("t", TagKind::Yielding, before, held.clone())], allow);
+                assert_eq!(shown, expected.map(|action| vec![("t".to_owned(), action)]), "{before:?} {held:?} {allow}");
+            }
+        }
     }
 
     #[test]

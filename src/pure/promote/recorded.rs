@@ -6,6 +6,7 @@
 use crate::error::{Code, Error};
 use crate::pure::image::{Repository, Tag};
 use crate::pure::promote::record::{RecordCommand, RecordState, SCHEMA};
+use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{Record, TagRecord};
 use serde::Deserialize;
 use serde_json::Value;
@@ -93,6 +94,11 @@ fn earliest(records: &[&Record]) -> Vec<TagRecord> {
                     tags.push(entry.clone());
                     new.push(entry.tag.clone());
                 }
+                // What was left to a newer version was not touched, so it is as if it had not been named.
+                Some(known) if known.action == TagAction::Kept => {
+                    known.clone_from(entry);
+                    new.push(entry.tag.clone());
+                }
                 // What a run found when it looked again counts for what it had planned with.
                 Some(known)
                     if one.state != RecordState::Planned
@@ -100,6 +106,8 @@ fn earliest(records: &[&Record]) -> Vec<TagRecord> {
                 {
                     known.clone_from(entry);
                 }
+                // Somebody moved it on since, and the last run left it at that.
+                Some(known) if entry.action == TagAction::Kept => known.action = TagAction::Superseded,
                 Some(known) => known.action = entry.action,
             }
         }
@@ -165,7 +173,6 @@ fn runs(text: &str, place: &str) -> Result<(Vec<Vec<Record>>, Vec<String>), Erro
 mod tests {
     use super::*;
     use crate::pure::image::Digest;
-    use crate::pure::promote::tag_write::TagAction;
     use serde_json::json;
 
     fn digest(text: &str) -> String {
@@ -208,6 +215,7 @@ mod tests {
         let planned = |source, before| line("planned", source, &[("latest", before, "moved"), ("rc", None, "created")]);
         let done = |source, before| line("done", source, &[("latest", before, "moved"), ("rc", None, "created")]);
         let a = || planned("new", Some("a"));
+        let latest = |state, before, action| line(state, "new", &[("latest", Some(before), action)]);
         for (lines, expected) in [
             (vec![a()], &[("latest", Some("a"), false), ("rc", None, false)]),
             (vec![a(), done("new", Some("a"))], &[("latest", Some("a"), false), ("rc", None, false)]),
@@ -226,6 +234,16 @@ mod tests {
             ),
             (
                 vec![a(), line("done", "new", &[("latest", Some("a"), "superseded")])],
+                &[("latest", Some("a"), true), ("rc", None, false)],
+            ),
+            // A newer version kept the tag, and once that was gone a second run moved it.
+            (
+                vec![latest("planned", "b", "kept"), latest("done", "b", "kept"), a(), done("new", Some("c"))],
+                &[("latest", Some("c"), false), ("rc", None, false)],
+            ),
+            // It was moved, somebody moved it on, and a second run left it at that.
+            (
+                vec![a(), latest("planned", "b", "moved"), latest("done", "b", "kept")],
                 &[("latest", Some("a"), true), ("rc", None, false)],
             ),
         ] {

@@ -28,6 +28,8 @@ pub fn plan<'r>(
         let back = |action| write(TagKind::Moving, before, action);
         let ours = now.as_ref() == Some(source);
         writes.push(match before {
+            // The promotion did not touch it, whatever has become of it since.
+            _ if entry.action == TagAction::Kept => keeps(TagAction::Left),
             // It was as it was to be, so the promotion did not touch it.
             Some(before) if before == source => keeps(if ours { TagAction::Unchanged } else { TagAction::Left }),
             _ if *before == now => keeps(TagAction::Unchanged),
@@ -64,26 +66,30 @@ mod tests {
     fn each_state_of_a_tag_has_its_answer() {
         let digest = |text: &&str| Digest::of(text.as_bytes());
         let conflict = Err(Code::TagConflict);
-        for (before, superseded, now, force, expected) in [
-            (Some("old"), false, Some("new"), false, Ok((TagAction::Moved, Some("old")))),
+        for (before, action, now, force, expected) in [
+            (Some("old"), TagAction::Moved, Some("new"), false, Ok((TagAction::Moved, Some("old")))),
             // Never written, or back already.
-            (Some("old"), false, Some("old"), false, Ok((TagAction::Unchanged, Some("old")))),
-            (None, false, None, false, Ok((TagAction::Unchanged, None))),
-            (Some("new"), false, Some("new"), false, Ok((TagAction::Unchanged, Some("new")))),
-            (Some("new"), false, Some("other"), true, Ok((TagAction::Left, Some("other")))),
+            (Some("old"), TagAction::Moved, Some("old"), false, Ok((TagAction::Unchanged, Some("old")))),
+            (None, TagAction::Moved, None, false, Ok((TagAction::Unchanged, None))),
+            (Some("new"), TagAction::Moved, Some("new"), false, Ok((TagAction::Unchanged, Some("new")))),
+            (Some("new"), TagAction::Moved, Some("other"), true, Ok((TagAction::Left, Some("other")))),
             // Created.
-            (None, false, Some("new"), false, Ok((TagAction::Left, Some("new")))),
-            (None, false, Some("other"), true, Ok((TagAction::Left, Some("other")))),
+            (None, TagAction::Moved, Some("new"), false, Ok((TagAction::Left, Some("new")))),
+            (None, TagAction::Moved, Some("other"), true, Ok((TagAction::Left, Some("other")))),
             // Somebody else's.
-            (Some("old"), false, Some("other"), false, conflict),
-            (Some("old"), false, None, false, conflict),
-            (Some("old"), false, Some("other"), true, Ok((TagAction::Moved, Some("old")))),
-            (Some("old"), false, None, true, Ok((TagAction::Created, Some("old")))),
-            (Some("old"), true, Some("newer"), false, Ok((TagAction::Left, Some("newer")))),
-            (Some("old"), true, Some("newer"), true, Ok((TagAction::Left, Some("newer")))),
-            (Some("old"), true, Some("new"), false, Ok((TagAction::Moved, Some("old")))),
+            (Some("old"), TagAction::Moved, Some("other"), false, conflict),
+            (Some("old"), TagAction::Moved, None, false, conflict),
+            (Some("old"), TagAction::Moved, Some("other"), true, Ok((TagAction::Moved, Some("old")))),
+            (Some("old"), TagAction::Moved, None, true, Ok((TagAction::Created, Some("old")))),
+            (Some("old"), TagAction::Superseded, Some("newer"), false, Ok((TagAction::Left, Some("newer")))),
+            (Some("old"), TagAction::Superseded, Some("newer"), true, Ok((TagAction::Left, Some("newer")))),
+            (Some("old"), TagAction::Superseded, Some("new"), false, Ok((TagAction::Moved, Some("old")))),
+            // Left to a newer version: not of this promotion's doing, whatever it is now.
+            (Some("old"), TagAction::Kept, Some("old"), false, Ok((TagAction::Left, Some("old")))),
+            (Some("old"), TagAction::Kept, Some("new"), false, Ok((TagAction::Left, Some("new")))),
+            (Some("old"), TagAction::Kept, Some("other"), true, Ok((TagAction::Left, Some("other")))),
+            (Some("old"), TagAction::Kept, None, true, Ok((TagAction::Left, None))),
         ] {
-            let action = if superseded { TagAction::Superseded } else { TagAction::Moved };
             let before = before.as_ref().map(digest);
             let (tag, before_version, after, verified) = (Tag::latest(), None, None, None);
             let known = TagRecord { tag, before, before_version, after, action, verified };

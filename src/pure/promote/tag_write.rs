@@ -15,6 +15,8 @@ words! {
         Moved = "moved",
         /// It has the digest already.
         Unchanged = "unchanged",
+        /// It holds a newer version, and is to stay at such a one.
+        Kept = "kept",
         /// Somebody else moved it on to a newer version right after us.
         Superseded = "superseded",
         /// A rollback has nothing to put back, or no right to.
@@ -62,7 +64,8 @@ pub struct TagWrite {
 impl TagWrite {
     /// A tag that nobody has touched yet.
     pub fn new(tag: Tag, kind: TagKind, before: Option<Digest>, wanted: Option<Digest>, action: TagAction) -> Self {
-        let (state, after) = (WriteState::Open, wanted.clone());
+        let after = if action == TagAction::Kept { before.clone() } else { wanted.clone() };
+        let state = WriteState::Open;
         Self { tag, kind, before, before_version: None, wanted, action, state, after, verified: None }
     }
 

@@ -18,10 +18,20 @@ enum TemplatePiece {
     Text(String),
     Tag,
     Version,
+    /// The first part of the version, and the second, as written and without `v`.
+    Part(usize),
 }
 
+/// What may stand in braces.
+const PLACEHOLDERS: [(&str, TemplatePiece); 4] = [
+    ("{tag}", TemplatePiece::Tag),
+    ("{version}", TemplatePiece::Version),
+    ("{major}", TemplatePiece::Part(0)),
+    ("{minor}", TemplatePiece::Part(1)),
+];
+
 impl Template {
-    /// Reads a tag in which `{tag}` and `{version}` may stand.
+    /// Reads a tag in which `{tag}`, `{version}`, `{major}` and `{minor}` may stand.
     ///
     /// # Errors
     /// `request-invalid` for any other brace, `reference-invalid` for a text that cannot stand in a tag.
@@ -33,25 +43,20 @@ impl Template {
             if !plain.is_empty() {
                 pieces.push(TemplatePiece::Text(plain.to_owned()));
             }
-            let (piece, after) = if let Some(after) = braces.strip_prefix("{tag}") {
-                (TemplatePiece::Tag, after)
-            } else if let Some(after) = braces.strip_prefix("{version}") {
-                (TemplatePiece::Version, after)
-            } else {
+            let Some((name, piece)) = PLACEHOLDERS.iter().find(|(name, _)| braces.starts_with(name)) else {
                 let message = format!("the tag {} holds a brace that is part of no placeholder", quoted(text));
-                return Err(
-                    Error::new(Code::RequestInvalid, message).hint("the placeholders are `{tag}` and `{version}`")
-                );
+                return Err(Error::new(Code::RequestInvalid, message)
+                    .hint("the placeholders are `{tag}`, `{version}`, `{major}` and `{minor}`"));
             };
-            pieces.push(piece);
-            rest = after;
+            pieces.push(piece.clone());
+            rest = &braces[name.len()..];
         }
         if !rest.is_empty() {
             pieces.push(TemplatePiece::Text(rest.to_owned()));
         }
         let template = Self { text: text.to_owned(), pieces };
         // Whether it can become a tag shows with the shortest values there are.
-        let sample = template.filled(Some("1"), Some("1"));
+        let sample = template.filled(Some("1"), Some("1.1"));
         match Tag::parse(&sample.unwrap_or_default()) {
             Ok(_) => Ok(template),
             Err(error) if template.text.contains('{') => {
@@ -61,14 +66,14 @@ impl Template {
         }
     }
 
-    /// Whether `{version}` stands in it.
+    /// Whether `{version}`, `{major}` or `{minor}` stands in it.
     pub fn needs_version(&self) -> bool {
-        self.pieces.contains(&TemplatePiece::Version)
+        self.pieces.iter().any(|piece| matches!(piece, TemplatePiece::Version | TemplatePiece::Part(_)))
     }
 
-    /// Whether `{tag}` stands in it.
-    pub fn needs_tag(&self) -> bool {
-        self.pieces.contains(&TemplatePiece::Tag)
+    /// Whether `{tag}` or `{version}` stands in it, so that what it becomes names one version.
+    pub fn names_version(&self) -> bool {
+        self.pieces.iter().any(TemplatePiece::is_whole)
     }
 
     /// The target tag for a source with this tag and version.
@@ -125,15 +130,18 @@ impl Template {
             [TemplatePiece::Text(text), pieces @ ..] => (name.strip_prefix(text.as_str())?, pieces),
             pieces => (name, pieces),
         };
-        let first = pieces.first()?;
+        let first = pieces.iter().find(|piece| piece.is_whole())?;
         if let Some(TemplatePiece::Text(text)) = pieces.last()
             && !rest.ends_with(text.as_str())
         {
             return None;
         }
+        // Where a part of the version comes before all of it, it shows nowhere where that begins.
+        let starts = if pieces[0].is_whole() { 0..1 } else { 0..rest.len() };
+        let values = starts.flat_map(|start| (start + 1..=rest.len()).rev().map(move |end| start..end));
         // Where the first placeholder's value ends shows when the others are filled in from it.
-        (1..=rest.len()).rev().find_map(|end| {
-            let value = rest.get(..end)?;
+        values.into_iter().find_map(|range| {
+            let value = rest.get(range)?;
             let (tag, spelled) = match first {
                 TemplatePiece::Tag => (Tag::parse(value).ok(), format.spelled(value)?),
                 _ => (None, TagFormat::default().spelled(value).filter(|spelled| spelled.written() == value)?),
@@ -150,9 +158,17 @@ impl Template {
                 TemplatePiece::Text(text) => text,
                 TemplatePiece::Tag => tag?,
                 TemplatePiece::Version => version?,
+                TemplatePiece::Part(n) => version?.trim_start_matches('v').split('.').nth(*n)?,
             });
         }
         Some(filled)
+    }
+}
+
+impl TemplatePiece {
+    /// Whether its value tells the whole version.
+    fn is_whole(&self) -> bool {
+        matches!(self, TemplatePiece::Tag | TemplatePiece::Version)
     }
 }
 
@@ -176,10 +192,18 @@ mod tests {
             ("{tag}", "v2026.34.103"),
             ("prod-{tag}-{version}", "prod-v2026.34.103-2026.34.103"),
             ("{version}{version}", "2026.34.1032026.34.103"),
+            ("{major}", "2026"),
+            ("{major}.{minor}", "2026.34"),
+            ("v{major}-{version}", "v2026-2026.34.103"),
         ] {
             let template = Template::parse(text).unwrap();
             assert_eq!(template.expand(Some(&source), Some("2026.34.103")).unwrap().as_str(), expected);
             assert_eq!(template.to_string(), text);
+        }
+        // As written, and without `v`.
+        for (version, expected) in [("v22.04.1", "22.04"), ("22.04", "22.04"), ("1.2.3.4", "1.2")] {
+            let template = Template::parse("{major}.{minor}").unwrap();
+            assert_eq!(template.expand(None, Some(version)).unwrap().as_str(), expected);
         }
     }
 
@@ -204,6 +228,16 @@ mod tests {
             ("{version}-{version}", "1.2-1.2", Some("1.2")),
             ("{version}-{version}", "1.2-1.3", None),
             ("latest", "latest", None),
+            // A part of a version is none; beside all of it, it has to fit.
+            ("{major}.{minor}", "2026.34", None),
+            ("{major}-rc", "2026.34-rc", None),
+            ("{major}-{version}", "2026-2026.34.104", Some("2026.34.104")),
+            ("x{major}.{minor}-{version}-rc", "x2026.34-v2026.34.104-rc", Some("2026.34.104")),
+            ("{major}-{version}", "2025-2026.34.104", None),
+            ("{version}-{minor}", "2026.34.104-34", Some("2026.34.104")),
+            ("{tag}-{minor}", "v2026.34.104-rc-34", Some("2026.34.104")),
+            ("{version}-{minor}", "2026.34.104-33", None),
+            ("{major}{version}", "1111.1", Some("11.1")),
             // The version of the source, 2026.34.103, in the text itself.
             ("2026.34.103-rc", "2026.34.104-rc", Some("2026.34.104")),
             ("prod-v2026.34.103", "prod-v2026.34.104", Some("2026.34.104")),
@@ -227,6 +261,8 @@ mod tests {
         for (text, code) in [
             ("{build}", Code::RequestInvalid),
             ("{Version}", Code::RequestInvalid),
+            ("{patch}", Code::RequestInvalid),
+            ("{major", Code::RequestInvalid),
             ("{version", Code::RequestInvalid),
             ("version}", Code::RequestInvalid),
             ("{{version}}", Code::RequestInvalid),
@@ -250,6 +286,12 @@ mod tests {
                 Some(&tag),
                 Code::VersionInvalid,
                 "the tag `{version}-rc` needs a version, and the source tag `stable` is none and no version tag has its digest",
+            ),
+            (
+                "{major}.{minor}",
+                None,
+                Code::VersionInvalid,
+                "the tag `{major}.{minor}` needs a version, and no version tag has the digest of the source",
             ),
             (
                 "{version}",
