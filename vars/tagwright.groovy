@@ -44,6 +44,55 @@ Object answered(Map request, String key = null) {
     return request.problem ? settled(request, request.problem, key) : runBound(request, key)
 }
 
+/** What a command of those that write does: holds the locks that `lock` asks for, and hands the record to the controller whatever becomes of it. */
+Object recorded(Map given) {
+    Map request = prepared(given, ['lock', 'archiveRecord'])
+    Map record = recordOf(request)
+    Map locks = locksOf(request)
+    boolean began = false
+    Object result = null
+    try {
+        if (locks) {
+            lock(locks) {
+                began = true
+                result = answered(request)
+            }
+        } else {
+            began = true
+            result = answered(request)
+        }
+    } catch (NoSuchMethodError withoutPlugin) {
+        if (began) {
+            throw withoutPlugin
+        }
+        request.problem = problem('lock-unavailable', 'this controller has no step `lock`', 'install the plugin Lockable Resources, or leave `lock` out')
+        result = answered(request)
+    } finally {
+        if (began && record) {
+            archived('the record of this promotion', record, written(request.answer))
+        }
+    }
+    return result
+}
+
+/** Archives a file, where it is known or found that it was written. Trouble with that is told and changes nothing: what was promoted stays promoted. */
+void archived(String what, Map file, Boolean written) {
+    try {
+        if (written == false || written == null && !fileExists(file.probe)) {
+            return
+        }
+        if (file.folder) {
+            dir(file.folder) {
+                archiveArtifacts(artifacts: file.pattern, allowEmptyArchive: true, fingerprint: file.fingerprint)
+            }
+        } else {
+            archiveArtifacts(artifacts: file.pattern, allowEmptyArchive: true, fingerprint: file.fingerprint)
+        }
+    } catch (IOException | RuntimeException trouble) {
+        echo('tagwright: ' + what + ' is not among the artifacts of the build: ' + trouble.message)
+    }
+}
+
 private Object settled(Map request, Map envelope, String key) {
     Map answer = picked(envelope, key)
     request.answer = answer
@@ -59,11 +108,10 @@ private Object settled(Map request, Map envelope, String key) {
 /** Binds the credentials by their names, around everything that runs on the agent, and around the failure: Jenkins masks what comes out of there. */
 private Object runBound(Map request, String key) {
     List passwords = []
-    if (request.own.credentialsId) {
-        passwords << usernamePassword(credentialsId: request.own.credentialsId, usernameVariable: 'REGISTRY_USERNAME', passwordVariable: 'REGISTRY_PASSWORD')
-    }
-    if (request.own.intoCredentialsId) {
-        passwords << usernamePassword(credentialsId: request.own.intoCredentialsId, usernameVariable: 'INTO_REGISTRY_USERNAME', passwordVariable: 'INTO_REGISTRY_PASSWORD')
+    for (side in request.sides) {
+        if (side.credentialsId) {
+            passwords << usernamePassword(credentialsId: side.credentialsId, usernameVariable: side.prefix + 'REGISTRY_USERNAME', passwordVariable: side.prefix + 'REGISTRY_PASSWORD')
+        }
     }
     Map release = parse(resource('tagwright/release.json'))
     // Beside the workspace, where the agent writes and its containers read; old controllers leave the variable out.
@@ -74,11 +122,9 @@ private Object runBound(Map request, String key) {
         boolean bound = false
         try {
             return withPasswords(passwords) {
-                withAwsKeys('', request.own.aws) {
-                    withAwsKeys('INTO_', request.own.intoAws) {
-                        bound = true
-                        settled(request, named(runWritten(byFile ? json : null, name, release, title(request)), request.own), key)
-                    }
+                withAwsKeys(request.sides, 0) {
+                    bound = true
+                    settled(request, named(runWritten(byFile ? json : null, name, release, title(request)), request.sides), key)
                 }
             }
         } catch (IOException refused) {
@@ -118,13 +164,18 @@ private Object withPasswords(List bindings, Closure body) {
     return bindings ? withCredentials(bindings) { body() } : body()
 }
 
+/** Those of this side and all after it, one around the other. */
+private Object withAwsKeys(List sides, int at, Closure body) {
+    return at == sides.size() ? body() : withAwsKeys(sides[at].prefix, sides[at].aws) { withAwsKeys(sides, at + 1, body) }
+}
+
 /** The kind of a credential is known only by asking for it: first as a key pair, then as the AWS plugin's own kind. */
-private Object withAwsKeys(String side, Map aws, Closure body) {
+private Object withAwsKeys(String prefix, Map aws, Closure body) {
     if (!aws?.credentialsId) {
         return body()
     }
-    String key = side + 'AWS_ACCESS_KEY_ID'
-    String secret = side + 'AWS_SECRET_ACCESS_KEY'
+    String key = prefix + 'AWS_ACCESS_KEY_ID'
+    String secret = prefix + 'AWS_SECRET_ACCESS_KEY'
     boolean bound = false
     String said = null
     try {
@@ -244,19 +295,14 @@ private static List environment(Map request, Map release, String json, String pa
     if (request.own.helper) {
         variables << 'TAGWRIGHT_BIN=' + request.own.helper
     }
-    // A credential goes to the one registry that is named for it, or to Docker Hub, whatever the agent or a parameter of the job says.
-    for (side in ['', 'INTO_']) {
-        String host = side ? request.own.intoRegistry : request.own.registry
-        if (host || (side ? request.own.intoCredentialsId : request.own.credentialsId)) {
-            variables << side + 'REGISTRY_HOST=' + (host ?: 'docker.io')
+    for (side in request.sides) {
+        if (side.host) {
+            variables << side.prefix + 'REGISTRY_HOST=' + side.host
         }
-    }
-    // Keys of one account with a session, a profile or a role of another one would be nobody's identity.
-    for (side in ['', 'INTO_']) {
-        Map aws = side ? request.own.intoAws : request.own.aws
-        if (aws?.credentialsId) {
+        // Keys of one account with a session, a profile or a role of another one would be nobody's identity.
+        if (side.aws?.credentialsId) {
             for (variable in ['SESSION_TOKEN', 'PROFILE', 'DEFAULT_PROFILE', 'WEB_IDENTITY_TOKEN_FILE', 'ROLE_ARN', 'ROLE_SESSION_NAME']) {
-                variables << side + 'AWS_' + variable + '='
+                variables << side.prefix + 'AWS_' + variable + '='
             }
         }
     }
@@ -297,7 +343,106 @@ private static Map read(Map given, List further) {
             awsFlags(side, own.get(side), body)
         }
     }
-    return [own: own, body: body, problem: wrong ? wrong[0] : misused(own) ?: unnamed(own, body)]
+    Map problem = wrong ? wrong[0] : misused(own) ?: unnamed(own, body)
+    List sides = problem ? [] : [sideOf('', 'credentialsId', 'registry', 'aws', own), sideOf('INTO_', 'intoCredentialsId', 'intoRegistry', 'intoAws', own)]
+    return [own: own, body: body, sides: sides, problem: problem ?: targets(body, sides)]
+}
+
+/** What is bound to the variables that begin with this, and by which keys the caller gave it. */
+@NonCPS
+private static Map sideOf(String prefix, String credentialsId, String registry, String aws, Map given) {
+    // A credential goes to the one registry that is named for it, or to Docker Hub, whatever the agent or a parameter of the job says.
+    return [prefix: prefix, names: [credentialsId: credentialsId, registry: registry, aws: aws], credentialsId: given.get(credentialsId), aws: given.get(aws),
+        host: given.get(registry) ?: (given.get(credentialsId) ? 'docker.io' : null)]
+}
+
+/**
+ * Puts the repository in the place of each Map in `into` and adds the credentials that it names to `sides`. Returns what is wrong, or null.
+ *
+ * The program knows those of target n of `promote` by the number n. Where several images or a record name the targets, a
+ * number stands for a registry, and a pair goes to none but the one that its `…_HOST` names.
+ */
+@NonCPS
+private static Map targets(Map body, List sides) {
+    if (!(body.args instanceof Map) || !(body.command in ['promote', 'release', 'rollback'])) {
+        return null
+    }
+    Map args = body.args
+    List holders = [[path: 'into', of: args]]
+    List images = args.images instanceof List ? args.images : []
+    for (int i = 0; i < images.size(); i++) {
+        if (images[i] instanceof Map) {
+            holders << [path: 'images[' + i + '].into', of: images[i]]
+        }
+    }
+    for (holder in holders) {
+        if (holder.of.into instanceof List) {
+            List repositories = []
+            for (target in holder.of.into) {
+                String path = holder.path + '[' + repositories.size() + ']'
+                if (target instanceof Map) {
+                    Map wrong = targetMisused(path, target) ?: bindTarget(path, target, args, sides, body.command == 'promote' ? repositories.size() + 1 : 0)
+                    if (wrong) {
+                        return wrong
+                    }
+                }
+                repositories << (target instanceof Map ? target.repository : target)
+            }
+            holder.of.put('into', repositories)
+        }
+    }
+    return null
+}
+
+@NonCPS
+private static Map targetMisused(String path, Map target) {
+    if (!target.containsKey('repository')) {
+        return problem('missing-value', '`' + path + '` names no repository', "write `repository: 'acme/serviceone'` in it")
+    }
+    for (entry in target) {
+        if (!(entry.key in ['repository', 'credentialsId', 'registry', 'aws'])) {
+            return problem('unknown-key', '`' + path + '` has no key `' + entry.key + '`', 'write `repository`, `credentialsId`, `registry` or `aws`')
+        }
+        String key = path + '.' + entry.key
+        Map wrong = entry.key == 'aws' ? awsMisused(key, entry.value, ['credentialsId', 'role'], 'write `credentialsId` or `role`') : text(key, entry.value)
+        if (wrong) {
+            return wrong
+        }
+    }
+    return null
+}
+
+/** Adds what a target of `into` is to be reached with; `place` is its number, or 0 where registries are counted. */
+@NonCPS
+private static Map bindTarget(String path, Map target, Map args, List sides, int place) {
+    String registry = target.registry ?: spelt(target.repository)[0]
+    if (target.aws?.role) {
+        List roles = !args.containsKey('awsRoleFor') ? [] : args.awsRoleFor instanceof List ? args.awsRoleFor : [args.awsRoleFor]
+        String role = registry + '=' + target.aws.role
+        if (!(role in roles)) {
+            roles << role
+        }
+        args.put('awsRoleFor', roles)
+    }
+    Map side = sideOf('INTO_' + (place ?: sides.size() - 1) + '_', 'credentialsId', 'registry', 'aws', target)
+    side.names = [credentialsId: path + '.credentialsId', registry: path + '.registry', aws: path + '.aws']
+    if (side.aws?.credentialsId && !side.host) {
+        side.host = registry
+    }
+    if (!side.credentialsId && !side.aws?.credentialsId) {
+        return null
+    }
+    for (int i = 0; i < sides.size() && !place; i++) {
+        if (sides[i].host == side.host) {
+            boolean same = sides[i].credentialsId == side.credentialsId && sides[i].aws?.credentialsId == side.aws?.credentialsId
+            if (same || i > 1) {
+                return same ? null : problem('request-invalid', '`' + path + '` and `' + sides[i].names.registry.replace('.registry', '') + '` give the registry `' + side.host + '` two credentials',
+                    'give each registry one credential')
+            }
+        }
+    }
+    sides << side
+    return null
 }
 
 @NonCPS
@@ -331,29 +476,34 @@ private static Map misused(Map own) {
     for (entry in own) {
         String key = entry.key
         Object value = entry.value
-        if (key in ['returnError', 'archiveRecord'] || key == 'lock' && value instanceof Boolean) {
+        if (key in ['returnError', 'archiveRecord', 'archive'] || key == 'lock' && value instanceof Boolean) {
             if (!(value instanceof Boolean)) {
                 return wrongType(key, value, 'Boolean', key + ': true')
             }
         } else if (key in ['aws', 'intoAws']) {
-            if (!(value instanceof Map)) {
-                return wrongType(key, value, 'Map', key + ": [credentialsId: 'ID']")
-            }
-            for (part in value) {
-                String path = key + '.' + part.key
-                if (!(part.key in ['credentialsId', 'role', 'externalId', 'profile'])) {
-                    return problem('unknown-key', '`' + key + '` has no key `' + part.key + '`', 'write `credentialsId`, `role`, `externalId` or `profile`')
-                }
-                Map trouble = text(path, part.value)
-                if (trouble) {
-                    return trouble
-                }
+            Map trouble = awsMisused(key, value, ['credentialsId', 'role', 'externalId', 'profile'], 'write `credentialsId`, `role`, `externalId` or `profile`')
+            if (trouble) {
+                return trouble
             }
         } else {
             Map trouble = text(key, value)
             if (trouble) {
                 return trouble
             }
+        }
+    }
+    return null
+}
+
+@NonCPS
+private static Map awsMisused(String path, Object aws, List known, String hint) {
+    if (!(aws instanceof Map)) {
+        return wrongType(path, aws, 'Map', path.substring(path.lastIndexOf('.') + 1) + ": [credentialsId: 'ID']")
+    }
+    for (part in aws) {
+        Map trouble = part.key in known ? text(path + '.' + part.key, part.value) : problem('unknown-key', '`' + path + '` has no key `' + part.key + '`', hint)
+        if (trouble) {
+            return trouble
         }
     }
     return null
@@ -368,7 +518,7 @@ private static Map text(String path, Object value) {
     if (value instanceof String && value.contains('\u0000')) {
         return problem('request-invalid', '`' + path + '` holds a NUL character', 'give it a value without one')
     }
-    return value instanceof String ? null : wrongType(path, value, 'String', path.substring(path.indexOf('.') + 1) + ": '…'")
+    return value instanceof String ? null : wrongType(path, value, 'String', path.substring(path.lastIndexOf('.') + 1) + ": '…'")
 }
 
 @NonCPS
@@ -522,24 +672,30 @@ private static String printable(String text) {
 
 /** An error about a credential tells which one that was, in the words of a step: the program knows neither. */
 @NonCPS
-private static Map named(Map answer, Map own) {
+private static Map named(Map answer, List sides) {
     if (answer.ok || !(answer.error.code in ['credential-missing', 'credential-host-mismatch', 'unauthenticated', 'token-expired', 'denied'])) {
         return answer
     }
     String all = ''
     String meant = ''
-    for (side in [[key: 'credentialsId', id: own.credentialsId, at: own.registry ?: 'docker.io'], [key: 'intoCredentialsId', id: own.intoCredentialsId, at: own.intoRegistry ?: 'docker.io'],
-        [key: 'aws.credentialsId', id: own.aws?.credentialsId, at: '.amazonaws.com'], [key: 'intoAws.credentialsId', id: own.intoAws?.credentialsId, at: '.amazonaws.com']]) {
-        String line = side.id ? '\n  credential: `' + side.key + ": '" + side.id + "'`" : ''
-        all += line
-        meant += answer.error.message.contains(side.at) ? line : ''
+    for (side in sides) {
+        for (given in [[key: side.names.credentialsId, id: side.credentialsId], [key: side.names.aws + '.credentialsId', id: side.aws?.credentialsId]]) {
+            String line = given.id ? '\n  credential: `' + given.key + ": '" + given.id + "'`" : ''
+            all += line
+            meant += answer.error.message.contains(side.host ?: '.amazonaws.com') ? line : ''
+        }
     }
     if (!all) {
         return answer
     }
     Map told = [:]
     for (part in ['message', 'hint', 'text']) {
-        told.put(part, answer.error.get(part)?.replace('INTO_REGISTRY_HOST', 'intoRegistry')?.replace('REGISTRY_HOST', 'registry'))
+        String words = answer.error.get(part)
+        // The first name is part of all others.
+        for (int i = sides.size() - 1; i >= 0 && words; i--) {
+            words = words.replace(sides[i].prefix + 'REGISTRY_HOST', sides[i].names.registry)
+        }
+        told.put(part, words)
     }
     int end = told.text.contains('\n') ? told.text.indexOf('\n') : told.text.length()
     told.text = told.text.substring(0, end) + (meant ?: all) + told.text.substring(end)
@@ -586,4 +742,99 @@ private static String told(Throwable thrown) {
         at = at.cause
     }
     return all
+}
+
+/** Whether the program wrote the record, which a dry run only shows; null where it did not come to tell, as after an abort. */
+@NonCPS
+private static Boolean written(Map answer) {
+    if (answer == null || answer.error?.code == 'helper-damaged') {
+        return null
+    }
+    Map told = answer.ok ? answer.result : answer.error
+    return told.record != null && told.dryRun != true
+}
+
+/** Where the record goes, which is given to the program, and how to archive it; null where there is none to archive. */
+@NonCPS
+private static Map recordOf(Map request) {
+    Map args = request.body.args
+    if (request.problem || request.own.archiveRecord == false) {
+        return null
+    }
+    if (!args.containsKey('record') && args.dryRun != true) {
+        // The program fills in what only it knows. The moment keeps this record apart from every other one in the workspace.
+        args.put('record', 'tagwright/{repository}/{digest}-' + new Date().format("yyyyMMdd'T'HHmmss.SSS'Z'", TimeZone.getTimeZone('UTC')) + '.jsonl')
+    }
+    return args.record instanceof String && !args.record.trim().isEmpty() ? artifact(args.record) + [fingerprint: true] : null
+}
+
+/** How to archive a file or a pattern of files, and what tells that there is one. */
+@NonCPS
+static Map artifact(String path) {
+    String file = path.startsWith('./') ? path.substring(2) : path
+    int open = file.indexOf('{')
+    int name = (open < 0 ? file : file.substring(0, open)).lastIndexOf('/') + 1
+    // A pattern reaches down from where the step runs, and nowhere else.
+    boolean outside = file.startsWith('/') || file.startsWith('../') || file.contains('/../')
+    String pattern = outside ? file.substring(name) : file
+    return [folder: outside ? file.substring(0, name) : null, probe: open < 0 ? file : file.substring(0, name) ?: '.', fingerprint: false,
+        pattern: pattern.replace('{repository}', '**/*').replace('{digest}', '*').replace(',', '?')]
+}
+
+/** What `lock` is called with, or null. One step takes several locks all at once or none, so that no two builds wait for each other's. */
+@NonCPS
+private static Map locksOf(Map request) {
+    Object wanted = request.own.lock
+    if (request.problem || wanted == null || wanted == false) {
+        return null
+    }
+    List names = wanted == true ? repositoryLocks(request.body.args) : [wanted]
+    Map locks = null
+    List extra = []
+    for (name in names) {
+        if (locks) {
+            extra << [resource: name]
+        }
+        locks = locks ?: [resource: name]
+    }
+    return extra ? locks + [extra: extra] : locks
+}
+
+/**
+ * The locks of `lock: true`, named after the repositories that tags go to, written whole, so that every spelling means the
+ * same. A release takes those of all its targets: a single promotion into any of them waits for it, and it for that one.
+ */
+@NonCPS
+private static List repositoryLocks(Map args) {
+    List names = []
+    List images = args.images instanceof List ? args.images : [args]
+    for (image in images) {
+        // A key beside `images` holds for each.
+        Map one = image instanceof Map ? args + image : args
+        Object into = one.into ?: one.repository ?: one.image ?: one.reference
+        List targets = into instanceof List ? into : [into]
+        for (target in targets) {
+            List parts = target instanceof String ? spelt(target) : null
+            String name = parts ? 'tagwright/' + parts[0] + '/' + parts[1] : null
+            if (name && !(name in names)) {
+                names << name
+            }
+        }
+    }
+    return names
+}
+
+/** The registry of an image and its repository there, as the program writes them. */
+@NonCPS
+private static List spelt(String image) {
+    String repository = image.contains('@') ? image.substring(0, image.indexOf('@')) : image
+    if (repository.lastIndexOf(':') > repository.lastIndexOf('/')) {
+        repository = repository.substring(0, repository.lastIndexOf(':'))
+    }
+    int slash = repository.indexOf('/')
+    String first = slash < 0 ? '' : repository.substring(0, slash)
+    boolean hub = !first.contains('.') && !first.contains(':') && first != 'localhost'
+    String path = hub ? repository : repository.substring(slash + 1)
+    String registry = hub || first in ['index.docker.io', 'registry-1.docker.io'] ? 'docker.io' : first
+    return [registry, (registry == 'docker.io' && !path.contains('/') ? 'library/' : '') + path]
 }

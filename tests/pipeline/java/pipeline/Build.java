@@ -53,7 +53,7 @@ public final class Build {
         Path dir;
         final Map<String, String> variables = new LinkedHashMap<>();
         long deadline = Long.MAX_VALUE;
-        Semaphore held;
+        final List<Semaphore> held = new ArrayList<>();
         final Set<String> secrets = new HashSet<>();
     }
 
@@ -196,8 +196,9 @@ public final class Build {
         Frame frame = HEAD.get().frames.pop();
         current().say("[Pipeline] }");
         current().say("[Pipeline] // " + frame.step);
-        if (frame.held != null) {
-            frame.held.release();
+        synchronized (RESOURCES) {
+            frame.held.forEach(Semaphore::release);
+            RESOURCES.notifyAll();
         }
     }
 
@@ -262,13 +263,11 @@ public final class Build {
                 }
                 break;
             case "lock":
-                String resource = (String) args.get("resource");
-                Semaphore free = RESOURCES.computeIfAbsent(resource, name -> new Semaphore(1));
-                if (!free.tryAcquire(Math.max(0, millisLeft()), TimeUnit.MILLISECONDS)) {
-                    throw new Interrupted("Timeout has been exceeded");
+                List<String> names = new ArrayList<>(List.of((String) args.get("resource")));
+                for (Object more : (List<?>) args.getOrDefault("extra", List.of())) {
+                    names.add((String) ((Map<?, ?>) more).get("resource"));
                 }
-                frame.held = free;
-                locked.add(resource);
+                take(frame, names);
                 break;
             case "timeout":
                 int seconds = ((Number) args.get("time")).intValue() * ("SECONDS".equals(args.get("unit")) ? 1 : 60);
@@ -278,6 +277,27 @@ public final class Build {
         }
         HEAD.get().frames.push(frame);
         say("[Pipeline] {");
+    }
+
+    /** As the plugin does: all of them at once, or none while one is taken. */
+    private void take(Frame frame, List<String> names) throws InterruptedException {
+        synchronized (RESOURCES) {
+            List<Semaphore> all = names.stream().map(name -> RESOURCES.computeIfAbsent(name, missing -> new Semaphore(1))).toList();
+            while (all.stream().anyMatch(one -> one.availablePermits() == 0)) {
+                long left = millisLeft();
+                if (left <= 0) {
+                    throw new Interrupted("Timeout has been exceeded");
+                }
+                RESOURCES.wait(left);
+            }
+            for (Semaphore one : all) {
+                if (!one.tryAcquire()) {
+                    throw new IllegalStateException("a lock is asked for twice: " + names);
+                }
+            }
+            frame.held.addAll(all);
+        }
+        locked.addAll(names);
     }
 
     private void bind(Frame frame, Map<?, ?> binding) throws IOException {

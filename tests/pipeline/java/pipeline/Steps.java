@@ -36,7 +36,7 @@ final class Steps {
         known("echo", "message"), known("error", "message"), known("libraryResource", "resource encoding"),
         known("sh*&", "script returnStdout returnStatus encoding label"),
         known("writeFile*&", "file text encoding"), known("fileExists*&", "file"),
-        known("archiveArtifacts*&", "artifacts allowEmptyArchive fingerprint"), known("lock{", "resource"),
+        known("archiveArtifacts*&", "artifacts allowEmptyArchive fingerprint"), known("lock{", "resource extra"),
         known("node{", "label"), known("stage{", "name"), known("dir*{", "path"), known("withEnv{", "overrides"),
         known("withCredentials{", "bindings"), known("timeout{", "time unit"), known("retry{", "count"),
         known("parallel&~", "failFast"),
