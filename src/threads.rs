@@ -1,29 +1,59 @@
 //! The same question about several things at once, answers in the order of the things.
 //!
 //! The first failure stops what runs beside it: nothing else is begun, and who waits before another try gives up, by
-//! asking [`is_stopped`]. Where the system has no thread to give, the work is done in the one there is.
+//! asking [`is_stopped`]. All that is asked for one purpose, however deep one question stands in another, shares so many
+//! threads as may ask at once. Nobody waits for one: where none is left, or the system has none to give, the work is done
+//! in the thread there is, and those that come free lend a hand with what is not begun.
 
 use crate::error::{Code, Error};
 use crate::world::instant;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::thread;
+use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 /// How many at once.
 pub const WIDTH: usize = 16;
 
 /// Whether something has failed beside the work of a thread, or beside that for which it is done.
-#[derive(Default)]
 struct StopSign {
     raised: AtomicBool,
     above: Option<Arc<StopSign>>,
+    /// How many threads more may be at work for the same purpose.
+    free: Arc<AtomicUsize>,
 }
 
 impl StopSign {
+    /// One for work within the work of this thread.
+    fn here() -> Arc<Self> {
+        let above = SIGN.with_borrow(Clone::clone);
+        let free = above.as_ref().map_or_else(|| Arc::new(AtomicUsize::new(WIDTH - 1)), |above| above.free.clone());
+        Arc::new(Self { raised: AtomicBool::new(false), above, free })
+    }
+
     fn is_raised(&self) -> bool {
         self.raised.load(Ordering::Relaxed) || self.above.as_ref().is_some_and(|above| above.is_raised())
+    }
+
+    /// Does some work under this sign in a thread beside this one; not where none is left.
+    fn beside<'s, T: Send + 's>(
+        self: &Arc<Self>,
+        scope: &'s Scope<'s, '_>,
+        work: impl FnOnce() -> T + Send + 's,
+    ) -> Option<thread::ScopedJoinHandle<'s, T>> {
+        let less = |free: usize| free.checked_sub(1);
+        self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok()?;
+        let free = self.free.clone();
+        let spawned = thread::Builder::new().spawn_scoped(scope, move || {
+            let done = work();
+            free.fetch_add(1, Ordering::Relaxed);
+            done
+        });
+        if spawned.is_err() {
+            self.free.fetch_add(1, Ordering::Relaxed);
+        }
+        spawned.ok()
     }
 }
 
@@ -72,28 +102,18 @@ pub fn map_at<T: Sync, R: Send>(
     if items.len() <= 1 {
         return items.iter().map(ask).collect();
     }
-    let sign = Arc::new(StopSign { raised: AtomicBool::new(false), above: SIGN.with_borrow(Clone::clone) });
-    let next = AtomicUsize::new(0);
     let answers: Mutex<Vec<Option<Result<R, Error>>>> = Mutex::new(items.iter().map(|_| None).collect());
-    let work = || {
-        while !sign.is_raised() {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(i) else { break };
-            let (answer, gave_up) = under(Some(sign.clone()), || ask(item));
-            if answer.is_ok() || !gave_up {
-                sign.raised.fetch_or(answer.is_err(), Ordering::Relaxed);
-                lock(&answers)[i] = Some(answer);
-            }
+    let one = |i: usize| {
+        let answer = ask(&items[i]);
+        let failed = answer.is_err();
+        let counts = !failed || !GAVE_UP.get();
+        if counts {
+            lock(&answers)[i] = Some(answer);
         }
+        failed && counts
     };
-    thread::scope(|scope| {
-        for _ in 1..items.len().min(width) {
-            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                break;
-            }
-        }
-        work();
-    });
+    let crew = Crew { sign: StopSign::here(), count: items.len(), width, next: 0.into(), hands: 1.into(), one: &one };
+    thread::scope(|scope| crew.work(scope));
     let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Items without an answer are there only beside a failure: of another item, or of what all of this is done for.
     let whole = answers.iter().all(Option::is_some);
@@ -103,6 +123,56 @@ pub fn map_at<T: Sync, R: Send>(
     }
     GAVE_UP.set(true);
     Err(Error::new(Code::Internal, "the work was given up for a failure beside it"))
+}
+
+/// Threads that share so many pieces of work.
+struct Crew<'a> {
+    sign: Arc<StopSign>,
+    count: usize,
+    width: usize,
+    /// The piece that is begun next.
+    next: AtomicUsize,
+    /// How many threads there are.
+    hands: AtomicUsize,
+    /// Does a piece, and says whether it has failed.
+    one: &'a (dyn Fn(usize) -> bool + Sync),
+}
+
+impl Crew<'_> {
+    /// Begins one piece after the other as long as there are any.
+    fn work<'s>(&'s self, scope: &'s Scope<'s, '_>) {
+        while !self.sign.is_raised() {
+            // Whoever has others come takes nothing before, so that what comes first is begun first.
+            for _ in self.next.load(Ordering::Relaxed) + 1..self.count {
+                if !self.hire(scope) {
+                    break;
+                }
+            }
+            let i = self.next.fetch_add(1, Ordering::Relaxed);
+            if i >= self.count {
+                break;
+            }
+            let failed = under(Some(self.sign.clone()), || (self.one)(i)).0;
+            self.sign.raised.fetch_or(failed, Ordering::Relaxed);
+        }
+        self.hands.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Has one thread more, where one may be had.
+    fn hire<'s>(&'s self, scope: &'s Scope<'s, '_>) -> bool {
+        let more = |hands: usize| (hands < self.width.min(self.count)).then_some(hands + 1);
+        if self.hands.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+            return false;
+        }
+        let hired = self.sign.beside(scope, || self.work(scope)).is_some();
+        self.hands.fetch_sub(usize::from(!hired), Ordering::Relaxed);
+        hired
+    }
+}
+
+/// How many threads more may be at work for the purpose of this one.
+pub fn free() -> usize {
+    StopSign::here().free.load(Ordering::Relaxed)
 }
 
 /// Does something at a moment, beside all else; not at all where the system has no thread to give.
@@ -132,23 +202,23 @@ pub fn beside<T>(every: Duration, again: impl Fn() + Sync, work: impl FnOnce() -
     })
 }
 
-/// Two different questions at once; one after the other where the system has no thread to give.
+/// Two different questions at once; one after the other where no thread is left.
 pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
-    let (one, sign) = (Mutex::new(Some(one)), SIGN.with_borrow(Clone::clone));
+    let (one, sign) = (Mutex::new(Some(one)), StopSign::here());
     let one = || {
         let one = lock(&one).take().expect("it is asked once: by the new thread, or by this one where there is none");
-        under(sign.clone(), one)
+        under(Some(sign.clone()), one)
     };
-    let ((one, gave_up), other) = thread::scope(|scope| {
-        let handle = thread::Builder::new().spawn_scoped(scope, one);
-        let other = other();
+    let ((one, gave_up), (other, also)) = thread::scope(|scope| {
+        let handle = sign.beside(scope, one);
+        let other = under(Some(sign.clone()), other);
         let one = match handle {
-            Ok(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => one(),
+            Some(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            None => one(),
         };
         (one, other)
     });
-    if gave_up {
+    if gave_up || also {
         GAVE_UP.set(true);
     }
     (one, other)
@@ -180,6 +250,76 @@ mod tests {
     fn answers_come_in_the_order_of_the_items() {
         let items: Vec<usize> = (0..100).collect();
         assert_eq!(map(&items, |i| Ok(i * 2)).unwrap(), (0..100).map(|i| i * 2).collect::<Vec<_>>());
+    }
+
+    /// How many were at work at once, at most.
+    #[derive(Default)]
+    struct Busy {
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Busy {
+        /// Is at work until so many are, or long enough to show that they never will be.
+        fn until(&self, wanted: usize) -> Result<(), Error> {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            let end = instant() + Duration::from_millis(20);
+            while self.most.load(Ordering::SeqCst) < wanted || instant() < end {
+                thread::yield_now();
+                assert!(instant() < end + Duration::from_secs(20), "{wanted} at once");
+            }
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn questions_within_questions_share_sixteen_threads() {
+        let items = |count: usize| (0..count).collect::<Vec<_>>();
+        type Work = fn(&Busy, &[usize]) -> Result<Vec<()>, Error>;
+        let inner: Work = |busy, few| few.iter().map(|_| busy.until(WIDTH)).collect();
+        let each: Work = |busy, few| map(few, |_| busy.until(WIDTH));
+        let pairs: Work = |busy, few| map(few, |_| both(|| busy.until(WIDTH), || busy.until(WIDTH)).0);
+        for (what, outer, few, work) in [
+            ("24 alone", 24, 1, inner),
+            ("24 times 8", 24, 8, each),
+            ("2 times 8", 2, 8, each),
+            ("3 times 24", 3, 24, each),
+            ("5 times 2 pairs", 5, 2, pairs),
+        ] {
+            let busy = Busy::default();
+            map(&items(outer), |_| work(&busy, &items(few))).unwrap();
+            assert_eq!(busy.most.load(Ordering::SeqCst), WIDTH, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_question_of_its_own_width_keeps_it_within_another() {
+        let busy = Busy::default();
+        let items: Vec<usize> = (0..12).collect();
+        map(&[1, 2], |_| map_at(3, &items, |_| busy.until(6))).unwrap();
+        assert_eq!(busy.most.load(Ordering::SeqCst), 6);
+    }
+
+    #[test]
+    fn threads_that_come_free_lend_a_hand() {
+        let (all, few) = (Busy::default(), Busy::default());
+        let items: Vec<usize> = (0..16).collect();
+        let ask = |item: &usize| {
+            all.until(WIDTH)?;
+            if *item < 15 {
+                return Ok(Vec::new());
+            }
+            // No thread was left when this began; whoever has asked first waits for the others.
+            map(&items, |item| {
+                while *item == 0 && free() < 14 {
+                    thread::yield_now();
+                }
+                few.until(if *item == 0 { 1 } else { 8 })
+            })
+        };
+        map(&items, ask).unwrap();
     }
 
     #[test]

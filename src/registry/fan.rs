@@ -10,7 +10,8 @@ use crate::registry::backend::Backend;
 use crate::registry::blob_source::{BlobContent, HashedPlace, SourceBlob, unreadable};
 use crate::registry::blobs::deliver;
 use crate::registry::{Remote, Upload};
-use crate::threads::{lock, map_at};
+use crate::threads;
+use crate::threads::lock;
 use crate::world::instant;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -46,7 +47,12 @@ pub fn fan_out(
         let backend = source.backend()?;
         let shared = SharedBlob::new(&*backend, descriptor, targets.len());
         let numbers: Vec<usize> = (0..targets.len()).collect();
-        map_at(targets.len(), &numbers, |number| {
+        // Nobody waits for those that no thread is left for; what fits into the window is there for them all the same.
+        let late = if descriptor.size > WINDOW { 1 + threads::free() } else { targets.len() };
+        for number in numbers.iter().skip(late) {
+            shared.let_go(*number);
+        }
+        threads::map_at(targets.len(), &numbers, |number| {
             let (target, upload) = &targets[*number];
             let mut content: Box<dyn BlobContent> = match targets.len() {
                 1 => Box::new(SourceBlob::new(&*backend, descriptor)),

@@ -8,12 +8,13 @@ use crate::support::reply::{Fault, Reply};
 use crate::support::text::digest;
 use crate::support::uploads::Blobs;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::time::Duration;
 use tagwright::error::{Code, Error};
 use tagwright::pure::auth::scope::Action;
 use tagwright::pure::image::repository::Repository;
 use tagwright::registry::fan_out;
+use tagwright::threads;
 
 /// A source and two targets.
 struct Fan {
@@ -241,4 +242,22 @@ fn a_target_that_begins_late_takes_what_it_has_missed_from_the_source() {
     });
     fan.succeeds("late");
     assert_eq!(fan.ranges(), [None, None]);
+}
+
+#[test]
+fn where_no_thread_is_left_one_target_comes_after_the_other() {
+    for (size, reads) in [(3_000_000, 2), (300_000, 1)] {
+        let (fan, all) = (Fan::new(size), Barrier::new(threads::WIDTH));
+        let one = |number: &usize| {
+            all.wait();
+            if *number == 0 {
+                assert_eq!(threads::free(), 0);
+                fan.succeeds("one after the other");
+            }
+            all.wait();
+            Ok(())
+        };
+        threads::map(&(0..threads::WIDTH).collect::<Vec<_>>(), one).unwrap();
+        assert_eq!(fan.ranges().len(), reads);
+    }
 }
