@@ -330,13 +330,11 @@ private static Map read(Map given, List further) {
         }
     }
     if (top.args instanceof Map) {
-        Map left = [:]
-        for (entry in inner) {
-            if (!own.containsKey(entry.key)) {
-                left.put(entry.key, entry.value)
-            }
+        List taken = []
+        for (entry in own) {
+            taken << entry.key
         }
-        body.put('args', left)
+        body.put('args', without(inner, taken))
     }
     for (side in ['aws', 'intoAws']) {
         if (own.get(side) instanceof Map) {
@@ -391,7 +389,22 @@ private static Map targets(Map body, List sides) {
             holder.of.put('into', repositories)
         }
     }
+    if (body.command == 'rollback' && args.into instanceof List) {
+        // A record names its repositories itself.
+        body.put('args', without(args, ['into']))
+    }
     return null
+}
+
+@NonCPS
+private static Map without(Map all, Collection keys) {
+    Map left = [:]
+    for (entry in all) {
+        if (!(entry.key in keys)) {
+            left.put(entry.key, entry.value)
+        }
+    }
+    return left
 }
 
 @NonCPS

@@ -32,7 +32,7 @@ const PLACES: &[(&str, &str)] = &[
 ];
 
 /// The commands that a pipeline reaches through the step `tagwright` alone.
-const WITHOUT_STEP: &[&str] = &["board", "tags", "auth", "rate-limit", "doctor"];
+const WITHOUT_STEP: &[&str] = &["tags", "auth", "rate-limit", "doctor"];
 
 /// Where a command is left out, of the places that it needs.
 fn left_out(command: &str, files: &[File]) -> Vec<String> {
