@@ -43,6 +43,37 @@ class AcrossTest extends TwoSides {
 
     @ParameterizedTest
     @EnumSource
+    void an_image_goes_into_several_registries_with_a_credential_for_each_and_back(Controller.Library trust) throws Exception {
+        String repository = "acme/targets-" + trust.name().toLowerCase();
+        String digest = guarded.push(repository, Map.of("of", "103"), "2026.34.103");
+        String before = production.push(repository, Map.of("of", "102"), "2026.34.102", "latest");
+        String step = "promoteImage(repository: '" + guarded.host + "/" + repository + "', build: 103, move: 'latest', credentialsId: 'hub', registry: '" + guarded.host + "', into: ['" + open.host + "/" + repository
+            + "', [repository: '" + production.host + "/" + repository + "', credentialsId: 'CREDENTIAL', registry: '" + production.host + "']])";
+        Build refused = failed(run(trust, "node { " + step.replace("CREDENTIAL", "wrong") + " }", b -> b.credentials.put("wrong", b.credentials.get("hub"))));
+        assertTrue(refused.text().contains("error[unauthenticated]: ") && refused.text().contains("\n  credential: `into[1].credentialsId: 'wrong'`\n"), refused::text);
+        assertNull(open.digestOf(repository, "latest"));
+
+        Build build = succeeded(run(trust, "node { def p = " + step.replace("CREDENTIAL", "production") + "; sh 'true'; return p }"));
+        assertEquals(digest, open.digestOf(repository, "latest"));
+        assertEquals(digest, production.digestOf(repository, "latest"));
+        List<?> targets = (List<?>) ((Map<?, ?>) build.returned).get("targets");
+        assertEquals(List.of(open.host + "/" + repository, production.host + "/" + repository), targets.stream().map(target -> ((Map<?, ?>) target).get("repository")).toList());
+        assertEquals(Map.of("node", 1, "libraryResource", 2, "withEnv", 1, "withCredentials", 1, "sh", 2, "archiveArtifacts", 1), build.counts);
+        assertEquals(1, build.archive.size(), build.archive::toString);
+
+        try (Stranger stranger = new Stranger()) {
+            for (String parameter : List.of("repository: params.REPOSITORY", "repository: params.REPOSITORY, registry: '" + production.host + "'")) {
+                Build other = failed(run(trust, "node { promoteImage(image: '" + open.host + "/" + repository + ":latest', to: 'x', into: [[" + parameter + ", credentialsId: 'production']]) }",
+                    b -> b.params.put("REPOSITORY", stranger.host + "/acme/a")));
+                assertTrue(other.text().contains("ERROR: error[credential-host-mismatch]: `into[0].registry` pins the credential to "), other::text);
+                assertTrue(other.text().contains("\n  credential: `into[0].credentialsId: 'production'`\n"), other::text);
+            }
+            assertEquals(0, stranger.connections());
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
     void a_credential_of_one_side_is_not_shown_to_the_other(Controller.Library trust) throws Exception {
         guarded.push("acme/sides", Map.of("of", "103"), "2026.34.103");
         Build build = failed(run(trust, "node { promoteImage(image: '" + guarded.host + "/acme/sides:2026.34.103', into: '" + production.host
