@@ -349,3 +349,19 @@ fn words_that_make_no_sense_are_refused() {
         assert_eq!(ran.json()["error"]["code"], code, "{ran}");
     }
 }
+
+#[test]
+fn of_many_repositories_at_most_sixteen_requests_are_under_way() {
+    let registry = Registry::with(Options { referrers: true, ..Options::default() });
+    let names: Vec<String> = (0..20).map(|n| registry.name(&format!("acme/app{n}"))).collect();
+    for n in 0..20 {
+        push(&registry, &format!("acme/app{n}"), &["1.2.1", "1.2.2", "1.2.3", "latest", "stable", "beta"]);
+    }
+    registry.latency(std::time::Duration::from_millis(20));
+    let ran = tagwright(["board"]).args(&names).run();
+    assert_eq!(ran.result()["repositories"].as_array().unwrap().len(), 20);
+    let log = registry.log();
+    let under_way = |at: std::time::Instant| log.0.iter().filter(|one| one.started <= at && at < one.ended).count();
+    let most = log.0.iter().map(|one| under_way(one.started)).max().unwrap();
+    assert!((2..=16).contains(&most), "{most}: {:#?}", log.lines());
+}
