@@ -30,6 +30,7 @@ pub use output::{Ending, Screen};
 pub use world::{Log, World};
 
 use cli::parse::{self, CommandLine};
+use cli::{Arguments, Misuse, RELEASE};
 use command::report::Report;
 use command::request::{Invocation, Request};
 use command::session::Session;
@@ -64,14 +65,43 @@ pub fn run(words: &[OsString], world: &World, screen: Option<Screen>) -> Ending 
         }
         Ok(CommandLine::Run(invocation)) => carry_out(world, *invocation, layout),
         Ok(CommandLine::Call { stdin }) => call(world, stdin),
-        Err(misuse) => {
-            let print = parse::asks(words, "print").then(String::new).into_iter().collect();
-            let bytes =
-                misuse.command == Some("inspect") && ["raw", "config"].iter().any(|part| parse::asks(words, part));
-            let style = Style { layout, print, bytes, quiet: false };
-            envelope::ending(misuse.command, Err(misuse.error), &Journal::default(), &style)
-        }
+        Ok(CommandLine::Release(mut given)) => match listed(world, &mut given) {
+            Ok(invocation) => carry_out(world, invocation, layout),
+            Err(error) => misused(words, Misuse { command: Some(RELEASE), error }, layout),
+        },
+        Err(misuse) => misused(words, misuse, layout),
     }
+}
+
+fn misused(words: &[OsString], misuse: Misuse, layout: Layout) -> Ending {
+    let print = parse::asks(words, "print").then(String::new).into_iter().collect();
+    let bytes = misuse.command == Some("inspect") && ["raw", "config"].iter().any(|part| parse::asks(words, part));
+    let style = Style { layout, print, bytes, quiet: false };
+    envelope::ending(misuse.command, Err(misuse.error), &Journal::default(), &style)
+}
+
+/// A release with the list that it names.
+fn listed(world: &World, given: &mut Arguments) -> Result<Invocation, Error> {
+    // What is wrong with the flags shows before anything is read.
+    cli::common::common(given)?;
+    let file = cli::build::list(given)?;
+    let place = if file == "-" { "standard input".to_owned() } else { pure::text::quoted(file) };
+    let bytes = match file {
+        "-" => (world.stdin)(REQUEST_LIMIT),
+        file => world.read_regular(std::path::Path::new(file), REQUEST_LIMIT),
+    };
+    let unreadable = |code, why: String| {
+        Error::new(code, format!("the list of promotions in {place} cannot be read"))
+            .cause(why)
+            .hint("give a file of at most 16 MiB, JSON in UTF-8, or `-` and pipe it in")
+    };
+    let bytes = bytes.map_err(|why| match why.kind() {
+        std::io::ErrorKind::FileTooLarge => unreadable(Code::SizeExceeded, why.to_string()),
+        _ => unreadable(Code::RequestInvalid, why.to_string()),
+    })?;
+    let text = String::from_utf8(bytes).map_err(|why| unreadable(Code::RequestInvalid, why.to_string()))?;
+    cli::json::entries(given, &text)?;
+    cli::build::invocation(given)
 }
 
 /// `call`: the same as the command line, from a JSON request, for programs.

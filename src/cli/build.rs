@@ -4,11 +4,11 @@
 //! a version is, their own parsers know.
 
 use crate::cli::common::{choice, chosen, common, exclusive, number};
-use crate::cli::given::{KEEP_ONE, UNSET, in_quotes};
+use crate::cli::given::{KEEP_ONE, UNSET, at, in_quotes};
 use crate::cli::{Arguments, Dialect, invalid, missing, shown};
 use crate::command::request::{
     Auth, Board, BoardPlace, Diff, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote,
-    PromotionSource, RateLimit, RawPart, RecordSource, Request, Rollback, Sort, Tags,
+    PromotionSource, RateLimit, RawPart, RecordSource, Release, Request, Rollback, Sort, Tags,
 };
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
@@ -33,7 +33,8 @@ pub fn invocation(given: &Arguments) -> Result<Invocation, Error> {
         "find-tag" => find_tag(given),
         "tags" => tags(given),
         "next-version" => next_version(given),
-        "promote" => promote(given),
+        "promote" => promotion(given).map(|promote| Request::Promote(Box::new(promote))),
+        "release" => release(given),
         "rollback" => rollback(given),
         "history" => history(given),
         "board" => board(given),
@@ -113,7 +114,7 @@ fn next_version(given: &Arguments) -> Result<Request, Error> {
     Ok(Request::NextVersion(NextVersion { repository, build, at, on_conflict, format: format(given)? }))
 }
 
-fn promote(given: &Arguments) -> Result<Request, Error> {
+fn promotion(given: &Arguments) -> Result<Promote, Error> {
     let source = source(given)?;
     for [one, other] in [["to", "move"], ["to", "move-if-newer"], ["move", "move-if-newer"]] {
         let Some(tag) = given.all(one).find(|tag| given.all(other).any(|moved| moved == *tag)) else { continue };
@@ -141,7 +142,7 @@ fn promote(given: &Arguments) -> Result<Request, Error> {
         moves.push(Template::parse("latest")?);
     }
     let jobs = number(given, "jobs", 1..=16, "write a number from 1 to 16")?;
-    Ok(Request::Promote(Box::new(Promote {
+    Ok(Promote {
         source,
         to,
         moves,
@@ -157,7 +158,58 @@ fn promote(given: &Arguments) -> Result<Request, Error> {
         record: record(given)?,
         attach_record: given.has("attach-record"),
         format: format(given)?,
-    })))
+    })
+}
+
+fn release(given: &Arguments) -> Result<Request, Error> {
+    list(given)?;
+    let one = |(place, entry): &(String, Arguments)| promotion(entry).map_err(|error| at(place, error));
+    let promotions = given.entries.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    if promotions.iter().all(|promote| promote.into.is_empty()) {
+        copies_nothing(given)?;
+    }
+    let mut seen: Vec<(String, &str)> = Vec::new();
+    for (promote, (place, _)) in promotions.iter().zip(&given.entries) {
+        seen.extend(written(promote).into_iter().map(|name| (name, place.as_str())));
+    }
+    // The sort is stable, so whoever comes first in the list does here.
+    seen.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let twice = |two: &&[(String, &str)]| two[0].0 == two[1].0 && two[0].1 != two[1].1;
+    if let Some([(name, first), (_, place)]) = seen.windows(2).find(twice) {
+        let hint = "give each its own tags with `to` and `move`; without them `latest` is meant";
+        return Err(invalid(format!("{place}: `{name}` is written by {first} already"), hint));
+    }
+    Ok(Request::Release(Box::new(Release { promotions, dry_run: given.has("dry-run"), record: record(given)? })))
+}
+
+/// The tags that a promotion writes, as far as that shows before anything is asked.
+fn written(promote: &Promote) -> Vec<String> {
+    let tag = match &promote.source {
+        PromotionSource::Reference(reference) => reference.tag(),
+        PromotionSource::Build { .. } => None,
+    };
+    let version = tag.and_then(|tag| promote.format.read(tag.as_str())).map(|version| version.written());
+    let own = [promote.source.repository().clone()];
+    let targets = if promote.into.is_empty() { &own } else { &promote.into[..] };
+    let tags = promote
+        .to
+        .iter()
+        .chain(&promote.moves)
+        .chain(&promote.newer)
+        .filter_map(|one| one.expand(tag, version.as_deref()).ok());
+    let tags: Vec<Tag> = tags.collect();
+    targets.iter().flat_map(|target| tags.iter().map(|tag| target.tagged(tag).to_string())).collect()
+}
+
+/// Where the list of a release is read from.
+///
+/// # Errors
+/// `missing-value`.
+pub fn list(given: &Arguments) -> Result<&str, Error> {
+    given.object.as_deref().ok_or_else(|| match given.dialect {
+        Dialect::Words => missing("`release` needs a file, or `-`", "write `tagwright release images.json`"),
+        Dialect::Json => missing("`release` needs `images`", "add `images: [[image: 'acme/app:1.2.3']]`"),
+    })
 }
 
 /// How many blobs are under way at once where nothing else is said.
@@ -241,12 +293,17 @@ fn into(given: &Arguments, source: &Repository) -> Result<Vec<Repository>, Error
         all.push(into);
     }
     if all.is_empty() {
-        let copies = ["no-referrers", "jobs", "into-aws-role", "into-aws-external-id", "into-aws-profile"];
-        let Some(flag) = copies.into_iter().find(|flag| given.has(flag)) else { return Ok(all) };
-        let message = format!("{} is about another repository, and none is given", given.name(flag));
-        return Err(invalid(message, format!("add {}, or leave it out", given.example("into"))));
+        copies_nothing(given)?;
     }
     Ok(all)
+}
+
+/// Refuses flags about copies where there is none.
+fn copies_nothing(given: &Arguments) -> Result<(), Error> {
+    let copies = ["no-referrers", "jobs", "into-aws-role", "into-aws-external-id", "into-aws-profile"];
+    let Some(flag) = copies.into_iter().find(|flag| given.has(flag)) else { return Ok(()) };
+    let message = format!("{} is about another repository, and none is given", given.name(flag));
+    Err(invalid(message, format!("add {}, or leave it out", given.example("into"))))
 }
 
 fn diff(given: &Arguments) -> Result<Request, Error> {

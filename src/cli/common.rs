@@ -2,7 +2,7 @@
 
 use crate::cli::defs::PASSWORD_STDIN;
 use crate::cli::given::KEEP_ONE;
-use crate::cli::{Arguments, invalid, missing, shown};
+use crate::cli::{Arguments, RELEASE, invalid, missing, shown};
 use crate::command::request::Common;
 use crate::error::{Code, Error};
 use crate::pure::auth::CredentialSource;
@@ -95,6 +95,9 @@ fn username(given: &Arguments) -> Result<Option<String>, Error> {
     let reads_stdin = given.command.flag("record").filter(|_| given.one("record") == Some("-"));
     if let Some(record) = reads_stdin {
         return Err(exclude_each_other(&given.name(PASSWORD_STDIN), &given.with(record.long, "-")));
+    }
+    if given.command.name == RELEASE && given.object.as_deref() == Some("-") {
+        return Err(exclude_each_other(&given.name(PASSWORD_STDIN), "`-` in the place of a file"));
     }
     Ok(Some(name.to_owned()))
 }

@@ -24,6 +24,8 @@ pub enum Json {
     Pairs,
     /// A map, which is a document of its own, or a text.
     Document,
+    /// A text, or a list of texts and of maps that hold a `repository`.
+    Targets,
 }
 
 /// One flag, or one meaning of a flag that means something else for another command.
@@ -188,6 +190,9 @@ pub fn command(name: &str) -> Option<&'static Command> {
 /// The command whose arguments come as JSON.
 pub const CALL: &str = "call";
 
+/// The command whose arguments are a list of promotions.
+pub const RELEASE: &str = "release";
+
 /// The flag that takes standard input for a password.
 pub const PASSWORD_STDIN: &str = "password-stdin";
 
@@ -291,6 +296,20 @@ pub static COMMANDS: &[Command] = &[
         ],
     },
     Command {
+        name: "release", help: "promote several images as one, all planned before any is written",
+        more: &[
+            "Runs a list of promotions as one: every image and every tag is looked at, and what must not be is refused, before anything is written. Then content comes everywhere, then the tags of `--to`, then those of `--move`. Running the same release again finishes what one that was stopped left undone.",
+            "The list is a JSON array of objects, or one object a line, with the keys that `promote` has in a request of `call`: `{\"image\": \"acme/app:1.2.3\", \"to\": [\"stable\"]}`. Each flag of `promote` holds for every promotion that does not have its key. In a request the list is `images`, and the flags are keys beside it.",
+            "Whoever writes the list decides about no credential: a pair of variables goes to the registry that its own `REGISTRY_HOST`, `INTO_REGISTRY_HOST` or `INTO_1_REGISTRY_HOST` names.",
+        ],
+        object: needed("FILE|-", &["images"], "The file that holds the list, of at most 1,000 promotions; `-` reads standard input."),
+        needs: &[], second: "one list is one release; its promotions are its lines",
+        examples: &[
+            ("What would be done, all of it", "release images.json --dry-run"),
+            ("Every image of a list into another registry", "release images.json --into prod.example/team/app --record release.jsonl"),
+        ],
+    },
+    Command {
         name: "rollback", help: "put the tags that a promotion moved back to what they held",
         more: &[
             "Reads the record of a promotion and puts every tag that it moved back to what the tag pointed at before, in the repository that the record names. Of several promotions in one file the image that was promoted last is taken back, to what the tags held before the first of its promotions. A record that only tells what was planned is enough.",
@@ -380,7 +399,8 @@ pub static COMMANDS: &[Command] = &[
     },
 ];
 
-const VERSIONED: &[&str] = &["find-tag", "tags", "next-version", "promote"];
+const VERSIONED: &[&str] = &["find-tag", "tags", "next-version", "promote", RELEASE];
+const PROMOTING: &[&str] = &["promote", RELEASE];
 
 // As above.
 /// Every flag: those of single commands first, then those that every command takes.
@@ -398,7 +418,7 @@ pub static FLAGS: &[Flag] = &[
     switch("annotations").on(&["labels"]).help(
         "take annotations where a label is not there",
         "Takes the annotation of the manifest, and then that of the index, where the image has no label of that name. The result says in `sources` where each value came from: `label`, `manifest`, `index`, or `default`."),
-    one("wait", "SECONDS").on(&["labels", "inspect", "find-tag", "promote"]).json(Json::Number).help(
+    one("wait", "SECONDS").on(&["labels", "inspect", "find-tag", "promote", RELEASE]).json(Json::Number).help(
         "wait so long for an image that is not there yet",
         "Asks again for at most this many seconds while the registry says that the image is not there: after 1 s, 2 s, 4 s and so on, up to 30 s. A refusal, an error of the registry's or no answer ends the command as without it. `--timeout` is as much longer. Nothing has been written while a promotion waits, and it waits for its source alone."),
     switch("raw").on(&["inspect"]).json(Json::Never).help(
@@ -416,10 +436,10 @@ pub static FLAGS: &[Flag] = &[
     one("build", "N|auto").on(&["next-version"]).json(Json::IntegerOrWord).choices(&["auto"]).help(
         "the build number, or one more than the highest",
         "The number that becomes the last part of the version. `auto` takes one more than the build of the highest version in the repository, or 1 where there is none."),
-    one("build", "N").on(&["promote"]).json(Json::Integer).help(
+    one("build", "N").on(PROMOTING).json(Json::Integer).help(
         "promote the image of this build",
         "Finds the tag of this build in the repository, as `find-tag` does, and promotes it."),
-    switch("newest").on(&["find-tag", "promote"]).help(
+    switch("newest").on(&["find-tag", "promote", RELEASE]).help(
         "take the newest of several versions of one build",
         "Takes the newest where several versions have that build number, instead of refusing with `build-ambiguous`."),
     many("match", "GLOB").on(&["tags"]).help(
@@ -452,49 +472,49 @@ pub static FLAGS: &[Flag] = &[
     one("on-conflict", "ACTION").on(&["next-version"]).choices(&["fail", "bump"]).help(
         "fail (the default) or bump when it is not the highest",
         "What to do when the version exists or would not be the highest: `fail` ends with `version-not-increasing`; `bump` keeps the week, or the week of the highest version if that is later, and takes the next free build number."),
-    many("to", "TAG").on(&["promote"]).help(
+    many("to", "TAG").on(PROMOTING).help(
         "create this tag, which must not move",
         "Creates this tag, which must not move: if it has the same digest already it is left alone, with another it is `tag-conflict`. `{version}` stands for the version of the image, with the `v` that its tag begins with, `{major}` and `{minor}` for its first and second part, without, `{tag}` for the tag it was found by. May be repeated."),
-    many("move", "TAG").on(&["promote"]).help(
+    many("move", "TAG").on(PROMOTING).help(
         "create this tag, or move it here",
         "Creates this tag or points it at the image, unless it belongs to a newer version now. Takes placeholders as `--to` does, so that `--move '{major}.{minor}'` keeps the tag of a line. May be repeated."),
-    many("move-if-newer", "TAG").on(&["promote"]).help(
+    many("move-if-newer", "TAG").on(PROMOTING).help(
         "as --move, but leave it at a newer version",
         "Does what `--move` does, but a tag that belongs to a newer version now is `kept` there, in place of a refusal. May be repeated."),
-    many("into", "REPOSITORY").on(&["promote"]).help(
+    many("into", "REPOSITORY").on(PROMOTING).json(Json::Targets).help(
         "copy into this repository and tag there",
         "Copies the image into this repository, of the same registry or another one, and gives it its tags there; guards, conflicts and undoing are about that repository then. What is there already is not sent again, and the tags come last. Without `--to`, `--move` and `--move-if-newer`, `--to {tag} --to {version}-rc --move latest` is meant. Its credential is looked for as the other one's, in `INTO_REGISTRY_USERNAME`, `INTO_REGISTRY_PASSWORD` and `INTO_REGISTRY_HOST` first. May be repeated."),
-    switch("no-referrers").on(&["promote"]).help(
+    switch("no-referrers").on(PROMOTING).help(
         "leave signatures and other referrers behind",
         "Leaves behind what points at the image: signatures, attestations, SBOMs. The result tells how many there are."),
-    one("jobs", "N").on(&["promote"]).json(Json::Integer).help(
+    one("jobs", "N").on(PROMOTING).json(Json::Integer).help(
         "copy so many blobs at once, 4 if not given",
         "How many blobs are copied at once, from 1 to 16; 4 if not given. Each takes about half a megabyte of memory."),
-    one("into-aws-role", "ARN").on(&["promote"]).help(
+    one("into-aws-role", "ARN").on(PROMOTING).help(
         "assume this role for the registry of --into",
         "Assumes this role for the registry of `--into`, as `--aws-role` does for the other one."),
-    one("into-aws-external-id", "ID").on(&["promote"]).help(
+    one("into-aws-external-id", "ID").on(PROMOTING).help(
         "the external id that this role asks for",
         "The external id that the owner of the role in `--into-aws-role` asks for."),
-    one("into-aws-profile", "NAME").on(&["promote"]).help(
+    one("into-aws-profile", "NAME").on(PROMOTING).help(
         "take this profile for the registry of --into",
         "Takes the AWS credential of this profile for the registry of `--into`."),
-    one("expect-digest", "DIGEST").on(&["promote"]).help(
+    one("expect-digest", "DIGEST").on(PROMOTING).help(
         "promote only if the image has this digest",
         "Refuses with `digest-unexpected` unless the reference has this digest, so that a tag that moved since is noticed."),
-    many("require-label", "KEY=VALUE").on(&["promote"]).json(Json::Pairs).help(
+    many("require-label", "KEY=VALUE").on(PROMOTING).json(Json::Pairs).help(
         "promote only if the image has this label",
         "Refuses with `label-mismatch` unless every platform of the image has this label with this value; `KEY` alone has to be there and not to be blank. May be repeated. In JSON it is a map, or a list of labels."),
-    switch("allow-downgrade").on(&["promote"]).help(
+    switch("allow-downgrade").on(PROMOTING).help(
         "let --move go from a newer version to an older one",
         "Lets a tag of `--move` go from a newer version to an older one, which is `downgrade-refused` otherwise."),
-    switch("dry-run").on(&["promote", "rollback"]).help(
+    switch("dry-run").on(&["promote", RELEASE, "rollback"]).help(
         "look and decide, write nothing",
         "Looks, decides and reports as the real run would, with the same exit status, and writes nothing, no record either. Rights to read are enough."),
-    one("record", "FILE").on(&["promote"]).help(
+    one("record", "FILE").on(PROMOTING).help(
         "add a record of the promotion to this file",
         "Adds lines of JSON to this file: one with what is planned and what the tags hold now, on the disk before anything is written, and one with what was done. `rollback REPOSITORY --record FILE` puts the tags back from it. `{repository}` and `{digest}` stand for the repository of the tags and for twelve digits of what is promoted; folders for such a name are made. A file that cannot be written to ends the promotion before it begins."),
-    switch("attach-record").on(&["promote"]).help(
+    switch("attach-record").on(PROMOTING).help(
         "keep a record in the registry, beside the image",
         "Keeps the record of the promotion in the registry, as an artifact that points at the image, for `history` to read. That it cannot be kept there is the warning `record-unattached`, for the tags are where they belong by then."),
     one("record", "FILE|-").on(&["rollback"]).json(Json::Document).help(
@@ -610,7 +630,7 @@ mod tests {
             assert!(flag.more.ends_with('.') && !flag.help.ends_with('.'), "`--{}`", flag.long);
             assert!(flag.short.is_none_or(|letter| letters.insert(letter)), "`--{}`", flag.long);
             assert!(flag.on.iter().all(|name| command(name).is_some()), "`--{}`", flag.long);
-            let lists = matches!(flag.json, Json::Texts | Json::Pairs);
+            let lists = matches!(flag.json, Json::Texts | Json::Pairs | Json::Targets);
             assert!(flag.json == Json::Never || flag.repeats == lists, "`--{}`", flag.long);
         }
     }

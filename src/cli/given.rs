@@ -3,7 +3,7 @@
 //! Both ways end here, so that every rule of [`crate::cli::build`] is checked once; how a flag is spelled in a message
 //! depends on the way it came.
 
-use crate::cli::{Command, Flag};
+use crate::cli::{Command, Flag, RELEASE};
 use crate::error::{Code, Error};
 use crate::pure::text::{shell, show};
 
@@ -36,6 +36,8 @@ pub struct Arguments {
     pub flags: Vec<(&'static Flag, Option<String>)>,
     /// The document that a JSON request holds in the place of the name of one; the flag is `-` then.
     pub document: Option<String>,
+    /// The arguments of each promotion of a release, with the place where they stand.
+    pub entries: Vec<(String, Arguments)>,
 }
 
 /// What to do about a value that stands twice.
@@ -45,7 +47,16 @@ impl Arguments {
     /// Nothing given yet.
     pub fn new(command: &'static Command, dialect: Dialect) -> Self {
         let object_key = command.object.keys.first().copied().unwrap_or_default();
-        Self { command, dialect, object: None, then: Vec::new(), object_key, flags: Vec::new(), document: None }
+        Self {
+            command,
+            dialect,
+            object: None,
+            then: Vec::new(),
+            object_key,
+            flags: Vec::new(),
+            document: None,
+            entries: Vec::new(),
+        }
     }
 
     /// Adds a flag with its value, if that is possible beside those that are there.
@@ -82,7 +93,7 @@ impl Arguments {
         if text.trim().is_empty() {
             return Err(missing(format!("{what} is blank"), format!("give it a value; {UNSET}")));
         }
-        if let Some((bare, _)) = without_user_info(&text) {
+        if let Some((bare, _)) = without_user_info(&text).filter(|_| self.command.name != RELEASE) {
             let message = format!("{what} holds user info before `@`");
             let hint = format!("write {}; {}", shown(bare), crate::cli::suggest::SECRETS);
             return Err(Error::new(Code::ReferenceInvalid, message).hint(hint));
@@ -163,6 +174,12 @@ pub fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Error {
 /// Something that has to be given and is not, with the way out.
 pub fn missing(message: impl Into<String>, hint: impl Into<String>) -> Error {
     Error::new(Code::MissingValue, message).hint(hint)
+}
+
+/// The failure of one entry of a list.
+pub fn at(place: &str, error: Error) -> Error {
+    let message = format!("{place}: {}", error.message());
+    error.retold(message)
 }
 
 /// A text between single quotes, as Groovy reads it.

@@ -4,9 +4,11 @@
 //! refused: it comes from a variable that was not set, and must not switch anything off.
 
 use crate::cli::defs::command;
-use crate::cli::given::KEEP_ONE;
+use crate::cli::given::{KEEP_ONE, at};
 use crate::cli::parse::unknown_command;
-use crate::cli::{Arguments, CALL, Command, Dialect, Flag, Json, Misuse, build, invalid, missing, shown, suggest};
+use crate::cli::{
+    Arguments, CALL, Command, Dialect, Flag, Json, Misuse, RELEASE, build, invalid, missing, shown, suggest,
+};
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
 use crate::pure::text::Members;
@@ -67,6 +69,11 @@ fn read(text: &str, named: &mut Option<&'static Command>) -> Result<(Invocation,
     for (key, value) in args {
         argument(&mut given, &key, value)?;
     }
+    if command.name == RELEASE
+        && let Some(list) = given.document.take()
+    {
+        entries(&mut given, &list)?;
+    }
     Ok((build::invocation(&given)?, words(&given)))
 }
 
@@ -75,6 +82,20 @@ fn argument(given: &mut Arguments, key: &str, raw: &RawValue) -> Result<(), Erro
     let command = given.command;
     let value = node(raw, &shown(key))?;
     if let Some(known) = object_key(command, key) {
+        if command.name == RELEASE {
+            return match value {
+                Node::Null => Err(unset(&format!("`{key}` is null"))),
+                Node::List(items) if items.is_empty() => Err(unset(&format!("`{key}` is an empty list"))),
+                Node::List(_) => {
+                    (given.object, given.document) = (Some("-".to_owned()), Some(raw.get().to_owned()));
+                    Ok(())
+                }
+                other => {
+                    let message = format!("`{key}` is {}, and takes a list of maps", other.kind());
+                    Err(invalid(message, "write `images: [[image: 'acme/app:1.2.3']]`, with names of yours"))
+                }
+            };
+        }
         if let (true, Node::List(items)) = (command.object.repeats, &value) {
             if items.is_empty() {
                 return Err(unset(&format!("`{key}` is an empty list")));
@@ -99,7 +120,7 @@ fn argument(given: &mut Arguments, key: &str, raw: &RawValue) -> Result<(), Erro
         (Json::Document | Json::Pairs, Node::Map(pairs)) if pairs.is_empty() => {
             Err(unset(&format!("`{key}` is an empty map")))
         }
-        (Json::Texts | Json::Pairs, Node::List(items)) if items.is_empty() => {
+        (Json::Texts | Json::Pairs | Json::Targets, Node::List(items)) if items.is_empty() => {
             Err(unset(&format!("`{key}` is an empty list")))
         }
         (Json::Switch, Node::Bool(true)) => given.add(flag, None),
@@ -122,10 +143,14 @@ fn argument(given: &mut Arguments, key: &str, raw: &RawValue) -> Result<(), Erro
             .into_iter()
             .enumerate()
             .try_for_each(|(n, item)| given.add(flag, Some(filled(&format!("{key}[{n}]"), item)?))),
+        (Json::Targets, Node::List(items)) => items
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(n, item)| given.add(flag, Some(target(&format!("{key}[{n}]"), item)?))),
         (kind, value) => {
             let wanted = match kind {
                 Json::Integer | Json::IntegerOrWord | Json::Number => "a number",
-                Json::Texts => "a text or a list of texts",
+                Json::Texts | Json::Targets => "a text or a list of texts",
                 Json::Pairs => "a map of texts",
                 Json::Document => "a map or a text",
                 _ => "a text",
@@ -143,6 +168,109 @@ fn object_key(command: &'static Command, key: &str) -> Option<&'static str> {
 fn flag(command: &'static Command, key: &str) -> Result<&'static Flag, Error> {
     let found = command.flags().find(|flag| flag.json != Json::Never && flag.key() == key);
     found.ok_or_else(|| unknown_key(command, key))
+}
+
+/// The repository of one `into`; what else its map may hold, a pipeline step has taken out.
+fn target(place: &str, raw: &RawValue) -> Result<String, Error> {
+    let Node::Map(pairs) = node(raw, place)? else { return filled(place, raw) };
+    let mut repository = None;
+    for (key, value) in pairs {
+        if key != TARGET_KEYS[0] {
+            let message = format!("`{place}` has no key {}", shown(&key));
+            let hint = match nearest(&key, TARGET_KEYS).filter(|near| *near != key) {
+                Some(near) => format!("write `{near}`"),
+                None => "`repository` names the target; a pipeline step takes what else belongs to it".to_owned(),
+            };
+            return Err(Error::new(Code::UnknownKey, message).hint(hint));
+        }
+        repository = Some(filled(&format!("{place}.{key}"), value)?);
+    }
+    repository.ok_or_else(|| missing(format!("`{place}` names no `repository`"), "add `repository: 'acme/app'`"))
+}
+
+/// The keys of one `into`; a pipeline step takes all of them but the first.
+const TARGET_KEYS: [&str; 4] = ["repository", "credentialsId", "registry", "aws"];
+
+/// The most promotions of one release.
+pub const MOST: usize = 1000;
+
+/// Flags of `promote` that are about a release as a whole.
+pub const WHOLE: [&str; 6] = ["record", "dry-run", "wait", "into-aws-role", "into-aws-external-id", "into-aws-profile"];
+
+/// Flags that make no sense without another one, where they are not meant for each promotion.
+const BESIDE: [(&str, &str); 3] = [("newest", "build"), ("no-referrers", "into"), ("jobs", "into")];
+
+/// Reads the list of a release: a JSON array of objects, or an object a line.
+///
+/// # Errors
+/// The first usage error, with the place where it stands; `size-exceeded` for too many.
+pub fn entries(given: &mut Arguments, text: &str) -> Result<(), Error> {
+    let shape = r#"write a JSON array of objects, or an object a line, such as `{"image": "acme/app:1.2.3"}`"#;
+    let bad = |what: &str, why: serde_json::Error| invalid(format!("{what} is not JSON"), shape).cause(why.to_string());
+    let text = text.trim_start_matches('\u{feff}').trim_end();
+    let parts: Vec<(String, &RawValue)> = if text.trim_start().starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|why| bad("the list", why))?;
+        items.into_iter().enumerate().map(|(n, item)| (format!("`images[{n}]`"), item)).collect()
+    } else {
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let read = |(n, line)| {
+            let place = format!("line {}", n + 1);
+            let raw = serde_json::from_str(line).map_err(|why| bad(&place, why))?;
+            Ok((place, raw))
+        };
+        lines.take(MOST + 1).map(read).collect::<Result<_, Error>>()?
+    };
+    if parts.is_empty() {
+        return Err(missing("the list of promotions is empty", shape));
+    }
+    if parts.len() > MOST {
+        let message = format!("a release has at most {MOST} promotions, and the list holds more");
+        return Err(Error::new(Code::SizeExceeded, message).hint("split the list, and release one part after another"));
+    }
+    for (place, raw) in parts {
+        let entry = entry(given, raw, shape).map_err(|error| at(&place, error))?;
+        given.entries.push((place, entry));
+    }
+    Ok(())
+}
+
+/// One promotion of a release, with the flags that hold for each.
+fn entry(release: &Arguments, raw: &RawValue, shape: &str) -> Result<Arguments, Error> {
+    let pairs = match node(raw, "the promotion")? {
+        Node::Map(pairs) => pairs,
+        other => return Err(invalid(format!("a promotion is a map, and here is {}", other.kind()), shape)),
+    };
+    let command = command("promote").ok_or_else(|| unknown_command("promote"))?;
+    let mut given = Arguments::new(command, Dialect::Json);
+    for (key, _) in pairs.iter().filter(|(key, _)| object_key(command, key).is_none()) {
+        if let Some(hint) = beside(release, command, key)? {
+            let message = format!("{} is about the whole release", shown(key));
+            return Err(Error::new(Code::UnknownKey, message).hint(hint));
+        }
+    }
+    let is_own = |flag: &Flag| pairs.iter().any(|(key, _)| *key == flag.key());
+    let has = |long: &str| release.has(long) || command.flag(long).is_some_and(is_own);
+    let fits = |flag: &Flag| BESIDE.iter().all(|(one, other)| flag.long != *one || has(other));
+    let is_each = |flag: &Flag| !flag.is_common() && !WHOLE.contains(&flag.long) && !is_own(flag) && fits(flag);
+    let each: Vec<_> = release.flags.iter().filter(|(flag, _)| is_each(flag)).cloned().collect();
+    for (key, value) in pairs {
+        argument(&mut given, &key, value)?;
+    }
+    given.flags.extend(each);
+    Ok(given)
+}
+
+/// Where a key of a promotion belongs that is about the release as a whole.
+fn beside(release: &Arguments, command: &'static Command, key: &str) -> Result<Option<String>, Error> {
+    if release.dialect == Dialect::Json && STEP_KEYS.contains(&key) {
+        return Ok(Some(format!("write `{key}` beside `images`, a key of the pipeline step itself")));
+    }
+    let flag = flag(command, key)?;
+    let hint = || match release.dialect {
+        Dialect::Json => format!("write `{key}` beside `images`"),
+        Dialect::Words => format!("write {} on the command line", release.example(flag.long)),
+    };
+    Ok((flag.is_common() || WHOLE.contains(&flag.long)).then(hint))
 }
 
 /// The text of a value inside of another, which cannot be blank.

@@ -13,6 +13,6 @@ pub mod json;
 pub mod parse;
 pub mod suggest;
 
-pub use defs::{CALL, Command, Flag, Json};
+pub use defs::{CALL, Command, Flag, Json, RELEASE};
 pub use given::{Arguments, Dialect, invalid, missing, shown};
 pub use parse::Misuse;

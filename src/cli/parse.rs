@@ -5,7 +5,7 @@
 
 use super::{build, complete, help, suggest};
 use crate::cli::defs::{COMMANDS, FLAGS, command, common_flags};
-use crate::cli::{Arguments, CALL, Command, Dialect, Flag, Json, invalid, missing, shown};
+use crate::cli::{Arguments, CALL, Command, Dialect, Flag, Json, RELEASE, invalid, missing, shown};
 use crate::command::request::Invocation;
 use crate::error::{Code, Error};
 use crate::pure::text::nearest;
@@ -22,6 +22,8 @@ pub enum CommandLine {
         /// Whether it is read from standard input; if not, from the environment.
         stdin: bool,
     },
+    /// Run a release whose list stands somewhere else.
+    Release(Box<Arguments>),
     /// Print this text.
     Help(String),
     /// Print the version.
@@ -106,6 +108,10 @@ fn read(words: &[OsString], named: &mut Option<&'static Command>) -> Result<Comm
     }
     if given.command.name == CALL {
         return Ok(CommandLine::Call { stdin: given.object.is_some() });
+    }
+    if given.command.name == RELEASE {
+        build::list(&given)?;
+        return Ok(CommandLine::Release(Box::new(given)));
     }
     Ok(CommandLine::Run(Box::new(build::invocation(&given)?)))
 }

@@ -41,7 +41,6 @@ pub enum Request {
     /// More tags for a digest.
     Promote(Box<Promote>),
     /// Several promotions as one.
-    #[cfg_attr(not(feature = "internals"), expect(dead_code, reason = "words for it come next"))]
     Release(Box<Release>),
     /// Moved tags put back.
     Rollback(Box<Rollback>),
@@ -109,6 +108,7 @@ impl Request {
     /// Which registries the environment's credential is for.
     pub fn reach(&self) -> CredentialReach {
         match self {
+            Request::Rollback(rollback) if rollback.registries() > 1 => CredentialReach::OneOfSeveral,
             // Whoever wrote a file that says which registry it is about decides about no credential.
             Request::Rollback(rollback)
                 if rollback.repository.is_none() && !matches!(rollback.record, RecordSource::Given(_)) =>
@@ -116,7 +116,6 @@ impl Request {
                 CredentialReach::Pinned
             }
             Request::Release(_) => CredentialReach::OneOfSeveral,
-            Request::Rollback(rollback) if rollback.registries() > 1 => CredentialReach::OneOfSeveral,
             Request::Diff(diff) if diff.from.repository().registry() != diff.to.repository().registry() => {
                 CredentialReach::OneOfSeveral
             }

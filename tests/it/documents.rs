@@ -88,6 +88,7 @@ fn kind_name(kind: Json) -> &'static str {
         Json::Texts => "list of texts",
         Json::Pairs => "map of texts",
         Json::Document => "map, or text",
+        Json::Targets => "list of texts, or of maps with `repository`",
     }
 }
 

@@ -42,6 +42,7 @@ mod interleavings;
 mod labels;
 mod launcher;
 mod links;
+mod made_release;
 mod meanwhile;
 mod next_version;
 mod odd_content;

@@ -58,6 +58,7 @@ fn commands(repository: &str) -> Vec<Vec<String>> {
         words(&["promote", &tagged]),
         words(&["promote", &tagged, "--dry-run"]),
         words(&["promote", &tagged, "--attach-record"]),
+        words(&["release", "-"]),
         words(&["rollback", repository, "--record", "-"]),
         words(&["history", repository]),
         words(&["board", repository]),
@@ -87,8 +88,13 @@ fn record(repository: &str) -> String {
 /// Runs every command, and one of them through `call`; `set` adds the credential.
 fn run_all(repository: &str, set: &dyn Fn(Tagwright) -> Tagwright, see: &mut dyn FnMut(&Ran)) {
     for words in commands(repository) {
-        let record = record(repository);
-        see(&set(tagwright([]).args(words).args(["--verbose", "--retries", "0"])).stdin(record).run());
+        let is_release = words[0] == "release";
+        let run = set(tagwright([]).args(words).args(["--verbose", "--retries", "0"]));
+        let list = json!([{"image": format!("{repository}:2026.34.101")}]).to_string();
+        // A list chooses no registry for a credential.
+        let host = repository.split('/').next().filter(|host| host.contains(['.', ':'])).unwrap_or("docker.io");
+        let run = if is_release { run.stdin(list).env("REGISTRY_HOST", host) } else { run.stdin(record(repository)) };
+        see(&run.run());
     }
     let args = json!({"image": format!("{repository}:2026.34.101"), "verbose": true, "retries": 0});
     let request = json!({"command": "promote", "args": args}).to_string();

@@ -209,6 +209,15 @@ fn check_promotion(stage: &Stage) {
     assert_eq!(actions(&ran), json!([["latest", "moved", true]]), "{ran}");
     assert_eq!(stage.digest("latest"), Some(source));
 
+    let [new, old] = [":2026.34.103", ":2026.34.102"]
+        .map(|end| json!({"image": stage.name(end), "to": format!("out-{end}").replace(':', "")}));
+    let host = stage.name("").split('/').next().unwrap().to_owned();
+    let release = stage.run("release", "", []).clone_words(&["release", "-"]).env("REGISTRY_HOST", host);
+    release.stdin(format!("{new}\n{old}\n")).run().result();
+    for tag in ["2026.34.103", "2026.34.102"] {
+        assert_eq!(stage.digest(&format!("out-{tag}")), stage.digest(tag));
+    }
+
     stage.run("promote", ":2026.34.103", ["--move", "kept", "--attach-record"]).run().result();
     let records = stage.run("history", ":kept", []).run().result()["records"].clone();
     assert_eq!(

@@ -34,7 +34,8 @@ impl Node {
         if let Node::Object(entries) = self { entries } else { &[] }
     }
 
-    fn items(&self) -> &[Node] {
+    /// What stands in it; nothing where it is no list.
+    pub fn items(&self) -> &[Node] {
         if let Node::List(items) = self { items } else { &[] }
     }
 
