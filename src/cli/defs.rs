@@ -291,7 +291,7 @@ pub static COMMANDS: &[Command] = &[
             ("The usual two tags for build 103", "promote acme/app --build 103"),
             ("Other tags, without writing them yet", "promote acme/app:2026.34.103 --to 2026.34.103-rc --move stable --dry-run"),
             ("Into another registry, with what is missing there", "promote staging.example/app --build 103 --into prod.example/app"),
-            ("A patch of an old line, with its floating tags", "promote acme/app:2.3.5 --move '{major}.{minor}' --move-if-newer '{major}' --move-if-newer latest"),
+            ("A patch of an old line, with its floating tags", "promote acme/app:2.3.5 \\\n--move '{major}.{minor}' --move-if-newer '{major}' --move-if-newer latest"),
             ("Only what was built from this commit", "promote acme/app --build 103 \\\n--require-label org.opencontainers.image.revision=\"$GIT_COMMIT\""),
         ],
     },

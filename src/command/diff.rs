@@ -10,7 +10,7 @@ use crate::command::session::Session;
 use crate::error::Error;
 use crate::pure::auth::scope::Action;
 use crate::pure::image::difference::{self, LabelDifference, LabelMap, LayerDifference, PlatformDifference};
-use crate::pure::image::{Descriptor, Detail, Digest, Platform, Reference};
+use crate::pure::image::{Descriptor, Detail, Digest, Listing, Platform, Reference};
 use crate::pure::text::{quoted, show};
 use crate::pure::version::TagFormat;
 use crate::threads::both;
@@ -71,12 +71,20 @@ pub fn run(session: &Session, request: &Diff) -> Result<Report, Error> {
 fn read(session: &Session, reference: &Reference, platform: Option<&Platform>) -> Result<(DiffSide, ImageSet), Error> {
     let (name, format) = (reference.to_string(), TagFormat::default());
     let remote = session.remote(reference.repository(), Action::Pull);
-    let own = reference.tag().filter(|_| reference.digest().is_none()).and_then(|tag| format.read(tag.as_str()));
+    let named = |format: &TagFormat| format.read(reference.tag().filter(|_| reference.digest().is_none())?.as_str());
+    // Whether a tag of two parts is a version shows in the list.
+    let own = named(&format).filter(|tag| !tag.version.may_float());
     let list = || own.is_none().then(|| remote.tags(Detail::Names));
     let (listing, set) = both(list, || platforms::read(&remote, reference, platform));
     let mut set = set?;
     set.images = select(&name, set.images, platform)?;
-    let of_digest = |listing: Result<_, Error>| Versions::of(&listing?, &format).of_digest(&remote, &set.digest);
+    let of_digest = |listing: Result<Listing, Error>| {
+        let listing = listing?;
+        match named(&format.among(&listing.tags)) {
+            None => Versions::of(&listing, &format).of_digest(&remote, &set.digest),
+            own => Ok(own),
+        }
+    };
     let version = match (own, listing.map(of_digest)) {
         (None, Some(Err(error))) => {
             remote.warn("version-unknown", format!("which version `{name}` is cannot be told: {}", error.message()));

@@ -17,7 +17,8 @@ pub fn run(session: &Session, request: &NextVersion) -> Result<Report, Error> {
         None => None,
         Some(repository) => match session.remote(repository, Action::Pull).tags(Detail::Names) {
             Ok(listing) => {
-                let version = |listed: &TagEntry| Some(request.format.read(&listed.name)?.version);
+                let format = request.format.among(&listing.tags);
+                let version = |listed: &TagEntry| Some(format.read(&listed.name)?.version);
                 Some(listing.tags.iter().filter_map(version).collect())
             }
             // The first build of a repository finds nothing there, and that is proven.

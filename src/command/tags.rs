@@ -44,8 +44,10 @@ pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
             && !any(&request.exclude)
             && since.is_none_or(|since| is_recent(since) == Some(true))
     };
-    let chosen: Vec<TagEntry> = listing.tags.iter().filter(fits).cloned().collect();
-    let mut ordered: Vec<&TagEntry> = pick::order(&chosen, &request.format);
+    // What is left out may be what shows that a tag floats.
+    let format = request.format.among(&listing.tags);
+    let mut ordered: Vec<&TagEntry> = pick::order(&listing.tags, &format);
+    ordered.retain(fits);
     match request.sort {
         Sort::Version => {}
         Sort::Name => ordered.sort_by(|a, b| a.name.cmp(&b.name)),
@@ -60,7 +62,7 @@ pub fn run(session: &Session, request: &Tags) -> Result<Report, Error> {
     ordered.truncate(request.limit.unwrap_or(usize::MAX));
     let shown = |listed: &TagEntry| TagRow {
         tag: listed.name.clone(),
-        version: request.format.read(&listed.name).map(|tag| tag.text),
+        version: format.read(&listed.name).map(|tag| tag.text),
         digest: listed.digest.clone(),
         updated: listed.updated.clone(),
     };

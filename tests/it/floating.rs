@@ -160,3 +160,76 @@ fn a_rollback_leaves_a_kept_tag_alone() {
     assert_eq!(registry.resolve(APP, "2.3"), registry.resolve(APP, "2.3.4"));
     assert_eq!(registry.resolve(APP, "2"), registry.resolve(APP, "2.3.5"));
 }
+
+#[test]
+fn a_floating_tag_is_no_version_wherever_versions_are_listed() {
+    let registry = lines();
+    push(&registry, APP, &["22.04"]);
+    let name = registry.name(APP);
+    let listed = tagwright(["tags", &name]).run().result();
+    let row = |row: &serde_json::Value| (row["tag"].as_str().unwrap().to_owned(), row["version"].is_string());
+    let rows: Vec<_> = listed["tags"].as_array().unwrap().iter().map(row).collect();
+    let expected = ["22.04", "3.1.0", "2.4.0", "2.3.5", "2.3.4", "2", "2.3", "2.4", "3", "3.1", "latest"];
+    let versions = |tag: &str| tag.matches('.').count() == 2 || tag == "22.04";
+    assert_eq!(rows, expected.map(|tag| (tag.to_owned(), versions(tag))));
+    // Also where what shows it is left out of the list.
+    let alone = tagwright(["tags", &name, "--match", "2.3"]).run().result();
+    assert_eq!(alone["tags"][0]["version"], serde_json::Value::Null);
+    for (tag, version) in [("2.3", "2.3.4"), ("2.3.4", "2.3.4"), ("22.04", "22.04"), ("2", "2.4.0")] {
+        let inspected = tagwright(["inspect", &registry.name(&format!("{APP}:{tag}"))]).run().result();
+        assert_eq!(inspected["version"], version, "{tag}");
+        let other = registry.name(&format!("{APP}:latest"));
+        let compared = tagwright(["diff", &registry.name(&format!("{APP}:{tag}")), &other]).run().result();
+        assert_eq!(compared["from"]["version"], version, "{tag}");
+    }
+    registry.push(APP, "2026.40", &image("floats"));
+    registry.push(APP, "2026.34.7", &image("2026.34.7"));
+    registry.push(APP, "2026.40.1-rc", &image("2026.40.1"));
+    let next = tagwright(["next-version", &name, "--build", "2", "--at", "2026-10-01"]).run().result();
+    assert_eq!((&next["version"], &next["previous"]), (&"2026.40.2".into(), &"2026.40.1".into()));
+}
+
+#[test]
+fn what_is_promoted_by_a_floating_tag_has_the_version_of_its_image() {
+    let registry = lines();
+    let ran = promote(&registry, "2.3", ["--to", "{version}-rc", "--move", "stable-{major}"]).run();
+    assert_eq!(actions(&ran), ["2.3.4-rc created", "stable-2 created"]);
+    assert_eq!(ran.result()["version"], "2.3.4");
+    assert_eq!(promote(&registry, "2.3", ["--move", "latest"]).run().code(), "downgrade-refused");
+    // Where no longer version begins with it, a tag of two parts is a version.
+    push(&registry, APP, &["22.04"]);
+    let ran = promote(&registry, "22.04", ["--to", "{version}-rc", "--move", "latest"]).run();
+    assert_eq!(actions(&ran), ["22.04-rc created", "latest moved"]);
+}
+
+#[test]
+fn a_newer_version_of_another_line_at_the_same_time_is_no_matter_to_a_floating_tag() {
+    let registry = lines();
+    let at_once = |version: &'static str| {
+        after(&registry, "PUT", "2.3", move |state| float(state, &format!("{version}-rc"), version));
+        let words = ["--to", "{version}-rc", "--move", "{major}.{minor}", "--move-if-newer", "latest"];
+        let ran = promote(&registry, "2.3.5", words).run();
+        registry.state(|state| {
+            let tags = &mut state.repositories.get_mut(APP).unwrap().tags;
+            tags.retain(|tag, _| !tag.ends_with("-rc"));
+        });
+        point(&registry, "2.3", "2.3.4");
+        ran.warnings()
+    };
+    assert_eq!(at_once("2.4.0"), Vec::<String>::new());
+    assert_eq!(at_once("3.1.0"), Vec::<String>::new());
+    push(&registry, APP, &["2.3.6"]);
+    assert_eq!(at_once("2.3.6"), ["overlapped"]);
+    assert_eq!(at_once("2.3.4"), ["overlapped"]);
+}
+
+#[test]
+fn tags_that_float_beside_those_of_a_promotion_are_taken_for_no_other_run() {
+    let registry = lines();
+    let into = registry.name("acme/prod");
+    let words =
+        ["--into", &into, "--to", "{version}", "--move", "{major}.{minor}", "--move", "{major}", "--move", "latest"];
+    let ran = promote(&registry, "2.3.5", words).run();
+    assert_eq!(actions(&ran), ["2.3.5 created", "2.3 created", "2 created", "latest created"]);
+    assert_eq!(ran.warnings(), Vec::<String>::new());
+}

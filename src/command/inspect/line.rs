@@ -75,11 +75,11 @@ pub fn run(session: &Session, request: &Inspect) -> Result<Report, Error> {
     };
     let (listing, subject) = until_there(&remote, &format!("`{reference}`"), look)?;
     let InspectSubject { found, artifact_type, size, direct } = subject;
-    let format = TagFormat::default();
     let unlisted = |error: Error| {
         remote.warn("aliases-unknown", format!("other tags are not known: {}", error.message()));
     };
     let listing = listing.map_err(unlisted).ok();
+    let format = listing.as_ref().map(|listing| TagFormat::default().among(&listing.tags)).unwrap_or_default();
     let pointers = || referrers::known(&remote, &found.digest, direct, listing.as_ref());
     let same = || listing.as_ref().map(|listing| aliases(&remote, listing, &found.digest)).transpose();
     let (pointers, aliases) = both(pointers, same);

@@ -33,6 +33,7 @@ impl Versions {
 
     /// Reads tags.
     pub fn among(tags: &[TagEntry], format: &TagFormat) -> Self {
+        let format = format.among(tags);
         let mut tags: Vec<(VersionTag, Option<Digest>)> =
             tags.iter().filter_map(|listed| Some((format.read(&listed.name)?, listed.digest.clone()))).collect();
         tags.sort_by_key(|(tag, _)| std::cmp::Reverse(tag.version));

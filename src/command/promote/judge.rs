@@ -5,13 +5,16 @@
 use crate::command::promote::{Judge, Survey, Versions, copy};
 use crate::command::request::Promote;
 use crate::error::{Code, Error};
-use crate::pure::image::{Detail, Digest, Listing};
+use crate::pure::image::{Detail, Digest, Listing, Tag};
 use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{
-    Announcement, Comparison, Facts, Finding, Overlap, Reading, TagKind, TagWrite, Target, Watch, WriteState, plan,
+    Announcement, Comparison, Facts, Finding, Overlap, Reading, Rival, TagKind, TagWrite, Target, Template, Watch,
+    WriteState, plan,
 };
 use crate::pure::text::show;
+use crate::pure::version::{Spelling, VersionTag};
 use crate::registry::Remote;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How long after the last look a tag may be written without a word, where other runs could not see this one.
@@ -27,6 +30,8 @@ pub struct Guard<'r, 'w> {
     /// The tag list as it was right before the first write, where the look is long past by then: whoever began and ended
     /// during a long copy was not under way at the same time as what follows.
     renewed: Option<Listing>,
+    /// Tags that this run makes of other images in the same repository, which tell of no other run.
+    pub own: HashSet<String>,
 }
 
 impl<'r, 'w> Guard<'r, 'w> {
@@ -34,12 +39,30 @@ impl<'r, 'w> Guard<'r, 'w> {
     pub fn new(target: &'r Remote<'r, 'w>, request: &'r Promote, survey: &'r Survey, old: bool) -> Self {
         let announcement = announcement(request, survey);
         let renewed = if old && announcement.is_some() { target.fresh_tags().ok() } else { None };
-        Self { target, request, survey, announcement, renewed }
+        Self { target, request, survey, announcement, renewed, own: HashSet::new() }
     }
 
     /// The list from before the first write.
     fn first(&self) -> Option<&Listing> {
         self.renewed.as_ref().or(self.survey.listing.as_ref())
+    }
+
+    /// Whether a run of another version, as it is written, would write this moving tag too.
+    fn concerns(&self, tag: &Tag, written: &str) -> bool {
+        let survey = self.survey;
+        let own = survey.version.as_ref().map(VersionTag::written);
+        let named = |template: &Template| {
+            let made = template.expand(survey.source.reference.tag(), own.as_deref());
+            made.is_ok_and(|made| made == *tag)
+        };
+        let mut moving = self.request.moves.iter().chain(&self.request.newer).filter(|template| named(template));
+        moving.any(|template| template.concerns(tag, written))
+    }
+
+    /// The tags of a list, but for those that this run makes of other images.
+    fn names<'l>(&self, listing: &'l Listing) -> Vec<&'l str> {
+        let names = listing.tags.iter().map(|listed| listed.name.as_str());
+        names.filter(|name| !self.own.contains(*name)).collect()
     }
 
     /// The version tags as they are now.
@@ -49,10 +72,15 @@ impl<'r, 'w> Guard<'r, 'w> {
 
     /// Without a `--to` tag that names the version no other run sees this one. Then a newer version that was written
     /// between our last look and our write is gone, and nobody knows; the longer that took, the likelier.
-    fn say_if_exposed(&self, name: &str, exposed: Duration) {
+    fn say_if_exposed(&self, tag: &Tag, exposed: Duration) {
         let (Some(own), Some(first)) = (&self.survey.facts.version, self.first()) else { return };
-        let newer = |name: &str| self.request.format.spelled(name).is_some_and(|spelled| spelled.version > *own);
-        if exposed > EXPOSED && self.announcement.is_none() && names(first).into_iter().any(newer) {
+        if exposed <= EXPOSED || self.announcement.is_some() {
+            return;
+        }
+        let format = self.request.format.among(&first.tags);
+        let newer = |spelled: Spelling| spelled.version > *own && self.concerns(tag, &spelled.written());
+        if self.names(first).into_iter().filter_map(|name| format.spelled(name)).any(newer) {
+            let name = self.target.repository().tagged(tag);
             let sentence = format!(
                 "`{name}` was written {} s after the last look at it, and no new `--to` tag told other runs of this one; a newer version that was promoted in between is written over",
                 exposed.as_secs()
@@ -95,9 +123,9 @@ impl Judge for Guard<'_, '_> {
         self.announcement.is_some()
     }
 
-    fn overlap(&self, writes: &[TagWrite], now: Option<Result<Listing, Error>>) -> Option<Overlap> {
+    fn overlaps(&self, writes: &[TagWrite], now: Option<Result<Listing, Error>>) -> Option<Vec<Overlap>> {
         let (first, own) = (self.first()?, self.survey.facts.version.as_ref()?);
-        let (before, announcement) = (names(first), self.announcement.as_ref()?);
+        let (before, announcement) = (self.names(first), self.announcement.as_ref()?);
         let now = match &now {
             None => first,
             Some(Ok(now)) => now,
@@ -111,11 +139,17 @@ impl Judge for Guard<'_, '_> {
             }
         };
         // Other runs see this one by a tag that it made.
+        let is_own = |name: &str| announcement.version_in(name).is_some_and(|spelled| spelled.version == *own);
         let made = |write: &TagWrite| {
             let name = write.tag.as_str();
-            write.state == WriteState::Written && announcement.version_in(name) == Some(*own) && !before.contains(&name)
+            write.state == WriteState::Written && is_own(name) && !before.contains(&name)
         };
-        Some(Overlap::of(own, announcement, writes.iter().any(made), &before, &names(now)))
+        let rivals = Rival::read(announcement, writes.iter().any(made), &before, &self.names(now));
+        let overlap = |write: &TagWrite| {
+            let concerns = |rival: &&Rival| self.concerns(&write.tag, &rival.spelled.written());
+            Overlap::of(own, &mut rivals.iter().filter(concerns))
+        };
+        Some(writes.iter().map(overlap).collect())
     }
 
     fn conclude(&self, write: &TagWrite, watch: &Watch, overlap: &Overlap, exposed: Duration) {
@@ -123,9 +157,9 @@ impl Judge for Guard<'_, '_> {
         if write.kind == TagKind::Fixed || write.action == TagAction::Kept {
             return;
         }
-        let name = format!("{}:{}", self.target.repository(), write.tag);
+        let name = self.target.repository().tagged(&write.tag);
         let sentence = match watch.finding(overlap) {
-            None => return self.say_if_exposed(&name, exposed),
+            None => return self.say_if_exposed(&write.tag, exposed),
             Some(Finding::Newer(newer)) => format!(
                 "`{name}` does not hold the newer version `{newer}`, which another run began to promote; promote `{newer}` again"
             ),
@@ -166,8 +200,4 @@ fn announcement(request: &Promote, survey: &Survey) -> Option<Announcement> {
         }
     }
     (!templates.is_empty()).then(|| Announcement { templates, format: request.format.clone() })
-}
-
-fn names(listing: &Listing) -> Vec<&str> {
-    listing.tags.iter().map(|listed| listed.name.as_str()).collect()
 }

@@ -128,10 +128,14 @@ fn carry_out(lanes: &mut [Lane], keeper: &Keeper) -> Result<(), Error> {
                 progress.done.splice(0..0, copy::written(lane));
                 journal.note_progress(slot, progress);
             };
+            let mut guard = Guard::new(target, lane.request, &lane.survey, is_long_past);
+            let is_beside = |other: &Lane| other.sides.target.repository() == target.repository();
+            let beside = lanes.iter().filter(|(other, lane)| *other != slot && is_beside(lane));
+            guard.own.extend(beside.flat_map(|(_, lane)| lane.writes.iter().map(|write| write.tag.to_string())));
             Ok(WriteTask {
                 target,
                 manifests: vec![&lane.survey.source.manifest],
-                judge: Box::new(Guard::new(target, lane.request, &lane.survey, is_long_past)),
+                judge: Box::new(guard),
                 note: Box::new(note),
                 state: Mutex::new(WriteTaskState::of(lane.writes.clone())),
             })

@@ -47,10 +47,13 @@ pub fn look<'r, 'w>(
         let (source, listing) = source(here, request)?;
         let version = source.tag().and_then(|tag| request.format.read(tag.as_str()));
         // Words that cannot become tags are refused before anything is asked.
-        let wanted = match (&version, request.templates().any(|(template, _)| template.needs_version())) {
-            (None, true) => None,
-            _ => Some(expand(request, &source, version.as_ref())?),
+        let needs_version = request.templates().any(|(template, _)| template.needs_version());
+        // Whether a tag of two parts is a version shows in the list.
+        let is_open = match &version {
+            Some(tag) => tag.version.may_float() && (needs_version || request.moves_any() && !request.is_free()),
+            None => needs_version,
         };
+        let wanted = if is_open { None } else { Some(expand(request, &source, version.as_ref())?) };
         let manifest = manifest(here, &source)?;
         Ok((source, listing, version, wanted, manifest))
     };
@@ -64,7 +67,11 @@ pub fn look<'r, 'w>(
             let found = here.tags(Detail::Times);
             let found =
                 found.map_err(|error| error.during(format!("finding out the version of `{reference}`")).hint(hint))?;
-            version = Versions::of(&found, &request.format).of_digest(here, &manifest.digest)?;
+            let format = request.format.among(&found.tags);
+            version = match reference.tag().and_then(|tag| format.read(tag.as_str())) {
+                None => Versions::of(&found, &request.format).of_digest(here, &manifest.digest)?,
+                named => named,
+            };
             listing = Some(found);
             expand(request, &reference, version.as_ref())?
         }

@@ -7,7 +7,7 @@
 use crate::error::{Code, Error};
 use crate::pure::image::{Digest, Heads, Identifier, Listing, RawManifest, Tag};
 use crate::pure::promote::tag_write::TagAction;
-use crate::pure::promote::{Overlap, Reading, Ruling, TagKind, TagWrite, Watch, WriteState};
+use crate::pure::promote::{Overlap, Reading, Ruling, TagWrite, Watch, WriteState};
 use crate::registry::Remote;
 use crate::threads::{self, both, lock};
 use std::sync::Mutex;
@@ -42,8 +42,8 @@ pub trait Judge: Send + Sync {
         false
     }
 
-    /// Who else is under way: by the list as it is now, else by the one from before the first write.
-    fn overlap(&self, _writes: &[TagWrite], _now: Option<Result<Listing, Error>>) -> Option<Overlap> {
+    /// Who else is under way, for each tag: by the list as it is now, else by the one from before the first write.
+    fn overlaps(&self, _writes: &[TagWrite], _now: Option<Result<Listing, Error>>) -> Option<Vec<Overlap>> {
         None
     }
 
@@ -218,7 +218,7 @@ fn read_back(task: &WriteTask, state: &mut WriteTaskState) -> Result<(), Error> 
     let waited = || target.world().instant().saturating_duration_since(begun);
     let patience = patience(target);
     let (idle, mut list_due) = (open.is_empty(), judge.reads_lists());
-    let (mut pause, mut overlap) = (PAUSE, Overlap::default());
+    let (mut pause, mut overlaps) = (PAUSE, vec![Overlap::default(); writes.len()]);
     while !open.is_empty() {
         let (now, listing) = look_back(target, writes, &open, list_due);
         let now = match now {
@@ -229,12 +229,12 @@ fn read_back(task: &WriteTask, state: &mut WriteTaskState) -> Result<(), Error> 
         };
         list_due = false;
         if listing.is_some() {
-            overlap = judge.overlap(writes, listing).unwrap_or(overlap);
+            overlaps = judge.overlaps(writes, listing).unwrap_or(overlaps);
         }
         let mut again = Vec::new();
         for (i, now) in open.into_iter().zip(now) {
             let write = &mut writes[i];
-            let ruling = ruling(judge, write, now, &mut watches[i], &overlap).and_then(|ruling| {
+            let ruling = ruling(judge, write, now, &mut watches[i], &overlaps[i]).and_then(|ruling| {
                 if ruling == Ruling::Rewrite { send(task, write).map(|()| ruling) } else { Ok(ruling) }
             });
             match ruling {
@@ -263,11 +263,11 @@ fn read_back(task: &WriteTask, state: &mut WriteTaskState) -> Result<(), Error> 
     }
     let waited = waited().as_secs();
     if idle {
-        overlap = judge.overlap(writes, None).unwrap_or_default();
+        overlaps = judge.overlaps(writes, None).unwrap_or(overlaps);
     }
-    for (write, watch) in writes.iter_mut().zip(&watches) {
+    for ((write, watch), overlap) in writes.iter_mut().zip(&watches).zip(&overlaps) {
         conclude(target, write, watch, waited);
-        judge.conclude(write, watch, &overlap, *exposed);
+        judge.conclude(write, watch, overlap, *exposed);
     }
     Ok(())
 }
@@ -324,11 +324,7 @@ fn ruling(
         }
         Some(digest) => judge.reading(write, digest)?,
     };
-    // A tag that stays is nobody else's to write, so nobody is waited for.
-    let ruling = match write.kind {
-        TagKind::Fixed => watch.next(reading, &Overlap::default()),
-        TagKind::Moving | TagKind::Yielding => watch.next(reading, overlap),
-    };
+    let ruling = watch.next(reading, overlap);
     let is_theirs = matches!(reading, Reading::Newer(_)) || ruling == Ruling::Raced;
     write.after = if is_theirs { now } else { write.wanted.clone() };
     Ok(ruling)

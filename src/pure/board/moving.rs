@@ -19,15 +19,12 @@ pub struct TagLines<'l> {
 impl<'l> TagLines<'l> {
     /// Sorts a list.
     pub fn of(tags: &'l [TagEntry]) -> Self {
-        let format = TagFormat::default();
+        let format = TagFormat::default().among(tags);
         let tags = pick::order(tags, &format);
         let spelled = tags.iter().filter_map(|listed| format.spelled(&listed.name));
         let mut versions: Vec<(Version, &str)> = spelled.map(|spelled| (spelled.version, spelled.text)).collect();
         versions.dedup_by_key(|(version, _)| *version);
-        let all = Self { versions, tags };
-        let is_fixed = |(version, _): &&(Version, &str)| version.parts().len() > 2 || !all.leads(version.parts());
-        let versions = all.versions.iter().filter(is_fixed).copied().collect();
-        Self { versions, ..all }
+        Self { versions, tags }
     }
 
     /// Whether longer versions begin with these numbers.
@@ -128,14 +125,14 @@ mod tests {
             "java17",
         ]);
         let lines = TagLines::of(&tags);
-        assert_eq!(names(&lines), "latest 2.4 1 2 v2 deadbeef java17 main stable");
+        assert_eq!(names(&lines), "latest 1 2 2.4 v2 deadbeef java17 main stable");
         let versions: Vec<&str> = lines.versions.iter().map(|(_, text)| *text).collect();
         assert_eq!(versions, ["2.5.0", "2.4.1.7", "2.4.1", "1.10.3", "1.9"]);
         for (tags, expected) in [
             (&["2", "2.4"][..], "2"),
-            (&["2", "3", "2.4", "2.4.1"], "2.4 2"),
-            (&["2026", "2026.34", "2026.34.103", "2025.1"], "2026.34 2026"),
-            (&["1", "1.10", "1.1", "1.1.0"], "1.1 1"),
+            (&["2", "3", "2.4", "2.4.1"], "2 2.4"),
+            (&["2026", "2026.34", "2026.34.103", "2025.1"], "2026 2026.34"),
+            (&["1", "1.10", "1.1", "1.1.0"], "1 1.1"),
             (&["latest-x", "LATEST", "0", "0.0.0"], "0 LATEST latest-x"),
             (&[], ""),
         ] {

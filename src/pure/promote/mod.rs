@@ -18,7 +18,7 @@ pub use copy::{ManifestParts, Tally};
 pub use facts::{Comparison, Facts, TagKind, Target};
 pub use history::StoredRecord;
 pub use push::Push;
-pub use race::{Announcement, Finding, Overlap, Reading, Ruling, Watch};
+pub use race::{Announcement, Finding, Overlap, Reading, Rival, Ruling, Watch};
 pub use record::{Account, Accounts, Claims, Failure, Record, Referrers, RunRecord, SourceImage, TagRecord};
 pub use recorded::Promotion;
 pub use required_label::RequiredLabel;

@@ -4,10 +4,11 @@
 //! after the other. What gives them away is the tags that `--to` makes: each run makes its own before it looks at the
 //! moving tags for the last time, and reads the tag list before it makes them and again after it has written. Of two
 //! runs that overlap, one at least finds the other's new tag in its second list, for else each would have made its tag
-//! before the other's first list and after its own. Decision record 12 has the whole argument.
+//! before the other's first list and after its own. Decision record 12 has the whole argument, which is about one moving
+//! tag at a time: another run is of no matter to a tag that it does not write.
 
 use crate::pure::promote::Template;
-use crate::pure::version::{TagFormat, Version};
+use crate::pure::version::{Spelling, TagFormat, Version, scheme};
 
 /// How often a tag is read after it was written while another run is under way: with pauses of 0.1 s that double, 3.1 s.
 pub const READS: usize = 6;
@@ -24,26 +25,52 @@ pub struct Overlap {
 }
 
 impl Overlap {
-    /// Reads the tags that came up between two lists: those that our own templates make for another version.
-    ///
-    /// A run that is not `announced`, because its own tags were there before, may have been overlooked by a newer one
-    /// that was there before as well. So to such a run each newer version is one at the same time.
-    pub fn of(own: &Version, tags: &Announcement, announced: bool, first: &[&str], second: &[&str]) -> Self {
-        let mut known = first.to_vec();
-        known.sort_unstable();
+    /// What these are to a run of this version.
+    pub fn of(own: &Version, rivals: &mut dyn Iterator<Item = &Rival>) -> Self {
         let mut others = Self::default();
-        for name in second {
-            let is_new = known.binary_search(name).is_err();
-            let Some(version) = (is_new || !announced).then(|| tags.version_in(name)).flatten() else { continue };
-            if version > *own {
-                others.newer = others.newer.max(Some(version));
-            } else if is_new && version < *own {
-                others.older.push(version);
+        for Rival { spelled, is_new } in rivals {
+            if spelled.version > *own {
+                others.newer = others.newer.max(Some(spelled.version));
+            } else if *is_new && spelled.version < *own {
+                others.older.push(spelled.version);
             }
         }
         others.older.sort_unstable_by(|a, b| b.cmp(a));
         others.older.dedup();
         others
+    }
+}
+
+/// A version whose promotion a tag tells of.
+#[derive(Clone, Copy, Debug)]
+pub struct Rival<'a> {
+    /// The version as the tag has it.
+    pub spelled: Spelling<'a>,
+    /// Whether the tag came up between two lists.
+    pub is_new: bool,
+}
+
+impl<'a> Rival<'a> {
+    /// Reads the tags that came up between two lists: those that our own templates make for another version.
+    ///
+    /// A run that is not `announced`, because its own tags were there before, may have been overlooked by a newer one
+    /// that was there before as well. So to such a run each newer version is one at the same time.
+    pub fn read(tags: &Announcement, announced: bool, first: &[&str], second: &[&'a str]) -> Vec<Self> {
+        let mut known = first.to_vec();
+        known.sort_unstable();
+        let mut rivals = Vec::new();
+        for name in second {
+            let is_new = known.binary_search(name).is_err();
+            let spelled = (is_new || !announced).then(|| tags.version_in(name)).flatten();
+            rivals.extend(spelled.map(|spelled| Self { spelled, is_new }));
+        }
+        // A tag that floats on a line of versions tells of none.
+        if rivals.iter().any(|rival| rival.spelled.version.may_float()) {
+            let mut all = second.iter().filter_map(|name| Some(tags.version_in(name)?.version));
+            let lines = scheme::lines(&mut all);
+            rivals.retain(|rival| !scheme::floats(&rival.spelled.version, &lines));
+        }
+        rivals
     }
 }
 
@@ -58,7 +85,7 @@ pub struct Announcement {
 
 impl Announcement {
     /// The version that was promoted when this tag was made.
-    pub fn version_in(&self, name: &str) -> Option<Version> {
+    pub fn version_in<'a>(&self, name: &'a str) -> Option<Spelling<'a>> {
         self.templates.iter().find_map(|template| template.version_in(name, &self.format))
     }
 }
@@ -196,11 +223,15 @@ mod tests {
         let first = ["latest", "2026.34.101", "2026.34.105", "2026.34.101-rc", "2026.34.105-rc"];
         let check = |more: &[&str], expected: Overlap| {
             let second: Vec<&str> = first.iter().chain(more).copied().collect();
-            let found = Overlap::of(&version(103), &tags, true, &first, &second);
+            let overlap = |announced| {
+                let rivals = Rival::read(&tags, announced, &first, &second);
+                Overlap::of(&version(103), &mut rivals.iter())
+            };
+            let found = overlap(true);
             assert_eq!(found, expected, "{more:?}");
             // Where nobody could see this run, what is newer counts however long it has been there.
             let newer = expected.newer.max(Some(version(105)));
-            let found = Overlap::of(&version(103), &tags, false, &first, &second);
+            let found = overlap(false);
             assert_eq!(found, Overlap { newer, ..expected }, "{more:?}");
         };
         check(&[], Overlap::default());
@@ -208,6 +239,24 @@ mod tests {
         check(&["2026.34.106", "stable", "2026.34.106-rc1"], Overlap::default());
         check(&["2026.34.106-rc", "2026.34.107-rc", "2026.34.104-rc"], others(Some(107), &[]));
         check(&["2026.34.99-rc", "2026.34.102-rc"], others(None, &[102, 99]));
+        // What floats on a line is no version, and what has no longer one beside it is.
+        check(&["2026.34-rc"], Overlap::default());
+        check(
+            &["2026.35-rc"],
+            Overlap { newer: TagFormat::default().spelled("2026.35").map(|s| s.version), older: vec![] },
+        );
+    }
+
+    #[test]
+    fn a_tag_that_floats_beside_the_versions_of_a_template_is_no_run() {
+        let tags = |to| Announcement { templates: vec![Template::parse(to).unwrap()], format: TagFormat::default() };
+        for (to, first, second) in [
+            ("{version}", &["2.3.4"][..], &["2.3.4", "2.4.0", "2.4", "2"][..]),
+            ("prod-{version}", &[], &["prod-2.4.0", "prod-2.4", "prod-2"]),
+        ] {
+            let rivals = Rival::read(&tags(to), true, first, second);
+            assert_eq!(Overlap::of(&Version::of(2, 4, 0), &mut rivals.iter()), Overlap::default(), "{to}");
+        }
     }
 
     #[test]

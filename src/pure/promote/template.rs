@@ -3,7 +3,7 @@
 use crate::error::{Code, Error};
 use crate::pure::image::Tag;
 use crate::pure::text::quoted;
-use crate::pure::version::{TagFormat, Version};
+use crate::pure::version::{Spelling, TagFormat};
 use std::fmt;
 
 /// A target tag, read and checked.
@@ -125,7 +125,7 @@ impl Template {
     }
 
     /// The version of the source for which this becomes that tag, where it does for one.
-    pub fn version_in(&self, name: &str, format: &TagFormat) -> Option<Version> {
+    pub fn version_in<'a>(&self, name: &'a str, format: &TagFormat) -> Option<Spelling<'a>> {
         let (rest, pieces) = match &self.pieces[..] {
             [TemplatePiece::Text(text), pieces @ ..] => (name.strip_prefix(text.as_str())?, pieces),
             pieces => (name, pieces),
@@ -147,8 +147,13 @@ impl Template {
                 _ => (None, TagFormat::default().spelled(value).filter(|spelled| spelled.written() == value)?),
             };
             let filled = self.filled(tag.as_ref().map(Tag::as_str), Some(&spelled.written()))?;
-            (filled == name).then_some(spelled.version)
+            (filled == name).then_some(spelled)
         })
+    }
+
+    /// Whether whoever promotes a version, as it is written, may write this tag by it: not where it becomes another one.
+    pub fn concerns(&self, tag: &Tag, written: &str) -> bool {
+        self.filled(None, Some(written)).is_none_or(|made| made == tag.as_str())
     }
 
     fn filled(&self, tag: Option<&str>, version: Option<&str>) -> Option<String> {
@@ -247,13 +252,35 @@ mod tests {
             ("2026.34.103.1", "2026.34.103.1", None),
         ] {
             let template = Template::parse(template).unwrap().around("2026.34.103");
-            let version = template.version_in(name, &format).map(|version| version.to_string());
+            let version = template.version_in(name, &format).map(|spelled| spelled.version.to_string());
             assert_eq!(version.as_deref(), expected, "{template} {name}");
         }
         let format = TagFormat::parse("feature-x-{version}").unwrap();
         let template = Template::parse("{tag}-done").unwrap();
-        assert_eq!(template.version_in("feature-x-1.2.3-done", &format), Some(Version::of(1, 2, 3)));
+        assert_eq!(template.version_in("feature-x-1.2.3-done", &format).unwrap().text, "1.2.3");
         assert_eq!(template.version_in("1.2.3-done", &format), None);
+    }
+
+    #[test]
+    fn a_tag_concerns_the_versions_that_its_template_makes_it_of() {
+        for (template, tag, written, expected) in [
+            ("latest", "latest", "3.1.0", true),
+            ("2.3", "2.3", "3.1.0", true),
+            ("{major}", "2", "2.4.0", true),
+            ("{major}", "2", "v2.4.0", true),
+            ("{major}", "2", "3.1.0", false),
+            ("{major}.{minor}", "2.3", "2.3.6", true),
+            ("{major}.{minor}", "2.3", "2.4.0", false),
+            ("{major}.{minor}", "22.04", "22.4.1", false),
+            ("{major}{minor}", "123", "12.3.1", true),
+            ("{version}-x", "2.3.5-x", "2.3.6", false),
+            // Nobody knows another run's source tag.
+            ("{tag}", "nightly", "2.3.6", true),
+            ("{tag}-{major}", "nightly-2", "3.1.0", true),
+        ] {
+            let (made, tag) = (Template::parse(template).unwrap(), Tag::parse(tag).unwrap());
+            assert_eq!(made.concerns(&tag, written), expected, "{template} {tag} {written}");
+        }
     }
 
     #[test]

@@ -7,5 +7,5 @@ pub mod since;
 
 pub use calver::{Build, OnConflict};
 pub use pick::{Candidate, Choice};
-pub use scheme::{TagFormat, Version, VersionTag};
+pub use scheme::{Spelling, TagFormat, Version, VersionTag};
 pub use since::Since;

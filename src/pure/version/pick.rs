@@ -101,6 +101,7 @@ fn rank(tag: &VersionTag) -> (Reverse<Version>, bool, usize, &str) {
 
 /// The versions newest first, then the rest by name; tags made from digests are left out.
 pub fn order<'a>(tags: &'a [TagEntry], format: &TagFormat) -> Vec<&'a TagEntry> {
+    let format = &format.among(tags);
     let mut versions: Vec<(u128, &TagEntry)> = Vec::new();
     let mut rest: Vec<&TagEntry> = Vec::new();
     for listed in tags {
@@ -209,11 +210,24 @@ mod tests {
             "1.2",
             "",
             "1.2.3",
+            "1.1",
         ]);
         let ordered = order(&tags, &TagFormat::default());
         let names: Vec<&str> = ordered.iter().map(|each| &*each.name).collect();
-        let expected =
-            ["v2017.10.6", "2017.10.5", "2017.10.5-rc", "2017.2.1", "1.2.3.4", "1.2.3", "1.2", "", "B", "b", "latest"];
+        let expected = [
+            "v2017.10.6",
+            "2017.10.5",
+            "2017.10.5-rc",
+            "2017.2.1",
+            "1.2.3.4",
+            "1.2.3",
+            "1.1",
+            "",
+            "1.2",
+            "B",
+            "b",
+            "latest",
+        ];
         assert_eq!(names, expected);
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! A version has two to four parts, compared as integers, so `2017.10.5` is newer than `2017.2.1`.
 //! A tag may put a `v` before it and `-rc` behind it; both spellings name the same version.
+//! A version of two parts that a longer one begins with is none: such a tag floats on its line, as `2.3` beside `2.3.5`.
 
 use crate::error::{Code, Error};
-use crate::pure::image::Tag;
+use crate::pure::image::{Tag, TagEntry};
 use crate::pure::text::quoted;
 use crate::pure::text::words::serialized_as_text;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::fmt;
 
 const MOST_PARTS: usize = 4;
@@ -29,6 +31,16 @@ impl Version {
     /// The integers.
     pub fn parts(&self) -> &[u64] {
         &self.places[..usize::from(self.parts)]
+    }
+
+    /// The line that it is on: its first two parts.
+    fn line(&self) -> Line {
+        (self.places[0], self.places[1])
+    }
+
+    /// Whether it has the form of a tag that floats on a line.
+    pub fn may_float(&self) -> bool {
+        self.parts == 2
     }
 
     /// One number that sorts as the versions do, but for ties between very large or equal ones.
@@ -66,6 +78,18 @@ impl fmt::Display for Version {
 }
 
 serialized_as_text!(Version);
+
+type Line = (u64, u64);
+
+/// The lines that have versions of more than two parts.
+pub fn lines(versions: &mut dyn Iterator<Item = Version>) -> HashSet<Line> {
+    versions.filter(|version| !version.may_float()).map(|version| version.line()).collect()
+}
+
+/// Whether this one is of two parts and names one of these lines.
+pub fn floats(version: &Version, lines: &HashSet<Line>) -> bool {
+    version.may_float() && lines.contains(&version.line())
+}
 
 /// A version as it stands in a longer text, nothing copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +160,8 @@ fn written(marked: bool, text: &str) -> String {
 pub struct TagFormat {
     before: String,
     after: String,
+    /// The lines whose tags float.
+    lines: HashSet<Line>,
 }
 
 impl TagFormat {
@@ -155,12 +181,20 @@ impl TagFormat {
         }
         Tag::parse(&format!("{before}1.2{after}"))
             .map_err(|error| bad("no tag can look like that").cause(error.message()))?;
-        Ok(Self { before: before.to_owned(), after: after.to_owned() })
+        Ok(Self { before: before.to_owned(), after: after.to_owned(), lines: HashSet::new() })
     }
 
     /// Reads a tag name, if it has this format; nothing is copied.
     pub fn spelled<'a>(&self, name: &'a str) -> Option<Spelling<'a>> {
-        Spelling::read(name.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?)
+        let spelled = Spelling::read(name.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?)?;
+        (!floats(&spelled.version, &self.lines)).then_some(spelled)
+    }
+
+    /// The same format where these are all the tags there are: those that float are no versions.
+    #[must_use]
+    pub fn among(&self, tags: &[TagEntry]) -> Self {
+        let mut versions = tags.iter().filter_map(|listed| Some(self.spelled(&listed.name)?.version));
+        Self { lines: lines(&mut versions), ..self.clone() }
     }
 
     /// Reads a tag name, if it has this format.
@@ -278,6 +312,33 @@ mod tests {
         }
         assert_eq!(TagFormat::parse("{version}-alpine").unwrap().read("1.2-alpine").unwrap().text, "1.2");
         assert_eq!(TagFormat::parse("{version}").unwrap(), TagFormat::default());
+    }
+
+    #[test]
+    fn a_tag_of_two_parts_floats_where_a_longer_version_begins_with_it() {
+        for (tag, others, is_version) in [
+            ("2026.34", &["2026.33.1", "2026.340.1", "2026.3.4", "latest"][..], true),
+            ("2026.34", &["2026.34.103"], false),
+            ("2026.34-rc", &["2026.34.103"], false),
+            ("2026.34", &["v2026.34.103-rc"], false),
+            ("v1.2", &["1.2.3"], false),
+            ("1.2", &["1.2.3.4"], false),
+            ("1.2", &["1.2", "v1.2-rc", "1.3"], true),
+            ("22.04", &["22.4.1"], false),
+            // Longer versions are versions whatever begins with them.
+            ("1.2.3", &["1.2.3.4", "1.2"], true),
+            // No version by itself, whatever else is there.
+            ("2", &["2.3.5"], false),
+            ("1.2", &["feature-x-1.2.3", "1.2.3-rc1", "1.2.3.4.5"], true),
+        ] {
+            let tags: Vec<TagEntry> = others.iter().chain([&tag]).map(|name| TagEntry::named(*name)).collect();
+            let format = TagFormat::default().among(&tags);
+            assert_eq!(format.read(tag).is_some(), is_version, "{tag} {others:?}");
+        }
+        let format = TagFormat::parse("feature-x-{version}").unwrap();
+        let with = |name| [TagEntry::named("feature-x-1.2"), TagEntry::named(name)];
+        assert_eq!(format.among(&with("feature-x-1.2.3")).read("feature-x-1.2"), None);
+        assert!(format.among(&with("1.2.3")).read("feature-x-1.2").is_some());
     }
 
     #[test]
