@@ -34,7 +34,7 @@ fmt-check:
 
 lint: ## clippy on every target, warnings are errors; library and program without their tests too, which finds dead code
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --test live -- -D warnings
+	$(CARGO) clippy --locked --test live --test release_live -- -D warnings
 	$(CARGO) clippy --locked --lib --bins -- -D warnings
 
 lint-and-doc:
@@ -52,6 +52,9 @@ test: ## unit and integration tests, with servers that answer as told
 
 live: tools ## the same stories against real servers, which are started and stopped
 	$(CARGO) test --locked --test live
+
+release-live: tools ## a release that is killed thirty times and run again, and 256 MiB into two registries in little memory
+	@program=$$(scripts/build-static) && TAGWRIGHT_TEST_PROGRAM="$(CURDIR)/$$program" $(CARGO) test --locked --test release_live
 
 demo: ## the main job on this machine, against a registry that it starts itself
 	@scripts/install-tools demo
@@ -86,5 +89,8 @@ bench-copy: ## a copy of 1 GiB beside crane, skopeo, oras and regctl: time, CPU,
 bench-ecr: tools ## one label from ECR beside aws, curl and jq: requests, round trips, processes, time
 	$(CARGO) build --locked --release
 	@scripts/bench-ecr
+
+bench-release: ## a dozen images into two registries as one release, beside loops: time, round trips, requests
+	@scripts/bench-release
 
 include scripts/library.mk
