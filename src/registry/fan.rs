@@ -42,23 +42,30 @@ pub fn fan_out(
         called_off.fetch_or(!moved(amount), Ordering::Relaxed);
         !called_off.load(Ordering::Relaxed)
     };
+    // Nobody waits for those that no thread is left for; what fits into the window is there for them all the same.
+    let most = if descriptor.size > WINDOW { 1 + threads::free() } else { targets.len().max(1) };
+    targets.chunks(most).flat_map(|some| send(source, some, descriptor, &moved)).collect()
+}
+
+/// Copies a blob to some of them, all of whom take part in one reading.
+fn send(
+    source: &Remote,
+    targets: &[(&Remote, Option<Upload>)],
+    descriptor: &Descriptor,
+    moved: &(dyn Fn(u64) -> bool + Sync),
+) -> Vec<Result<(), Error>> {
     let outcomes: Vec<Mutex<Option<Result<(), Error>>>> = targets.iter().map(|_| Mutex::new(None)).collect();
     let all = || {
         let backend = source.backend()?;
         let shared = SharedBlob::new(&*backend, descriptor, targets.len());
         let numbers: Vec<usize> = (0..targets.len()).collect();
-        // Nobody waits for those that no thread is left for; what fits into the window is there for them all the same.
-        let late = if descriptor.size > WINDOW { 1 + threads::free() } else { targets.len() };
-        for number in numbers.iter().skip(late) {
-            shared.let_go(*number);
-        }
         threads::map_at(targets.len(), &numbers, |number| {
             let (target, upload) = &targets[*number];
             let mut content: Box<dyn BlobContent> = match targets.len() {
                 1 => Box::new(SourceBlob::new(&*backend, descriptor)),
                 _ => Box::new(shared.reader(*number)),
             };
-            let sent = |target: Box<dyn Backend>| deliver(&*target, descriptor, upload.clone(), &mut *content, &moved);
+            let sent = |target: Box<dyn Backend>| deliver(&*target, descriptor, upload.clone(), &mut *content, moved);
             *lock(&outcomes[*number]) = Some(target.backend().and_then(sent));
             Ok(())
         })

@@ -261,3 +261,21 @@ fn where_no_thread_is_left_one_target_comes_after_the_other() {
         assert_eq!(fan.ranges().len(), reads);
     }
 }
+
+#[test]
+fn more_targets_than_there_are_threads_take_a_reading_for_each_sixteen() {
+    for (size, reads) in [(3_000_000, 2), (300_000, 1)] {
+        let fan = Fan::new(size);
+        let (here, there) = (fan.case.world(), fan.case.world());
+        let (from, to) = (fan.case.client(&here), fan.case.client(&there));
+        let name = |registry: &Registry, path: &str| Repository::parse(&registry.name(path)).unwrap();
+        let source = remote(&from, &name(&fan.case.source, "from/app"), Action::Pull);
+        let place = |number: usize| name(fan.targets()[number % 2], &format!("to/app-{number}"));
+        let targets: Vec<_> = (0..20).map(|number| (remote(&to, &place(number), Action::Push), None)).collect();
+        let targets: Vec<_> = targets.iter().map(|(target, upload)| (target, upload.clone())).collect();
+        let outcomes = fan_out(&source, &targets, &fan.case.descriptor(), &|_| true);
+        assert!(outcomes.len() == 20 && outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        let ended = fan.targets().map(|target| target.traffic(&digest(&fan.case.bytes)).uploads);
+        assert_eq!((ended, fan.ranges().len()), ([10, 10], reads), "{:?}", fan.ranges());
+    }
+}
