@@ -365,3 +365,19 @@ fn of_many_repositories_at_most_sixteen_requests_are_under_way() {
     let most = log.0.iter().map(|one| under_way(one.started)).max().unwrap();
     assert!((2..=16).contains(&most), "{most}: {:#?}", log.lines());
 }
+
+#[test]
+fn what_was_promoted_into_several_places_is_told_of_each() {
+    let [from, one, other] = [(); 3].map(|()| Registry::with(Options { referrers: true, ..Options::default() }));
+    push(&from, "acme/build", &["2026.34.103"]);
+    let words = ["promote", &from.name("acme/build:2026.34.103"), "--into", &one.name(APP), "--into", &other.name(APP)];
+    let run = tagwright(words).args(["--move", "latest", "--attach-record"]).env("JOB_NAME", "release");
+    run.env("BUILD_NUMBER", "9").env("USER", "mo").run().result();
+    let ran = tagwright(["board", &one.name(APP), &other.name(APP)]).run();
+    for repository in ran.result()["repositories"].as_array().unwrap() {
+        let row = &repository["tags"][0];
+        assert_eq!((&row["tag"], &row["version"]), (&json!("latest"), &json!("2026.34.103")), "{ran}");
+        assert_eq!((&row["by"], &row["from"]["build"]), (&json!("mo"), &json!("9")), "{ran}");
+    }
+    assert_eq!(ran.warnings(), Vec::<String>::new());
+}
