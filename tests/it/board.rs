@@ -381,3 +381,21 @@ fn what_was_promoted_into_several_places_is_told_of_each() {
     }
     assert_eq!(ran.warnings(), Vec::<String>::new());
 }
+
+#[test]
+fn what_a_release_promoted_is_told_of_each_image() {
+    let registry = Registry::with(Options { referrers: true, ..Options::default() });
+    let names = ["acme/app", "acme/web"];
+    let images = names.map(|name| {
+        push(&registry, name, &["2026.34.103"]);
+        json!({"image": registry.name(&format!("{name}:2026.34.103")), "move": "latest"})
+    });
+    let run = tagwright(["release", "-", "--attach-record"]).stdin(json!(images).to_string());
+    run.env("JOB_NAME", "release").env("BUILD_NUMBER", "9").env("REGISTRY_HOST", registry.host()).run().result();
+    let ran = tagwright(["board"]).args(names.map(|name| registry.name(name))).run();
+    for repository in ran.result()["repositories"].as_array().unwrap() {
+        let row = &repository["tags"][0];
+        assert_eq!((&row["version"], &row["from"]["build"]), (&json!("2026.34.103"), &json!("9")), "{ran}");
+        assert_eq!((&row["via"], &row["behind"]), (&json!("record"), &json!(0)), "{ran}");
+    }
+}
