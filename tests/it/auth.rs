@@ -188,8 +188,14 @@ fn a_helper_gets_no_secret_that_is_not_its_own_and_is_never_one_of_the_working_d
     let path = format!(":.:{}:/usr/bin:/bin", bin.path().display());
     let args = json!({"command": "auth", "args": {"repository": registry.name(APP)}}).to_string();
     let run = with(tagwright(["call"]), folder.path()).env("PATH", path).env("TAGWRIGHT_REQUEST", args);
-    let secrets =
-        ["DOCKER_AUTH_CONFIG", "INTO_REGISTRY_PASSWORD", "INTO_AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"];
+    let secrets = [
+        "DOCKER_AUTH_CONFIG",
+        "INTO_REGISTRY_PASSWORD",
+        "INTO_2_REGISTRY_PASSWORD",
+        "INTO_AWS_SECRET_ACCESS_KEY",
+        "INTO_2_AWS_SECRET_ACCESS_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+    ];
     let run = secrets.iter().fold(run, |run, name| run.env(name, r#"{"marked": 1}"#)).folder(folder.path());
     assert_eq!(run.run().result()["identity"], "robot");
     let seen = std::fs::read_to_string(bin.path().join("env")).unwrap();

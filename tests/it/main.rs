@@ -58,6 +58,7 @@ mod several;
 mod stage;
 mod strangers;
 mod tags;
+mod targets_auth;
 mod terminal;
 mod tidy;
 mod tls;

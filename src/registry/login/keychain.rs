@@ -164,6 +164,9 @@ impl<'w> Keychain<'w> {
                 format!("set `{host}` to `{registry}` if `{username}` is for it, or {other}")
             }
             false if is_amazon => other.to_owned(),
+            _ if self.reach == CredentialReach::OneOfSeveral => {
+                format!("set {username}, {password} and {host}{in_a_step}, or {other}")
+            }
             _ => format!("set {username} and {password}{in_a_step}, or {other}"),
         }
     }
