@@ -110,7 +110,7 @@ codes! {
     /// promote under a new tag, or change the rule of the repository at the registry
     TagImmutable = "tag-immutable", 5;
     /// a tag would go from a newer version to an older one
-    /// promote a newer version, or with `--to` alone; `--allow-downgrade` goes back on purpose
+    /// promote a newer version, or name the tag by `--move-if-newer`, which leaves it; `--allow-downgrade` goes back on purpose
     DowngradeRefused = "downgrade-refused", 5;
     /// it cannot be told which of two versions is newer
     /// promote the version tag of that image, or say `--allow-downgrade` to move without comparing

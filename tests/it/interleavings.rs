@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use tagwright::world::World;
 
 const APP: &str = "acme/app";
+/// A tag that floats on the line of the versions.
+const LINE: &str = "2026.34";
 const HOSTS: [&str; 2] = ["a.test", "b.test"];
 /// Long enough for any request on a busy machine; nothing waits that long unless the test is wrong.
 const STUCK: Duration = Duration::from_secs(30);
@@ -41,8 +43,8 @@ impl Kind {
     fn of(asked: &Asked) -> Option<Self> {
         match (asked.method.as_str(), asked.path.rsplit('/').next()?) {
             ("GET", "list") => Some(Kind::List),
-            ("HEAD", "latest") => Some(Kind::Look),
-            ("PUT", "latest") => Some(Kind::Move),
+            ("HEAD", "latest" | LINE) => Some(Kind::Look),
+            ("PUT", "latest" | LINE) => Some(Kind::Move),
             ("PUT", _) => Some(Kind::Tag),
             _ => None,
         }
@@ -161,7 +163,8 @@ impl Said {
         let document: Value = serde_json::from_str(text).unwrap();
         let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let tags = document["result"]["tags"].as_array().cloned().unwrap_or_default();
-        let latest = tags.iter().find(|tag| tag["tag"] == "latest").map(|tag| word(&tag["action"]));
+        let latest =
+            tags.iter().find(|tag| tag["tag"] == "latest" || tag["tag"] == LINE).map(|tag| word(&tag["action"]));
         let warnings = document["warnings"].as_array().unwrap().iter().map(|warning| word(&warning["code"])).collect();
         Self {
             ok: document["ok"] == true,
@@ -216,6 +219,8 @@ struct Found {
 struct Story {
     versions: [&'static str; 2],
     there: &'static [&'static str],
+    /// What `--move` names, and the tag that this is.
+    moving: [&'static str; 2],
     /// Whether the list lacks candidates, as if nobody read it.
     blind: bool,
 }
@@ -238,7 +243,7 @@ fn stage(story: &Story) -> Registry {
         let digest = registry.resolve(APP, at).unwrap();
         registry.state(|state| state.tag(APP, tag, &digest));
     };
-    tag("latest", "2026.34.101");
+    tag(story.moving[1], "2026.34.101");
     story.there.iter().for_each(|version| tag(&format!("{version}-rc"), version));
     if story.blind {
         registry.after(|asked, state, reply| {
@@ -277,6 +282,10 @@ fn play(story: &Story, nodes: &mut Vec<Node>, found: &mut Found) {
                     &format!("{host}:{port}"),
                     "--resolve",
                     &format!("{host}:{port}:127.0.0.1"),
+                    "--to",
+                    "{version}-rc",
+                    "--move",
+                    story.moving[0],
                     "--timeout",
                     "600",
                 ]
@@ -318,7 +327,7 @@ fn play(story: &Story, nodes: &mut Vec<Node>, found: &mut Found) {
 
 fn judge(story: &Story, registry: &Registry, said: &[Said], nodes: &[Node], found: &mut Found) {
     found.schedules += 1;
-    let latest = registry.resolve(APP, "latest").unwrap();
+    let latest = registry.resolve(APP, story.moving[1]).unwrap();
     let holds = |version: &str| registry.resolve(APP, version).as_ref() == Some(&latest);
     let newest = story.versions.iter().zip(said).filter(|(_, said)| said.ok).map(|(version, _)| *version).max();
     let sound = newest.is_some_and(holds);
@@ -366,16 +375,27 @@ fn explore(story: &Story) -> Found {
     found
 }
 
+fn story(there: &'static [&'static str]) -> Story {
+    Story { versions: ["2026.34.102", "2026.34.103"], there, moving: ["latest", "latest"], blind: false }
+}
+
 #[test]
 fn no_order_of_two_promotions_ends_older_and_silent() {
-    let found = explore(&Story { versions: ["2026.34.102", "2026.34.103"], there: &[], blind: false });
+    let found = explore(&story(&[]));
+    assert!(found.silent.is_empty(), "{} orders, such as {}", found.silent.len(), found.silent[0]);
+    assert!(found.schedules > 100 && found.told > 0, "{found:?}");
+}
+
+#[test]
+fn no_order_of_two_promotions_of_one_line_ends_older_and_silent_on_its_floating_tag() {
+    let found = explore(&Story { moving: ["{major}.{minor}", LINE], ..story(&[]) });
     assert!(found.silent.is_empty(), "{} orders, such as {}", found.silent.len(), found.silent[0]);
     assert!(found.schedules > 100 && found.told > 0, "{found:?}");
 }
 
 #[test]
 fn a_run_whose_tag_was_there_before_sees_the_newer_one_all_the_same() {
-    let found = explore(&Story { versions: ["2026.34.102", "2026.34.103"], there: &["2026.34.102"], blind: false });
+    let found = explore(&story(&["2026.34.102"]));
     assert!(found.silent.is_empty(), "{} orders, such as {}", found.silent.len(), found.silent[0]);
     assert!(found.told > 0, "{found:?}");
 }
@@ -383,6 +403,6 @@ fn a_run_whose_tag_was_there_before_sees_the_newer_one_all_the_same() {
 /// The test of the test: without what the second list shows, there is an order that ends older and silent.
 #[test]
 fn an_order_that_ends_older_and_silent_would_be_found() {
-    let found = explore(&Story { versions: ["2026.34.102", "2026.34.103"], there: &[], blind: true });
+    let found = explore(&Story { blind: true, ..story(&[]) });
     assert!(!found.silent.is_empty(), "{found:?}");
 }

@@ -17,6 +17,8 @@ const OLD: u8 = 0;
 struct Line {
     version: u8,
     to: bool,
+    /// Whether it leaves its moving tag at a newer version in place of a refusal.
+    yields: bool,
 }
 
 /// What is explored.
@@ -25,6 +27,9 @@ struct Setup {
     lines: Vec<Line>,
     /// The versions whose `--to` tag is there already, a bit each.
     tagged: u8,
+    /// Whether each run moves a tag that floats on its line, odd versions one and even ones another, in place of one
+    /// that all move.
+    floating: bool,
     /// How many runs may be killed, at any point.
     kills: u8,
     /// Whether a run that was killed is started again.
@@ -44,6 +49,7 @@ enum Flaw {
     TagsAfterTheLook,
     OlderIsNoMatter,
     NewerIsNoMatter,
+    OwnLineIsNoMatter,
 }
 
 /// Where a run is.
@@ -75,6 +81,7 @@ enum End {
     Overlapped,
     Unverified,
     Refused,
+    Kept,
     Raced,
     Killed,
 }
@@ -114,7 +121,8 @@ const START: Run = Run {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct State {
-    latest: u8,
+    /// What the moving tags hold.
+    held: [u8; 2],
     tagged: u8,
     killed: u8,
     /// Whether one of them had written.
@@ -160,7 +168,7 @@ impl Exploration<'_> {
     fn start(&self) -> State {
         let mut runs = [Run { at: At::End(End::Refused), ..START }; 3];
         runs[..self.setup.lines.len()].fill(START);
-        State { latest: OLD, tagged: self.setup.tagged, killed: 0, fell: false, runs }
+        State { held: [OLD; 2], tagged: self.setup.tagged, killed: 0, fell: false, runs }
     }
 
     fn watch(&self, watch: Watch) -> u16 {
@@ -179,6 +187,7 @@ impl Exploration<'_> {
         for i in 0..self.setup.lines.len() {
             let run = &state.runs[i];
             let version = self.setup.lines[i].version;
+            let slot = self.slot(version);
             let who = u8::try_from(i).unwrap();
             let mut add = |what: &'static str, change: &dyn Fn(&mut State)| {
                 let mut next = *state;
@@ -201,8 +210,8 @@ impl Exploration<'_> {
                         });
                     }
                     if !moving {
-                        let stale = (self.setup.stale && state.latest != OLD).then_some(OLD);
-                        for value in [Some(state.latest), stale].into_iter().flatten() {
+                        let stale = (self.setup.stale && state.held[slot] != OLD).then_some(OLD);
+                        for value in [Some(state.held[slot]), stale].into_iter().flatten() {
                             add("look", &|s| {
                                 s.runs[i].before = value;
                                 self.looked(s, i, At::Look { list, to, moving: true });
@@ -214,11 +223,19 @@ impl Exploration<'_> {
                     s.tagged |= bit(version);
                     let run = &mut s.runs[i];
                     run.announced = run.first & bit(version) == 0;
-                    run.at = if self.setup.flaw == Some(Flaw::TagsAfterTheLook) { At::Move } else { At::LookAgain };
+                    run.at = match self.setup.flaw {
+                        // Where all that moves is kept, nothing is looked at again.
+                        _ if run.before > version => At::End(End::Kept),
+                        Some(Flaw::TagsAfterTheLook) => At::Move,
+                        _ => At::LookAgain,
+                    };
+                    if let At::End(said) = run.at {
+                        end(run, said);
+                    }
                 }),
                 At::LookAgain => add("look again", &|s| self.look_again(s, i)),
                 At::Move => add("move", &|s| {
-                    s.latest = version;
+                    s.held[slot] = version;
                     let run = &mut s.runs[i];
                     (run.wrote, run.reads) = (true, 0);
                     run.at = At::Back { list: !self.lists(i), moving: false };
@@ -232,7 +249,7 @@ impl Exploration<'_> {
                     }
                     if !moving {
                         add("read back", &|s| {
-                            s.runs[i].now = s.latest;
+                            s.runs[i].now = s.held[slot];
                             self.read_back(s, i, At::Back { list, moving: true });
                         });
                     }
@@ -253,15 +270,28 @@ impl Exploration<'_> {
         all
     }
 
+    /// Which tag a version moves.
+    fn slot(&self, version: u8) -> usize {
+        usize::from(self.setup.floating && version.is_multiple_of(2))
+    }
+
+    /// The versions whose runs write the tag that this one moves.
+    fn rivals(&self, version: u8) -> u8 {
+        let is_flawed = self.setup.flaw == Some(Flaw::OwnLineIsNoMatter);
+        let same = |other: &u8| (self.slot(*other) == self.slot(version)) != is_flawed;
+        (1..8).filter(same).map(bit).sum()
+    }
+
     fn lists(&self, i: usize) -> bool {
         self.setup.lines[i].to && self.setup.flaw != Some(Flaw::NoSecondList)
     }
 
     /// `Overlap::of` in bits.
     fn list_again(&self, state: &mut State, i: usize) {
-        let (own, run) = (self.setup.lines[i].version, &mut state.runs[i]);
-        let new = state.tagged & !run.first;
-        let newer = if run.announced { new } else { state.tagged };
+        let own = self.setup.lines[i].version;
+        let (run, tagged) = (&mut state.runs[i], state.tagged & self.rivals(own));
+        let new = tagged & !run.first;
+        let newer = if run.announced { new } else { tagged };
         if self.setup.flaw != Some(Flaw::NewerIsNoMatter) {
             run.newer = bits(newer).filter(|v| *v > own).max().unwrap_or(0);
         }
@@ -280,9 +310,10 @@ impl Exploration<'_> {
         }
         let tags = line.to && !std::mem::take(&mut run.has_tag);
         match run.before {
-            before if before > line.version => end(run, End::Refused),
+            before if before > line.version && !line.yields => end(run, End::Refused),
+            before if before > line.version && !tags => end(run, End::Kept),
             before if before == line.version && !tags => {
-                let newer = self.lists(i) && bits(run.first).any(|v| v > line.version);
+                let newer = self.lists(i) && bits(run.first & self.rivals(line.version)).any(|v| v > line.version);
                 end(run, if newer { End::Overlapped } else { End::Plain });
             }
             _ if tags && self.setup.flaw != Some(Flaw::TagsAfterTheLook) => run.at = At::Tag,
@@ -291,7 +322,7 @@ impl Exploration<'_> {
     }
 
     fn look_again(&self, state: &mut State, i: usize) {
-        let (line, now) = (self.setup.lines[i], state.latest);
+        let (line, now) = (self.setup.lines[i], state.held[self.slot(self.setup.lines[i].version)]);
         let run = &mut state.runs[i];
         let late = self.setup.flaw == Some(Flaw::TagsAfterTheLook) && line.to && state.tagged & bit(line.version) == 0;
         // What is in its place at the first look is not looked at again.
@@ -299,7 +330,7 @@ impl Exploration<'_> {
             run.before = now;
         }
         match run.before {
-            before if before > line.version => end(run, End::Refused),
+            before if before > line.version => end(run, if line.yields { End::Kept } else { End::Refused }),
             before if before == line.version => run.at = At::Back { list: !self.lists(i), moving: false },
             _ if late => run.at = At::Tag,
             _ => run.at = At::Move,
@@ -382,7 +413,7 @@ impl Exploration<'_> {
         let shown = || {
             let line = |(what, who, state): &(&str, u8, State)| {
                 let version = self.setup.lines[usize::from(*who)].version;
-                format!("run {who} (version {version}): {what}; latest is {}", state.latest)
+                format!("run {who} (version {version}): {what}; held are {:?}", state.held)
             };
             format!(
                 "{:#?}\n{:?}",
@@ -390,30 +421,34 @@ impl Exploration<'_> {
                 ends().map(|(run, _)| run.at).collect::<Vec<_>>()
             )
         };
-        let well =
-            |run: &Run| matches!(run.at, At::End(End::Plain | End::Superseded | End::Overlapped | End::Unverified));
-        let newest = ends().filter(|(run, _)| well(run)).map(|(_, line)| line.version).max().unwrap_or(OLD);
-        found.plain += usize::from(ends().all(|(run, _)| run.at == At::End(End::Plain)));
-        // Only what some run promotes is ever there.
-        assert!(state.latest == OLD || ends().any(|(_, line)| line.version == state.latest), "{}", shown());
-        if state.latest >= newest {
-            return;
-        }
+        found.plain += usize::from(ends().all(|(run, _)| matches!(run.at, At::End(End::Plain | End::Kept))));
         // A job that was killed after it wrote has failed, which is a word too.
         let told = |run: &Run| matches!(run.at, At::End(End::Overlapped | End::Unverified | End::Raced));
-        let hidden = |run: &Run, line: &Line| {
-            !line.to && run.wrote || line.version > state.latest && well(run) && !run.announced
+        let well = |run: &Run| {
+            told(run) && run.at != At::End(End::Raced)
+                || matches!(run.at, At::End(End::Plain | End::Superseded | End::Kept))
         };
-        if state.fell || ends().any(|(run, _)| told(run)) {
-            found.told += 1;
-        } else if ends().any(|(run, line)| hidden(run, line)) {
-            found.unseen += 1;
-        } else {
-            let shown = shown();
-            if found.silent.first().is_none_or(|known| known.len() > shown.len()) {
-                found.silent.insert(0, shown);
+        for (slot, &held) in state.held.iter().enumerate() {
+            let ends = || ends().filter(|(_, line)| self.slot(line.version) == slot);
+            let newest = ends().filter(|(run, _)| well(run)).map(|(_, line)| line.version).max().unwrap_or(OLD);
+            // Only what some run promotes to it is ever there.
+            assert!(held == OLD || ends().any(|(_, line)| line.version == held), "{}", shown());
+            if held >= newest {
+                continue;
+            }
+            let hidden =
+                |run: &Run, line: &Line| !line.to && run.wrote || line.version > held && well(run) && !run.announced;
+            if state.fell || ends().any(|(run, _)| told(run)) {
+                found.told += 1;
+            } else if ends().any(|(run, line)| hidden(run, line)) {
+                found.unseen += 1;
             } else {
-                found.silent.push(String::new());
+                let shown = shown();
+                if found.silent.first().is_none_or(|known| known.len() > shown.len()) {
+                    found.silent.insert(0, shown);
+                } else {
+                    found.silent.push(String::new());
+                }
             }
         }
     }
@@ -428,8 +463,8 @@ fn bit(version: u8) -> u8 {
 }
 
 fn setup(versions: &[u8]) -> Setup {
-    let lines = versions.iter().map(|&version| Line { version, to: true }).collect();
-    Setup { lines, tagged: 0, kills: 0, restart: false, stale: false, reads: READS, flaw: None }
+    let lines = versions.iter().map(|&version| Line { version, to: true, yields: false }).collect();
+    Setup { lines, tagged: 0, floating: false, kills: 0, restart: false, stale: false, reads: READS, flaw: None }
 }
 
 fn explore(setup: &Setup) -> Found {
@@ -447,9 +482,10 @@ fn check(setup: &Setup) -> Found {
         .map(|line| format!("{}{}", line.version, if line.to { "" } else { " without --to" }))
         .collect();
     println!(
-        "versions {}, {} killed{}{}, tags there {:b}: {} states, {} endings, of these {} all plain, {} older and told, \
+        "versions {}{}, {} killed{}{}, tags there {:b}: {} states, {} endings, of these {} all plain, {} older and told, \
          {} older and unseen, in {:.1?}",
         lines.join(" "),
+        if setup.floating { " on two lines" } else { "" },
         setup.kills,
         if setup.restart { " and started again" } else { "" },
         if setup.stale { ", first look stale" } else { "" },
@@ -486,7 +522,34 @@ fn of_three_promotions_at_once_none_ends_older_and_silent() {
 }
 
 #[test]
+fn a_tag_that_is_left_at_a_newer_version_weakens_nothing() {
+    for versions in [[1, 2], [2, 2]] {
+        for (kills, restart) in [(0, false), (2, false), (2, true)] {
+            let mut setup = Setup { kills, restart, stale: true, ..setup(&versions) };
+            setup.lines.iter_mut().for_each(|line| line.yields = true);
+            check(&setup);
+        }
+    }
+    let mut three = Setup { reads: 1, ..setup(&[1, 2, 3]) };
+    three.lines[0].yields = true;
+    check(&three);
+}
+
+#[test]
+fn on_floating_tags_none_ends_older_and_silent_and_other_lines_are_no_matter() {
+    // Two of one line beside one of the other.
+    for versions in [[1, 2, 3], [1, 1, 2], [2, 3, 4]] {
+        check(&Setup { reads: 1, kills: 1, stale: true, floating: true, ..setup(&versions) });
+    }
+    // Of two lines each run is alone, in whatever order.
+    let found = check(&Setup { floating: true, ..setup(&[1, 2]) });
+    assert_eq!((found.plain, found.told), (found.endings, 0));
+}
+
+#[test]
 fn a_protocol_with_a_flaw_is_found_out() {
+    let floating = Setup { floating: true, flaw: Some(Flaw::OwnLineIsNoMatter), ..setup(&[1, 3]) };
+    assert!(!explore(&floating).silent.is_empty(), "who writes the same floating tag was not missed");
     for flaw in [Flaw::NoSecondList, Flaw::TagsAfterTheLook, Flaw::OlderIsNoMatter, Flaw::NewerIsNoMatter] {
         let found = explore(&Setup { flaw: Some(flaw), ..setup(&[1, 2]) });
         assert!(!found.silent.is_empty(), "{flaw:?} was not found in {} states", found.states);
@@ -498,7 +561,7 @@ fn a_protocol_with_a_flaw_is_found_out() {
 #[test]
 fn what_makes_no_tag_may_end_older_unseen() {
     let with = |to: [bool; 2], tagged: u8| {
-        let lines = [1, 2].iter().zip(to).map(|(&version, to)| Line { version, to }).collect();
+        let lines = [1, 2].iter().zip(to).map(|(&version, to)| Line { version, to, yields: false }).collect();
         check(&Setup { lines, tagged, ..setup(&[]) }).unseen
     };
     assert_eq!(with([true, true], 0), 0);

@@ -1,16 +1,16 @@
 //! A crowd of promotions against real registries.
 
 use crate::stage::{Door, Program, REPOSITORY, Stage};
-use crate::support::crowd::{self, VERSIONS, tag};
+use crate::support::crowd::{self, LINE, VERSIONS, tag};
 use crate::support::image::Image;
 
 #[test]
-fn latest_ends_at_the_newest_of_two_hundred_promotions_or_somebody_says_so() {
+fn latest_and_a_floating_tag_end_at_the_newest_of_two_hundred_promotions_or_somebody_says_so() {
     check_crowd(Program::Debian);
 }
 
 #[test]
-fn latest_ends_at_the_newest_of_two_hundred_promotions_on_registry_3_or_somebody_says_so() {
+fn latest_and_a_floating_tag_end_at_the_newest_of_two_hundred_promotions_on_registry_3_or_somebody_says_so() {
     check_crowd(Program::Three);
 }
 
@@ -20,8 +20,12 @@ fn check_crowd(program: Program) {
     for build in 0..=VERSIONS {
         stage.client.push(REPOSITORY, &tag(build), &image(build));
     }
-    stage.client.push(REPOSITORY, "latest", &image(0));
+    for name in ["latest", LINE] {
+        stage.client.push(REPOSITORY, name, &image(0));
+    }
     let all = crowd::promote(&stage.live.name(REPOSITORY));
-    let end = stage.client.digest(REPOSITORY, "latest");
-    crowd::check_end(&all, (1..=VERSIONS).find(|build| end == Some(image(*build).digest())));
+    for name in ["latest", LINE] {
+        let end = stage.client.digest(REPOSITORY, name);
+        crowd::check_end(&all, (1..=VERSIONS).find(|build| end == Some(image(*build).digest())));
+    }
 }

@@ -1,6 +1,8 @@
-//! Two hundred promotions of twenty versions of one repository, many at once, and what they may say.
+//! Two hundred promotions of twenty versions of one repository, many at once, with `latest` and a floating tag, and what
+//! they may say.
 
 use super::cmd::{Ran, tagwright};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -11,6 +13,9 @@ pub const VERSIONS: u64 = 20;
 pub const RUNS: u64 = 200;
 /// How many of them at once.
 const AT_ONCE: usize = 16;
+
+/// The tag that floats on their line.
+pub const LINE: &str = "2026.34";
 
 /// The tag of a version.
 pub fn tag(build: u64) -> String {
@@ -24,6 +29,8 @@ pub struct Said {
     pub build: u64,
     /// What became of `latest`, or the code of the error.
     pub what: String,
+    /// The same of the tag that floats.
+    pub line: String,
     /// The codes of its warnings.
     pub warnings: Vec<String>,
 }
@@ -31,7 +38,8 @@ pub struct Said {
 impl Said {
     /// Whether it says that it was not alone, or did nothing.
     pub fn is_told(&self) -> bool {
-        ["superseded", "raced"].contains(&self.what.as_str()) || self.warnings.iter().any(|code| code == "overlapped")
+        let is_lost = |what: &String| ["superseded", "raced"].contains(&what.as_str());
+        is_lost(&self.what) || is_lost(&self.line) || self.warnings.iter().any(|code| code == "overlapped")
     }
 }
 
@@ -58,7 +66,9 @@ pub fn promote(repository: &str) -> Vec<Said> {
             scope.spawn(|| {
                 loop {
                     let Some(build) = queue.lock().unwrap().pop() else { return };
-                    let ran = tagwright(["promote", &format!("{repository}:{}", tag(build))]).run();
+                    let source = format!("{repository}:{}", tag(build));
+                    let words = ["--to", "{version}-rc", "--move", "latest", "--move", "{major}.{minor}"];
+                    let ran = tagwright(["promote", &source]).args(words).run();
                     all.lock().unwrap().push(read(build, &ran));
                 }
             });
@@ -81,15 +91,21 @@ fn read(build: u64, ran: &Ran) -> Said {
     if document["ok"] == false {
         let what = ran.code();
         assert!(["downgrade-refused", "raced"].contains(&what.as_str()), "{ran}");
-        return Said { build, what, warnings };
+        return Said { build, line: what.clone(), what, warnings };
     }
     let tags = document["result"]["tags"].as_array().unwrap();
-    let latest = tags.iter().find(|tag| tag["tag"] == "latest").unwrap();
-    let what = latest["action"].as_str().unwrap().to_owned();
+    let [what, line] = ["latest", LINE].map(|name| moved(build, tags.iter().find(|tag| tag["tag"] == name), ran));
+    Said { build, what, line, warnings }
+}
+
+/// What became of a moving tag, which goes forward.
+fn moved(build: u64, tag: Option<&Value>, ran: &Ran) -> String {
+    let tag = tag.unwrap();
+    let what = tag["action"].as_str().unwrap().to_owned();
     if what == "moved" {
-        let before = latest["beforeVersion"].as_str().unwrap_or_else(|| panic!("moved from where? {ran}"));
+        let before = tag["beforeVersion"].as_str().unwrap_or_else(|| panic!("moved from where? {ran}"));
         let before: u64 = before.rsplit('.').next().unwrap().parse().unwrap();
         assert!(before < build, "{ran}");
     }
-    Said { build, what, warnings }
+    what
 }
