@@ -20,6 +20,8 @@ import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.codehaus.groovy.runtime.InvokerHelper;
 import org.codehaus.groovy.runtime.InvokerInvocationException;
 
@@ -175,13 +177,13 @@ final class Steps {
             throw build.archiveFails;
         }
         String pattern = (String) args.get("artifacts");
-        StringBuilder expression = new StringBuilder();
-        for (String part : pattern.split("(?<=/)|(?=/)")) {
-            expression.append(part.equals("**") ? ".*" : part.replaceAll("[^*?]+", "\\\\Q$0\\\\E").replace("*", "[^/]*").replace("?", "[^/]"));
-        }
+        // Two stars are any number of folders, none of them too.
+        Map<String, String> meanings = Map.of("**/", "(?:.*/)?", "**", ".*", "*", "[^/]*", "?", "[^/]");
+        String expression = Pattern.compile("\\*\\*/?|[*?]|[^*?]+").matcher(pattern)
+            .replaceAll(part -> Matcher.quoteReplacement(meanings.getOrDefault(part.group(), Pattern.quote(part.group()))));
         boolean found = false;
         for (String file : Fixture.files(build.dir())) {
-            if (file.matches(expression.toString())) {
+            if (file.matches(expression)) {
                 build.archive.put(file, Files.readString(build.dir().resolve(file)));
                 if (Boolean.TRUE.equals(args.get("fingerprint"))) {
                     build.fingerprints.add(file);
