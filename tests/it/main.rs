@@ -51,6 +51,7 @@ mod race_model;
 mod rate_limit;
 mod record;
 mod release;
+mod releases;
 mod request_schema;
 mod rollback;
 mod secrets;
