@@ -143,6 +143,56 @@ fn a_promotion_in_tls_takes_two_round_trips_more_for_connecting() {
     assert!(log.round_trips() <= 10, "{} {:#?}", log.round_trips(), log.lines());
 }
 
+/// A source and two targets with `latest` on the version before, in as many repositories each.
+fn three(images: usize) -> [Registry; 3] {
+    let registries = [Registry::start(), Registry::start(), Registry::start()];
+    for number in 0..images {
+        let repository = format!("acme/app-{number}");
+        let version = |version: &str| two_platforms(&format!("{number} {version}"), version);
+        registries[0].push(&repository, "2026.34.103", &version("2026.34.103"));
+        for target in &registries[1..] {
+            let before = target.push(&repository, "2026.34.102", &version("2026.34.102"));
+            target.state(|state| state.tag(&repository, "latest", &before));
+        }
+    }
+    registries.iter().for_each(|registry| registry.latency(STEP));
+    registries
+}
+
+fn logs(registries: &[Registry]) -> Log {
+    registries.iter().fold(Log::default(), |all, registry| all.and(registry.log()))
+}
+
+#[test]
+fn two_targets_take_no_more_round_trips_than_one() {
+    let trips = [1, 2].map(|targets| {
+        let registries = three(1);
+        let mut run = tagwright(["promote", &registries[0].name("acme/app-0:2026.34.103"), "--to", "{tag}"]);
+        for target in &registries[1..=targets] {
+            run = run.args(["--into", &target.name("acme/app-0")]);
+        }
+        run.args(["--move", "latest"]).run().result();
+        logs(&registries).round_trips()
+    });
+    assert!(trips[1] <= trips[0] + 1, "{trips:?}");
+}
+
+#[test]
+fn a_release_has_sixteen_requests_under_way_at_most() {
+    let registries = three(6);
+    let images: Vec<_> = (0..6)
+        .map(|number| {
+            let [from, into @ ..] = registries.each_ref().map(|one| one.name(&format!("acme/app-{number}")));
+            serde_json::json!({"image": format!("{from}:2026.34.103"), "into": into, "to": ["{tag}"], "move": ["latest"]})
+        })
+        .collect();
+    tagwright(["release", "-"]).stdin(serde_json::json!(images).to_string()).run().result();
+    let log = logs(&registries).0;
+    let under_way = |at| log.iter().filter(|one| one.started <= at && at < one.ended).count();
+    let most = log.iter().map(|one| under_way(one.started)).max();
+    assert_eq!(most, Some(16));
+}
+
 #[test]
 fn five_thousand_tags_take_no_request_each() {
     let registry = Registry::start();
