@@ -132,6 +132,15 @@ impl CallerRules<'_, '_> {
             let is_called = came && rollback.repository.is_some() && !first;
             let called = || (is_called && is_there(INTO) && pinned(INTO).is_none()).then(|| INTO.to_owned());
             let pair = if self.given { None } else { named.or_else(called) }.unwrap_or_default();
+            // Which number was whose is not known any more, and the first pair was for where the image came from.
+            let numbered = |prefix: &String| !prefix.is_empty() && prefix != INTO && self.has_pair(prefix);
+            if pair.is_empty()
+                && is_called
+                && !self.given
+                && let Some(other) = self.order(INTO).into_iter().find(numbered)
+            {
+                return (other, false, CredentialReach::OneOfSeveral);
+            }
             return (pair.clone(), self.has_pair(&pair), reach);
         }
         if into == 0 || self.has_pair(&own) {

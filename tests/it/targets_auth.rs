@@ -236,6 +236,25 @@ fn a_record_of_several_registries_is_taken_back_by_the_pairs_that_name_them() {
 }
 
 #[test]
+fn what_undoes_one_place_of_several_takes_no_pair_of_another() {
+    let three = Three::new();
+    let folder = tempfile::tempdir().unwrap();
+    three.0[2].push("prod/two", "2026.34.102", &image("old"));
+    three.0[2].push("prod/two", "latest", &image("old"));
+    let pairs = |run: Tagwright| pair(pair(run.folder(folder.path()), "INTO_1_", 1), "INTO_2_", 2);
+    pairs(three.promote()).args(["--record", "record.jsonl"]).run().result();
+    let words = ["rollback", &three.0[2].name("prod/two"), "--record", "record.jsonl"];
+    let undo = pairs(pair(tagwright(words), "", 0));
+    three.0.iter().for_each(Registry::clear);
+    let ran = undo.run();
+    assert_eq!(ran.code(), "credential-missing", "{ran}");
+    assert!(hint(&ran).starts_with("set `INTO_1_REGISTRY_HOST` to `"), "{ran}");
+    assert_eq!(three.seen(), vec![Vec::<String>::new(); 3]);
+    pinned(undo, "INTO_2_", &three.0[2]).run().result();
+    assert_eq!(three.seen()[2], ["user-2"]);
+}
+
+#[test]
 fn each_target_on_amazon_has_a_key_of_its_own() {
     let registry = Registry::start();
     registry.push("acme/app", TAG, &image("abc"));
