@@ -188,6 +188,23 @@ fn writing_is_a_line_a_tag_and_a_command_that_undoes_it() {
 }
 
 #[test]
+fn a_tag_that_is_kept_is_a_line_of_its_own_and_nothing_to_do() {
+    let registry = story();
+    let app = registry.name(APP);
+    let source = format!("{app}:2026.34.102");
+    let newest = tagwright(["promote", &format!("{app}:2026.34.103"), "--move", "latest"]).run();
+    assert_eq!(newest.exit, Some(0), "{newest}");
+    let words = ["--move", "{major}.{minor}", "--move-if-newer", "latest"];
+    let promote = tagwright(["promote", &source]).args(words);
+    let shown = [
+        on_terminals(&registry, &[promote.clone().arg("--dry-run")]),
+        on_terminal(&registry, &promote, 80),
+        on_terminal(&registry, &promote, 80),
+    ];
+    insta::assert_snapshot!(shown.concat());
+}
+
+#[test]
 fn a_flag_decides_where_the_place_would_not() {
     let registry = story();
     let app = registry.name(APP);
