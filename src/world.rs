@@ -341,7 +341,8 @@ fn read_limited(mut from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
 /// It has answered when it ends, whoever else holds its pipes then: what comes after `mark`, written into both pipes at
 /// that moment, is not its. The threads are not waited for.
 fn attend(child: &mut Child, pipes: Pipes, stdin: Vec<u8>, until: Instant, max: u64) -> io::Result<Ran> {
-    let mark = format!("\0the end of {} at {:?}\0", child.id(), instant()).into_bytes();
+    let now = OffsetDateTime::now_utc().unix_timestamp_nanos();
+    let mark = format!("\0the end of {} at {now}\0", child.id()).into_bytes();
     if let Some(mut pipe) = child.stdin.take() {
         thread::Builder::new().spawn(move || {
             // A program that does not read its input is free to do so.
