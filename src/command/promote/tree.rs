@@ -10,7 +10,7 @@ use crate::pure::promote::{ManifestParts, copy};
 use crate::pure::text::{quoted, show};
 use crate::registry::{Remote, limits};
 use crate::threads::{self, both};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// More manifests than any image has; a registry that names ever more of them is stopped here.
@@ -224,13 +224,14 @@ impl Tree {
         referrers: Vec<(Referrer, u64)>,
         mut read: Vec<(Digest, TreeNode)>,
     ) -> Result<(), Error> {
-        let mut sizes: BTreeMap<&Digest, u64> = referrers.iter().map(|(one, size)| (&one.digest, *size)).collect();
+        let mut sizes: HashMap<&Digest, u64> = referrers.iter().map(|(one, size)| (&one.digest, *size)).collect();
         let has_read: HashSet<&Digest> = read.iter().map(|(digest, _)| digest).collect();
         sizes.retain(|&digest, _| !self.nodes.contains_key(digest) && !has_read.contains(digest));
         self.check(here, self.nodes.len() + sizes.len(), self.bytes)
             .map_err(|error| error.hint("copy the image without what points at it, with `--no-referrers`"))?;
         let largest = sizes.values().copied().max().unwrap_or_default();
-        let fresh: Vec<&Digest> = sizes.into_keys().collect();
+        let mut fresh: Vec<&Digest> = sizes.into_keys().collect();
+        fresh.sort_unstable();
         let more = threads::map_at(limits::at_once(largest), &fresh, |digest| readable(child(here, digest)))?;
         read.extend(more.into_iter().flatten());
         for (digest, node) in read {

@@ -6,7 +6,7 @@
 //! Format: AWS SDKs and Tools Reference Guide, "Shared config and credentials files".
 
 use crate::error::{Code, Error};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 /// Which of the two files a text is; they name their sections differently.
@@ -48,7 +48,7 @@ impl fmt::Debug for Section {
 /// Everything both files say.
 #[derive(Clone, Debug, Default)]
 pub struct Profiles {
-    sections: BTreeMap<(Group, String), Section>,
+    sections: HashMap<(Group, String), Section>,
     /// The files that were read, for messages.
     files: Vec<String>,
 }
@@ -99,7 +99,10 @@ impl Profiles {
 
     /// The names of all profiles.
     pub fn names(&self) -> Vec<&str> {
-        self.sections.keys().filter(|(group, _)| *group == Group::Profile).map(|(_, name)| name.as_str()).collect()
+        let profiles = self.sections.keys().filter(|(group, _)| *group == Group::Profile);
+        let mut names: Vec<&str> = profiles.map(|(_, name)| name.as_str()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The files that were read.
@@ -116,7 +119,7 @@ impl Profiles {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Group {
     Profile,
     BareDefault,
