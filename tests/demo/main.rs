@@ -9,7 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 use support::client::Client;
 use support::cmd::{Ran, Tagwright, indented, tagwright};
@@ -23,6 +23,13 @@ const PASSWORD: &str = "only-for-the-demo";
 const REPOSITORY: &str = "acme/serviceone";
 const RELEASE_PASSWORD: &str = "only-for-the-release";
 const RELEASE: &str = "release/serviceone";
+/// What a release is made of: a repository below `acme/`, its version, and the one before.
+const TRAIN: [(&str, &str, &str); 3] = [
+    ("serviceone", "2026.34.103", "2026.34.102"),
+    ("servicetwo", "2026.34.57", "2026.34.51"),
+    ("servicethree", "2026.33.41", "2026.32.9"),
+];
+const BOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/demo-board");
 
 /// Version, and the commit that the label names.
 const BUILDS: [(&str, &str); 3] = [
@@ -43,6 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn show() {
+    println!("The board of the release at the end of this demo will lie in {BOARD}/index.html");
     title("A registry with a password, and a look-alike of Docker Hub's web API beside it");
     let registry = Live::start(&Setup { password: Some((USER, PASSWORD)), ..Setup::default() });
     let client = registry.client().basic(USER, PASSWORD);
@@ -102,6 +110,7 @@ fn show() {
     assert_eq!(client.digest(REPOSITORY, "2026.34.101-rc"), None);
     println!("\nThe promoted tags carry the very digest of the source.");
     release(&stage, &source);
+    train(&registry);
 }
 
 /// The second half: into another registry, on record, and back.
@@ -141,6 +150,68 @@ fn release(stage: &Stage, source: &str) {
     assert_eq!(actions(&ran), expected.map(owned));
     assert_eq!(client.digest(RELEASE, "latest"), Some(before));
     println!("\n`latest` holds what it held before; the tags that were created stay.");
+}
+
+/// The third part: three images into two registries as one release, and what is where then.
+fn train(staging: &Live) {
+    title("Three images, and two registries with a password each that they are released into");
+    let setup = |password| Setup { password: Some((USER, password)), ..Setup::default() };
+    let passwords = [RELEASE_PASSWORD, "only-for-the-mirror"];
+    let targets = passwords.map(|password| Live::start(&setup(password)));
+    let mut images = Vec::new();
+    for (at, (name, version, before)) in TRAIN.into_iter().enumerate() {
+        let (repository, commit) = (format!("acme/{name}"), BUILDS[at].1);
+        let digest = staging.client().basic(USER, PASSWORD).push(&repository, version, &two_platforms(commit, version));
+        println!("pushed      {}:{version}  {digest}", staging.name(&repository));
+        for (target, password) in targets.iter().zip(passwords) {
+            let client = target.client().basic(USER, password);
+            for tag in [before, "latest"] {
+                client.push(&repository, tag, &two_platforms(BUILDS[0].1, before));
+            }
+        }
+        let into = targets.each_ref().map(|target| target.name(&repository));
+        println!("pushed      {}:{before} and :latest, and the same in the other", into[0]);
+        images.push(json!({ "image": format!("{}:{version}", staging.name(&repository)), "into": into }));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("images.json");
+    std::fs::write(&list, serde_json::to_string_pretty(&images).unwrap()).unwrap();
+    let (list, record) = (list.to_str().unwrap(), folder.path().join("release.jsonl"));
+    let run = |words: &[&str]| {
+        let mut run = tagwright([]).args(words).login(USER, PASSWORD).env("REGISTRY_HOST", staging.host());
+        for (number, (target, password)) in targets.iter().zip(passwords).enumerate() {
+            let pair = [("USERNAME", USER), ("PASSWORD", password), ("HOST", target.host())];
+            for (part, value) in pair {
+                run = run.env(&format!("INTO_{}_REGISTRY_{part}", number + 1), value);
+            }
+        }
+        show_run(&run.env("JOB_NAME", "release").env("BUILD_NUMBER", "8"))
+    };
+
+    title("Release them as one, with floating tags: all is planned before anything is written");
+    let tags = ["--to", "{version}", "--move", "{major}.{minor}", "--move", "latest", "--attach-record"];
+    let ran = run(&[&["release", list, "--record", record.to_str().unwrap()], &tags[..]].concat());
+    assert_eq!(ran.result()["images"].as_array().map(Vec::len), Some(TRAIN.len()));
+    for (target, password) in targets.iter().zip(passwords) {
+        let client = target.client().basic(USER, password);
+        for (name, version, _) in TRAIN {
+            let (repository, floating) = (format!("acme/{name}"), version.rsplit_once('.').unwrap().0);
+            let digest = client.digest(&repository, version);
+            assert!(digest.is_some(), "`{repository}:{version}` is not there");
+            for tag in [floating, "latest"] {
+                assert_eq!(client.digest(&repository, tag), digest, "`{repository}:{tag}` is not that version");
+            }
+        }
+    }
+
+    title("What is where, since when, from which build");
+    let repositories: Vec<String> =
+        targets.iter().flat_map(|target| TRAIN.map(|(name, ..)| target.name(&format!("acme/{name}")))).collect();
+    let mut words = vec!["board", "--html", BOARD];
+    words.extend(repositories.iter().map(String::as_str));
+    let ran = run(&words);
+    assert_eq!(ran.result()["repositories"].as_array().map(Vec::len), Some(2 * TRAIN.len()));
+    println!("\nThe board lies in {BOARD}/index.html");
 }
 
 fn show_run(run: &Tagwright) -> Ran {
