@@ -4,7 +4,7 @@
 //! It shows each command with the JSON that it prints, checks that JSON, and at the end reads the registry without
 //! the program. It ends with 1 where anything is not as expected.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods)]
 
 #[path = "../support/mod.rs"]
 mod support;
