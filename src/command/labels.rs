@@ -11,8 +11,8 @@ use crate::pure::auth::scope::Action;
 use crate::pure::image::{Digest, Platform};
 use crate::pure::text::{nearest, quoted, show};
 use serde::Serialize;
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What `labels` answers.
 #[derive(Serialize)]
@@ -48,7 +48,7 @@ struct PlatformLabels {
 }
 
 /// Where each value came from.
-type Sources = BTreeMap<String, &'static str>;
+type Sources = BTreeMap<String, String>;
 
 /// An image, and those of its labels that were asked for.
 struct ImageLabels<'i> {
@@ -56,7 +56,7 @@ struct ImageLabels<'i> {
     labels: BTreeMap<String, String>,
     sources: Sources,
     /// The names of all that it has.
-    names: BTreeSet<&'i String>,
+    names: HashSet<&'i str>,
 }
 
 /// Reads, compares, answers.
@@ -139,12 +139,12 @@ pub fn select(name: &str, images: Vec<Image>, platform: Option<&Platform>) -> Re
 fn wanted<'i>(image: &'i Image, index: &'i BTreeMap<String, String>, request: &Labels) -> ImageLabels<'i> {
     let places = [("label", &image.config.labels), ("manifest", &image.manifest.annotations), ("index", index)];
     let places = places.into_iter().take(if request.annotations { 3 } else { 1 });
-    let mut found = ImageLabels { image, labels: BTreeMap::new(), sources: Sources::new(), names: BTreeSet::new() };
+    let mut found = ImageLabels { image, labels: BTreeMap::new(), sources: Sources::new(), names: HashSet::new() };
     for (key, value, place) in places.flat_map(|(place, all)| all.iter().map(move |(key, value)| (key, value, place))) {
         let is_asked = request.keys.is_empty() || request.keys.contains(key);
         if found.names.insert(key) && is_asked {
             found.labels.insert(key.clone(), value.clone());
-            found.sources.insert(key.clone(), place);
+            found.sources.insert(key.clone(), place.to_owned());
         }
     }
     found
@@ -155,7 +155,7 @@ fn with_default(found: &ImageLabels, request: &Labels) -> (BTreeMap<String, Stri
     if let Some(default) = &request.default {
         for key in &request.keys {
             labels.entry(key.clone()).or_insert_with(|| default.clone());
-            sources.entry(key.clone()).or_insert("default");
+            sources.entry(key.clone()).or_insert_with(|| "default".to_owned());
         }
     }
     (labels, sources)
@@ -171,14 +171,16 @@ fn missing(name: &str, request: &Labels, asked: &[ImageLabels], index: &BTreeMap
     let Some(first) = absent.first() else {
         return Ok(());
     };
-    let existing: BTreeSet<&String> = asked.iter().flat_map(|one| one.names.iter().copied()).collect();
+    let mut existing: Vec<&str> = asked.iter().flat_map(|one| one.names.iter().copied()).collect();
+    existing.sort_unstable();
+    existing.dedup();
     let message = match absent.len() {
         1 => format!("`{name}` has no label {}", quoted(first)),
-        n => format!("`{name}` lacks {n} of the labels asked for: {}", list(absent.iter().copied())),
+        n => format!("`{name}` lacks {n} of the labels asked for: {}", list(absent.iter().map(|key| key.as_str()))),
     };
-    let error = Error::new(Code::LabelMissing, message).detail("labels", json!(existing));
+    let error = Error::new(Code::LabelMissing, message).detail("labels", existing.as_slice());
     let is_annotated = |one: &ImageLabels| one.image.manifest.annotations.contains_key(*first);
-    let instead = match nearest(first, existing.iter().map(|key| key.as_str())) {
+    let instead = match nearest(first, existing.iter().copied()) {
         _ if index.contains_key(*first) || asked.iter().any(is_annotated) => {
             "read the annotation of that name with `--annotations`".to_owned()
         }
@@ -190,20 +192,19 @@ fn missing(name: &str, request: &Labels, asked: &[ImageLabels], index: &BTreeMap
 }
 
 fn ambiguous(name: &str, asked: &[ImageLabels]) -> Error {
-    let keys: BTreeSet<&String> = asked.iter().flat_map(|one| one.labels.keys()).collect();
-    let differing: Vec<&String> = keys
-        .into_iter()
-        .filter(|key| asked.windows(2).any(|p| p[0].labels.get(*key) != p[1].labels.get(*key)))
-        .collect();
+    let mut differing: Vec<&str> = asked.iter().flat_map(|one| one.labels.keys().map(String::as_str)).collect();
+    differing.sort_unstable();
+    differing.dedup();
+    differing.retain(|key| asked.windows(2).any(|p| p[0].labels.get(*key) != p[1].labels.get(*key)));
     let values: Vec<_> = asked
         .iter()
         .map(|ImageLabels { image, labels, .. }| {
-            let labels: BTreeMap<&String, Option<&String>> =
-                differing.iter().map(|key| (*key, labels.get(*key))).collect();
+            let labels: Map<String, Value> =
+                differing.iter().map(|key| ((*key).to_owned(), json!(labels.get(*key)))).collect();
             json!({"platform": image.platform.to_string(), "digest": image.digest, "labels": labels})
         })
         .collect();
-    let one = differing.first().map_or("", |key| key.as_str());
+    let one = differing.first().copied().unwrap_or_default();
     let said = asked.iter().map(|ImageLabels { image, labels, .. }| match labels.get(one) {
         Some(value) => format!("{}: {}", image.platform, quoted(value)),
         None => format!("{}: not there", image.platform),
@@ -216,6 +217,6 @@ fn ambiguous(name: &str, asked: &[ImageLabels]) -> Error {
 }
 
 /// Names in backticks, cut short where there are too many to read.
-fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     show::list(names.map(|name| quoted(name)))
 }

@@ -141,7 +141,7 @@ fn scopes(demanded: Option<&str>, wanted: &ScopeSet) -> Vec<String> {
         let same = known.as_ref().and_then(|k| wanted.iter().find(|scope| scope.repository == k.repository));
         match (known, same) {
             (Some(mut scope), Some(same)) => {
-                scope.actions.extend(&same.actions);
+                scope.add(&same.actions);
                 joined.push(&same.repository);
                 push(scope.to_string());
             }

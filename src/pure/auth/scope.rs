@@ -6,7 +6,6 @@
 //! Grammar: the token scope documentation of the distribution project.
 
 use crate::pure::text::words::words;
-use std::collections::BTreeSet;
 use std::fmt;
 
 words! {
@@ -32,13 +31,22 @@ pub struct Scope {
     /// The path inside the registry.
     pub repository: String,
     /// What is to be done, in the order `pull,push`.
-    pub actions: BTreeSet<Action>,
+    pub actions: Vec<Action>,
 }
 
 impl Scope {
     /// The given actions on a repository.
     pub fn new(repository: impl Into<String>, actions: impl IntoIterator<Item = Action>) -> Self {
-        Self { repository: repository.into(), actions: actions.into_iter().collect() }
+        let mut scope = Self { repository: repository.into(), actions: Vec::new() };
+        actions.into_iter().for_each(|action| scope.add(&[action]));
+        scope
+    }
+
+    /// Adds what else is to be done.
+    pub fn add(&mut self, actions: &[Action]) {
+        self.actions.extend(actions);
+        self.actions.sort_unstable();
+        self.actions.dedup();
     }
 
     /// What reading or writing takes.
@@ -63,8 +71,8 @@ impl Scope {
     pub fn parse(text: &str) -> Option<Self> {
         // The name may hold a colon of its own, as in `host:5000/app`, so the actions start at the last one.
         let (repository, actions) = text.strip_prefix("repository:")?.rsplit_once(':')?;
-        let actions = actions.split(',').map(Action::parse).collect::<Option<BTreeSet<_>>>()?;
-        if repository.is_empty() { None } else { Some(Self { repository: repository.to_owned(), actions }) }
+        let actions = actions.split(',').map(Action::parse).collect::<Option<Vec<_>>>()?;
+        if repository.is_empty() { None } else { Some(Self::new(repository, actions)) }
     }
 }
 
@@ -88,7 +96,7 @@ impl ScopeSet {
     /// Adds a scope; actions on a repository that is there already join it.
     pub fn add(&mut self, scope: Scope) {
         match self.0.iter_mut().find(|known| known.repository == scope.repository) {
-            Some(known) => known.actions.extend(scope.actions),
+            Some(known) => known.add(&scope.actions),
             None => self.0.push(scope),
         }
     }

@@ -3,7 +3,7 @@
 use crate::pure::image::{Descriptor, Digest};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// The labels of an image.
 pub type LabelMap = BTreeMap<String, String>;
@@ -58,10 +58,12 @@ pub struct LayerDifference {
 }
 
 /// The labels on which all platforms of an image agree, and the names of the others.
-pub fn agreed<'l>(platforms: impl Iterator<Item = &'l LabelMap> + Clone) -> (LabelMap, BTreeSet<&'l String>) {
+pub fn agreed<'l>(platforms: impl Iterator<Item = &'l LabelMap> + Clone) -> (LabelMap, Vec<&'l String>) {
     let mut agreed = platforms.clone().next().cloned().unwrap_or_default();
     agreed.retain(|key, value| platforms.clone().all(|labels| labels.get(key) == Some(value)));
-    let apart = platforms.flat_map(BTreeMap::keys).filter(|key| !agreed.contains_key(*key)).collect();
+    let mut apart: Vec<&String> = platforms.flat_map(BTreeMap::keys).filter(|key| !agreed.contains_key(*key)).collect();
+    apart.sort_unstable();
+    apart.dedup();
     (agreed, apart)
 }
 
@@ -156,8 +158,8 @@ mod tests {
             (agreed, apart.into_iter().map(String::as_str).collect::<String>()),
             (some(&[("a", "1")]), "bcd".into())
         );
-        assert_eq!(super::agreed(platforms[..1].iter()), (platforms[0].clone(), BTreeSet::new()));
-        assert_eq!(super::agreed([].iter()), (LabelMap::new(), BTreeSet::new()));
+        assert_eq!(super::agreed(platforms[..1].iter()), (platforms[0].clone(), Vec::new()));
+        assert_eq!(super::agreed([].iter()), (LabelMap::new(), Vec::new()));
     }
 
     #[test]

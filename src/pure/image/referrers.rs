@@ -7,7 +7,7 @@ use crate::error::{Code, Error};
 use crate::pure::image::{Content, Descriptor, Digest, OCI_INDEX, Tag, TagEntry};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 /// What the referrers API says of a manifest.
 #[derive(Clone, Debug)]
@@ -71,19 +71,17 @@ pub fn grouped(listed: &[Descriptor], cosign: &[TagEntry]) -> Vec<ReferrerGroup>
         _ => None,
     };
     let listed = listed.iter().map(|one| (one.artifact_type.as_deref(), Some(&one.digest)));
-    let mut groups: BTreeMap<Option<&str>, (usize, Vec<Digest>)> = BTreeMap::new();
-    for (kind, digest) in listed.chain(cosign.iter().map(|entry| (of_tag(entry), entry.digest.as_ref()))) {
-        let kind = kind.filter(|kind| !kind.is_empty() && kind.len() <= LONGEST);
-        let (count, digests) = groups.entry(kind).or_default();
-        *count += 1;
-        digests.extend(digest.filter(|_| digests.len() < TOLD).cloned());
-    }
-    let group = |(kind, (count, digests)): (Option<&str>, _)| ReferrerGroup {
-        artifact_type: kind.map(str::to_owned),
-        count,
-        digests,
+    let all = listed.chain(cosign.iter().map(|entry| (of_tag(entry), entry.digest.as_ref())));
+    let is_told = |kind: &&str| !kind.is_empty() && kind.len() <= LONGEST;
+    let mut all: Vec<(Option<&str>, Option<&Digest>)> =
+        all.map(|(kind, digest)| (kind.filter(is_told), digest)).collect();
+    all.sort_by_key(|(kind, _)| *kind);
+    let group = |group: &[(Option<&str>, Option<&Digest>)]| ReferrerGroup {
+        artifact_type: group[0].0.map(str::to_owned),
+        count: group.len(),
+        digests: group.iter().filter_map(|(_, digest)| *digest).take(TOLD).cloned().collect(),
     };
-    groups.into_iter().map(group).take(TOLD).collect()
+    all.chunk_by(|one, next| one.0 == next.0).map(group).take(TOLD).collect()
 }
 
 /// Reads a list of referrers.
