@@ -304,19 +304,27 @@ mod tests {
 
     #[test]
     fn threads_that_come_free_lend_a_hand() {
-        let (all, few) = (Busy::default(), Busy::default());
+        let (all, few, begun) = (Busy::default(), Busy::default(), AtomicBool::new(false));
         let items: Vec<usize> = (0..16).collect();
+        let wait = |done: &dyn Fn() -> bool| {
+            while !done() {
+                thread::yield_now();
+            }
+        };
         let ask = |item: &usize| {
             all.until(WIDTH)?;
             if *item < 15 {
+                wait(&|| begun.load(Ordering::SeqCst));
                 return Ok(Vec::new());
             }
-            // No thread was left when this began; whoever has asked first waits for the others.
+            // No thread is left when this begins; whoever asks first waits for the others.
             map(&items, |item| {
-                while *item == 0 && free() < 14 {
-                    thread::yield_now();
+                if *item > 0 {
+                    return few.until(8);
                 }
-                few.until(if *item == 0 { 1 } else { 8 })
+                begun.store(true, Ordering::SeqCst);
+                wait(&|| free() >= 14);
+                Ok(())
             })
         };
         map(&items, ask).unwrap();
