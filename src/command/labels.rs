@@ -218,5 +218,5 @@ fn ambiguous(name: &str, asked: &[ImageLabels]) -> Error {
 
 /// Names in backticks, cut short where there are too many to read.
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    show::list(names.map(|name| quoted(name)))
+    show::list(names.map(quoted))
 }
