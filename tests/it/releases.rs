@@ -4,6 +4,7 @@ use crate::stage::image;
 use crate::support::cmd::{Ran, Tagwright, tagwright};
 use crate::support::log::{Asked, Exchange};
 use crate::support::registry::Registry;
+use crate::support::reply::{Fault, Reply};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -191,6 +192,33 @@ fn two_versions_of_one_repository_in_a_release_are_no_runs_beside_each_other() {
     let one = |tag: &str, moved: &str| json!({"image": registry.name(&format!("acme/app:{tag}")), "to": ["{version}-rc"], "move": [moved]});
     let ran = tagwright(["release", "-"]).stdin(format!("{}\n{}\n", one(older, "lts"), one(TAG, "latest"))).run();
     assert_eq!((count(&ran, "created"), ran.warnings()), (4, Vec::<String>::new()), "{ran}");
+}
+
+#[test]
+fn a_hostile_place_stops_a_release_before_a_write_and_sees_no_credential() {
+    let elsewhere = Registry::basic("robot", "secret");
+    let url = format!("{}/v2/acme/app0/manifests/latest", elsewhere.url());
+    let asks = || Reply::error(401, "UNAUTHORIZED", "who?").header("WWW-Authenticate", "Basic realm=\"x\"");
+    let endless = Reply::with(200, "application/json", "{").fault(Fault::Endless);
+    for (what, reply) in [
+        ("a redirect", Reply::redirect(307, &url)),
+        ("a login", asks()),
+        ("an empty page", Reply::with(404, "text/html", "")),
+        ("a huge length", Reply::with(200, "application/json", "{").fault(Fault::Length(u64::MAX))),
+        ("a body without an end", endless),
+    ] {
+        let set = Set::of(2);
+        set.to[1].before(move |asked, _| asked.path.contains("app1").then(|| reply.clone()));
+        let pair = |run: Tagwright| {
+            let run = run.env("INTO_REGISTRY_USERNAME", "robot").env("INTO_REGISTRY_PASSWORD", "hunter2");
+            run.env("INTO_REGISTRY_HOST", set.to[0].host())
+        };
+        let ran = pair(set.release().args(["--timeout", "3", "--retries", "0"])).run();
+        assert_ne!(ran.exit, Some(0), "{what}: {ran}");
+        assert_eq!((set.writes(), ran.error()["changed"].clone()), ([0, 0, 0], json!(false)), "{what}: {ran}");
+        let shown = |asked: &Asked| asked.header("authorization").is_some();
+        assert!(![&set.to[1], &elsewhere].iter().any(|one| one.log().0.iter().any(|one| shown(&one.asked))), "{what}");
+    }
 }
 
 #[test]
