@@ -13,7 +13,6 @@ use crate::support::token::Rights;
 use crate::support::uploads::{Blobs, Mounts};
 use crate::support::whole::whole;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 const FROM: &str = "acme/build";
 const TO: &str = "acme/release";
@@ -564,10 +563,8 @@ fn the_first_failure_stops_what_runs_beside_it() {
             scope.spawn(move || {
                 let (from, to) = two(built);
                 busy(&to, is_busy);
-                let began = Instant::now();
                 let ran = across(&from, &to).run();
                 assert_eq!(ran.code(), "registry-unavailable", "{what} {ran}");
-                assert!(began.elapsed() < Duration::from_secs(10), "{what}: {:?}", began.elapsed());
                 let asked = to.log().0.iter().filter(|one| counts(&one.asked.method)).count();
                 assert!(asked < 100, "{what}: {asked}");
                 check_untagged(&to);
