@@ -2,8 +2,9 @@
 //!
 //! The certificate has been checked by then; this only tells of it, so what cannot be read is not told.
 //!
-//! Forms: RFC 5280, section 4.1; DER: X.690.
+//! Forms: RFC 5280, section 4.1.
 
+use crate::pure::der::{INTEGER, SEQUENCE, any, part};
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
@@ -17,8 +18,6 @@ pub struct Certificate {
     pub ends: Option<OffsetDateTime>,
 }
 
-const INTEGER: u8 = 0x02;
-const SEQUENCE: u8 = 0x30;
 const UTC_TIME: u8 = 0x17;
 /// The version, which one of the first version leaves out.
 const VERSION: u8 = 0xa0;
@@ -65,25 +64,6 @@ fn moment(der: &[u8]) -> Option<OffsetDateTime> {
         _ => "20",
     };
     PrimitiveDateTime::parse(&format!("{century}{text}"), FORM).ok().map(PrimitiveDateTime::assume_utc)
-}
-
-/// The content of a value of this kind, and what follows it.
-fn part(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    any(der).filter(|(is, ..)| *is == tag).map(|(_, content, rest)| (content, rest))
-}
-
-/// A value as its kind and its content, and what follows it.
-fn any(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (tag, der) = der.split_first()?;
-    let (length, mut der) = der.split_first()?;
-    let mut length = usize::from(*length);
-    if length > 0x80 {
-        let (digits, rest) = der.split_at_checked(length - 0x80).filter(|(digits, _)| digits.len() <= 4)?;
-        length = digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit));
-        der = rest;
-    }
-    let (content, rest) = der.split_at_checked(length)?;
-    Some((*tag, content, rest))
 }
 
 #[cfg(test)]

@@ -28,6 +28,51 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
+impl<'a> Members<'a> {
+    /// The members of an object whose names differ in more than the case of their letters: of two that do not, some
+    /// readers take the first and some the last.
+    ///
+    /// # Errors
+    /// Why it is not one, in words.
+    pub fn unique(text: &'a str) -> Result<Self, String> {
+        let members: Self =
+            serde_json::from_str(text).map_err(|error| format!("is no proper JSON: {}", why(&error)))?;
+        let mut names: Vec<String> = members.0.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!("has the key {} twice", show::quoted(&pair[0]))),
+            None => Ok(members),
+        }
+    }
+
+    /// The text of a member that is there and not null.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+        Some(value.get()).filter(|text| *text != "null")
+    }
+
+    /// A member that is a text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.get(name)?).ok()
+    }
+
+    /// A member that is an object, as [`Members::unique`] reads it; an empty one where it is not there.
+    ///
+    /// # Errors
+    /// As [`Members::unique`].
+    pub fn object(&self, name: &str) -> Result<Self, String> {
+        Self::unique(self.get(name).unwrap_or("{}"))
+    }
+
+    /// The texts of the entries of a member that is a list; none where it is not there.
+    ///
+    /// # Errors
+    /// Why it is no list, in words.
+    pub fn list(&self, name: &str) -> Result<Vec<&'a RawValue>, String> {
+        serde_json::from_str(self.get(name).unwrap_or("[]")).map_err(|_| format!("has no list in `{name}`"))
+    }
+}
+
 /// A JSON text that is written anew, laid out as the one who writes it does; numbers stay as they are.
 #[derive(Debug)]
 pub struct Document<'a> {
