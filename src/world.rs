@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal, PipeReader, PipeWriter, Read, Seek, SeekFrom, Wr
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
@@ -34,6 +35,8 @@ pub struct World {
     pub stdin: Stdin,
     /// Draws a line in the place of the last one; `None` where nobody watches.
     pub status: Option<Log>,
+    /// The variable that holds a private key, which no program gets that is run.
+    pub hidden: OnceLock<String>,
     /// How time is passed between two tries.
     pub sleep: Sleep,
     /// When the command began.
@@ -64,7 +67,8 @@ impl World {
         // Lines are partly made of what others say.
         let shown = |log: Log| -> Log { Box::new(move |text| log(&show::line(text))) };
         let (log, status) = (shown(log), status.map(shown));
-        Self { environment, log, stdin, status, sleep: Box::new(thread::sleep), started: instant() }
+        let (sleep, hidden): (Sleep, _) = (Box::new(thread::sleep), OnceLock::new());
+        Self { environment, log, stdin, status, hidden, sleep, started: instant() }
     }
 
     /// The value of a variable that is set and not empty.
@@ -108,6 +112,11 @@ impl World {
     /// As the system says, and `FileTooLarge` where it holds more than `limit` bytes.
     pub fn read_file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         read_file(path, limit)
+    }
+
+    /// Whether others than its owner may read a file, as far as its mode tells.
+    pub fn is_open_to_others(&self, path: &Path) -> bool {
+        path.metadata().is_ok_and(|found| found.mode() & 0o044 != 0)
     }
 
     /// A whole file that somebody else may have put there: a regular one, without a link on the way.
@@ -179,7 +188,8 @@ impl World {
         let path = self.find(program)?;
         #[expect(clippy::disallowed_methods, reason = "this is where programs are run")]
         let mut command = Command::new(path);
-        let theirs = self.environment.iter().filter(|(name, _)| !is_own(name) && (aws || !name.starts_with("AWS_")));
+        let is_theirs = |name: &String| !is_own(name) && self.hidden.get() != Some(name);
+        let theirs = self.environment.iter().filter(|(name, _)| is_theirs(name) && (aws || !name.starts_with("AWS_")));
         command.args(args).env_clear().envs(theirs).env("PATH", self.folders().collect::<Vec<_>>().join(":"));
         let pipes = Pipes { stdout: io::pipe()?, stderr: io::pipe()? };
         command.stdin(Stdio::piped()).stdout(pipes.stdout.1.try_clone()?).stderr(pipes.stderr.1.try_clone()?);
@@ -421,6 +431,7 @@ mod tests {
             log: Box::new(|_| ()),
             stdin: Box::new(|_| Ok(Vec::new())),
             status: None,
+            hidden: Default::default(),
             sleep: Box::new(thread::sleep),
             started: instant(),
         }

@@ -122,9 +122,11 @@ private Object runBound(Map request, String key) {
         boolean bound = false
         try {
             return withPasswords(passwords) {
-                withAwsKeys(request.sides, 0) {
-                    bound = true
-                    settled(request, named(runWritten(byFile ? json : null, name, release, title(request)), request.sides), key)
+                withSigningKey(request.own.signRecord) {
+                    withAwsKeys(request.sides, 0) {
+                        bound = true
+                        settled(request, named(runWritten(byFile ? json : null, name, release, title(request)), request.sides), key)
+                    }
                 }
             }
         } catch (IOException refused) {
@@ -132,7 +134,7 @@ private Object runBound(Map request, String key) {
                 throw refused
             }
             return settled(request, problem('credential-missing', 'Jenkins did not hand out a credential; it said: "' + refused.message + '"',
-                'name a credential that this job may use, of the kind "Username with password"'), key)
+                'name a credential that this job may use, of the kind ' + kindOf(request, refused.message)), key)
         }
     }
 }
@@ -162,6 +164,32 @@ private static String title(Map request) {
 
 private Object withPasswords(List bindings, Closure body) {
     return bindings ? withCredentials(bindings) { body() } : body()
+}
+
+/** What the credential has to be that was refused with these words. */
+@NonCPS
+private static String kindOf(Map request, String said) {
+    String key = request.own.signRecord
+    return key && said.contains("'" + key + "'") ? '"Secret file" or "Secret text"' : '"Username with password"'
+}
+
+/** Puts the key into a variable that the program takes from there: its file, or itself. Which of the two is known only by asking. */
+private Object withSigningKey(String credentialsId, Closure body) {
+    if (!credentialsId) {
+        return body()
+    }
+    boolean bound = false
+    try {
+        return withCredentials([file(credentialsId: credentialsId, variable: 'TAGWRIGHT_SIGN_KEY')]) {
+            bound = true
+            body()
+        }
+    } catch (IOException refused) {
+        if (bound || !refused.message.contains('is of type')) {
+            throw refused
+        }
+    }
+    return withCredentials([string(credentialsId: credentialsId, variable: 'TAGWRIGHT_SIGN_KEY')]) { body() }
 }
 
 /** Those of this side and all after it, one around the other. */
@@ -336,6 +364,9 @@ private static Map read(Map given, List further) {
         }
         body.put('args', without(inner, taken))
     }
+    if (own.containsKey('signRecord') && body.args instanceof Map) {
+        body.args.put('signRecord', 'env:TAGWRIGHT_SIGN_KEY')
+    }
     for (side in ['aws', 'intoAws']) {
         if (own.get(side) instanceof Map) {
             awsFlags(side, own.get(side), body)
@@ -460,7 +491,7 @@ private static Map bindTarget(String path, Map target, Map args, List sides, int
 
 @NonCPS
 private static boolean isOwn(String key) {
-    return key in ['credentialsId', 'registry', 'aws', 'intoCredentialsId', 'intoRegistry', 'intoAws', 'helper', 'returnError']
+    return key in ['credentialsId', 'registry', 'aws', 'intoCredentialsId', 'intoRegistry', 'intoAws', 'signRecord', 'helper', 'returnError']
 }
 
 /** What stands in `aws:` beside the credential is a flag of the program: `role` is `awsRole`, and `intoAwsRole` for the other side. */

@@ -162,6 +162,7 @@ mod tests {
             log,
             stdin,
             status: None,
+            hidden: Default::default(),
             sleep: Box::new(std::thread::sleep),
             started: instant(),
         }

@@ -510,7 +510,8 @@ mod tests {
         environment.insert("HOME".into(), place.clone());
         environment.insert("PATH".into(), "/usr/bin:/bin".into());
         let (log, stdin) = (Box::new(|_: &str| ()), Box::new(|_| Ok(Vec::new())));
-        let world = World { environment, log, stdin, status: None, sleep: Box::new(|_| ()), started: instant() };
+        let (sleep, hidden) = (Box::new(|_| ()), std::sync::OnceLock::new());
+        let world = World { environment, log, stdin, status: None, hidden, sleep, started: instant() };
         let requests: Mutex<Vec<Request>> = Mutex::default();
         let send = |request: &Request, _: &Limits, _: u32| {
             let mut requests = lock(&requests);

@@ -3,7 +3,7 @@
 //! Every rule about values and their combinations stands here or in [`crate::cli::common`]; what a reference, a tag or
 //! a version is, their own parsers know.
 
-use crate::cli::common::{choice, chosen, common, exclusive, number};
+use crate::cli::common::{choice, chosen, common, exclusive, number, sign_record};
 use crate::cli::given::{KEEP_ONE, UNSET, at, in_quotes};
 use crate::cli::{Arguments, Dialect, invalid, missing, shown};
 use crate::command::request::{
@@ -157,6 +157,7 @@ fn promotion(given: &Arguments) -> Result<Promote, Error> {
         jobs: jobs.and_then(|jobs| usize::try_from(jobs).ok()).unwrap_or(USUAL_JOBS),
         record: record(given)?,
         attach_record: given.has("attach-record"),
+        sign_record: sign_record(given, given.has("attach-record"))?,
         format: format(given)?,
     })
 }
@@ -179,7 +180,9 @@ fn release(given: &Arguments) -> Result<Request, Error> {
         let hint = "give each its own tags with `to` and `move`; without them `latest` is meant";
         return Err(invalid(format!("{place}: `{name}` is written by {first} already"), hint));
     }
-    Ok(Request::Release(Box::new(Release { promotions, dry_run: given.has("dry-run"), record: record(given)? })))
+    let sign_record = sign_record(given, promotions.iter().any(|promote| promote.attach_record))?;
+    let dry_run = given.has("dry-run");
+    Ok(Request::Release(Box::new(Release { promotions, dry_run, record: record(given)?, sign_record })))
 }
 
 /// The tags that a promotion writes, as far as that shows before anything is asked.
@@ -239,7 +242,8 @@ fn rollback(given: &Arguments) -> Result<Request, Error> {
 
 fn history(given: &Arguments) -> Result<Request, Error> {
     let (repository, tag) = place(given, object(given)?)?;
-    Ok(Request::History(History { repository, tag, limit: limit(given)? }))
+    let verify_keys = given.all("verify-key").map(str::to_owned).collect();
+    Ok(Request::History(History { repository, tag, limit: limit(given)?, verify_keys }))
 }
 
 /// A repository, or a tag of it, and never a digest.
@@ -271,7 +275,9 @@ fn board(given: &Arguments) -> Result<Request, Error> {
         let message = format!("a board is of at most {MOST_PLACES} repositories, and {} are given", places.len());
         return Err(Error::new(Code::SizeExceeded, message).hint("make several boards"));
     }
-    Ok(Request::Board(Board { places, html: given.one("html").map(str::to_owned), limit: limit(given)? }))
+    let (html, verify_keys) =
+        (given.one("html").map(str::to_owned), given.all("verify-key").map(str::to_owned).collect());
+    Ok(Request::Board(Board { places, html, limit: limit(given)?, verify_keys }))
 }
 
 /// How many repositories a board may tell of.

@@ -261,6 +261,19 @@ fn seconds(given: &Arguments, long: &str) -> Result<Option<Duration>, Error> {
     })
 }
 
+/// The key that signs records, which makes sense only where one is kept in a registry.
+///
+/// # Errors
+/// `request-invalid`.
+pub fn sign_record(given: &Arguments, is_kept: bool) -> Result<Option<String>, Error> {
+    let key = given.one("sign-record").map(str::to_owned);
+    if key.is_some() && !is_kept {
+        let message = format!("{} signs a record in the registry, and none is kept", given.name("sign-record"));
+        return Err(invalid(message, format!("add {}", given.example("attach-record"))));
+    }
+    Ok(key)
+}
+
 /// A host, or host and port, as it stands in an address: lower case, IPv6 in brackets.
 fn host(given: &Arguments, text: &str) -> Result<String, Error> {
     if let Ok(address @ IpAddr::V6(_)) = text.parse::<IpAddr>() {

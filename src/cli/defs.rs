@@ -517,6 +517,12 @@ pub static FLAGS: &[Flag] = &[
     switch("attach-record").on(PROMOTING).help(
         "keep a record in the registry, beside the image",
         "Keeps the record of the promotion in the registry, as an artifact that points at the image, for `history` to read. That it cannot be kept there is the warning `record-unattached`, for the tags are where they belong by then."),
+    one("sign-record", "KEY").on(PROMOTING).help(
+        "sign the attached record by this private key",
+        "Signs the record of `--attach-record` by this private key, as an attestation that cosign and admission controllers check: a file with a key in PKCS #8 PEM, or `env:NAME` for a variable that holds the key or the name of its file. A key that cannot sign ends the promotion before it begins."),
+    many("verify-key", "PEM").on(&["history", "board"]).help(
+        "tell which records this public key signed",
+        "Tells of each record whether this public key `verified` it: a file in PEM, or `env:NAME` for a variable that holds the key. May be repeated: one of the keys is enough."),
     one("record", "FILE|-").on(&["rollback"]).json(Json::Document).help(
         "the record to go by, or - for standard input",
         "The record of the promotion: the file that `promote --record` wrote, or `-` to read standard input, where the output of `promote` will do as well. In JSON it may be the record itself, a map."),

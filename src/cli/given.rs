@@ -66,6 +66,13 @@ impl Arguments {
     pub fn add(&mut self, flag: &'static Flag, value: Option<String>) -> Result<(), Error> {
         let name = self.name(flag.long);
         if let Some(text) = &value {
+            if holds_a_key(text) {
+                let hint = format!(
+                    "put the key into a file, or into a variable and write {}",
+                    self.with(flag.long, "env:NAME")
+                );
+                return Err(invalid(format!("{name} holds a private key, which has no place there"), hint));
+            }
             if text.trim().is_empty() && !flag.blank {
                 let way_out = match self.dialect {
                     Dialect::Words => format!("as in {}", self.example(flag.long)),
@@ -182,13 +189,23 @@ pub fn at(place: &str, error: Error) -> Error {
     error.retold(message)
 }
 
+/// Whether a text is a private key, or what stands between the lines of one.
+fn holds_a_key(text: &str) -> bool {
+    let is_bare = text.len() > 60 && text.starts_with('M');
+    text.contains("PRIVATE KEY-") || is_bare && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=\n".contains(&b))
+}
+
 /// A text between single quotes, as Groovy reads it.
 pub fn in_quotes(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// A text of the caller's in backticks, fit for a message: without user info and without control characters.
+/// A text of the caller's in backticks, fit for a message: without user info and without control characters; a private key
+/// is not repeated.
 pub fn shown(text: &str) -> String {
+    if holds_a_key(text) {
+        return "`…`".to_owned();
+    }
     match without_user_info(text) {
         Some((bare, scheme)) => show::quoted(&format!("{scheme}…@{bare}")),
         None => show::quoted(text),
@@ -220,6 +237,7 @@ mod tests {
             ("app:1@sha256:12", "`app:1@sha256:12`"),
             ("https://reg.example/app@sha256:12", "`https://reg.example/app@sha256:12`"),
             ("a\nb", "`a\\nb`"),
+            ("-----BEGIN PRIVATE KEY-----\nMIGH", "`…`"),
         ] {
             assert_eq!(shown(text), expected);
         }

@@ -195,7 +195,8 @@ const TARGET_KEYS: [&str; 4] = ["repository", "credentialsId", "registry", "aws"
 pub const MOST: usize = 1000;
 
 /// Flags of `promote` that are about a release as a whole.
-pub const WHOLE: [&str; 6] = ["record", "dry-run", "wait", "into-aws-role", "into-aws-external-id", "into-aws-profile"];
+pub const WHOLE: [&str; 7] =
+    ["record", "sign-record", "dry-run", "wait", "into-aws-role", "into-aws-external-id", "into-aws-profile"];
 
 /// Flags that make no sense without another one, where they are not meant for each promotion.
 const BESIDE: [(&str, &str); 3] = [("newest", "build"), ("no-referrers", "into"), ("jobs", "into")];

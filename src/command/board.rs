@@ -5,6 +5,7 @@
 //! list does not tell, and what points at those images.
 
 use crate::command::history::{self, Reach};
+use crate::command::keys;
 use crate::command::platforms;
 use crate::command::promote::Versions;
 use crate::command::report::Report;
@@ -16,6 +17,7 @@ use crate::pure::auth::scope::Action;
 use crate::pure::board::row::{self, BoardFacts};
 use crate::pure::board::{BoardRepository, ImageOrigin, TagLines, TagMove, markup, page, timeline};
 use crate::pure::image::{Detail, Digest, Heads, Reference, Tag, TagEntry, difference, referrers};
+use crate::pure::signature::PublicKey;
 use crate::pure::text::instant;
 use crate::pure::version::TagFormat;
 use crate::registry::Remote;
@@ -51,11 +53,12 @@ struct BoardResult {
 pub fn run(session: &Session, request: &Board) -> Result<Report, Error> {
     let world = session.exchange.world;
     let made = instant::rfc3339(world.now());
-    let Board { places, html, limit } = request;
+    let Board { places, html, limit, verify_keys } = request;
+    let keys = keys::of(session, verify_keys)?;
     let folder = html.as_deref().map(Path::new);
     folder.map_or(Ok(()), |folder| files(folder, places.len()).iter().try_for_each(|file| may_write(world, file)))?;
-    let reach = if html.is_some() { PAGE } else { ROWS };
-    let look = |place: &BoardPlace| Ok(look(session, place, limit.unwrap_or(TAGS), &reach));
+    let reach = if html.is_some() { &PAGE } else { &ROWS };
+    let look = |place: &BoardPlace| Ok(look(session, place, limit.unwrap_or(TAGS), reach, &keys));
     let looks = threads::map(places, look)?;
     if let (true, Some(Err(error))) = (looks.iter().all(Result::is_err), looks.first()) {
         return Err(error.clone());
@@ -80,7 +83,13 @@ pub fn run(session: &Session, request: &Board) -> Result<Report, Error> {
 }
 
 /// Looks at one repository.
-fn look(session: &Session, place: &BoardPlace, limit: usize, reach: &Reach) -> Result<BoardRepository, Error> {
+fn look(
+    session: &Session,
+    place: &BoardPlace,
+    limit: usize,
+    reach: &Reach,
+    keys: &[PublicKey],
+) -> Result<BoardRepository, Error> {
     let repository = &place.repository;
     let remote = session.remote(repository, Action::Pull);
     let listing = match remote.tags(Detail::Times) {
@@ -105,7 +114,7 @@ fn look(session: &Session, place: &BoardPlace, limit: usize, reach: &Reach) -> R
     let (oldest, most) = if reach.rounds > ROWS.rounds { (None, 2 * WIDTH) } else { (oldest, WIDTH) };
     let open = rows.iter().map(|(_, held)| *held).chain(versions.newer(oldest).take(most)).cloned().collect();
     let listed: HashSet<Digest> = entries.iter().filter_map(|listed| referrers::subject(&listed.name)).collect();
-    let records = history::records(&remote, open, &listed, reach).unwrap_or_else(|error| {
+    let records = history::records(&remote, open, &listed, reach, keys).unwrap_or_else(|error| {
         let sentence = format!("the records in `{repository}` are not known: {}", error.message());
         remote.warn("board-incomplete", sentence);
         Vec::new()

@@ -3,6 +3,7 @@
 //! A record points at the image that was promoted, so every image that has a tag is asked what points at it. A record
 //! tells what the tags held before, and so leads on to images that have lost their tags.
 
+use crate::command::keys;
 use crate::command::report::Report;
 use crate::command::request::History;
 use crate::command::session::Session;
@@ -10,7 +11,9 @@ use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::{Content, Descriptor, Detail, Digest, Identifier, ReferrerList, Tag, referrers};
 use crate::pure::promote::record::ARTIFACT;
-use crate::pure::promote::{StoredRecord, history, record};
+use crate::pure::promote::{StoredRecord, history, record, signed_record};
+use crate::pure::signature::PublicKey;
+use crate::pure::signature::bundle::BUNDLES;
 use crate::pure::version::{TagFormat, pick};
 use crate::registry::Remote;
 use crate::threads::{self, WIDTH};
@@ -30,9 +33,10 @@ const FEW: usize = 8;
 /// `tag-unknown` for a tag that neither the registry nor a record knows, and those of the tag list and of reading.
 pub fn run(session: &Session, request: &History) -> Result<Report, Error> {
     let repository = &request.repository;
+    let keys = keys::of(session, &request.verify_keys)?;
     let remote = session.remote(repository, Action::Pull);
     let (open, listed) = images(&remote, request)?;
-    let mut kept = records(&remote, open, &listed, &ALL)?;
+    let mut kept = records(&remote, open, &listed, &ALL, &keys)?;
     let name = repository.to_string();
     if let Some(tag) = &request.tag {
         kept.retain(|one| {
@@ -62,7 +66,7 @@ pub struct Reach {
 const ALL: Reach = Reach { images: 500, records: 1000, rounds: usize::MAX, tells: true };
 
 /// The records that point at these images, and at those that they lead on to, newest first. `listed` are the images that a
-/// fall-back tag lists referrers of.
+/// fall-back tag lists referrers of. Each is checked by these keys.
 ///
 /// # Errors
 /// Those that would end every further question as well.
@@ -71,6 +75,7 @@ pub fn records(
     mut open: Vec<Digest>,
     listed: &HashSet<Digest>,
     reach: &Reach,
+    keys: &[PublicKey],
 ) -> Result<Vec<StoredRecord>, Error> {
     let repository = remote.repository();
     // A list tells that there is a referrers API, whatever is said of another image; so many that are not there, and
@@ -114,7 +119,7 @@ pub fn records(
         let room = reach.records.saturating_sub(artifacts.len() - found.len());
         let sentence = format!("of the records in `{repository}` {} were read", reach.records);
         cut(remote, &mut found, room, &sentence, reach.tells);
-        let read = threads::map(&found, |(_, artifact, image)| Ok(read(remote, artifact, image)))?;
+        let read = threads::map(&found, |(_, artifact, image)| Ok(read(remote, artifact, image, keys)))?;
         open = Vec::new();
         for ((_, artifact, _), outcome) in found.into_iter().zip(read) {
             match outcome {
@@ -221,14 +226,26 @@ fn images(remote: &Remote, request: &History) -> Result<(Vec<Digest>, HashSet<Di
 }
 
 /// Reads one record: from its descriptor where that carries it along, else from its blob.
-fn read(remote: &Remote, artifact: &Digest, image: &Digest) -> Result<StoredRecord, Error> {
+fn read(remote: &Remote, artifact: &Digest, image: &Digest, keys: &[PublicKey]) -> Result<StoredRecord, Error> {
     let identifier = Identifier::Digest(artifact.clone());
     let fetched = remote.manifest(&identifier)?;
     let layer = match &fetched.content {
-        Content::Image(manifest) => manifest.layers.iter().find(|layer| layer.media_type == ARTIFACT),
+        Content::Image(manifest) => {
+            manifest.layers.iter().find(|layer| layer.media_type == ARTIFACT || layer.media_type.starts_with(BUNDLES))
+        }
         Content::Index(_) | Content::Artifact(_) => None,
     };
     let layer = layer.ok_or_else(|| Error::new(Code::RecordInvalid, "it has no record in it"))?;
-    let bytes = remote.blob(layer, "record", record::LONGEST as u64)?;
-    history::read(&bytes, artifact, image)
+    // A bundle holds the record in base64, with its signature.
+    let bytes = remote.blob(layer, "record", 2 * record::LONGEST as u64)?;
+    let (bytes, is_signed) = match layer.media_type == ARTIFACT {
+        true => (bytes, false),
+        false => {
+            let read = signed_record::read(&String::from_utf8_lossy(&bytes), image, keys);
+            let (text, is_signed) = read.map_err(|why| Error::new(Code::RecordInvalid, format!("it {why}")))?;
+            (text.into_bytes(), is_signed)
+        }
+    };
+    let verified = (!keys.is_empty()).then_some(is_signed);
+    Ok(StoredRecord { verified, ..history::read(&bytes, artifact, image)? })
 }

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod find_tag;
 pub mod history;
 pub mod inspect;
+pub mod keys;
 pub mod labels;
 pub mod login;
 pub mod next_version;

@@ -12,8 +12,13 @@ use crate::pure::promote::record::RecordCommand;
 /// # Errors
 /// Those of the promotions.
 pub fn run(session: &Session, request: &Release) -> Result<Report, Error> {
-    let Release { promotions, dry_run, record } = request;
-    let one = |one: &Promote| Promote { dry_run: *dry_run, record: record.clone(), ..one.clone() };
+    let Release { promotions, dry_run, record, sign_record } = request;
+    let one = |one: &Promote| Promote {
+        dry_run: *dry_run,
+        record: record.clone(),
+        sign_record: sign_record.clone(),
+        ..one.clone()
+    };
     let promotions: Vec<Promote> = promotions.iter().map(one).collect();
     report::promotion(&all(session, &promotions, RecordCommand::Release)?, &promotions, true)
 }

@@ -283,6 +283,8 @@ pub struct Promote {
     pub record: Option<String>,
     /// Whether a record is kept in the registry too.
     pub attach_record: bool,
+    /// The key that signs it there: its file, or `env:` and a variable.
+    pub sign_record: Option<String>,
     /// Which tags count as versions.
     pub format: TagFormat,
 }
@@ -308,12 +310,14 @@ impl Promote {
 /// Arguments of `release`.
 #[derive(Clone, Debug)]
 pub struct Release {
-    /// What is promoted, in the order given; what each of them says of `dry_run` and `record` does not count.
+    /// What is promoted, in the order given; what each of them says of what follows does not count.
     pub promotions: Vec<Promote>,
     /// Look and plan, write nothing.
     pub dry_run: bool,
     /// The file that a record is added to.
     pub record: Option<String>,
+    /// The key that signs records in registries.
+    pub sign_record: Option<String>,
 }
 
 /// Where a record is read from.
@@ -365,6 +369,8 @@ pub struct History {
     pub tag: Option<Tag>,
     /// At most so many.
     pub limit: Option<usize>,
+    /// Where the keys lie that records are checked by.
+    pub verify_keys: Vec<String>,
 }
 
 /// A repository on a board.
@@ -387,6 +393,8 @@ pub struct Board {
     pub html: Option<String>,
     /// At most so many moving tags of a repository.
     pub limit: Option<usize>,
+    /// Where the keys lie that records are checked by.
+    pub verify_keys: Vec<String>,
 }
 
 impl Board {

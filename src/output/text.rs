@@ -106,7 +106,7 @@ fn tags(result: &Value, sentence: &str, width: usize) -> Vec<String> {
 }
 
 fn history(result: &Value, sentence: &str, width: usize) -> Vec<String> {
-    let heading = ["WHEN", "VERSION", "TAGS", "FROM", "BY"].map(str::to_owned).to_vec();
+    let heading = ["WHEN", "VERSION", "TAGS", "FROM", "BY", "VERIFIED"].map(str::to_owned).to_vec();
     let row = |one: &Value| {
         let written = |tag: &&Value| !matches!(tag["action"].as_str(), Some("unchanged" | "kept" | "left"));
         let tags: Vec<_> = list(&one["tags"]).iter().filter(written).map(|tag| cell(&tag["tag"])).collect();
@@ -121,9 +121,15 @@ fn history(result: &Value, sentence: &str, width: usize) -> Vec<String> {
             tags.join(", "),
             short(&one["source"]["digest"]),
             who.collect::<Vec<_>>().join(", "),
+            verified(one),
         ]
     };
     table(heading, list(&result["records"]).iter().map(row).collect(), sentence, width)
+}
+
+/// Whether a record is verified, where a key was given to check it by.
+fn verified(row: &Value) -> String {
+    row["verified"].as_bool().map_or("", |is| if is { "yes" } else { "no" }).to_owned()
 }
 
 /// A job with the number of its build.
@@ -147,10 +153,11 @@ fn board(result: &Value, sentence: &str, width: usize) -> Vec<String> {
             moment(&one["since"]),
             job(&one["from"]),
             cell(&one["by"]),
+            verified(one),
         ]
     };
     for one in list(&result["repositories"]) {
-        let heading = ["TAG", "VERSION", "NEWER", "SINCE", "FROM", "BY"].map(str::to_owned).to_vec();
+        let heading = ["TAG", "VERSION", "NEWER", "SINCE", "FROM", "BY", "VERIFIED"].map(str::to_owned).to_vec();
         let rows = list(&one["tags"]).iter().map(row).collect();
         let nothing = if one["error"].is_null() { "no tag here moves".to_owned() } else { cell(&one["error"]) };
         lines.extend(folded(&cell(&one["repository"]), width));

@@ -29,6 +29,7 @@ fn build(job: &str, number: u32) -> BuildOrigin {
 
 fn moved(name: &str, at: &str, version: &str, before: &str) -> TagMove {
     TagMove {
+        verified: None,
         tag: tag(name),
         at: at.to_owned(),
         digest: digest(version),
@@ -42,6 +43,7 @@ fn moved(name: &str, at: &str, version: &str, before: &str) -> TagMove {
 
 fn row(name: &str, version: &str, behind: Option<usize>, since: &str, by: &str) -> BoardTag {
     BoardTag {
+        verified: None,
         tag: tag(name),
         version: some(version),
         digest: Some(digest(version)),

@@ -22,6 +22,7 @@ fn broken_world() -> World {
         log: Box::new(|_| ()),
         stdin: Box::new(|_| Ok(Vec::new())),
         status: None,
+        hidden: Default::default(),
         sleep: Box::new(|_| panic!("planted\nfor this test")),
         started: Instant::now(),
     }

@@ -231,6 +231,7 @@ fn world() -> World {
         log: Box::new(|_| ()),
         stdin: Box::new(|_| Ok(Vec::new())),
         status: None,
+        hidden: Default::default(),
         sleep: Box::new(|_| ()),
         started: Instant::now(),
     }

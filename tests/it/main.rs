@@ -56,6 +56,7 @@ mod request_schema;
 mod rollback;
 mod secrets;
 mod several;
+mod signed_record;
 mod stage;
 mod strangers;
 mod tags;

@@ -75,6 +75,7 @@ fn a_look_that_is_long_past_is_looked_again_before_the_first_tag_is_written() {
             log: Box::new(|_| ()),
             stdin: Box::new(|_| Ok(Vec::new())),
             status: None,
+            hidden: Default::default(),
             sleep: Box::new(|_| ()),
             started: Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap(),
         };

@@ -174,6 +174,7 @@ fn only_what_copies_nothing_is_ended_by_a_time_of_its_own() {
         log: Box::new(|_| ()),
         stdin: Box::new(|_| Ok(Vec::new())),
         status: None,
+        hidden: Default::default(),
         sleep: Box::new(|_| ()),
         started: Instant::now(),
     };

@@ -87,6 +87,7 @@ impl Case {
             log: Box::new(|_| ()),
             stdin: Box::new(|_| Ok(Vec::new())),
             status: None,
+            hidden: Default::default(),
             sleep: Box::new(std::thread::sleep),
             started: Instant::now(),
         }

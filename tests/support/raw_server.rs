@@ -56,6 +56,7 @@ pub fn shut(mut stream: TcpStream) {
 pub fn world(environment: &[(&str, &str)]) -> World {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     World {
+        hidden: Default::default(),
         environment,
         log: Box::new(|_| ()),
         stdin: Box::new(|_| Ok(Vec::new())),

@@ -59,6 +59,11 @@ pub const ALL: &[Target] = &[
     ),
     target("template", &["src/pure/promote/template.rs", "src/pure/text/glob.rs"], promote::template),
     target("record", &["src/pure/promote/recorded.rs", "src/pure/promote/history.rs"], promote::record),
+    target(
+        "signed-record",
+        &["src/pure/promote/signed_record.rs", "src/pure/signature/sign.rs"],
+        promote::signed_record,
+    ),
     target("upload", &["src/pure/promote/upload.rs"], promote::upload),
     target(
         "challenge",

@@ -1,6 +1,7 @@
 //! Versions, tags that are made of others, records, and answers to uploads.
 
 use super::check::{self, ok, text};
+use ring::rand::SystemRandom;
 use tagwright::output::{Screen, text as shown};
 use tagwright::pure::http::message::{Headers, Response};
 use tagwright::pure::http::url::Url;
@@ -9,7 +10,8 @@ use tagwright::pure::image::listing::TagEntry;
 use tagwright::pure::image::tag::Tag;
 use tagwright::pure::promote::template::Template;
 use tagwright::pure::promote::upload::{self, Next, Step};
-use tagwright::pure::promote::{history, recorded};
+use tagwright::pure::promote::{history, recorded, signed_record};
+use tagwright::pure::signature::{PublicKey, SigningKey};
 use tagwright::pure::text::glob::Glob;
 use tagwright::pure::text::instant::rfc3339;
 use tagwright::pure::version::scheme::TagFormat;
@@ -80,6 +82,20 @@ pub fn record(data: &[u8]) {
     let table = shown::of("history", &result, "two", Screen::NONE);
     assert!(!table.contains(|c: char| c.is_control() && c != '\n'));
     assert_eq!(table.lines().count(), 5);
+}
+
+/// A bundle about an image that is read holds a record as its text, and no key that nobody has is taken for one that signs.
+pub fn signed_record(data: &[u8]) {
+    let text = text(data);
+    let image = Digest::of(b"image");
+    let near = text.replace("@image@", image.hex());
+    if let Ok((record, is_signed)) = signed_record::read(&near, &image, &[]) {
+        assert!(!is_signed && serde_json::from_str::<serde_json::Value>(&record).is_ok());
+    }
+    if let Some(key) = ok(SigningKey::read(&text, "the key", &SystemRandom::new())) {
+        let signature = key.sign(data, &SystemRandom::new()).expect("random numbers");
+        assert!(PublicKey::of(&key.public).expect("its other half").verifies(data, &signature));
+    }
 }
 
 /// The first line is a status, the others are headers; nothing that is no success ends an upload.

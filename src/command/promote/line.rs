@@ -3,6 +3,7 @@
 //! Every image and every place that it goes to is a [`Lane`]. Each station is over for all of them before the next one
 //! begins, so that whatever refuses one refuses all, and nothing has a tag before everything has its content.
 
+use crate::command::keys;
 use crate::command::progress::ProgressLine;
 use crate::command::promote::attach::attach;
 use crate::command::promote::holder::PreviousVersion;
@@ -43,6 +44,7 @@ pub fn all(session: &Session, promotions: &[Promote], command: RecordCommand) ->
         return Err(Error::new(Code::Internal, "a run without a promotion"));
     };
     record::check(session, request)?;
+    let key = request.sign_record.as_deref().map(|given| keys::signing(session, given)).transpose()?;
     let numbered: Vec<(usize, &Promote)> = promotions.iter().enumerate().collect();
     let looks = threads::map(&numbered, |(number, request)| look_at(session, request, *number))?;
     let places = looks.iter().map(Vec::len).collect();
@@ -65,7 +67,7 @@ pub fn all(session: &Session, promotions: &[Promote], command: RecordCommand) ->
     }
     let record = keeper.done(&lanes);
     let kept: Vec<_> = lanes.iter().zip(record.promotions()).collect();
-    let attached = threads::map(&kept, |(lane, record)| Ok(attach(lane, record)))?;
+    let attached = threads::map(&kept, |(lane, record)| Ok(attach(lane, record, key.as_ref())))?;
     Ok(RunOutcome { record, places, attached })
 }
 

@@ -103,13 +103,19 @@ fn row(out: &mut String, tag: &BoardTag) {
         };
         ["from ", &escaped(before), &compare].concat()
     });
+    let by = tag.by.as_deref().map(escaped).unwrap_or_default();
+    let signed = match tag.verified {
+        Some(true) => " <span class=\"good\">verified</span>",
+        Some(false) => " <span class=\"late\">not verified</span>",
+        None => "",
+    };
     out.extend(["<tr><th scope=\"row\">", &escaped(tag.tag.as_str()), "</th>"]);
     for (name, cell) in [
         ("Version", [version, code(tag.digest.as_ref())].concat()),
         ("Newer", behind),
         ("Since", tag.since.as_deref().map(time).unwrap_or_default()),
         ("Build", build.unwrap_or_default()),
-        ("By", tag.by.as_deref().map(escaped).unwrap_or_default()),
+        ("By", by + signed),
         ("Change", change.unwrap_or_default()),
     ] {
         out.extend(["<td data-is=\"", name, "\">", &cell, "</td>"]);

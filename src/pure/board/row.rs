@@ -46,6 +46,8 @@ pub struct BoardTag {
     pub by: Option<String>,
     /// Whose word that is.
     pub via: Option<&'static str>,
+    /// Whether one of the keys that were given has signed the record that says so.
+    pub verified: Option<bool>,
     /// From which build.
     pub from: Option<BuildOrigin>,
     /// How many versions are newer.
@@ -94,6 +96,8 @@ pub struct TagMove {
     pub version: Option<String>,
     /// By whom.
     pub by: Option<String>,
+    /// Whether one of the keys that were given has signed that record.
+    pub verified: Option<bool>,
     /// From which build.
     pub from: Option<BuildOrigin>,
     /// What it held before.
@@ -129,12 +133,13 @@ impl BuildOrigin {
 
 /// How the tags of a repository have moved, by its records, newest first.
 pub fn moves(records: &[StoredRecord], repository: &Repository) -> Vec<TagMove> {
-    let ours = records.iter().map(|one| &one.record);
-    let ours = ours.filter(|record| record.repository == *repository && record.state == RecordState::Done);
-    ours.flat_map(|record| {
+    let ours = records.iter().map(|one| (&one.record, one.verified));
+    let ours = ours.filter(|(record, _)| record.repository == *repository && record.state == RecordState::Done);
+    ours.flat_map(|(record, verified)| {
         let written = record.tags.iter().filter(|tag| matches!(tag.action, TagAction::Created | TagAction::Moved));
-        written.filter_map(|tag| {
+        written.filter_map(move |tag| {
             Some(TagMove {
+                verified,
                 tag: tag.tag.clone(),
                 at: record.at.clone(),
                 digest: tag.after.clone()?,
@@ -180,6 +185,7 @@ pub fn row(facts: &BoardFacts, tag: &Tag, held: Option<(&Digest, Option<String>)
         since: None,
         by: None,
         via: None,
+        verified: None,
         from: None,
         behind: None,
         change: None,
@@ -212,6 +218,7 @@ pub fn row(facts: &BoardFacts, tag: &Tag, held: Option<(&Digest, Option<String>)
         since,
         by,
         via,
+        verified: last.and_then(|last| last.verified),
         from: last.and_then(|last| last.from.clone()),
         behind: version.as_ref().and_then(behind),
         version,
@@ -260,6 +267,7 @@ mod tests {
             digest: Digest::of(to.as_bytes()),
             version: Some("1.2.3".to_owned()),
             by: Some("mo".to_owned()),
+            verified: None,
             from: None,
             before: before.map(|before| Digest::of(before.as_bytes())),
             before_version: None,

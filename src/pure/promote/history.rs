@@ -15,6 +15,8 @@ use serde_json::Value;
 pub struct StoredRecord {
     /// The digest of the artifact that holds it.
     pub artifact: Digest,
+    /// Whether one of the keys that were given has signed it; `None` where none was given.
+    pub verified: Option<bool>,
     /// All of it that a record has.
     pub record: Record,
 }
@@ -36,7 +38,7 @@ pub fn read(bytes: &[u8], artifact: &Digest, image: &Digest) -> Result<StoredRec
     }
     let at = instant::parse(&record.at);
     record.at = at.map(instant::rfc3339).ok_or_else(|| invalid(format!("{} is no time", quoted(&record.at))))?;
-    Ok(StoredRecord { artifact: artifact.clone(), record })
+    Ok(StoredRecord { artifact: artifact.clone(), verified: None, record })
 }
 
 /// Blanks take the place of all that steers what shows a text.
@@ -64,9 +66,12 @@ pub fn order(kept: &mut [StoredRecord]) {
     kept.sort_by(|a, b| b.record.at.cmp(&a.record.at).then_with(|| a.artifact.cmp(&b.artifact)));
 }
 
-/// The result: every record whole, after the digest of its artifact.
+/// The result: every record whole, after the digest of its artifact and whether it is verified.
 pub fn result(kept: &[StoredRecord], repository: &str) -> String {
-    let one = |kept: &StoredRecord| format!(r#"{{"digest":"{}",{}"#, kept.artifact, &kept.record.line()[1..]);
+    let one = |kept: &StoredRecord| {
+        let verified = kept.verified.map_or("null", |is| if is { "true" } else { "false" });
+        format!(r#"{{"digest":"{}","verified":{verified},{}"#, kept.artifact, &kept.record.line()[1..])
+    };
     let records: Vec<String> = kept.iter().map(one).collect();
     let repository = Value::from(repository);
     format!(r#"{{"repository":{repository},"records":[{}]}}"#, records.join(","))

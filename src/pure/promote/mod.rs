@@ -10,6 +10,7 @@ pub mod record;
 pub mod recorded;
 pub mod required_label;
 pub mod rollback_plan;
+pub mod signed_record;
 pub mod tag_write;
 pub mod template;
 pub mod upload;

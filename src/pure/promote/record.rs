@@ -7,7 +7,7 @@
 
 use crate::pure::image::{Descriptor, Digest, OCI_MANIFEST, Repository, Tag};
 use crate::pure::promote::tag_write::TagAction;
-use crate::pure::promote::{RequiredLabel, TagWrite, Tally};
+use crate::pure::promote::{RequiredLabel, TagWrite, Tally, signed_record};
 use crate::pure::text::words::words;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -344,22 +344,23 @@ pub fn file(name: &str, repository: &str, digest: &Digest) -> String {
     name.replace("{repository}", &repository).replace("{digest}", &digest.hex()[..12])
 }
 
-/// The manifest of the artifact that holds a record beside the image it is about.
+/// The manifest of the artifact that holds a record beside the image it is about; `kind` is the media type of what holds it.
 pub fn artifact(
+    kind: &str,
     record: &str,
     subject: &SourceImage,
     subject_size: usize,
     annotations: &BTreeMap<&str, String>,
 ) -> Vec<u8> {
     let point = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes).as_str(), "size": bytes.len()});
-    let mut layer = point(ARTIFACT, record.as_bytes());
+    let mut layer = point(kind, record.as_bytes());
     if record.len() <= LONGEST {
         layer["data"] = Value::from(BASE64_STANDARD.encode(record));
     }
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "artifactType": ARTIFACT,
+        "artifactType": kind,
         "config": point(EMPTY, EMPTY_BLOB),
         "layers": [layer],
         "subject": {"mediaType": subject.media_type, "digest": subject.digest.as_str(), "size": subject_size},
@@ -370,7 +371,7 @@ pub fn artifact(
 
 /// Whether a list of referrers says that this one holds a record.
 pub fn is_record(referrer: &Descriptor) -> bool {
-    referrer.artifact_type.as_deref() == Some(ARTIFACT)
+    referrer.artifact_type.as_deref() == Some(ARTIFACT) || signed_record::is_listed(referrer)
 }
 
 #[cfg(test)]
@@ -433,7 +434,7 @@ mod tests {
         let digest = Digest::of(b"image");
         let subject = SourceImage { reference: "r/a:1".into(), digest, media_type: OCI_INDEX.into() };
         for (record, inline) in [("{}".to_owned(), true), ("x".repeat(LONGEST + 1), false)] {
-            let bytes = artifact(&record, &subject, 5, &BTreeMap::from([(BY, "mo".to_owned())]));
+            let bytes = artifact(ARTIFACT, &record, &subject, 5, &BTreeMap::from([(BY, "mo".to_owned())]));
             let Content::Image(manifest) = Content::parse(&bytes, Some(OCI_MANIFEST)).unwrap() else {
                 panic!("an index");
             };

@@ -8,6 +8,7 @@ pub mod bundle;
 pub mod envelope;
 pub mod pem;
 pub mod public_key;
+pub mod sign;
 pub mod simple_signing;
 pub mod statement;
 
@@ -15,4 +16,5 @@ pub use bundle::Bundle;
 pub use envelope::SignedEnvelope;
 pub use pem::PemPart;
 pub use public_key::PublicKey;
+pub use sign::SigningKey;
 pub use statement::Statement;

@@ -31,8 +31,8 @@ pub fn parts(text: &str) -> Result<Vec<PemPart>, String> {
         let Some(label) = line.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(DASHES)) else { continue };
         let (mut body, mut is_encrypted, mut is_whole) = (String::new(), label.contains("ENCRYPTED"), false);
         for line in lines.by_ref() {
-            if line.starts_with(END) {
-                is_whole = line[END.len()..].strip_suffix(DASHES) == Some(label);
+            if let Some(end) = line.strip_prefix(END) {
+                is_whole = end.strip_suffix(DASHES) == Some(label);
                 break;
             }
             match line.contains(':') {

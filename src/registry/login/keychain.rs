@@ -430,6 +430,7 @@ mod tests {
             log: Box::new(|_| ()),
             stdin: Box::new(|_| Ok(Vec::new())),
             status: None,
+            hidden: Default::default(),
             sleep: Box::new(std::thread::sleep),
             started: instant(),
         }

@@ -73,6 +73,9 @@ public final class Build {
     final Map<String, String> agent = new TreeMap<>();
     final Map<String, Object> params = new LinkedHashMap<>();
     final Map<String, Credential> credentials = new LinkedHashMap<>();
+    /** Credentials of the kinds "Secret file" and "Secret text", with what they hold. */
+    final Map<String, String> keyFiles = new LinkedHashMap<>();
+    final Map<String, String> keyTexts = new LinkedHashMap<>();
     final long started;
     /** What a `sh` of this build meets before it runs; null for an agent that is well. */
     IOException shellFails;
@@ -307,6 +310,16 @@ public final class Build {
         }
         String id = (String) binding.get("credentialsId");
         Credential credential = credentials.get(id);
+        String kind = keyFiles.containsKey(id) ? "file" : keyTexts.containsKey(id) ? "string" : null;
+        Object wanted = binding.get("$symbol");
+        if (kind != null && kind.equals(wanted)) {
+            bindKey(frame, id, (String) binding.get("variable"));
+            return;
+        }
+        if (kind != null || credential != null && List.of("file", "string").contains(wanted)) {
+            throw new AbortException("Credentials '" + id + "' is of type '" + (kind == null ? "Username with password" : kind.equals("file") ? "Secret file" : "Secret text")
+                + "' where another one was expected");
+        }
         if (credential == null) {
             throw new AbortException("Could not find credentials entry with ID '" + id + "'");
         }
@@ -320,6 +333,19 @@ public final class Build {
         if (usernamesAreSecret) {
             frame.secrets.add(credential.first);
         }
+    }
+
+    /** As the plugins do: a file is one that only its owner may read, and where it lies is masked too. */
+    private void bindKey(Frame frame, String id, String variable) throws IOException {
+        String value = keyTexts.get(id);
+        if (value == null) {
+            Path file = Files.createDirectories(Path.of(workspace + "@tmp/secretFiles/" + java.util.UUID.randomUUID())).resolve("promotion.key");
+            Files.writeString(file, keyFiles.get(id));
+            Files.setPosixFilePermissions(file, java.nio.file.attribute.PosixFilePermissions.fromString("r--------"));
+            value = file.toString();
+        }
+        frame.variables.put(variable, value);
+        frame.secrets.add(value);
     }
 
     private static Deque<Frame> frames() {

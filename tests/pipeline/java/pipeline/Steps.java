@@ -43,7 +43,8 @@ final class Steps {
         known("withCredentials{", "bindings"), known("timeout{", "time unit"), known("retry{", "count"),
         known("parallel&~", "failFast"),
         known("catchError{", "buildResult stageResult message catchInterruptions"),
-        known("usernamePassword=", "credentialsId usernameVariable passwordVariable"));
+        known("usernamePassword=", "credentialsId usernameVariable passwordVariable"),
+        known("file=", "credentialsId variable"), known("string=", "credentialsId variable"));
 
     private Steps() {}
 
@@ -68,6 +69,7 @@ final class Steps {
         }
         Map<String, Object> args = named(name, row, rest);
         if (kind.contains("=")) {
+            args.put("$symbol", name);
             return args;
         }
         Build build = Build.current();

@@ -1,0 +1,65 @@
+//! A record that is signed: what a statement says of the image, in an envelope, in a bundle.
+//!
+//! The form is that of cosign, so that whoever checks attestations can check which images were promoted, and by what.
+//!
+//! Forms: in-toto statement v1, DSSE, Sigstore bundle v0.3.
+
+use crate::pure::image::{Descriptor, Digest, Repository};
+use crate::pure::signature::bundle::{BUNDLE, BUNDLES};
+use crate::pure::signature::envelope::{IN_TOTO, message};
+use crate::pure::signature::statement::STATEMENT;
+use crate::pure::signature::{Bundle, PublicKey, SigningKey, Statement};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use ring::digest::{SHA256, digest};
+use ring::rand::SecureRandom;
+
+/// What such a statement says: that something was promoted, as its record tells.
+pub const PREDICATE: &str = "urn:tagwright:promotion:v1";
+/// The annotations that cosign gives to such a bundle, where it is listed.
+pub const ANNOTATIONS: [(&str, &str); 2] =
+    [("dev.sigstore.bundle.content", "dsse-envelope"), ("dev.sigstore.bundle.predicateType", PREDICATE)];
+
+/// Whether a list of referrers says that this one holds a signed record.
+pub fn is_listed(referrer: &Descriptor) -> bool {
+    let [_, (name, value)] = ANNOTATIONS;
+    referrer.artifact_type.as_deref().is_some_and(|kind| kind.starts_with(BUNDLES))
+        && referrer.annotations.get(name).is_some_and(|is| is == value)
+}
+
+/// The record of an image, as a line, in the bundle that this key signs; `name` is the repository that has the image, and
+/// `None` is the answer where no random numbers are to be had.
+pub fn bundle(
+    record: &str,
+    name: &Repository,
+    image: &Digest,
+    key: &SigningKey,
+    random: &dyn SecureRandom,
+) -> Option<String> {
+    let (algorithm, hash) = (image.algorithm(), image.hex());
+    let payload = format!(
+        r#"{{"_type":"{STATEMENT}","subject":[{{"name":"{name}","digest":{{"{algorithm}":"{hash}"}}}}],"predicateType":"{PREDICATE}","predicate":{record}}}"#
+    );
+    let signature = key.sign(&message(IN_TOTO, payload.as_bytes()), random)?;
+    let hint = digest(&SHA256, &key.public);
+    let [hint, payload, signature] =
+        [hint.as_ref(), payload.as_bytes(), &signature].map(|bytes| BASE64_STANDARD.encode(bytes));
+    Some(format!(
+        r#"{{"mediaType":"{BUNDLE}","verificationMaterial":{{"publicKey":{{"hint":"{hint}"}}}},"dsseEnvelope":{{"payload":"{payload}","payloadType":"{IN_TOTO}","signatures":[{{"sig":"{signature}"}}]}}}}"#
+    ))
+}
+
+/// The record about an image in a bundle, and whether one of these keys has signed it.
+///
+/// # Errors
+/// What is wrong with it, in words that follow "it".
+pub fn read(text: &str, image: &Digest, keys: &[PublicKey]) -> Result<(String, bool), String> {
+    let Bundle::Statement(envelope) = Bundle::read(text)? else { return Err("holds no statement".to_owned()) };
+    let statement = Statement::read(&envelope.payload)?;
+    let is_record = envelope.payload_type == IN_TOTO && statement.predicate_type == PREDICATE;
+    let record = statement.predicate.filter(|_| is_record).ok_or("holds no record of a promotion")?;
+    if !statement.is_about(image) {
+        return Err(format!("is about something else than `{image}`"));
+    }
+    Ok((record.to_owned(), keys.iter().any(|key| envelope.is_signed_by(key))))
+}
