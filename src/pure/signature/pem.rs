@@ -57,7 +57,7 @@ mod tests {
     fn parts_are_found_among_other_lines() {
         let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES,00\n\nAQ==\n-----END RSA PRIVATE KEY-----";
         let told = |text: &str| {
-            let parts = parts(text).map_err(|why| why);
+            let parts = parts(text);
             parts.map(|parts| {
                 parts.into_iter().map(|one| (one.label, one.content, one.is_encrypted)).collect::<Vec<_>>()
             })

@@ -124,47 +124,58 @@ mod tests {
     use super::*;
     use crate::pure::signature::PublicKey;
     use ring::rand::SystemRandom;
-    use std::fs;
 
-    fn fixture(name: &str) -> String {
-        fs::read_to_string(format!("{}/tests/fixtures/keys/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_str!(concat!("../../../tests/fixtures/keys/", $name)).to_owned()
+        };
     }
 
     #[test]
     fn a_key_of_each_kind_signs_and_knows_its_public_half() {
         let random = SystemRandom::new();
-        for name in ["p256", "rsa2048", "rsa3072", "rsa4096", "ed25519"] {
-            let key = SigningKey::read(&fixture(&format!("{name}.key")), "`k`", &random).unwrap();
-            let public = pem::parts(&fixture(&format!("{name}.pub"))).unwrap().remove(0).content;
-            assert_eq!(key.public, public, "{name}");
+        for (private, public) in [
+            (fixture!("p256.key"), fixture!("p256.pub")),
+            (fixture!("rsa2048.key"), fixture!("rsa2048.pub")),
+            (fixture!("rsa3072.key"), fixture!("rsa3072.pub")),
+            (fixture!("rsa4096.key"), fixture!("rsa4096.pub")),
+            (fixture!("ed25519.key"), fixture!("ed25519.pub")),
+        ] {
+            let key = SigningKey::read(&private, "`k`", &random).unwrap();
+            let public = pem::parts(&public).unwrap().remove(0).content;
+            assert_eq!(key.public, public);
             let signature = key.sign(b"text", &random).unwrap();
             let public = PublicKey::of(&public).unwrap();
-            assert!(public.verifies(b"text", &signature) && !public.verifies(b"other", &signature), "{name}");
+            assert!(public.verifies(b"text", &signature) && !public.verifies(b"other", &signature));
         }
-        let certificate_first = fixture("certificate.pem") + &fixture("p256.key");
+        let certificate_first = fixture!("certificate.pem") + &fixture!("p256.key");
         assert!(SigningKey::read(&certificate_first, "`k`", &random).is_ok());
     }
 
     #[test]
     fn what_is_no_key_to_sign_with_is_named_with_the_way_out() {
         let random = SystemRandom::new();
-        let whole = fixture("p256.key");
+        let whole = fixture!("p256.key");
         let turned = |from: &str, to: &str| whole.replace(from, to);
         for (text, what, way) in [
-            (fixture("encrypted.key"), "a key under a password", "openssl pkey -in KEY"),
-            (turned("PRIVATE", "ENCRYPTED SIGSTORE PRIVATE"), "cosign's own encryption", "cosign import-key-pair"),
-            (turned("PRIVATE", "ENCRYPTED COSIGN PRIVATE"), "cosign's own encryption", "openssl genpkey"),
-            (fixture("sec1.key"), "an EC key in the form SEC 1", "openssl pkcs8 -topk8 -nocrypt"),
+            (fixture!("encrypted.key"), "a key under a password", "openssl pkey -in KEY"),
+            (
+                turned("PRIVATE", "ENCRYPTED SIGSTORE PRIVATE"),
+                "a key in cosign's own encryption",
+                "cosign import-key-pair",
+            ),
+            (turned("PRIVATE", "ENCRYPTED COSIGN PRIVATE"), "a key in cosign's own encryption", "openssl genpkey"),
+            (fixture!("sec1.key"), "an EC key in the form SEC 1", "openssl pkcs8 -topk8 -nocrypt"),
             (turned("PRIVATE", "RSA PRIVATE"), "an RSA key in the form PKCS #1", "openssl pkcs8 -topk8 -nocrypt"),
             (turned("PRIVATE", "OPENSSH PRIVATE"), "something else in PEM form", "openssl genpkey"),
-            (fixture("p256.pub"), "a public key", "the private key"),
-            (fixture("certificate.pem"), "a certificate", "the private key"),
-            (fixture("p384.key"), "a key of the curve P-384", "P-256"),
-            (fixture("p521.key"), "a key of the curve P-521", "P-256"),
-            (fixture("k256.key"), "a key of the curve secp256k1", "P-256"),
-            (fixture("ed448.key"), "a private key of another kind", "P-256"),
-            (fixture("rsa1024.key"), "a private key that cannot be used", "P-256"),
-            (fixture("bare.key"), "a private key that cannot be used", "P-256"),
+            (fixture!("p256.pub"), "a public key", "the private key"),
+            (fixture!("certificate.pem"), "a certificate", "the private key"),
+            (fixture!("p384.key"), "a key of the curve P-384", "P-256"),
+            (fixture!("p521.key"), "a key of the curve P-521", "P-256"),
+            (fixture!("k256.key"), "a key of the curve secp256k1", "P-256"),
+            (fixture!("ed448.key"), "a private key of another kind", "P-256"),
+            (fixture!("rsa1024.key"), "a private key that cannot be used", "P-256"),
+            (fixture!("bare.key"), "a private key that cannot be used", "P-256"),
             (String::new(), "nothing in PEM form", "openssl genpkey"),
             (turned("-----END", "END"), "what is not proper PEM", "openssl genpkey"),
             (turned("MIGH", "MIGG"), "a private key of another kind, or a damaged one", "openssl genpkey"),

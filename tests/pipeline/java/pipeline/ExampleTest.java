@@ -53,6 +53,7 @@ class ExampleTest extends TwoSides {
         repository = "acme/example-" + trust.name().toLowerCase() + "-" + check.length();
         guarded.push(repository, Map.of("of", "1102"), "2026.34.1103");
         digest = guarded.push(repository, Map.of("of", "103"), "2026.34.103");
+        guarded.push(repository + "-companion", Map.of("of", "companion"), "2026.34.103");
         open.push(repository, Map.of("git_revision", revision), "2026.34.103");
 
         Build build = build(trust);
@@ -62,6 +63,7 @@ class ExampleTest extends TwoSides {
         build.params.put("REPOSITORY", guarded.host + "/" + repository);
         build.params.put("BUILD", "103");
         build.params.put("PRODUCTION", production.host + "/" + repository);
+        build.params.put("COMPANION", repository + "-companion");
         build.params.put("IMAGE", repository + ":2026.34.103");
         build.params.put("SOURCE", source.toString());
         program(build.workspace.resolve("smoke-test"), "#!/bin/sh\n" + check + "\n");
@@ -79,16 +81,21 @@ class ExampleTest extends TwoSides {
         for (String tag : List.of("2026.34.103", "latest")) {
             assertEquals(digest, production.digestOf(repository, tag));
         }
+        assertEquals(digest, production.digestOf(repository, "stable"));
+        assertEquals(guarded.digestOf(repository + "-companion", "2026.34.103"), production.digestOf(repository + "-companion", "stable"));
         assertEquals(revision, git(source, "rev-parse", "2026.34.103"));
         assertTrue(build.log.contains("2026.34.103 is " + digest), build::text);
         assertTrue(build.description.matches("[\\w .,:;/()-]+"), build.description);
         assertTrue(build.description.contains(" into " + production.host + "/" + repository + " to 2026.34.103 (created), latest (created)"), build.description);
         assertTrue(build.text().contains("2026.34.103 by https://jenkins.example/job/serviceone/103/"), build::text);
-        assertEquals(2, build.archive.size(), build.archive::toString);
-        assertEquals(List.of("tagwright/" + production.host + "/" + repository), build.locked);
+        // Records of both promotions and of the release, and the page of the board.
+        assertEquals(4, build.archive.size(), build.archive::toString);
+        assertTrue(build.archive.toString().contains("tagwright/board/"), build.archive::toString);
+        String lock = "tagwright/" + production.host + "/" + repository;
+        assertEquals(List.of(lock, lock, lock + "-companion"), build.locked);
         assertFalse(build.text().contains("\tat "), build::text);
-        // One for each of the six calls, one more to bring the program, and the example's own two.
-        assertEquals(9, build.count("sh"));
+        // One for each of the eight calls, one more to bring the program, and the example's own two.
+        assertEquals(11, build.count("sh"));
         assertEquals(1, build.count("writeFile"));
     }
 
