@@ -13,10 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-/// How many at once.
+/// How many at once at one server, and altogether but for [`across`].
 pub const WIDTH: usize = 16;
+/// How many servers there are threads for.
+const MOST_SERVERS: usize = 4;
 
 /// Whether something has failed beside the work of a thread, or beside that for which it is done.
+#[derive(Default)]
 struct StopSign {
     raised: AtomicBool,
     above: Option<Arc<StopSign>>,
@@ -82,12 +85,18 @@ fn under<T>(sign: Option<Arc<StopSign>>, work: impl FnOnce() -> T) -> (T, bool) 
     (done, GAVE_UP.replace(before.1))
 }
 
-/// Asks about every item, at most [`WIDTH`] at a time. One item costs no thread.
+/// Does some work that asks several servers at once, with as many threads as each of them may be asked by.
+pub fn across<T>(servers: usize, work: impl FnOnce() -> T) -> T {
+    let free = Arc::new(AtomicUsize::new(WIDTH * servers.clamp(1, MOST_SERVERS) - 1));
+    under(Some(Arc::new(StopSign { free, ..StopSign::default() })), work).0
+}
+
+/// Asks about every item, as many at a time as there are threads. One item costs no thread.
 ///
 /// # Errors
 /// The first error in the order of the items, among those that did not come of another.
 pub fn map<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> Result<R, Error> + Sync) -> Result<Vec<R>, Error> {
-    map_at(WIDTH, items, ask)
+    map_at(usize::MAX, items, ask)
 }
 
 /// As [`map`], at most so many at a time.

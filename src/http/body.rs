@@ -1,5 +1,6 @@
 //! Bodies while they are on their way: of a reply coming in, of a request going out.
 
+use crate::http::gate::Pass;
 use crate::http::limits::{REFUSAL, Stopwatch};
 use crate::http::transport::TransportError;
 use crate::pure::http::{Fault, Phase, Response};
@@ -42,12 +43,20 @@ pub struct Body {
     limit: u64,
     watch: Stopwatch,
     failed: Option<Fault>,
+    /// What keeps others waiting until this has been read.
+    _pass: Option<Pass>,
 }
 
 impl Body {
     pub(super) fn new(body: ureq::Body, watch: Stopwatch) -> Self {
         let limit = watch.limits.body;
-        Self { expected: body.content_length(), reader: body.into_reader(), got: 0, limit, watch, failed: None }
+        let expected = body.content_length();
+        Self { expected, reader: body.into_reader(), got: 0, limit, watch, failed: None, _pass: None }
+    }
+
+    /// The same, under way as long as it is not dropped.
+    pub(super) fn under(self, pass: Pass) -> Self {
+        Self { _pass: Some(pass), ..self }
     }
 
     /// How long it will be, where the server has said so.

@@ -5,6 +5,7 @@
 //! `pure::http::redirect`. Authentication at registries is one layer up, in [`crate::registry::login::client`].
 
 use crate::error::{Code, Error};
+use crate::http::gate::Gate;
 use crate::http::repeat::{LONGEST_WAIT, fits, repeat};
 use crate::http::{Body, Http, Incoming, Journal, Limits, Payload, Way};
 use crate::pure::http::message::Request;
@@ -31,6 +32,7 @@ pub struct Exchange<'w> {
     /// What there is to tell beside the result.
     pub journal: Arc<Journal>,
     http: Http,
+    gate: Arc<Gate>,
     limits: Limits,
 }
 
@@ -41,7 +43,7 @@ impl<'w> Exchange<'w> {
         let limits = Limits::default().over_at(until);
         let journal = Journal::default();
         http.dial.proxies.secrets().for_each(|secret| journal.guard(&secret));
-        Self { world, settings, until, journal: Arc::new(journal), http, limits }
+        Self { world, settings, until, journal: Arc::new(journal), http, gate: Arc::default(), limits }
     }
 
     /// The same with other limits; the usual ones are too long for tests.
@@ -154,6 +156,7 @@ impl<'w> Exchange<'w> {
         number: u32,
         open: bool,
     ) -> Result<OpenReply, Fault> {
+        let pass = self.gate.enter(request.url.authority());
         let begun = self.world.instant();
         let end = Some(begun + limits.whole).filter(|_| !open && payload.is_none());
         let limits = limits.over_at(end);
@@ -167,7 +170,7 @@ impl<'w> Exchange<'w> {
             let secrets = self.journal.secrets();
             if open && incoming.is_success() {
                 let Incoming { from, status, headers, body, .. } = incoming;
-                return Ok((Response { from, status, headers, body: Vec::new(), secrets }, Some(body)));
+                return Ok((Response { from, status, headers, body: Vec::new(), secrets }, Some(body.under(pass))));
             }
             Ok((Response { secrets, ..incoming.whole()? }, None))
         });

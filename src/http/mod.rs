@@ -7,12 +7,13 @@
 //! ureq, `stream` keeps the time. A status is data here, whatever it is.
 //!
 //! Above that, `exchange` is the one way out for everybody else: it alone repeats (`repeat`), follows redirects, and
-//! keeps notes for errors and for `--verbose` (`journal`).
+//! keeps notes for errors and for `--verbose` (`journal`), and lets no server be asked too much at once (`gate`).
 
 mod body;
 mod client;
 mod connect;
 pub mod exchange;
+mod gate;
 pub mod journal;
 mod limits;
 mod probe;

@@ -63,6 +63,8 @@ enum At {
     },
     Tag,
     LookAgain,
+    /// Nothing was written since the first look: a run whose look is fresh moves at once, another looks again.
+    LookOrMove,
     Move,
     /// Reading back, with the list or without, in any order.
     Back {
@@ -234,12 +236,11 @@ impl Exploration<'_> {
                     }
                 }),
                 At::LookAgain => add("look again", &|s| self.look_again(s, i)),
-                At::Move => add("move", &|s| {
-                    s.held[slot] = version;
-                    let run = &mut s.runs[i];
-                    (run.wrote, run.reads) = (true, 0);
-                    run.at = At::Back { list: !self.lists(i), moving: false };
-                }),
+                At::LookOrMove => {
+                    add("look again", &|s| self.look_again(s, i));
+                    add("move", &|s| self.write(s, i));
+                }
+                At::Move => add("move", &|s| self.write(s, i)),
                 At::Back { list, moving } => {
                     if !list {
                         add("list again", &|s| {
@@ -317,8 +318,17 @@ impl Exploration<'_> {
                 end(run, if newer { End::Overlapped } else { End::Plain });
             }
             _ if tags && self.setup.flaw != Some(Flaw::TagsAfterTheLook) => run.at = At::Tag,
-            _ => run.at = At::LookAgain,
+            _ if self.setup.flaw == Some(Flaw::TagsAfterTheLook) => run.at = At::LookAgain,
+            _ => run.at = At::LookOrMove,
         }
+    }
+
+    fn write(&self, state: &mut State, i: usize) {
+        let version = self.setup.lines[i].version;
+        state.held[self.slot(version)] = version;
+        let run = &mut state.runs[i];
+        (run.wrote, run.reads) = (true, 0);
+        run.at = At::Back { list: !self.lists(i), moving: false };
     }
 
     fn look_again(&self, state: &mut State, i: usize) {

@@ -209,11 +209,11 @@ fn what_a_tag_held_at_the_second_look_is_what_a_failed_run_goes_back_to() {
         }
         (asked.method == "PUT" && asked.path.ends_with("/stable")).then(|| Reply::error(403, "DENIED", "no"))
     });
-    let ran = promote(&registry, &file).args(["--move", "latest", "--move", "stable"]).run();
+    let ran = promote(&registry, &file).args(["--to", "new", "--move", "latest", "--move", "stable"]).run();
     assert_eq!(ran.code(), "denied");
     let told = lines(&file);
-    assert_eq!(told[0]["tags"][0]["before"], registry.resolve(APP, "2026.34.102").unwrap());
-    assert_eq!(told[1]["tags"][0]["before"], registry.resolve(APP, "2026.34.101").unwrap());
+    assert_eq!(told[0]["tags"][1]["before"], registry.resolve(APP, "2026.34.102").unwrap());
+    assert_eq!(told[1]["tags"][1]["before"], registry.resolve(APP, "2026.34.101").unwrap());
     tagwright(["rollback", "--record"]).arg(&file).run().result();
     assert_eq!(registry.resolve(APP, "latest"), registry.resolve(APP, "2026.34.101"));
 }

@@ -17,8 +17,9 @@ const MOST: usize = 200;
 /// How many tags are looked at in search of a digest, and how many of them at once.
 type Look = (usize, usize);
 const LONG_LOOK: Look = (MOST, WIDTH);
-/// At older versions, only to name the one that a tag held; no more at once than there are connections already.
-const SHORT_LOOK: Look = (16, 4);
+/// At older versions, only to name the one that a tag held; no more at once than there are connections that the tag which
+/// is written meanwhile leaves.
+const SHORT_LOOK: Look = (16, 3);
 
 /// The tags that name versions, newest first, with their digests where the list had them.
 pub struct Versions {

@@ -8,12 +8,16 @@ use crate::command::progress::ProgressLine;
 use crate::command::promote::attach::attach;
 use crate::command::promote::holder::PreviousVersion;
 use crate::command::promote::write::WriteTaskState;
-use crate::command::promote::{Guard, Keeper, Lane, RunOutcome, WriteTask, copy, holder, look, record, report, write};
+use crate::command::promote::{
+    Guard, Keeper, Lane, RunOutcome, WriteTask, copy, holder, look, notes, record, report, write,
+};
+use crate::command::referrers;
 use crate::command::report::Report;
 use crate::command::request::Promote;
 use crate::command::session::Session;
 use crate::error::{Code, Error, Progress};
 use crate::http::Journal;
+use crate::pure::image::Repository;
 use crate::pure::promote::record::RecordCommand;
 use crate::pure::promote::{TagWrite, plan};
 use crate::threads::{self, both};
@@ -40,6 +44,16 @@ pub fn run(session: &Session, request: &Promote) -> Result<Report, Error> {
 /// before anything is written, and `record-invalid` where what is planned cannot be written down; `tag-immutable`,
 /// `denied`, `raced` with what had been written.
 pub fn all(session: &Session, promotions: &[Promote], command: RecordCommand) -> Result<RunOutcome, Error> {
+    let sources = promotions.iter().map(|request| request.source.repository());
+    let mut servers: Vec<_> =
+        sources.chain(promotions.iter().flat_map(|request| &request.into)).map(Repository::registry).collect();
+    servers.sort();
+    servers.dedup();
+    threads::across(servers.len(), || stations(session, promotions, command))
+}
+
+/// One station after the other.
+fn stations(session: &Session, promotions: &[Promote], command: RecordCommand) -> Result<RunOutcome, Error> {
     let Some(request) = promotions.first() else {
         return Err(Error::new(Code::Internal, "a run without a promotion"));
     };
@@ -60,7 +74,8 @@ pub fn all(session: &Session, promotions: &[Promote], command: RecordCommand) ->
     threads::map(&copied, |lane| look::check_immutable(&lane.sides.target, &lane.writes))?;
     let keeper = Keeper::begin(&lanes, command)?;
     if request.dry_run {
-        let known = previous(&lanes.iter().enumerate().collect::<Vec<_>>());
+        let known = asides(&lanes.iter().enumerate().collect::<Vec<_>>());
+        count_pointers(&mut lanes, &known);
         name_previous(&mut lanes, &known);
     } else {
         carry_out(&mut lanes, &keeper).map_err(|error| keeper.failed(error, &lanes))?;
@@ -121,7 +136,7 @@ fn carry_out(lanes: &mut [Lane], keeper: &Keeper) -> Result<(), Error> {
     let is_long_past = world.instant().saturating_duration_since(world.started) > OLD;
     let old = is_long_past || lanes.iter().any(|lane| lane.survey.copy.as_ref().is_some_and(|copy| !copy.is_empty()));
     let brought: Vec<String> = lanes.iter().filter_map(copy::written).collect();
-    let (previous, writes, outcome) = {
+    let (known, writes, outcome) = {
         let lanes: Vec<(usize, &Lane)> = lanes.iter().enumerate().collect();
         let tasks = threads::map(&lanes, |(slot, lane)| {
             let (slot, lane, target) = (*slot, *lane, &lane.sides.target);
@@ -139,32 +154,48 @@ fn carry_out(lanes: &mut [Lane], keeper: &Keeper) -> Result<(), Error> {
                 manifests: vec![&lane.survey.source.manifest],
                 judge: Box::new(guard),
                 note: Box::new(note),
-                state: Mutex::new(WriteTaskState::of(lane.writes.clone())),
+                state: Mutex::new(WriteTaskState::of(lane.writes.clone(), lane.survey.looked)),
             })
         })?;
-        // Which older version a tag held is only told, never decides, so it is found out beside the writing.
-        let (previous, outcome) = both(|| previous(&lanes), || write::write(&tasks, old));
+        let (known, outcome) = both(|| asides(&lanes), || write::write(&tasks, old));
         let state = |task: WriteTask| task.state.into_inner().unwrap_or_else(PoisonError::into_inner).writes;
-        (previous, tasks.into_iter().map(state).collect::<Vec<_>>(), outcome)
+        (known, tasks.into_iter().map(state).collect::<Vec<_>>(), outcome)
     };
     lanes.iter_mut().zip(writes).for_each(|(lane, writes)| lane.writes = writes);
+    count_pointers(lanes, &known);
     outcome.map_err(|error| brought.into_iter().rev().fold(error, Error::after_also))?;
-    name_previous(lanes, &previous);
+    name_previous(lanes, &known);
     Ok(())
 }
 
-/// Which versions the tags held that the plan moves.
-fn previous(lanes: &[(usize, &Lane)]) -> Vec<Vec<PreviousVersion>> {
-    let of = |(_, Lane { sides, survey, writes, .. }): &(usize, &Lane)| {
-        Ok(holder::previous(&sides.target, survey.versions.as_ref(), &survey.facts, writes))
+/// What is told and never decides, so that it is found out beside the writing: which older versions the tags held that the
+/// plan moves, and how much points at an image that stays where it is. Labels of note are left with the source.
+type Aside = (Vec<PreviousVersion>, Option<usize>);
+
+fn asides(lanes: &[(usize, &Lane)]) -> Vec<Aside> {
+    let of = |(_, Lane { request, sides, survey, writes, .. }): &(usize, &Lane)| {
+        let (target, digest) = (&sides.target, &survey.source.manifest.digest);
+        let previous = holder::previous(target, survey.versions.as_ref(), &survey.facts, writes);
+        survey.source.labels.get_or_init(|| notes::labels(&sides.source, request, &survey.source));
+        let pointers = survey.copy.is_none().then(|| {
+            let direct = target.direct_referrers(digest, None);
+            referrers::known(target, digest, direct, survey.listing.as_ref())
+        });
+        Ok((previous, pointers.flatten().map(|known| known.listed.len() + known.cosign.len())))
     };
     threads::map(lanes, of).unwrap_or_default()
 }
 
-fn name_previous(lanes: &mut [Lane], known: &[Vec<PreviousVersion>]) {
-    for (lane, known) in lanes.iter_mut().zip(known) {
+fn count_pointers(lanes: &mut [Lane], known: &[Aside]) {
+    for (lane, (_, found)) in lanes.iter_mut().zip(known).filter(|(lane, _)| lane.survey.copy.is_none()) {
+        lane.totals.referrers.found = *found;
+    }
+}
+
+fn name_previous(lanes: &mut [Lane], known: &[Aside]) {
+    for (lane, (previous, _)) in lanes.iter_mut().zip(known) {
         let (target, survey) = (&lane.sides.target, &lane.survey);
-        holder::name_previous(target, survey.versions.as_ref(), &survey.facts, known, &mut lane.writes);
+        holder::name_previous(target, survey.versions.as_ref(), &survey.facts, previous, &mut lane.writes);
     }
 }
 

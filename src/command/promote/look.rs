@@ -5,24 +5,48 @@ use crate::command::promote::{Lane, SourceLook, Survey, Totals, Tree, Versions, 
 use crate::command::request::{Promote, PromotionSource};
 use crate::command::session::{Session, Sides};
 use crate::command::wait::until_there;
-use crate::command::{find_tag, platforms, referrers};
+use crate::command::{find_tag, platforms};
 use crate::error::{Code, Error};
-use crate::pure::image::{Descriptor, Detail, Digest, Heads, Identifier, Listing, RawManifest, Reference, Tag};
+use crate::pure::image::{Detail, Digest, Heads, Identifier, Listing, RawManifest, Reference, Tag};
 use crate::pure::promote::tag_write::TagAction;
-use crate::pure::promote::{Comparison, Facts, Referrers, TagKind, TagWrite, Target};
+use crate::pure::promote::{Comparison, Facts, TagKind, TagWrite, Target};
 use crate::pure::text::quoted;
 use crate::pure::version::VersionTag;
 use crate::registry::Remote;
 use crate::threads::{self, both, lock};
 use serde_json::json;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
-/// What every place of one promotion is asked beside the source.
+/// The source by its name, and the tags that are made of it.
+struct NamedSource {
+    reference: Reference,
+    listing: Option<Listing>,
+    version: Option<VersionTag>,
+    /// Not known yet where the version shows in the list alone.
+    wanted: Option<Vec<(Tag, TagKind)>>,
+}
+
+/// What a place is asked that need not know the source's manifest.
 struct FirstLook {
     heads: Result<Heads, Error>,
     listing: Option<Result<Listing, Error>>,
-    is_there: Result<bool, Error>,
     arns: [Option<String>; 2],
+    at: Instant,
+}
+
+/// What is asked at first, all at once.
+enum FirstQuestion<'s, 'r, 'w> {
+    Source,
+    /// The names of the source's tags, which tell of signatures.
+    Names,
+    Place(&'s Sides<'r, 'w>),
+}
+
+enum FirstAnswer {
+    Source(Box<RawManifest>),
+    Names(Result<Listing, Error>),
+    Place(FirstLook),
 }
 
 /// Reads the source of one promotion and what every place holds that it goes to. Where `writes` is set, the right to
@@ -43,24 +67,15 @@ pub fn look<'r, 'w>(
         false => request.into.iter().zip(1..).map(|(into, n)| session.sides(from, Some((n, into)), writes)).collect(),
     };
     let here = &sides[0].source;
-    let read = || {
-        let (source, listing) = source(here, request)?;
-        let version = source.tag().and_then(|tag| request.format.read(tag.as_str()));
-        // Words that cannot become tags are refused before anything is asked.
-        let needs_version = request.templates().any(|(template, _)| template.needs_version());
-        // Whether a tag of two parts is a version shows in the list.
-        let is_open = match &version {
-            Some(tag) => tag.version.may_float() && (needs_version || request.moves_any() && !request.is_free()),
-            None => needs_version,
-        };
-        let wanted = if is_open { None } else { Some(expand(request, &source, version.as_ref())?) };
-        let manifest = manifest(here, &source)?;
-        Ok((source, listing, version, wanted, manifest))
-    };
-    let (reference, mut listing, mut version, mut wanted, manifest) = until_there(here, &sought(request), read)?;
+    let (mut named, manifest, names, mut firsts) = until_there(here, &sought(request), || read(&sides, request))?;
     sides.iter().flat_map(|sides| [&sides.source, &sides.target]).for_each(|side| side.call(&manifest));
+    if !manifest.digest.is_usual() {
+        // What the places call it is known only now.
+        firsts.clear();
+    }
+    let reference = named.reference.clone();
     expect_digest(request, &reference, &manifest.digest)?;
-    let wanted = match wanted.take() {
+    let wanted = match named.wanted.take() {
         Some(wanted) => wanted,
         None => {
             let hint = "give the credential the right to list tags, or name the target tags in full";
@@ -68,44 +83,30 @@ pub fn look<'r, 'w>(
             let found =
                 found.map_err(|error| error.during(format!("finding out the version of `{reference}`")).hint(hint))?;
             let format = request.format.among(&found.tags);
-            version = match reference.tag().and_then(|tag| format.read(tag.as_str())) {
+            named.version = match reference.tag().and_then(|tag| format.read(tag.as_str())) {
                 None => Versions::of(&found, &request.format).of_digest(here, &manifest.digest)?,
-                named => named,
+                known => known,
             };
-            listing = Some(found);
-            expand(request, &reference, version.as_ref())?
+            named.listing = Some(found);
+            expand(request, &reference, named.version.as_ref())?
         }
     };
     let images = require_labels(here, request, &reference, &manifest)?;
     let copies = !request.into.is_empty();
-    // The source's list says nothing about the target's tags, and one that was filtered by name lacks the tags that
-    // belong to the image.
-    let (listing, elsewhere) = match copies {
-        true => (None, listing.filter(|listing| listing.is_whole)),
-        false => (listing, None),
-    };
-
-    let compared = version.is_some() && request.moves_any();
-    let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
-    let first = |sides: &Sides| {
-        let list = || (compared && listing.is_none()).then(|| sides.target.tags(Detail::Times));
-        let is_there = || if copies { missing::is_there(sides, &manifest) } else { Ok(false) };
-        let ((heads, listing), (is_there, arns)) =
-            both(|| both(|| sides.target.heads(&tags), list), || both(is_there, || notes::callers(sides, request)));
-        Ok(FirstLook { heads, listing, is_there, arns })
-    };
-    let referrers = || match copies {
-        true => (None, Some(missing::read(here, &manifest, elsewhere, request.referrers))),
-        false => (here.direct_referrers(&manifest.digest, None), None),
-    };
-    let labels = || notes::labels(here, request, &reference, &manifest, images.as_ref());
-    let (labels, ((direct, tree), firsts)) = both(labels, || both(referrers, || threads::map(&sides, first)));
-    let mut firsts = firsts?;
-    if let (Some(listing), [only]) = (listing, firsts.as_mut_slice()) {
+    // A list that was filtered by name lacks the tags that belong to the image.
+    let names = named.listing.take_if(|listing| copies && listing.is_whole).map(Ok).or(names);
+    if firsts.is_empty() {
+        firsts = threads::map(&sides, |sides| Ok(first(sides, request, &named, &wanted)))?;
+    }
+    let tree = copies.then(|| missing::read(here, &manifest, names, request.referrers));
+    let labels = images.map(|found| OnceLock::from(Some(notes::labels_of(request, &found)))).unwrap_or_default();
+    // The source's list says nothing about the tags of another place.
+    if let (Some(listing), [only]) = (named.listing.filter(|_| !copies), firsts.as_mut_slice()) {
         only.listing = Some(Ok(listing));
     }
+    let version = named.version;
     let source = Arc::new(SourceLook { reference, manifest, labels });
-    let look = SecondLook { request, source, version, wanted, direct, tree };
+    let look = SecondLook { request, source, version, wanted, tree };
     let firsts: Vec<_> = sides.iter().zip(firsts).map(|(sides, first)| (sides, Mutex::new(Some(first)))).collect();
     let surveys = threads::map(&firsts, |(sides, first)| {
         let first = lock(first).take().ok_or_else(|| Error::new(Code::Internal, "a place was looked at twice"))?;
@@ -125,14 +126,13 @@ struct SecondLook<'r> {
     source: Arc<SourceLook>,
     version: Option<VersionTag>,
     wanted: Vec<(Tag, TagKind)>,
-    direct: Option<Option<Vec<Descriptor>>>,
     tree: Option<Result<Arc<Tree>, Error>>,
 }
 
 impl SecondLook<'_> {
     /// What one place lacks, and how what its tags hold compares with the source.
     fn survey(&self, sides: &Sides, first: FirstLook) -> Result<Survey, Error> {
-        let (request, Sides { source: here, target, .. }) = (self.request, sides);
+        let (request, looked, Sides { source: here, target, .. }) = (self.request, first.at, sides);
         let SourceLook { reference, manifest, .. } = &*self.source;
         let (mut version, mut listing) = (self.version.clone(), first.listing);
         let befores = match first.heads {
@@ -144,17 +144,12 @@ impl SecondLook<'_> {
         };
         let (copy, totals) = match &self.tree {
             Some(tree) => {
-                let is_there = first.is_there? || befores.iter().flatten().any(|before| *before == manifest.digest);
+                let is_there = befores.iter().flatten().any(|before| *before == manifest.digest);
                 let tree = tree.as_ref().map_err(Clone::clone)?;
                 let (copy, totals) = missing::plan(sides, request, manifest, tree, is_there)?;
                 (Some(copy), totals)
             }
-            None => {
-                let listing = listing.as_ref().and_then(|listing| listing.as_ref().ok());
-                let known = referrers::known(here, &manifest.digest, self.direct.clone(), listing);
-                let found = known.map(|known| known.listed.len() + known.cosign.len());
-                (None, Totals { referrers: Referrers { found, ..Referrers::default() }, ..Totals::default() })
-            }
+            None => (None, Totals::default()),
         };
 
         let is_compared = |kind: TagKind, before: &Option<Digest>| {
@@ -205,8 +200,70 @@ impl SecondLook<'_> {
         };
         let (repository, digest) = (target.repository().to_string(), manifest.digest.clone());
         let facts = Facts { repository, digest, version: own, targets };
-        Ok(Survey { source: self.source.clone(), version, facts, versions, listing, totals, copy, arns: first.arns })
+        let source = self.source.clone();
+        Ok(Survey { source, looked, version, facts, versions, listing, totals, copy, arns: first.arns })
     }
+}
+
+/// What was read at first.
+type FirstAnswers = (NamedSource, RawManifest, Option<Result<Listing, Error>>, Vec<FirstLook>);
+
+/// Reads the source, and asks beside that what can be asked without it. Whoever waits for a source asks nothing else
+/// until it is there.
+fn read(sides: &[Sides], request: &Promote) -> Result<FirstAnswers, Error> {
+    let here = &sides[0].source;
+    let named = name(here, request)?;
+    // A registry that tells everything in one call is asked on the connection that its list came by.
+    let is_warm = named.listing.is_some() && here.lists_digests();
+    let ahead = here.exchange().settings.wait.is_none() && !is_warm;
+    let wanted = named.wanted.as_deref().filter(|_| ahead);
+    let mut questions = vec![FirstQuestion::Source];
+    if ahead && !request.into.is_empty() && request.referrers && named.listing.is_none() {
+        questions.push(FirstQuestion::Names);
+    }
+    questions.extend(sides.iter().filter(|_| wanted.is_some()).map(FirstQuestion::Place));
+    let answers = threads::map(&questions, |question| match question {
+        FirstQuestion::Source => manifest(here, &named.reference).map(|source| FirstAnswer::Source(Box::new(source))),
+        FirstQuestion::Names => Ok(FirstAnswer::Names(here.tags(Detail::Names))),
+        FirstQuestion::Place(sides) => {
+            Ok(FirstAnswer::Place(first(sides, request, &named, wanted.unwrap_or_default())))
+        }
+    })?;
+    let (mut source, mut names, mut firsts) = (None, None, Vec::new());
+    for answer in answers {
+        match answer {
+            FirstAnswer::Source(manifest) => source = Some(*manifest),
+            FirstAnswer::Names(listing) => names = Some(listing),
+            FirstAnswer::Place(first) => firsts.push(first),
+        }
+    }
+    let source = source.ok_or_else(|| Error::new(Code::Internal, "a source was not read"))?;
+    Ok((named, source, names, firsts))
+}
+
+/// The source by its name. Words that cannot become tags are refused before anything is asked.
+fn name(here: &Remote, request: &Promote) -> Result<NamedSource, Error> {
+    let (reference, listing) = source(here, request)?;
+    let version = reference.tag().and_then(|tag| request.format.read(tag.as_str()));
+    let needs_version = request.templates().any(|(template, _)| template.needs_version());
+    // Whether a tag of two parts is a version shows in the list.
+    let is_open = match &version {
+        Some(tag) => tag.version.may_float() && (needs_version || request.moves_any() && !request.is_free()),
+        None => needs_version,
+    };
+    let wanted = if is_open { None } else { Some(expand(request, &reference, version.as_ref())?) };
+    Ok(NamedSource { reference, listing, version, wanted })
+}
+
+/// What a place holds, as far as that can be asked without knowing the source's manifest.
+fn first(sides: &Sides, request: &Promote, named: &NamedSource, wanted: &[(Tag, TagKind)]) -> FirstLook {
+    let (target, at) = (&sides.target, sides.target.world().instant());
+    let tags: Vec<Tag> = wanted.iter().map(|(tag, _)| tag.clone()).collect();
+    let has_list = request.into.is_empty() && named.listing.is_some();
+    let wants_list = named.version.is_some() && request.moves_any() && !has_list;
+    let list = || wants_list.then(|| target.tags(Detail::Times));
+    let (arns, (heads, listing)) = both(|| notes::callers(sides, request), || both(|| target.heads(&tags), list));
+    FirstLook { heads, listing, arns, at }
 }
 
 /// Refuses to move a tag that cannot change, where the registry tells that beforehand.

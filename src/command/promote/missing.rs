@@ -16,14 +16,19 @@ use crate::threads;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Reads all that belongs to the image. `listing` is the source's list of tags, where it was read already; where
+/// Reads all that belongs to the image. `listing` is the source's list of tags, where it was asked for already; where
 /// referrers stay behind, none is read.
 ///
 /// # Errors
 /// Those of reading.
-pub fn read(here: &Remote, root: &RawManifest, listing: Option<Listing>, referrers: bool) -> Result<Arc<Tree>, Error> {
+pub fn read(
+    here: &Remote,
+    root: &RawManifest,
+    listing: Option<Result<Listing, Error>>,
+    referrers: bool,
+) -> Result<Arc<Tree>, Error> {
     let names = || -> Option<HashSet<String>> {
-        let listing = listing.or_else(|| here.tags(Detail::Names).ok())?;
+        let listing = listing.unwrap_or_else(|| here.tags(Detail::Names)).ok()?;
         Some(listing.tags.into_iter().map(|listed| listed.name).collect())
     };
     let mut tree = Tree::read(here, root)?;
@@ -33,17 +38,8 @@ pub fn read(here: &Remote, root: &RawManifest, listing: Option<Listing>, referre
     Ok(Arc::new(tree))
 }
 
-/// Whether the target is known to have the image already.
-///
-/// # Errors
-/// Those of the question.
-pub fn is_there(Sides { source: here, target, .. }: &Sides, root: &RawManifest) -> Result<bool, Error> {
-    // Where blobs cost nothing to bring along, an image is not asked for beforehand.
-    let ask = here.registry() != target.registry() || matches!(root.content, Content::Index(_));
-    if ask { target.has_manifest(&root.digest) } else { Ok(false) }
-}
-
-/// What the source has and the target lacks, and what it comes to if every mount succeeds.
+/// What the source has and the target lacks, and what it comes to if every mount succeeds; `is_tagged` where one of the
+/// tags is known to hold the image.
 ///
 /// # Errors
 /// Those of reading at the target.
@@ -52,7 +48,7 @@ pub fn plan(
     request: &Promote,
     root: &RawManifest,
     tree: &Arc<Tree>,
-    root_is_there: bool,
+    is_tagged: bool,
 ) -> Result<(CopyPlan, Totals), Error> {
     let Sides { source: here, target, .. } = sides;
     let same = here.registry() == target.registry();
@@ -64,14 +60,17 @@ pub fn plan(
     let roots: Vec<Digest> =
         std::iter::once(&root.digest).chain(unlisted.iter().map(|(referrer, _)| &referrer.digest)).cloned().collect();
     let all = parts::order(&roots, &known);
-    let below: Vec<&Digest> = all.iter().filter(|digest| **digest != root.digest).collect();
-    // Nothing below can be there as long as nothing has been copied but blobs.
-    let there: HashSet<&Digest> = threads::map(&below, |digest| target.has_manifest(digest))?
+    // Of an image its blobs tell as much.
+    let is_asked =
+        |digest: &&Digest| **digest != root.digest || !is_tagged && matches!(root.content, Content::Index(_));
+    let asked: Vec<&Digest> = all.iter().filter(is_asked).collect();
+    let there: HashSet<&Digest> = threads::map(&asked, |digest| target.has_manifest(digest))?
         .into_iter()
-        .zip(&below)
+        .zip(&asked)
         .filter_map(|(there, digest)| there.then_some(*digest))
-        .chain(root_is_there.then_some(&root.digest))
+        .chain(is_tagged.then_some(&root.digest))
         .collect();
+    let root_is_there = there.contains(&root.digest);
     let of =
         |is_there: bool| parts::blobs(all.iter().filter(|one| there.contains(one) == is_there).map(|one| known[one]));
     let ((needed, foreign), (has_already, _)) = (of(false), of(true));

@@ -2,10 +2,10 @@
 
 use crate::command::platforms;
 use crate::command::platforms::ImageSet;
+use crate::command::promote::SourceLook;
 use crate::command::request::Promote;
 use crate::command::session::Sides;
 use crate::error::Code;
-use crate::pure::image::{RawManifest, Reference};
 use crate::pure::promote::record;
 use crate::registry::Remote;
 use std::collections::BTreeMap;
@@ -14,22 +14,18 @@ fn is_kept(request: &Promote) -> bool {
     request.record.is_some() || request.attach_record
 }
 
-/// The labels that belong into the record; `found` is what was read for required labels.
-pub fn labels(
-    here: &Remote,
-    request: &Promote,
-    source: &Reference,
-    top: &RawManifest,
-    found: Option<&ImageSet>,
-) -> Option<BTreeMap<String, String>> {
-    let labels = |found: &ImageSet| {
-        record::labels(found.images.iter().map(|image| &image.config.labels), &request.require_labels)
-    };
-    if found.is_some() || !is_kept(request) {
-        return found.map(labels);
+/// The labels that belong into the record, of what was read.
+pub fn labels_of(request: &Promote, found: &ImageSet) -> BTreeMap<String, String> {
+    record::labels(found.images.iter().map(|image| &image.config.labels), &request.require_labels)
+}
+
+/// Reads the labels that belong into the record, where one is kept.
+pub fn labels(here: &Remote, request: &Promote, source: &SourceLook) -> Option<BTreeMap<String, String>> {
+    if !is_kept(request) {
+        return None;
     }
-    match platforms::of(here, &source.to_string(), top.clone(), None) {
-        Ok(found) => Some(labels(&found)),
+    match platforms::of(here, &source.reference.to_string(), source.manifest.clone(), None) {
+        Ok(found) => Some(labels_of(request, &found)),
         Err(error) => {
             if !matches!(error.code(), Code::NotAnImage | Code::IndexEmpty) {
                 here.warn("labels-unknown", format!("the record does without labels: {}", error.message()));

@@ -19,6 +19,7 @@ use crate::pure::text::{instant, shell, show};
 use crate::registry::Remote;
 use crate::world::World;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Refuses a file that cannot be added to, as far as that shows before anything is asked.
@@ -29,6 +30,10 @@ pub fn check(session: &Session, request: &Promote) -> Result<(), Error> {
     // What a name with placeholders means is known only later, and its folders are made then.
     let Some(file) = request.record.as_deref().filter(|file| !file.contains('{')) else { return Ok(()) };
     session.exchange.world.may_append(Path::new(file)).map_err(|why| unwritable(file, &why))
+}
+
+fn labels(lane: &Lane) -> Option<BTreeMap<String, String>> {
+    lane.survey.source.labels.get().cloned().flatten()
 }
 
 fn unwritable(file: &str, why: &std::io::Error) -> Error {
@@ -74,7 +79,7 @@ impl<'w> Keeper<'w> {
                 tags: lane.writes.iter().map(TagRecord::of).collect(),
                 copied: lane.survey.totals.tally,
                 referrers: lane.survey.totals.referrers,
-                labels: source.labels.clone(),
+                labels: labels(lane),
                 ..frame(&lane.sides, &lane.survey.arns, image)?
             });
         }
@@ -137,6 +142,8 @@ impl<'w> Keeper<'w> {
             places.push(json!({"repository": record.repository.to_string(), "state": state, "done": written}));
             done.extend(written);
             (record.state, record.at) = (RecordState::Failed, at.clone());
+            record.referrers = lane.totals.referrers;
+            record.labels = labels(lane);
             // What a tag held may have changed after the plan was made.
             for undo in &undos {
                 let before = Some(&undo.before);
@@ -170,6 +177,7 @@ impl<'w> Keeper<'w> {
             tags: lane.writes.iter().map(TagRecord::of).collect(),
             copied: lane.totals.tally,
             referrers: lane.totals.referrers,
+            labels: labels(lane),
             ..planned.clone()
         };
         let records = self.planned.iter().zip(lanes).map(one).collect();

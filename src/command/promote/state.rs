@@ -7,8 +7,9 @@ use crate::pure::image::{Descriptor, Digest, Listing, RawManifest, Reference};
 use crate::pure::promote::{Facts, Referrers, RunRecord, TagWrite, Tally};
 use crate::pure::version::VersionTag;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// The image that is promoted, read once for all the places that it goes to.
 pub struct SourceLook {
@@ -16,14 +17,16 @@ pub struct SourceLook {
     pub reference: Reference,
     /// The manifest, the very bytes.
     pub manifest: RawManifest,
-    /// Labels of note, where they were read.
-    pub labels: Option<BTreeMap<String, String>>,
+    /// Labels of note, once that is settled.
+    pub labels: OnceLock<Option<BTreeMap<String, String>>>,
 }
 
 /// What was seen of an image and of one place that it goes to: the facts for the plan, and what acting on it needs.
 pub struct Survey {
     /// The source.
     pub source: Arc<SourceLook>,
+    /// When the place was asked what its tags hold.
+    pub looked: Instant,
     /// The source's version as its tag has it.
     pub version: Option<VersionTag>,
     /// What the plan is made of.

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The first pause between two readings; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a look at the moving tags counts where nothing has been written since.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// What a command knows about tags that others write too.
 pub trait Judge: Send + Sync {
     /// What is to become of a tag that reads otherwise than when it was planned for, before it is written.
@@ -74,21 +77,20 @@ pub struct WriteTask<'t, 'w> {
 }
 
 /// How far the tags of one repository have come.
-#[derive(Default)]
 pub struct WriteTaskState {
     /// Every tag, and what has become of it.
     pub writes: Vec<TagWrite>,
     /// Whether a moving tag was to be written.
     moves: bool,
     /// When the moving tags were looked at last, and how long after that the last of them was written.
-    looked: Option<Instant>,
+    looked: Instant,
     exposed: Duration,
 }
 
 impl WriteTaskState {
-    /// Nothing written yet.
-    pub fn of(writes: Vec<TagWrite>) -> Self {
-        Self { writes, ..Self::default() }
+    /// Nothing written yet of what was planned by a look at that moment.
+    pub fn of(writes: Vec<TagWrite>, looked: Instant) -> Self {
+        Self { writes, moves: false, looked, exposed: Duration::ZERO }
     }
 
     fn due(&self, moves: bool) -> Vec<usize> {
@@ -101,8 +103,8 @@ impl WriteTaskState {
 type WritePhase<'p> = &'p (dyn Fn(&WriteTask, &mut WriteTaskState) -> Result<(), Error> + Sync);
 
 /// Writes what is due and reads it back: `--to` tags of all repositories first, then those that move. Where the first
-/// look is `old`, all tags are looked at again before the first is written, and otherwise those that move before the
-/// first of them is.
+/// look is `old`, all tags are looked at again before the first is written; those that move are before the first of them
+/// is, where another has been written meanwhile or the look is not fresh any more.
 ///
 /// What has become of each tag stands in the tasks, also where the run ends early.
 ///
@@ -112,7 +114,7 @@ type WritePhase<'p> = &'p (dyn Fn(&WriteTask, &mut WriteTaskState) -> Result<(),
 pub fn write(tasks: &[WriteTask], old: bool) -> Result<(), Error> {
     let all = |phase: WritePhase| threads::map(tasks, |task| phase(task, &mut lock(&task.state))).map(drop);
     let look = |task: &WriteTask, state: &mut WriteTaskState, wanted: &dyn Fn(&TagWrite) -> bool| {
-        state.looked = Some(task.target.world().instant());
+        state.looked = task.target.world().instant();
         look_again(task, &mut state.writes, wanted)
     };
     if old {
@@ -125,29 +127,34 @@ pub fn write(tasks: &[WriteTask], old: bool) -> Result<(), Error> {
     all(&|task, state| put_all(task, state, false))?;
     all(&|task, state| {
         state.moves = !state.due(true).is_empty();
-        let again = state.moves && (!old || fixed);
+        let again = state.moves && (fixed || task.target.world().instant() > state.looked + FRESH);
         if again { look(task, state, &|write| write.kind.moves()) } else { Ok(()) }
     })?;
     all(&|task, state| put_all(task, state, true))?;
     all(&read_back)
 }
 
-/// Writes the tags that are due, those that stay or those that move, one after the other.
+/// Writes the tags that are due, those that stay or those that move, side by side.
 fn put_all(task: &WriteTask, state: &mut WriteTaskState, moves: bool) -> Result<(), Error> {
-    for i in state.due(moves) {
+    let due = state.due(moves);
+    let writes = Mutex::new(&mut state.writes);
+    let note = |i: usize, write: TagWrite| {
+        let mut writes = lock(&writes);
+        writes[i] = write;
+        (task.note)(&writes);
+    };
+    threads::map(&due, |&i| {
         if threads::is_stopped() {
             return Err(Error::new(Code::Internal, "the writes were given up for a failure beside them"));
         }
-        let writes = &mut state.writes;
-        let known = std::mem::replace(&mut writes[i].state, WriteState::Unknown);
-        (task.note)(writes);
-        writes[i].state = known;
-        let outcome = put(task, &mut writes[i]);
-        (task.note)(writes);
-        outcome?;
-    }
-    if let Some(looked) = state.looked.filter(|_| moves) {
-        state.exposed = task.target.world().instant().saturating_duration_since(looked);
+        let mut write = lock(&writes)[i].clone();
+        note(i, TagWrite { state: WriteState::Unknown, ..write.clone() });
+        let outcome = put(task, &mut write);
+        note(i, write);
+        outcome
+    })?;
+    if moves && state.moves {
+        state.exposed = task.target.world().instant().saturating_duration_since(state.looked);
     }
     Ok(())
 }

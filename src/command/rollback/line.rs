@@ -95,7 +95,7 @@ fn carry_out(places: &[RollbackPlace], force: bool) -> (Vec<Vec<TagWrite>>, Resu
                 manifests: manifests.iter().collect(),
                 judge: Box::new(Restoration { target, promotion, manifests, force }),
                 note: Box::new(move |writes| journal.note_progress(slot, progress(place, writes))),
-                state: Mutex::new(WriteTaskState::of(writes.clone())),
+                state: Mutex::new(WriteTaskState::of(writes.clone(), target.world().instant())),
             }
         })
         .collect();
