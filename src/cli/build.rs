@@ -76,7 +76,10 @@ fn inspect(given: &Arguments) -> Result<Request, Error> {
 fn find_tag(given: &Arguments) -> Result<Request, Error> {
     let repository = Repository::parse(object(given)?)?;
     let (build, newest) = (build_number(given)?, given.has("newest"));
-    Ok(Request::FindTag(FindTag { repository, build, newest, format: format(given)? }))
+    let mut printed = given.all("print").peekable();
+    let is_shown = printed.peek().is_none() || printed.any(|path| path.starts_with("digest"));
+    let digest = is_shown && !given.has("no-digest");
+    Ok(Request::FindTag(FindTag { repository, build, newest, digest, format: format(given)? }))
 }
 
 fn tags(given: &Arguments) -> Result<Request, Error> {

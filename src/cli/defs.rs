@@ -442,6 +442,9 @@ pub static FLAGS: &[Flag] = &[
     switch("newest").on(&["find-tag", "promote", RELEASE]).help(
         "take the newest of several versions of one build",
         "Takes the newest where several versions have that build number, instead of refusing with `build-ambiguous`."),
+    switch("no-digest").on(&["find-tag"]).help(
+        "do not ask for the digest",
+        "Leaves the digest null where the list has none, which spares a request. `--print tag` alone does not ask either."),
     many("match", "GLOB").on(&["tags"]).help(
         "list only names that match; *, ? and [a-z] work",
         "Lists only tags whose whole name matches. `*` stands for any text, `?` for one character, `[a-z]` for one of several. May be repeated: a name that matches one of them is listed."),

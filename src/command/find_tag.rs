@@ -40,7 +40,7 @@ pub struct BuildTag {
 /// # Errors
 /// `no-tag-for-build`, `build-ambiguous`, and those of the tag list.
 pub fn run(session: &Session, request: &FindTag) -> Result<Report, Error> {
-    let FindTag { repository, build, newest, format } = request;
+    let FindTag { repository, build, newest, digest, format } = request;
     let remote = session.remote(repository, Action::Pull);
     let look = || {
         let listing = remote.tags_of_build(*build, format, Detail::Names)?;
@@ -48,7 +48,7 @@ pub fn run(session: &Session, request: &FindTag) -> Result<Report, Error> {
         Ok((listing, found))
     };
     let (listing, mut found) = until_there(&remote, &format!("build {build} of `{repository}`"), look)?;
-    if found.chosen.digest.is_none() {
+    if *digest && found.chosen.digest.is_none() {
         found.chosen.digest = remote.head(&found.chosen.tag.tag)?;
     }
     let sentence = format!("build {build} of `{repository}` is `{}`", found.chosen.tag.tag);

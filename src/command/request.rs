@@ -176,6 +176,8 @@ pub struct FindTag {
     pub build: u64,
     /// Take the newest of several versions.
     pub newest: bool,
+    /// Whether to ask for the digest where the list has none.
+    pub digest: bool,
     /// Which tags count as versions.
     pub format: TagFormat,
 }

@@ -225,6 +225,7 @@ fn five_thousand_tags_take_no_request_each() {
     // What each may take beside the five pages of the list.
     for (words, beside) in [
         (vec!["find-tag", &repository, "--build", "4990"], 1),
+        (vec!["find-tag", &repository, "--build", "4990", "--no-digest"], 0),
         (vec!["tags", &repository], 0),
         (vec!["next-version", &repository, "--build", "5001", "--at", "2026-08-21"], 0),
         (vec!["next-version", &repository, "--build", "auto", "--at", "2026-08-21"], 0),
@@ -239,6 +240,23 @@ fn five_thousand_tags_take_no_request_each() {
         assert_eq!(log.matching("GET", "/tags/list"), 5, "{}", ran.line);
     }
     assert_eq!(registry.resolve("acme/app", "2026.34.5000"), Some(digest));
+}
+
+#[test]
+fn the_digest_of_a_build_is_asked_for_only_where_it_is_shown() {
+    let registry = Registry::start();
+    push(&registry, "acme/app", &["2026.34.101", "2026.34.102"]);
+    let digest = registry.resolve("acme/app", "2026.34.101").unwrap();
+    let find = |words: &[&str]| {
+        registry.clear();
+        let ran = tagwright(["find-tag", &registry.name("acme/app"), "--build", "101"]).args(words).run();
+        (ran.stdout.trim().to_owned(), registry.log().count())
+    };
+    assert_eq!(find(&["--print", "tag"]), ("2026.34.101".to_owned(), 1));
+    assert_eq!(find(&["--print", "tag", "--print", "digest"]), (format!("2026.34.101\n{digest}"), 2));
+    let (document, count) = find(&["--no-digest"]);
+    assert_eq!((document.contains(r#""digest":null"#), count), (true, 1), "{document}");
+    assert!(find(&[]).0.contains(digest.as_str()));
 }
 
 #[test]
