@@ -9,9 +9,10 @@ use crate::http::stream::plain;
 use crate::http::tls_fault::{is_about_the_signer, with_signer};
 use crate::pure::http::Fault;
 use crate::world::{World, read_file};
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, KeyProvider};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{CryptoProvider, KeyProvider, WebPkiSupportedAlgorithms};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -81,11 +82,11 @@ impl Trust {
         let provider = Arc::new(CryptoProvider { key_provider: &NoKeys, ..provider });
         let built_in = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let verifier = Verifier {
-            first: Roots::new(built_in, self.given.clone(), &provider).expect("some roots are built in"),
+            first: Roots::new(built_in, self.given.clone()),
             system: OnceLock::new(),
             file: self.file.clone(),
             folders: self.folders.clone(),
-            provider: provider.clone(),
+            algorithms: provider.signature_verification_algorithms,
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -128,38 +129,15 @@ impl KeyProvider for NoKeys {
 /// Some roots, and the certificates that may also stand for a server themselves.
 #[derive(Debug)]
 struct Roots {
-    verifier: Arc<WebPkiServerVerifier>,
+    store: RootCertStore,
     named: Vec<CertificateDer<'static>>,
 }
 
 impl Roots {
-    /// Roots that cannot be read are passed over; `None` if there are none.
-    fn new(
-        mut roots: RootCertStore,
-        named: Vec<CertificateDer<'static>>,
-        provider: &Arc<CryptoProvider>,
-    ) -> Option<Self> {
-        roots.add_parsable_certificates(named.iter().cloned());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().ok()?;
-        Some(Self { verifier, named })
-    }
-
-    fn verify(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.verifier.verify_server_cert(end_entity, intermediates, name, &[], now) {
-            // A self-signed certificate is mostly marked as an authority, which is not accepted of a
-            // server. If it was given for exactly this, its name has to be right and it has to be valid.
-            Err(error) if is_about_the_signer(&error) && self.named.iter().any(|named| named == end_entity) => {
-                let certificate = ParsedCertificate::try_from(end_entity)?;
-                rustls::client::verify_server_name(&certificate, name).map(|()| ServerCertVerified::assertion())
-            }
-            done => done,
-        }
+    /// Roots that cannot be read are passed over.
+    fn new(mut store: RootCertStore, named: Vec<CertificateDer<'static>>) -> Self {
+        store.add_parsable_certificates(named.iter().cloned());
+        Self { store, named }
     }
 }
 
@@ -168,15 +146,35 @@ impl Roots {
 #[derive(Debug)]
 struct Verifier {
     first: Roots,
-    system: OnceLock<Option<Roots>>,
+    system: OnceLock<Roots>,
     file: Option<String>,
     folders: Option<String>,
-    provider: Arc<CryptoProvider>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Verifier {
+    /// What rustls' own verifier does where it is given no lists of revoked certificates, whose readers the program lacks
+    /// for this.
+    fn verify(
+        &self,
+        roots: &Roots,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.algorithms.all;
+        match verify_server_cert_signed_by_trust_anchor(&certificate, &roots.store, intermediates, now, algorithms) {
+            // A self-signed certificate is mostly marked as an authority, which is not accepted of a
+            // server. If it was given for exactly this, its name has to be right and it has to be valid.
+            Err(error) if !is_about_the_signer(&error) || !roots.named.contains(end_entity) => Err(error),
+            _ => verify_server_name(&certificate, name).map(|()| ServerCertVerified::assertion()),
+        }
+    }
+
     /// What cannot be read is passed over, as bundles hold the odd and the old.
-    fn system(&self) -> Option<&Roots> {
+    fn system(&self) -> &Roots {
         let load = || {
             let paths = self.file.as_deref().map_or(BUNDLES.to_vec(), |file| vec![file]);
             let bundle = paths.iter().find_map(|path| read_file(Path::new(path), BUNDLE_LIMIT).ok());
@@ -186,9 +184,9 @@ impl Verifier {
             for bytes in bundle.into_iter().chain(singles) {
                 found.extend(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok));
             }
-            Roots::new(RootCertStore::empty(), found, &self.provider)
+            Roots::new(RootCertStore::empty(), found)
         };
-        self.system.get_or_init(load).as_ref()
+        self.system.get_or_init(load)
     }
 }
 
@@ -206,11 +204,9 @@ impl ServerCertVerifier for Verifier {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let mut outcome = self.first.verify(end_entity, intermediates, name, now);
-        if outcome.as_ref().is_err_and(is_about_the_signer)
-            && let Some(system) = self.system()
-        {
-            let second = system.verify(end_entity, intermediates, name, now);
+        let mut outcome = self.verify(&self.first, end_entity, intermediates, name, now);
+        if outcome.as_ref().is_err_and(is_about_the_signer) {
+            let second = self.verify(self.system(), end_entity, intermediates, name, now);
             // Roots that do not know the signer have nothing to add.
             if !matches!(second, Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))) {
                 outcome = second;
@@ -225,7 +221,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.first.verifier.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -234,10 +230,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.first.verifier.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.first.verifier.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
