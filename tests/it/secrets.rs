@@ -45,6 +45,9 @@ fn check(ran: &Ran, log: &Log) {
     }
 }
 
+/// A key that signs.
+const SIGNING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keys/p256.key");
+
 /// Every command as its words.
 fn commands(repository: &str) -> Vec<Vec<String>> {
     let tagged = format!("{repository}:2026.34.101");
@@ -58,9 +61,11 @@ fn commands(repository: &str) -> Vec<Vec<String>> {
         words(&["promote", &tagged]),
         words(&["promote", &tagged, "--dry-run"]),
         words(&["promote", &tagged, "--attach-record"]),
+        words(&["promote", &tagged, "--attach-record", "--sign-record", SIGNING]),
         words(&["release", "-"]),
         words(&["rollback", repository, "--record", "-"]),
         words(&["history", repository]),
+        words(&["history", repository, "--verify-key", &SIGNING.replace(".key", ".pub")]),
         words(&["board", repository]),
         words(&["diff", &tagged, &tagged]),
         words(&["rate-limit", repository]),

@@ -188,6 +188,26 @@ fn writing_is_a_line_a_tag_and_a_command_that_undoes_it() {
 }
 
 #[test]
+fn whether_a_record_is_verified_is_a_column_where_a_key_is_given() {
+    let registry = story();
+    let app = registry.name(APP);
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keys");
+    let signed = tagwright(["promote", &format!("{app}:2026.34.103"), "--move", "stable", "--attach-record"]);
+    let signed = signed.env("USER", "mo").env("JOB_NAME", "release").env("BUILD_NUMBER", "7");
+    signed.args(["--sign-record", &format!("{keys}/p256.key")]).run().result();
+    let [ours, theirs] = ["p256", "ed25519"].map(|name| format!("{keys}/{name}.pub"));
+    let runs = [
+        tagwright(["history", &app, "--verify-key", &ours]),
+        tagwright(["history", &app, "--verify-key", &theirs]),
+        tagwright(["board", &app, "--verify-key", &ours]),
+        tagwright(["board", &app, "--verify-key", &theirs]),
+    ];
+    insta::with_settings!({filters => [(r"2\d{3}-\d\d-\d\d \d\d:\d\d", "2026-11-27 03:27"), (r"2\d{3}-\d\d-\d\d \d…", "2026-11-27 0…"), (r"--verify-key \S+/keys", "--verify-key [keys]")]}, {
+        insta::assert_snapshot!(on_terminals(&registry, &runs));
+    });
+}
+
+#[test]
 fn a_tag_that_is_kept_is_a_line_of_its_own_and_nothing_to_do() {
     let registry = story();
     let app = registry.name(APP);

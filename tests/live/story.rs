@@ -225,6 +225,19 @@ fn check_promotion(stage: &Stage) {
         (Some(1), &json!("kept")),
         "{records}"
     );
+
+    let [key, ours, theirs] = ["p256.key", "p256.pub", "ed25519.pub"]
+        .map(|name| format!("{}/tests/fixtures/keys/{name}", env!("CARGO_MANIFEST_DIR")));
+    let goals = ["--move", "signed", "--attach-record", "--sign-record", &key];
+    stage.run("promote", ":2026.34.103", goals).run().result();
+    for (public, verified) in [(ours, true), (theirs, false)] {
+        let records = stage.run("history", ":signed", ["--verify-key", &public]).run().result()["records"].clone();
+        assert_eq!(
+            (records.as_array().map(Vec::len), &records[0]["verified"]),
+            (Some(1), &json!(verified)),
+            "{records}"
+        );
+    }
 }
 
 fn check_absence(stage: &Stage) {

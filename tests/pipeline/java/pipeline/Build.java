@@ -316,7 +316,7 @@ public final class Build {
             bindKey(frame, id, (String) binding.get("variable"));
             return;
         }
-        if (kind != null || credential != null && List.of("file", "string").contains(wanted)) {
+        if (kind != null || credential != null && ("file".equals(wanted) || "string".equals(wanted))) {
             throw new AbortException("Credentials '" + id + "' is of type '" + (kind == null ? "Username with password" : kind.equals("file") ? "Secret file" : "Secret text")
                 + "' where another one was expected");
         }

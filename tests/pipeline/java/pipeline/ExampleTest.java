@@ -88,8 +88,8 @@ class ExampleTest extends TwoSides {
         assertTrue(build.description.matches("[\\w .,:;/()-]+"), build.description);
         assertTrue(build.description.contains(" into " + production.host + "/" + repository + " to 2026.34.103 (created), latest (created)"), build.description);
         assertTrue(build.text().contains("2026.34.103 by https://jenkins.example/job/serviceone/103/"), build::text);
-        // Records of both promotions and of the release, and the page of the board.
-        assertEquals(4, build.archive.size(), build.archive::toString);
+        // Records of both promotions and of the release, and the six files of the board.
+        assertEquals(9, build.archive.size(), build.archive::toString);
         assertTrue(build.archive.toString().contains("tagwright/board/"), build.archive::toString);
         String lock = "tagwright/" + production.host + "/" + repository;
         assertEquals(List.of(lock, lock, lock + "-companion"), build.locked);
