@@ -142,6 +142,12 @@ codes! {
     /// the registry does not take this manifest
     /// read the registry's words: it lacks something that the manifest names, or does not take its kind
     ManifestRefused = "manifest-refused", 5;
+    /// the image is not signed by a key of `--require-signature`
+    /// sign the image by its digest, or give the key that it is signed with; the causes say what was found
+    SignatureMissing = "signature-missing", 5;
+    /// the image has no attestation of that type by a key of `--require-signature`
+    /// attest the image by its digest; the causes say what was found
+    AttestationMissing = "attestation-missing", 5;
     /// the credential is pinned to another registry
     /// give the credential of the registry that the command is about, and set `REGISTRY_HOST` to it, in a step `registry:`
     CredentialHostMismatch = "credential-host-mismatch", 5;

@@ -8,12 +8,13 @@ use crate::cli::given::{KEEP_ONE, UNSET, at, in_quotes};
 use crate::cli::{Arguments, Dialect, invalid, missing, shown};
 use crate::command::request::{
     Auth, Board, BoardPlace, Diff, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote,
-    PromotionSource, RateLimit, RawPart, RecordSource, Release, Request, Rollback, Sort, Tags,
+    PromotionSource, RateLimit, RawPart, RecordSource, Release, Request, RequiredSignatures, Rollback, Sort, Tags,
 };
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
 use crate::pure::promote::{RequiredLabel, Template, record};
+use crate::pure::signature::{pem, public_key};
 use crate::pure::text::{Glob, shell};
 use crate::pure::version::{Build, OnConflict, Since, TagFormat, calver};
 
@@ -153,6 +154,7 @@ fn promotion(given: &Arguments) -> Result<Promote, Error> {
         implied,
         expect_digest: value(given, "expect-digest", Digest::parse)?,
         require_labels: required_labels(given)?,
+        signed: required_signatures(given)?,
         allow_downgrade: given.has("allow-downgrade"),
         dry_run: given.has("dry-run"),
         into,
@@ -459,6 +461,32 @@ fn required_labels(given: &Arguments) -> Result<Vec<RequiredLabel>, Error> {
         }
     }
     Ok(labels)
+}
+
+/// Who has to have signed what is promoted.
+fn required_signatures(given: &Arguments) -> Result<RequiredSignatures, Error> {
+    let all = |long| given.all(long).map(str::to_owned).collect::<Vec<_>>();
+    let (keys, attestations) = (all("require-signature"), all("require-attestation"));
+    // A private key by mistake must not get as far as the line that tells what is done.
+    for text in keys.iter().filter(|key| key.contains(pem::BEGIN)) {
+        public_key::read(text, &format!("the key in {}", given.name("require-signature")))?;
+    }
+    let beside = ["require-attestation", "require-signature-of"].into_iter().find(|flag| given.has(flag));
+    if let Some(flag) = beside.filter(|_| keys.is_empty()) {
+        let message = format!("{} proves nothing without the key that has to have signed", given.name(flag));
+        return Err(missing(message, format!("add {}", given.example("require-signature"))));
+    }
+    if let Some(kind) = attestations.iter().find(|kind| !kind.contains(':')) {
+        let hint = "write the predicate type as the statement has it, such as `https://slsa.dev/provenance/v1`";
+        return Err(given.wrong("require-attestation", kind, hint));
+    }
+    if given.has("no-referrers") && !keys.is_empty() {
+        let (one, other) = (given.name("no-referrers"), given.name("require-signature"));
+        let message = format!("{one} leaves behind the signatures that {other} asks for at the target");
+        return Err(invalid(message, "leave out one of the two"));
+    }
+    let all = given.one("require-signature-of") == Some("all");
+    Ok(RequiredSignatures { keys, all, attestations })
 }
 
 /// The value of a flag through the parser of its type, whose refusal then names the flag.

@@ -508,6 +508,15 @@ pub static FLAGS: &[Flag] = &[
     many("require-label", "KEY=VALUE").on(PROMOTING).json(Json::Pairs).help(
         "promote only if the image has this label",
         "Refuses with `label-mismatch` unless every platform of the image has this label with this value; `KEY` alone has to be there and not to be blank. May be repeated. In JSON it is a map, or a list of labels."),
+    many("require-signature", "PEM").on(PROMOTING).help(
+        "promote only what this public key has signed",
+        "Refuses with `signature-missing` unless this very digest is signed by the public key in this file, or in the variable `env:NAME`; of several keys in it, by one. With `--into` the signatures are checked again at the target, before its tags are written. May be repeated, and each has to hold."),
+    one("require-signature-of", "WHAT").on(PROMOTING).choices(&["index", "all"]).help(
+        "index (the default) or all images of it too",
+        "What of an index has to be signed: the `index` itself, which names its images by their digests, or `all`, it and each of its images."),
+    many("require-attestation", "TYPE").on(PROMOTING).help(
+        "promote only with an attestation of this type",
+        "Refuses with `attestation-missing` unless a key of `--require-signature` has signed a statement of this predicate type about this very digest. May be repeated."),
     switch("allow-downgrade").on(PROMOTING).help(
         "let --move go from a newer version to an older one",
         "Lets a tag of `--move` go from a newer version to an older one, which is `downgrade-refused` otherwise."),

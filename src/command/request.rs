@@ -254,6 +254,17 @@ impl PromotionSource {
     }
 }
 
+/// The signatures that a promotion asks for.
+#[derive(Clone, Debug, Default)]
+pub struct RequiredSignatures {
+    /// Where the keys are; of each place one must have signed.
+    pub keys: Vec<String>,
+    /// Whether the images of an index must be signed too.
+    pub all: bool,
+    /// The types of statements that one of the keys must have signed.
+    pub attestations: Vec<String>,
+}
+
 /// Arguments of `promote`.
 #[derive(Clone, Debug)]
 pub struct Promote {
@@ -271,6 +282,8 @@ pub struct Promote {
     pub expect_digest: Option<Digest>,
     /// Labels that every platform must have, key and value.
     pub require_labels: Vec<RequiredLabel>,
+    /// Who has to have signed it.
+    pub signed: RequiredSignatures,
     /// Whether a tag may go from a newer version to an older one.
     pub allow_downgrade: bool,
     /// Look and plan, write nothing.

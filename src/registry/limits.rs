@@ -7,6 +7,8 @@ use crate::threads::WIDTH;
 pub const MANIFEST: u64 = (4 << 20) + (64 << 10);
 /// A config blob.
 pub const CONFIG: u64 = 16 << 20;
+/// A signature with what it is of; a list of parts that is signed may be large.
+pub const SIGNATURE: u64 = 16 << 20;
 /// A page of a tag list: some registries send all tags in one.
 pub const TAGS: u64 = 64 << 20;
 /// The answer to a write, to a `HEAD`, a login, or anything that is only looked at for its status.

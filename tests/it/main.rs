@@ -57,6 +57,7 @@ mod rollback;
 mod secrets;
 mod several;
 mod signed_record;
+mod signatures;
 mod stage;
 mod strangers;
 mod tags;

@@ -25,6 +25,7 @@ pub mod release;
 pub mod reply;
 pub mod schema;
 pub mod server;
+pub mod signing;
 pub mod text;
 pub mod tls;
 pub mod token;

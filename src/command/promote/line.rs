@@ -9,7 +9,7 @@ use crate::command::promote::attach::attach;
 use crate::command::promote::holder::PreviousVersion;
 use crate::command::promote::write::WriteTaskState;
 use crate::command::promote::{
-    Guard, Keeper, Lane, RunOutcome, WriteTask, copy, holder, look, notes, record, report, write,
+    Guard, Keeper, Lane, RunOutcome, WriteTask, copy, holder, look, notes, record, report, signatures, write,
 };
 use crate::command::referrers;
 use crate::command::report::Report;
@@ -83,7 +83,9 @@ fn stations(session: &Session, promotions: &[Promote], command: RecordCommand) -
     let record = keeper.done(&lanes);
     let kept: Vec<_> = lanes.iter().zip(record.promotions()).collect();
     let attached = threads::map(&kept, |(lane, record)| Ok(attach(lane, record, key.as_ref())))?;
-    Ok(RunOutcome { record, places, attached })
+    let signatures = lanes.chunk_by(|one, next| one.number == next.number);
+    let signatures = signatures.map(|group| group[0].survey.source.signatures.clone()).collect();
+    Ok(RunOutcome { record, places, signatures, attached })
 }
 
 fn look_at<'r, 'w>(session: &'r Session<'w>, request: &'r Promote, number: usize) -> Result<Vec<Lane<'r, 'w>>, Error> {
@@ -136,6 +138,9 @@ fn carry_out(lanes: &mut [Lane], keeper: &Keeper) -> Result<(), Error> {
     let is_long_past = world.instant().saturating_duration_since(world.started) > OLD;
     let old = is_long_past || lanes.iter().any(|lane| lane.survey.copy.as_ref().is_some_and(|copy| !copy.is_empty()));
     let brought: Vec<String> = lanes.iter().filter_map(copy::written).collect();
+    // Whoever admits only what is signed will not look at the source.
+    threads::map(lanes, signatures::check_copy)
+        .map_err(|error| brought.iter().rev().cloned().fold(error, Error::after_also))?;
     let (known, writes, outcome) = {
         let lanes: Vec<(usize, &Lane)> = lanes.iter().enumerate().collect();
         let tasks = threads::map(&lanes, |(slot, lane)| {

@@ -1,7 +1,7 @@
 //! The look of `promote`: the source read once, and what every target tag holds, asked side by side.
 
 use crate::command::platforms::ImageSet;
-use crate::command::promote::{Lane, SourceLook, Survey, Totals, Tree, Versions, missing, notes};
+use crate::command::promote::{Lane, SourceLook, Survey, Totals, Tree, Versions, missing, notes, signatures};
 use crate::command::request::{Promote, PromotionSource};
 use crate::command::session::{Session, Sides};
 use crate::command::wait::until_there;
@@ -62,6 +62,7 @@ pub fn look<'r, 'w>(
     writes: bool,
 ) -> Result<Vec<Lane<'r, 'w>>, Error> {
     let from = request.source.repository();
+    let required = signatures::required(session.exchange.world, request)?;
     let sides: Vec<Sides<'r, 'w>> = match request.into.is_empty() {
         true => vec![session.sides(from, None, writes)],
         false => request.into.iter().zip(1..).map(|(into, n)| session.sides(from, Some((n, into)), writes)).collect(),
@@ -99,13 +100,20 @@ pub fn look<'r, 'w>(
         firsts = threads::map(&sides, |sides| Ok(first(sides, request, &named, &wanted)))?;
     }
     let tree = copies.then(|| missing::read(here, &manifest, names, request.referrers));
+    let signatures = match (&required, &tree) {
+        (None, _) => Vec::new(),
+        (Some(required), Some(tree)) => {
+            signatures::check(here, &manifest, tree.as_ref().map_err(Clone::clone)?, required)?
+        }
+        (Some(required), None) => signatures::check_here(here, &manifest, required)?,
+    };
     let labels = images.map(|found| OnceLock::from(Some(notes::labels_of(request, &found)))).unwrap_or_default();
     // The source's list says nothing about the tags of another place.
     if let (Some(listing), [only]) = (named.listing.filter(|_| !copies), firsts.as_mut_slice()) {
         only.listing = Some(Ok(listing));
     }
     let version = named.version;
-    let source = Arc::new(SourceLook { reference, manifest, labels });
+    let source = Arc::new(SourceLook { reference, manifest, labels, required, signatures });
     let look = SecondLook { request, source, version, wanted, tree };
     let firsts: Vec<_> = sides.iter().zip(firsts).map(|(sides, first)| (sides, Mutex::new(Some(first)))).collect();
     let surveys = threads::map(&firsts, |(sides, first)| {
@@ -137,7 +145,7 @@ impl SecondLook<'_> {
         let (mut version, mut listing) = (self.version.clone(), first.listing);
         let befores = match first.heads {
             // ECR makes a repository with the first push where a template says so; elsewhere that push is refused.
-            Err(error) if error.code() == Code::RepositoryUnknown && self.tree.is_some() && !request.dry_run => {
+            Err(error) if error.code() == Code::RepositoryUnknown && !request.into.is_empty() && !request.dry_run => {
                 vec![None; self.wanted.len()]
             }
             befores => befores?,
@@ -170,8 +178,8 @@ impl SecondLook<'_> {
             }
             versions = listing.as_ref().and_then(|listing| Some(Versions::of(listing.as_ref().ok()?, &request.format)));
             if version.is_none() && !request.is_free() {
-                version = match (&self.tree, &versions) {
-                    (None, Some(versions)) => versions.of_digest(here, &manifest.digest)?,
+                version = match (request.into.is_empty(), &versions) {
+                    (true, Some(versions)) => versions.of_digest(here, &manifest.digest)?,
                     _ => {
                         let listing = here.tags(Detail::Times);
                         let listing = listing.map_err(|error| unlisted(error, &reference.to_string()))?;

@@ -33,7 +33,7 @@ pub fn read(
     };
     let mut tree = Tree::read(here, root)?;
     if referrers {
-        tree.find_referrers(here, names)?;
+        tree.find_referrers(here, Box::new(names), None)?;
     }
     Ok(Arc::new(tree))
 }

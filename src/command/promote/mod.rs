@@ -15,6 +15,7 @@ pub mod missing;
 pub mod notes;
 pub mod record;
 pub mod report;
+pub mod signatures;
 pub mod state;
 pub mod tree;
 pub mod write;

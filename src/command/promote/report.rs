@@ -10,6 +10,7 @@ use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{Record, Referrers, RunRecord, SourceImage, TagRecord, Tally};
 use crate::pure::text::show;
 use serde::Serialize;
+use serde_json::Value;
 
 /// Puts what several promotions came to into JSON and a sentence, each promotion with one of its own.
 ///
@@ -78,6 +79,7 @@ struct Wire<'r> {
     referrers: Option<Referrers>,
     #[serde(skip_serializing_if = "Option::is_none")]
     targets: Option<Vec<WireTarget<'r>>>,
+    signatures: &'r [Value],
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<&'r RunRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,10 +115,10 @@ struct WireSet<'r> {
 /// # Errors
 /// `internal` if it cannot be written.
 pub fn report(outcome: &RunOutcome, dry_run: bool, sentences: &[String], set: bool) -> Result<Report, Error> {
-    let RunOutcome { record: whole, places, attached } = outcome;
+    let RunOutcome { record: whole, places, signatures, attached } = outcome;
     let (mut records, mut attached) = (whole.promotions(), attached.as_slice());
     let mut images = Vec::new();
-    for (&count, summary) in places.iter().zip(sentences) {
+    for ((&count, summary), signatures) in places.iter().zip(sentences).zip(signatures) {
         let (own, others) = records.split_at(count);
         let (kept, rest) = attached.split_at(count);
         (records, attached) = (others, rest);
@@ -136,6 +138,7 @@ pub fn report(outcome: &RunOutcome, dry_run: bool, sentences: &[String], set: bo
             copied: only.map(|one| one.copied),
             referrers: only.map(|one| one.referrers),
             targets: (count != 1).then(|| own.iter().zip(kept).map(target).collect()),
+            signatures,
             record: (!set).then_some(whole),
             attached: only.map(|_| &kept[0]),
             rollback: (!set).then(|| whole.rollback()),

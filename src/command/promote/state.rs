@@ -5,7 +5,9 @@ use crate::command::request::Promote;
 use crate::command::session::Sides;
 use crate::pure::image::{Descriptor, Digest, Listing, RawManifest, Reference};
 use crate::pure::promote::{Facts, Referrers, RunRecord, TagWrite, Tally};
+use crate::pure::signature::Requirement;
 use crate::pure::version::VersionTag;
+use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -19,6 +21,10 @@ pub struct SourceLook {
     pub manifest: RawManifest,
     /// Labels of note, once that is settled.
     pub labels: OnceLock<Option<BTreeMap<String, String>>>,
+    /// Who has to have signed it, where that is asked for.
+    pub required: Option<Requirement>,
+    /// The signatures that count, as they are told.
+    pub signatures: Vec<Value>,
 }
 
 /// What was seen of an image and of one place that it goes to: the facts for the plan, and what acting on it needs.
@@ -105,6 +111,8 @@ pub struct RunOutcome {
     pub record: RunRecord,
     /// How many places each of them goes to.
     pub places: Vec<usize>,
+    /// The signatures of each that count, as they are told.
+    pub signatures: Vec<Vec<Value>>,
     /// The artifact that keeps the record of each in its registry, where one does.
     pub attached: Vec<Option<Digest>>,
 }

@@ -16,6 +16,12 @@ use std::sync::Arc;
 /// More manifests than any image has; a registry that names ever more of them is stopped here.
 const MOST: usize = 2000;
 
+/// How many are read of what points at one manifest, where only some kinds of it are wanted.
+const WANTED: usize = 200;
+
+/// Reads the names of the tags; nothing where they cannot be read.
+pub type Names<'n> = Box<dyn FnOnce() -> Option<HashSet<String>> + Send + 'n>;
+
 /// One manifest that points at another.
 #[derive(Clone, Debug)]
 pub struct Referrer {
@@ -77,12 +83,17 @@ impl Tree {
     /// `blob-missing` where the source lacks one that an index names, `size-exceeded` where there is more than an image
     /// may have, and those of reading.
     pub fn read(here: &Remote, root: &RawManifest) -> Result<Self, Error> {
-        let mut tree = Self::empty();
-        tree.bytes = root.body.len() as u64;
-        let node =
-            TreeNode { media_type: root.media_type.clone(), body: Arc::new([]), parts: copy::parts(&root.content) };
-        tree.add(here, vec![(root.digest.clone(), node)])?;
+        let mut tree = Self::of(root);
+        let root = tree.nodes.drain().collect();
+        tree.add(here, root)?;
         Ok(tree)
+    }
+
+    /// An image alone, without what is below it.
+    pub fn of(root: &RawManifest) -> Self {
+        let parts = copy::parts(&root.content);
+        let node = TreeNode { media_type: root.media_type.clone(), body: Arc::new([]), parts };
+        Self { nodes: HashMap::from([(root.digest.clone(), node)]), bytes: root.body.len() as u64, ..Self::empty() }
     }
 
     fn empty() -> Self {
@@ -156,14 +167,15 @@ impl Tree {
     /// Finds what points at any manifest of the tree, and reads it with everything below it.
     ///
     /// `names` reads the names of the source's tags, beside the first questions; where they cannot be read, tags are
-    /// asked for one by one.
+    /// asked for one by one. With `wanted` only those are read, so many at most, and what points at them is not asked for.
     ///
     /// # Errors
     /// Those of reading; that a registry does not tell what points at an image only sets [`Tree::whole`].
     pub fn find_referrers(
         &mut self,
         here: &Remote,
-        names: impl FnOnce() -> Option<HashSet<String>> + Send,
+        names: Names,
+        wanted: Option<&dyn Fn(&Descriptor) -> bool>,
     ) -> Result<(), Error> {
         let mut asked: HashSet<Digest> = HashSet::new();
         let api = |subject: &Digest| match here.api_referrers(subject)? {
@@ -190,7 +202,13 @@ impl Tree {
                 self.whole &= !matches!(answer, ReferrerList::Unknown(_));
                 let by_api = if let ReferrerList::Listed(list) = answer { list } else { Vec::new() };
                 let referrer = |digest, tag| Referrer { subject: subject.clone(), digest, tag };
-                fresh.extend(by_api.into_iter().chain(by_tag).map(|one| (referrer(one.digest, None), one.size)));
+                let mut listed: Vec<Descriptor> = by_api.into_iter().chain(by_tag).collect();
+                if let Some(wanted) = wanted {
+                    listed.retain(wanted);
+                    self.left += listed.len().saturating_sub(WANTED);
+                    listed.truncate(WANTED);
+                }
+                fresh.extend(listed.into_iter().map(|one| (referrer(one.digest, None), one.size)));
                 for (tag, read) in tagged {
                     match read {
                         Some((digest, node)) => {
@@ -204,7 +222,7 @@ impl Tree {
             }
             self.add_referrers(here, fresh, level)?;
             open = self.nodes.keys().filter(|digest| !asked.contains(*digest)).cloned().collect();
-            if open.is_empty() {
+            if open.is_empty() || wanted.is_some() {
                 // What points at a referrer comes after that referrer, whatever order the sets gave.
                 let all = self.referrers.clone();
                 let subjects: HashMap<&Digest, &Digest> =
@@ -265,7 +283,7 @@ fn readable<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
 }
 
 /// Whether a failure is about one manifest, which is gone or cannot be read, and not about the registry.
-fn is_of_one(code: Code) -> bool {
+pub fn is_of_one(code: Code) -> bool {
     use Code::{BlobMissing, DigestMismatch, NotAnImage, ReplyMalformed, Schema1Unsupported, SizeExceeded, TagUnknown};
     let codes = [BlobMissing, DigestMismatch, NotAnImage, ReplyMalformed, Schema1Unsupported, SizeExceeded, TagUnknown];
     codes.contains(&code)

@@ -57,7 +57,8 @@ pub fn run(session: &Session, request: &Rollback) -> Result<Report, Error> {
     }
     let (record, attached) = (told(&places, request.dry_run)?, vec![None; places.len()]);
     let sentences: Vec<String> = places.iter().map(|place| sentence(place, request.dry_run)).collect();
-    let outcome = RunOutcome { record, places: vec![1; places.len()], attached };
+    let outcome =
+        RunOutcome { record, places: vec![1; places.len()], signatures: vec![Vec::new(); places.len()], attached };
     report::report(&outcome, request.dry_run, &sentences, places.len() > 1)
 }
 

@@ -1,7 +1,8 @@
 //! Who signed an image: keys, what they signed, and what of it counts.
 //!
 //! [`pem`] and [`public_key`] read keys; [`envelope`], [`bundle`], [`statement`] and [`simple_signing`] are the forms in
-//! which signatures lie in a registry. A form is only read here, and whose it is says the key alone: what else stands
+//! which signatures lie in a registry; [`requirement`] says which of them count. A form is only read here, and whose it is
+//! says the key alone: what else stands
 //! beside a signature is not believed.
 
 pub mod bundle;
@@ -9,12 +10,13 @@ pub mod envelope;
 pub mod pem;
 pub mod public_key;
 pub mod sign;
+pub mod requirement;
 pub mod simple_signing;
 pub mod statement;
 
 pub use bundle::Bundle;
 pub use envelope::SignedEnvelope;
-pub use pem::PemPart;
 pub use public_key::PublicKey;
 pub use sign::SigningKey;
+pub use requirement::{Candidate, Requirement, SignatureForm};
 pub use statement::Statement;
