@@ -4,17 +4,16 @@
 //! a version is, their own parsers know.
 
 use crate::cli::common::{choice, chosen, common, exclusive, number, sign_record};
-use crate::cli::given::{KEEP_ONE, UNSET, at, in_quotes};
-use crate::cli::{Arguments, Dialect, invalid, missing, shown};
+use crate::cli::given::{KEEP_ONE, at, in_quotes};
+use crate::cli::{Arguments, Dialect, invalid, missing, required, shown};
 use crate::command::request::{
     Auth, Board, BoardPlace, Diff, FindTag, History, Inspect, Invocation, Labels, NextVersion, Promote,
-    PromotionSource, RateLimit, RawPart, RecordSource, Release, Request, RequiredSignatures, Rollback, Sort, Tags,
+    PromotionSource, RateLimit, RawPart, RecordSource, Release, Request, Rollback, Sort, Tags,
 };
 use crate::error::{Code, Error};
 use crate::pure::auth::scope::Action;
 use crate::pure::image::{Digest, Platform, Reference, Registry, Repository, Tag};
-use crate::pure::promote::{RequiredLabel, Template, record};
-use crate::pure::signature::{pem, public_key};
+use crate::pure::promote::{Template, record};
 use crate::pure::text::{Glob, shell};
 use crate::pure::version::{Build, OnConflict, Since, TagFormat, calver};
 
@@ -153,8 +152,8 @@ fn promotion(given: &Arguments) -> Result<Promote, Error> {
         newer,
         implied,
         expect_digest: value(given, "expect-digest", Digest::parse)?,
-        require_labels: required_labels(given)?,
-        signed: required_signatures(given)?,
+        require_labels: required::labels(given)?,
+        signed: required::signatures(given)?,
         allow_downgrade: given.has("allow-downgrade"),
         dry_run: given.has("dry-run"),
         into,
@@ -430,63 +429,6 @@ fn build_number(given: &Arguments) -> Result<u64, Error> {
 
 fn format(given: &Arguments) -> Result<TagFormat, Error> {
     Ok(value(given, "tag-format", TagFormat::parse)?.unwrap_or_default())
-}
-
-/// A label with a value has that one, a label alone has any that is not blank; a value that is blank comes of a variable
-/// that is not set.
-fn required_labels(given: &Arguments) -> Result<Vec<RequiredLabel>, Error> {
-    let flag = given.name("require-label");
-    let mut labels: Vec<RequiredLabel> = Vec::new();
-    for text in given.all("require-label") {
-        let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value)));
-        if key.trim().is_empty() {
-            let hint = format!("write a label, or a label and its value, as in {}", given.example("require-label"));
-            return Err(given.wrong("require-label", text, hint));
-        }
-        let label = shown(key);
-        if value.is_some_and(|value| value.trim().is_empty()) {
-            let message = format!("{flag} gives no value for the label {label}");
-            return Err(missing(message, format!("give the label its value; {UNSET}")));
-        }
-        let named = labels.iter().filter(|known| known.key == key).find_map(|known| known.value.as_deref());
-        if let (Some(first), Some(wanted)) = (named, value)
-            && first != wanted
-        {
-            let message = format!("{flag} wants two values of {label}: {} and {}", shown(first), shown(wanted));
-            return Err(invalid(message, KEEP_ONE));
-        }
-        let required = RequiredLabel { key: key.to_owned(), value: value.map(str::to_owned) };
-        if !labels.contains(&required) {
-            labels.push(required);
-        }
-    }
-    Ok(labels)
-}
-
-/// Who has to have signed what is promoted.
-fn required_signatures(given: &Arguments) -> Result<RequiredSignatures, Error> {
-    let all = |long| given.all(long).map(str::to_owned).collect::<Vec<_>>();
-    let (keys, attestations) = (all("require-signature"), all("require-attestation"));
-    // A private key by mistake must not get as far as the line that tells what is done.
-    for text in keys.iter().filter(|key| key.contains(pem::BEGIN)) {
-        public_key::read(text, &format!("the key in {}", given.name("require-signature")))?;
-    }
-    let beside = ["require-attestation", "require-signature-of"].into_iter().find(|flag| given.has(flag));
-    if let Some(flag) = beside.filter(|_| keys.is_empty()) {
-        let message = format!("{} proves nothing without the key that has to have signed", given.name(flag));
-        return Err(missing(message, format!("add {}", given.example("require-signature"))));
-    }
-    if let Some(kind) = attestations.iter().find(|kind| !kind.contains(':')) {
-        let hint = "write the predicate type as the statement has it, such as `https://slsa.dev/provenance/v1`";
-        return Err(given.wrong("require-attestation", kind, hint));
-    }
-    if given.has("no-referrers") && !keys.is_empty() {
-        let (one, other) = (given.name("no-referrers"), given.name("require-signature"));
-        let message = format!("{one} leaves behind the signatures that {other} asks for at the target");
-        return Err(invalid(message, "leave out one of the two"));
-    }
-    let all = given.one("require-signature-of") == Some("all");
-    Ok(RequiredSignatures { keys, all, attestations })
 }
 
 /// The value of a flag through the parser of its type, whose refusal then names the flag.

@@ -11,6 +11,7 @@ pub mod given;
 pub mod help;
 pub mod json;
 pub mod parse;
+pub mod required;
 pub mod suggest;
 
 pub use defs::{CALL, Command, Flag, Json, RELEASE};

@@ -321,7 +321,8 @@ fn quiet_says_nothing_and_verbose_says_every_exchange() {
 #[test]
 fn the_requests_that_are_made_here_are_what_their_schemas_say() {
     // The schemas of results are held against every output in these tests; those of requests against a few inputs.
-    let contract = "repository digest version dryRun source tags copied referrers record attached rollback summary";
+    let contract =
+        "repository digest version dryRun source tags copied referrers signatures record attached rollback summary";
     for (command, contract) in [
         ("promote", contract),
         ("rollback", contract),

@@ -11,6 +11,7 @@ mod image;
 mod output;
 mod promote;
 mod request;
+mod signature;
 
 /// One kind of text.
 pub struct Target {
@@ -92,6 +93,27 @@ pub const ALL: &[Target] = &[
     target("aws-host", &["src/pure/aws/host.rs", "tests/fixtures/aws/endpoints.tsv"], aws::host),
     target("request", &["src/cli/json.rs", "tests/it/call.rs"], request::json),
     target("words", &["src/cli/parse.rs", "tests/it/usage.rs"], request::words),
+    target(
+        "public-key",
+        &[
+            "src/pure/signature/public_key.rs",
+            "src/pure/signature/pem.rs",
+            "src/pure/der.rs",
+            "tests/fixtures/keys/p256.pub",
+        ],
+        signature::public_key,
+    ),
+    target(
+        "signature",
+        &[
+            "src/pure/signature/bundle.rs",
+            "src/pure/signature/envelope.rs",
+            "src/pure/signature/requirement.rs",
+            "src/pure/signature/simple_signing.rs",
+            "src/pure/signature/statement.rs",
+        ],
+        signature::signature,
+    ),
     target("redact", &["src/pure/http/redact.rs"], output::redact),
     target("guard", &["src/pure/text/percent.rs", "src/pure/text/json.rs"], output::guard),
     target(

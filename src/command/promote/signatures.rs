@@ -10,9 +10,9 @@ use crate::command::request::Promote;
 use crate::error::Error;
 use crate::pure::image::{Content, Descriptor, Digest, RawManifest};
 use crate::pure::signature::bundle::BUNDLES;
-use crate::pure::signature::requirement::{self, COSIGN_SIGN, Verdict};
+use crate::pure::signature::requirement::{self, COSIGN_SIGN, SignatureVerdict};
 use crate::pure::signature::simple_signing::{SIGNATURE, SIMPLE_SIGNING};
-use crate::pure::signature::{Candidate, Requirement, SignatureForm};
+use crate::pure::signature::{Requirement, SignatureBlob, SignatureForm};
 use crate::pure::text::show;
 use crate::registry::{Remote, limits};
 use crate::threads;
@@ -113,7 +113,7 @@ fn verdicts(
     image: &RawManifest,
     tree: &Tree,
     required: &Requirement,
-) -> Result<(Vec<Verdict>, usize), Error> {
+) -> Result<(Vec<SignatureVerdict>, usize), Error> {
     let (mut layers, mut left): (Vec<Layer>, usize) = (Vec::new(), tree.left);
     for referrer in tree.referrers.iter().filter(|referrer| referrer.subject == image.digest) {
         let Some(node) = tree.nodes.get(&referrer.digest) else { continue };
@@ -143,7 +143,7 @@ fn verdicts(
         let judge = |(artifact, signature): &(&Digest, Option<String>)| {
             let content = content.as_ref().map_err(Clone::clone);
             let signature = signature.as_deref();
-            let candidate = content.map(|content| Candidate { form: *form, content, signature });
+            let candidate = content.map(|content| SignatureBlob { form: *form, content, signature });
             let verdict = candidate.and_then(|candidate| requirement::judge(required, image, &candidate));
             ((*artifact).clone(), verdict)
         };

@@ -38,7 +38,7 @@ pub enum SignatureForm {
 }
 
 /// What may be a signature: its bytes, and what stands beside them.
-pub struct Candidate<'c> {
+pub struct SignatureBlob<'c> {
     /// What it says it is.
     pub form: SignatureForm,
     /// Its bytes.
@@ -48,7 +48,7 @@ pub struct Candidate<'c> {
 }
 
 /// What a candidate says, before anybody has asked whose it is.
-struct Claim {
+struct SignatureClaim {
     form: &'static str,
     message: Vec<u8>,
     signatures: Vec<Vec<u8>>,
@@ -57,7 +57,7 @@ struct Claim {
 }
 
 /// A signature of the very image by a key that was given.
-pub struct Finding {
+pub struct Signature {
     form: &'static str,
     /// What the image is called in it.
     name: Option<String>,
@@ -67,7 +67,7 @@ pub struct Finding {
     by: Vec<(usize, Digest)>,
 }
 
-impl Finding {
+impl Signature {
     /// Whether it is a signature of the image, and no statement of another kind.
     fn signs(&self) -> bool {
         self.predicate_type.as_deref().is_none_or(|kind| kind == COSIGN_SIGN)
@@ -78,18 +78,21 @@ impl Finding {
 ///
 /// # Errors
 /// Why not, in words that follow "it".
-pub fn judge(required: &Requirement, image: &RawManifest, candidate: &Candidate) -> Result<Finding, String> {
-    let Claim { form, message, signatures, name, predicate_type } = claim(image, candidate)?;
+pub fn judge(required: &Requirement, image: &RawManifest, candidate: &SignatureBlob) -> Result<Signature, String> {
+    let SignatureClaim { form, message, signatures, name, predicate_type } = claim(image, candidate)?;
     let made = |key: &PublicKey| signatures.iter().any(|signature| key.verifies(&message, signature));
     let keys = required.keys.iter().enumerate().flat_map(|(n, keys)| keys.iter().map(move |key| (n, key)));
     let by: Vec<_> = keys.filter(|(_, key)| made(key)).map(|(n, key)| (n, key.id.clone())).collect();
     match by.is_empty() {
         true => Err("is by another key, or damaged".to_owned()),
-        false => Ok(Finding { form, name, predicate_type, by }),
+        false => Ok(Signature { form, name, predicate_type, by }),
     }
 }
 
-fn claim(image: &RawManifest, Candidate { form, content, signature }: &Candidate) -> Result<Claim, String> {
+fn claim(
+    image: &RawManifest,
+    SignatureBlob { form, content, signature }: &SignatureBlob,
+) -> Result<SignatureClaim, String> {
     let text = || std::str::from_utf8(content).map_err(|_| "is no text".to_owned());
     match form {
         SignatureForm::Simple => {
@@ -98,7 +101,13 @@ fn claim(image: &RawManifest, Candidate { form, content, signature }: &Candidate
             let signature = signature.ok_or("has no signature beside it")?;
             let signature = envelope::decoded(signature).ok_or("has a signature that is not proper base64")?;
             let (message, signatures) = (content.to_vec(), vec![signature]);
-            Ok(Claim { form: "simple-signing", message, signatures, name: payload.repository, predicate_type: None })
+            Ok(SignatureClaim {
+                form: "simple-signing",
+                message,
+                signatures,
+                name: payload.repository,
+                predicate_type: None,
+            })
         }
         SignatureForm::Envelope => statement("dsse", SignedEnvelope::read(text()?)?, image),
         SignatureForm::Bundle => match Bundle::read(text()?)? {
@@ -108,7 +117,7 @@ fn claim(image: &RawManifest, Candidate { form, content, signature }: &Candidate
                     about(digest.matches(&image.body), digest.as_str())?;
                 }
                 let (message, signatures) = (image.body.to_vec(), vec![signature]);
-                Ok(Claim { form: "bundle-message", message, signatures, name: None, predicate_type: None })
+                Ok(SignatureClaim { form: "bundle-message", message, signatures, name: None, predicate_type: None })
             }
         },
     }
@@ -118,7 +127,7 @@ fn about(is_so: bool, digest: &str) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(format!("is of {}", quoted(digest))) }
 }
 
-fn statement(form: &'static str, envelope: SignedEnvelope, image: &RawManifest) -> Result<Claim, String> {
+fn statement(form: &'static str, envelope: SignedEnvelope, image: &RawManifest) -> Result<SignatureClaim, String> {
     if envelope.payload_type != IN_TOTO {
         return Err(format!("signs a payload of the type {}", quoted(&envelope.payload_type)));
     }
@@ -128,11 +137,11 @@ fn statement(form: &'static str, envelope: SignedEnvelope, image: &RawManifest) 
         statement
     };
     let message = envelope::message(&envelope.payload_type, &envelope.payload);
-    Ok(Claim { form, message, signatures: envelope.signatures, name, predicate_type: Some(predicate_type) })
+    Ok(SignatureClaim { form, message, signatures: envelope.signatures, name, predicate_type: Some(predicate_type) })
 }
 
 /// What was made of each candidate, with the manifest that holds it.
-pub type Verdict = (Digest, Result<Finding, String>);
+pub type SignatureVerdict = (Digest, Result<Signature, String>);
 
 /// Whether one image is signed as is required; what counts, as it is told. `name` is the image in sentences, `left` is how
 /// much was not looked at.
@@ -143,7 +152,7 @@ pub fn check(
     required: &Requirement,
     name: &str,
     image: &Digest,
-    verdicts: &[Verdict],
+    verdicts: &[SignatureVerdict],
     left: usize,
 ) -> Result<Vec<Value>, Error> {
     let findings = || verdicts.iter().filter_map(|(_, verdict)| verdict.as_ref().ok());
@@ -154,7 +163,7 @@ pub fn check(
         let hint = "sign it by its digest, with `cosign sign --key`, or give the key that it is signed with";
         return Err(missing(Code::SignatureMissing, message, verdicts, left).hint(hint));
     }
-    let is_of = |one: &Finding, kind: &String| one.predicate_type.as_ref() == Some(kind);
+    let is_of = |one: &Signature, kind: &String| one.predicate_type.as_ref() == Some(kind);
     if let Some(kind) = required.attestations.iter().find(|kind| !findings().any(|one| is_of(one, kind))) {
         let message = format!("`{name}` has no attestation of the type {} by a key that is required", quoted(kind));
         let hint = "attest it by its digest, with `cosign attest --key`, and give the type as the statement has it";
@@ -186,8 +195,8 @@ const FEW: usize = 3;
 const LONGEST: usize = 255;
 
 /// A refusal that tells what was found and why it does not count.
-fn missing(code: Code, message: String, verdicts: &[Verdict], left: usize) -> Error {
-    let why = |verdict: &Result<Finding, String>| match verdict {
+fn missing(code: Code, message: String, verdicts: &[SignatureVerdict], left: usize) -> Error {
+    let why = |verdict: &Result<Signature, String>| match verdict {
         Ok(one) => match &one.predicate_type {
             Some(kind) if kind != COSIGN_SIGN => format!("is an attestation of the type {}", quoted(kind)),
             _ => format!("is by {} alone", quoted(one.by[0].1.short())),
