@@ -5,7 +5,6 @@ use crate::cli::{Arguments, invalid, missing, shown};
 use crate::command::request::RequiredSignatures;
 use crate::error::Error;
 use crate::pure::promote::RequiredLabel;
-use crate::pure::signature::{pem, public_key};
 
 /// A label with a value has that one, a label alone has any that is not blank; a value that is blank comes of a variable
 /// that is not set.
@@ -44,14 +43,10 @@ pub fn labels(given: &Arguments) -> Result<Vec<RequiredLabel>, Error> {
 /// Who has to have signed what is promoted.
 ///
 /// # Errors
-/// `request-invalid`, `missing-value`; `config-malformed` for a text that is no public key.
+/// `request-invalid`, `missing-value`.
 pub fn signatures(given: &Arguments) -> Result<RequiredSignatures, Error> {
     let all = |long| given.all(long).map(str::to_owned).collect::<Vec<_>>();
     let (keys, attestations) = (all("require-signature"), all("require-attestation"));
-    // A private key by mistake must not get as far as the line that tells what is done.
-    for text in keys.iter().filter(|key| key.contains(pem::BEGIN)) {
-        public_key::read(text, &format!("the key in {}", given.name("require-signature")))?;
-    }
     let beside = ["require-attestation", "require-signature-of"].into_iter().find(|flag| given.has(flag));
     if let Some(flag) = beside.filter(|_| keys.is_empty()) {
         let message = format!("{} proves nothing without the key that has to have signed", given.name(flag));

@@ -206,7 +206,7 @@ fn what_is_no_public_key_is_refused_before_anything_is_asked() {
         (file("certificate.pem"), "holds a certificate"),
         (file("none.pub"), "cannot be read"),
         (file(""), "cannot be read"),
-        ("env:NO_SUCH_KEY".to_owned(), "the key in the variable `NO_SUCH_KEY` is not there"),
+        ("env:NO_SUCH_KEY".to_owned(), "the variable `NO_SUCH_KEY` of `--require-signature` cannot be read"),
         (file("rsa1024.pub"), "holds an RSA key of 1024 bits"),
     ] {
         let ran = signed.promote(&["--require-signature", &value]).run();
@@ -221,7 +221,7 @@ fn a_private_key_given_as_text_is_refused_and_not_repeated() {
     let signed = SignedImage::new();
     let text = std::fs::read_to_string(key_file("p256.key")).unwrap();
     let ran = signed.called(&text);
-    assert_eq!(ran.json()["error"]["code"], "config-malformed", "{ran}");
+    assert_eq!(ran.json()["error"]["code"], "request-invalid", "{ran}");
     let secret = text.lines().nth(1).unwrap();
     assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{ran}");
 }

@@ -36,7 +36,8 @@ pub fn required(world: &World, request: &Promote) -> Result<Option<Requirement>,
     if signed.keys.is_empty() {
         return Ok(None);
     }
-    let keys = signed.keys.iter().map(|value| keys::public(world, "require-signature", value)).collect::<Result<_, _>>()?;
+    let keys =
+        signed.keys.iter().map(|value| keys::public(world, "require-signature", value)).collect::<Result<_, _>>()?;
     Ok(Some(Requirement { keys, attestations: signed.attestations.clone(), all: signed.all }))
 }
 
