@@ -34,7 +34,7 @@ fmt-check:
 
 lint: ## clippy on every target, warnings are errors; library and program without their tests too, which finds dead code
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --test live --test release_live -- -D warnings
+	$(CARGO) clippy --locked --test live --test release_live --test signatures_live -- -D warnings
 	$(CARGO) clippy --locked --lib --bins -- -D warnings
 
 lint-and-doc:
@@ -55,6 +55,10 @@ live: tools ## the same stories against real servers, which are started and stop
 
 release-live: tools ## a release that is killed thirty times and run again, and 256 MiB into two registries in little memory
 	@program=$$(scripts/build-static) && TAGWRIGHT_TEST_PROGRAM="$(CURDIR)/$$program" $(CARGO) test --locked --test release_live
+
+signatures-live: tools ## cosign's two newest major versions, which it builds, on signatures that are made and checked here
+	@scripts/install-tools signatures
+	$(CARGO) test --locked --test signatures_live
 
 demo: ## the main job on this machine, against a registry that it starts itself
 	@scripts/install-tools demo
