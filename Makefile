@@ -47,8 +47,9 @@ program:
 doc: ## rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
+# Most tests wait for answers and not for a processor.
 test: ## unit and integration tests, with servers that answer as told
-	$(CARGO) test --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} $(CARGO) test --locked
 
 live: tools ## the same stories against real servers, which are started and stopped
 	$(CARGO) test --locked --test live

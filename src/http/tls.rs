@@ -145,7 +145,6 @@ mod tests {
     use std::net::SocketAddr;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::thread;
     use std::time::Duration;
 
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -263,7 +262,7 @@ mod tests {
         let fault = ask(&http(&[], None), &get("127.0.0.1", closing), &limits()).unwrap_err();
         assert_eq!(fault, Fault::Reset { why: "closed during the TLS handshake".into() });
 
-        let silent = server(|_, _stream| thread::sleep(Duration::from_millis(1500)));
+        let silent = server(|_, _stream| crate::http::testing::stay());
         let wait = Duration::from_millis(150);
         let fault =
             ask(&http(&[], None), &get("127.0.0.1", silent), &Limits { connect: wait, ..limits() }).unwrap_err();
@@ -311,8 +310,7 @@ mod tests {
                 loop {
                     let request = read_request(&mut stream);
                     if request.starts_with("PUT") || request.is_empty() {
-                        thread::sleep(Duration::from_millis(1000));
-                        return;
+                        crate::http::testing::stay();
                     }
                     stream.write_all(OK).unwrap();
                 }

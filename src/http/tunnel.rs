@@ -223,7 +223,7 @@ mod tests {
             run(&http(&[("ALL_PROXY", "127.0.0.1:1")], None), "https://registry.example/", &limits()).unwrap_err();
         assert_eq!(fault.to_string(), "the proxy 127.0.0.1:1 cannot be used: connection refused");
 
-        let silent = server(|_, _stream| thread::sleep(Duration::from_millis(1500)));
+        let silent = server(|_, _stream| crate::http::testing::stay());
         let wait = Duration::from_millis(150);
         let fault = run(
             &http(&[("ALL_PROXY", &silent.to_string())], None),

@@ -393,6 +393,8 @@ fn a_target_that_is_full_is_told_with_what_was_written() {
             .then(|| Reply::with(507, "text/plain", "no space left on device"))
     });
     let ran = across(&from, &to).args(["--jobs", "1", "--retries", "0"]).run();
+    let error = ran.error();
+    assert_eq!(error["code"], "registry-unavailable", "{ran}");
     assert!(ran.stderr.contains("no space left on device"), "{ran}");
     check_untagged(&to);
     // The next run finishes it where there is room again.
@@ -409,6 +411,25 @@ fn what_was_written_before_a_failure_is_told() {
     let error = ran.error();
     assert_eq!((error["code"].as_str(), error["changed"].as_bool()), (Some("denied"), Some(true)));
     assert_eq!(error["done"], json!([format!("5 blobs in `{}`", to.name(TO))]), "{ran}");
+}
+
+#[test]
+fn blobs_that_were_written_before_one_is_refused_are_told() {
+    for count in [0, 1, 2] {
+        let (from, to) = two(&layered());
+        to.before(move |asked, state| {
+            let there = state.repositories.get(TO).map_or(0, |home| home.blobs.len());
+            let is_upload = asked.method != "GET" && asked.path.contains("/blobs/uploads/");
+            (is_upload && there == count).then(|| Reply::error(403, "DENIED", "no more of them"))
+        });
+        let ran = across(&from, &to).args(["--jobs", "1", "--retries", "0"]).run();
+        let error = ran.error();
+        assert_eq!((error["code"].as_str(), error["changed"].as_bool()), (Some("denied"), Some(count > 0)), "{ran}");
+        let done = format!("{count} blobs and 0 manifests in `{}`, without a tag", to.name(TO));
+        assert_eq!(error["done"], if count > 0 { json!([done]) } else { json!([]) }, "{ran}");
+        assert_eq!(ran.stderr.ends_with("\nnothing was written\n"), count == 0, "{ran}");
+        check_untagged(&to);
+    }
 }
 
 #[test]
@@ -572,6 +593,24 @@ fn the_first_failure_stops_what_runs_beside_it() {
             });
         }
     });
+}
+
+#[test]
+fn what_waits_to_be_tried_again_is_not_when_something_beside_it_fails() {
+    let children = (0..40).map(|n| Image::new().label("number", &n.to_string()).build());
+    let (from, to) = two(&Index::of(children).build());
+    // All that come are to come back in half a minute, but for the eighth, which is refused.
+    let mut begun = 0;
+    to.before(move |asked, _| {
+        let begins = asked.method == "POST";
+        begun += usize::from(begins);
+        let later = Reply::status(429).header("Retry-After", "30");
+        begins.then(|| if begun == 8 { Reply::error(403, "DENIED", "not yours") } else { later })
+    });
+    let ran = across(&from, &to).args(["--jobs", "8"]).run();
+    assert_eq!(ran.code(), "denied", "{ran}");
+    assert_eq!(to.log().method("POST"), 8, "nobody came back: {:#?}", to.log().lines());
+    check_untagged(&to);
 }
 
 #[test]

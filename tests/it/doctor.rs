@@ -111,7 +111,6 @@ fn the_first_check_that_fails_decides_the_status_and_what_needs_it_is_skipped() 
     let ran = tagwright(["doctor", &format!("{closed}/acme/app")]).run();
     assert_eq!((ran.exit, check(&ran, "connection").0.as_str()), (Some(6), "fail"), "{ran}");
     assert_eq!(states(&ran).iter().filter(|one| one.ends_with(" skipped")).count(), 9, "{ran}");
-    assert!(ran.took < std::time::Duration::from_secs(5), "{ran}");
 
     let ran = tagwright(["doctor", "registry.invalid/acme/app"]).run();
     assert_eq!((ran.exit, check(&ran, "name").0.as_str()), (Some(6), "fail"), "{ran}");

@@ -590,6 +590,26 @@ fn a_newer_version_that_comes_while_it_is_waited_for_supersedes_ours() {
 }
 
 #[test]
+fn a_look_that_fails_while_others_are_waited_for_does_not_undo_what_was_seen() {
+    let registry = versions();
+    point(&registry, "latest", "2026.34.101");
+    meanwhile(&registry, "PUT", "latest", 1, |state| announce(state, "2026.34.103"));
+    let mut written = false;
+    let mut looked = 0;
+    registry.before(move |asked, _| {
+        written |= asked.method == "PUT" && asked.path.ends_with("/latest");
+        looked += usize::from(written && asked.method == "HEAD" && asked.path.ends_with("/latest"));
+        (looked > 1 && asked.method == "HEAD").then(|| Reply::status(500))
+    });
+    let ran = promote(&registry, ":2026.34.102", ["--retries", "0"]).run();
+    assert_eq!(actions(&ran), ["2026.34.102-rc: created", "latest: moved"]);
+    assert_eq!(
+        (ran.result()["tags"][1]["verified"].as_bool(), ran.warnings()),
+        (Some(true), vec!["overlapped".into()])
+    );
+}
+
+#[test]
 fn an_older_version_that_was_promoted_at_the_same_time_is_written_over_again_and_named() {
     let registry = versions();
     meanwhile(&registry, "PUT", "2026.34.103-rc", 1, |state| announce(state, "2026.34.101"));
@@ -627,6 +647,21 @@ fn new_builds_are_not_taken_for_promotions() {
         state.tag(APP, "2026.34.104", &digest);
     });
     assert_eq!(promote(&registry, ":2026.34.103", []).run().warnings(), [""; 0]);
+}
+
+#[test]
+fn a_template_that_makes_the_source_itself_does_not_take_new_builds_for_promotions() {
+    let registry = versions();
+    let newer = image("2026.34.104");
+    meanwhile(&registry, "PUT", "latest", 1, move |state| {
+        let digest = state.store(APP, &newer);
+        state.tag(APP, "2026.34.104", &digest);
+    });
+    let ran = promote(&registry, ":2026.34.103", ["--to", "{version}", "--move", "latest"]).run();
+    assert_eq!(actions(&ran), ["2026.34.103: unchanged", "latest: moved"]);
+    assert!(!ran.warnings().contains(&"overlapped".to_owned()), "{ran}");
+    // The list has nothing to tell of others, so it is not read again.
+    assert_eq!(registry.log().matching("GET", "/tags/list"), 1);
 }
 
 #[test]

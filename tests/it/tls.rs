@@ -33,3 +33,20 @@ fn every_curve_opens_a_connection_with_every_kind_of_signature() {
         }
     }
 }
+
+/// As many roots as systems bring have more than 200 KiB in one file.
+#[test]
+fn a_bundle_as_large_as_a_systems_is_read_to_its_end() {
+    let authority = Authority::new();
+    let registry = Registry::with(Options { tls: Some(authority.server()), ..Options::default() });
+    registry.push("acme/app", "1", &image("abc"));
+    let other =
+        std::fs::read_to_string(Authority::new().ca_file()).unwrap() + &"# who stands behind it\n".repeat(10_000);
+    let own = std::fs::read_to_string(authority.ca_file()).unwrap();
+    let bundle = authority.folder().join("bundle.pem");
+    std::fs::write(&bundle, other + &own).unwrap();
+    let run = tagwright(["labels", &registry.name("acme/app:1"), "--https", "--retries", "0"]);
+    for run in [run.clone().arg("--ca-file").arg(&bundle), run.env("SSL_CERT_FILE", &bundle)] {
+        assert_eq!(run.run().result()["labels"]["git_revision"], "abc");
+    }
+}

@@ -53,6 +53,13 @@ pub fn shut(mut stream: TcpStream) {
     let _ = stream.read_to_end(&mut Vec::new());
 }
 
+/// Keeps what this thread has open, and does nothing any more.
+pub fn stay() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
 pub fn world(environment: &[(&str, &str)]) -> World {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     World {

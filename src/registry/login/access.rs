@@ -74,14 +74,14 @@ impl Access<'_, '_> {
         let mut answered = false;
         loop {
             let ready = authorized(request, sent.as_ref());
-            let costs = self.begin(request)?;
+            let begun = self.begin(request)?;
             let outcome = match limit {
                 Some(limit) => exchange.send(wanted, &ready, limit).map(|response| (response, None)),
                 None => exchange.open(wanted, &ready),
             };
             let is_own = |response: &Response| response.from.origin() == request.url.origin();
             let answer = outcome.as_ref().ok().map(|(response, _)| response).filter(|response| is_own(response));
-            self.end(costs, answer);
+            self.end(is_pull(request), begun, answer);
             let (response, body) = outcome?;
             let is_own = is_own(&response);
             client.note(&response, is_own && (response.is_success() || response.status == 401));
@@ -128,23 +128,22 @@ impl Access<'_, '_> {
         }
     }
 
-    /// Takes a request on, and says whether it counts, unless less would be left than is to be kept.
-    fn begin(&self, request: &Request) -> Result<bool, Error> {
-        let costs = is_pull(request);
+    /// Takes a request on, unless less would be left than is to be kept.
+    fn begin(&self, request: &Request) -> Result<u64, Error> {
         match self.client.exchange.settings.min_remaining {
-            Some(least) => self.client.ledger.begin(self.registry(), costs, least).map(|()| costs),
-            None => Ok(costs),
+            Some(least) => self.client.ledger.begin(self.registry(), is_pull(request), least),
+            None => Ok(0),
         }
     }
 
     /// Takes note of what an answer says about limits.
-    fn end(&self, costs: bool, answer: Option<&Response>) {
+    fn end(&self, costs: bool, begun: u64, answer: Option<&Response>) {
         let told = answer.and_then(|answer| Budget::read(&answer.headers));
         if let Some(budget) = &told {
             self.client.exchange.journal.note_budget(budget.clone());
         }
         if self.client.exchange.settings.min_remaining.is_some() {
-            self.client.ledger.end(self.registry(), costs, told);
+            self.client.ledger.end(self.registry(), costs, begun, told);
         }
     }
 
@@ -211,9 +210,9 @@ impl Access<'_, '_> {
         let own = request.url.origin() == home.origin();
         let sent = if own { client.authorization(&standing)? } else { None };
         let ready = authorized(request, sent.as_ref());
-        let costs = self.begin(request)?;
+        let begun = self.begin(request)?;
         let outcome = exchange.attempt(&ready, payload, &exchange.limits(limits::SMALL), 1);
-        self.end(costs, outcome.as_ref().ok().filter(|_| own));
+        self.end(false, begun, outcome.as_ref().ok().filter(|_| own));
         if let Ok(response) = &outcome {
             if !own && matches!(response.status, 401 | 403) {
                 return Err(refusal::elsewhere(&home, wanted, request, response));

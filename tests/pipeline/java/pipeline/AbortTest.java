@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -39,14 +41,21 @@ class AbortTest extends Fixture {
         assertFalse(build.log.contains("went on"), build::text);
         assertEquals(1, build.count("sh"), build::text);
         assertEquals(0, build.count("error"), build::text);
-        assertEquals(List.of(), files(java.nio.file.Path.of(build.workspace + "@tmp")), build::text);
+        assertEquals(List.of(), files(Path.of(build.workspace + "@tmp")), build::text);
         assertEquals(List.of(), ProcessHandle.allProcesses().filter(process -> inWorkspace(process, build)).toList());
         return build;
     }
 
+    /** Whether a process was started for this build, or lies or works in its folders: one that was given another environment counts too. */
     private static boolean inWorkspace(ProcessHandle process, Build build) {
+        Path proc = Path.of("/proc/" + process.pid());
         try {
-            return Files.readString(java.nio.file.Path.of("/proc/" + process.pid() + "/environ"), java.nio.charset.StandardCharsets.ISO_8859_1).contains("WORKSPACE=" + build.workspace + "\0");
+            String environment = "\0" + Files.readString(proc.resolve("environ"), StandardCharsets.ISO_8859_1);
+            boolean works = false;
+            for (String link : List.of("cwd", "exe")) {
+                works |= Files.readSymbolicLink(proc.resolve(link)).toString().startsWith(build.workspace.toString());
+            }
+            return works || environment.contains("\0WORKSPACE=" + build.workspace + "\0");
         } catch (IOException | UncheckedIOException gone) {
             return false;
         }

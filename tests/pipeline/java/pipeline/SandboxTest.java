@@ -2,6 +2,7 @@ package pipeline;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
@@ -54,6 +55,6 @@ class SandboxTest {
     @Test
     void a_step_called_where_it_cannot_suspend_is_noticed() throws Exception {
         Build build = run("@NonCPS def call() { sh 'true'; return 1 }", "node { def r = thing(); return r == 1 ? 'not noticed' : r }", Controller.Library.UNTRUSTED);
-        assertFalse("not noticed".equals(build.returned) && build.count("sh") == 1 && build.shellLines.size() == 1, build::text);
+        assertNotEquals("not noticed", build.returned, build::text);
     }
 }
