@@ -60,6 +60,7 @@ impl Http {
             resolve: options.resolve.clone(),
             proxies: Proxies::read(|name| world.env(name)),
             trust: Arc::new(Trust::new(world, options.ca_file.as_deref())?),
+            ready: Arc::default(),
         };
         let config = Agent::config_builder()
             .http_status_as_error(false)

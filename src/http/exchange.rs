@@ -59,6 +59,11 @@ impl<'w> Exchange<'w> {
         (way, fault.map(|fault| Error::new(fault.code(), fault.to_string()).hint(fault.hint())))
     }
 
+    /// Makes a connection for a request that is to come, while something else is waited for.
+    pub fn open_ahead(&self, url: &Url) {
+        self.http.dial.ahead(url, &self.limits);
+    }
+
     /// Notes a warning, once.
     pub fn warn(&self, code: &'static str, message: impl Into<String>) {
         self.journal.warn(code, message);

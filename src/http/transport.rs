@@ -95,6 +95,11 @@ impl Channel {
         }
     }
 
+    /// One that waits for its first request: the server may close it before that comes.
+    pub fn kept(self) -> Self {
+        Self { answered: true, ..self }
+    }
+
     /// Makes every request line hold the whole address, for a proxy that speaks plain HTTP.
     pub fn by_proxy(mut self, origin: &str) -> Self {
         self.prefix = Some(origin.to_owned());

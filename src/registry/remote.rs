@@ -19,6 +19,7 @@ use crate::registry::ecr::{Ecr, EcrRegistry};
 use crate::registry::hub::Hub;
 use crate::registry::login::{Access, Client, grant};
 use crate::registry::{Acceptance, HubApi, Mount, Upload, blobs, distribution, referrers};
+use crate::threads;
 use crate::world::World;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -102,6 +103,14 @@ impl<'s, 'w> Remote<'s, 'w> {
     /// Notes a warning for the report.
     pub fn warn(&self, code: &'static str, message: impl Into<String>) {
         self.exchange().warn(code, message);
+    }
+
+    /// Connects for so many questions that are to come, while something else is asked.
+    pub fn open_ahead(&self, count: usize) {
+        let _ = threads::map(&vec![self.access.url(""); count], |url| {
+            self.exchange().open_ahead(url);
+            Ok(())
+        });
     }
 
     /// Reads a manifest or index.

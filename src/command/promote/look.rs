@@ -220,10 +220,18 @@ type FirstAnswers = (NamedSource, RawManifest, Option<Result<Listing, Error>>, V
 /// until it is there.
 fn read(sides: &[Sides], request: &Promote) -> Result<FirstAnswers, Error> {
     let here = &sides[0].source;
-    let named = name(here, request)?;
+    let may_ask = here.exchange().settings.wait.is_none();
+    // Once the list has told the source's name, source and tags are asked at once.
+    let named = match request.source {
+        PromotionSource::Build { .. } if may_ask && !here.lists_digests() => {
+            let count = request.templates().count().min(3);
+            both(|| here.open_ahead(count), || name(here, request)).1
+        }
+        _ => name(here, request),
+    }?;
     // A registry that tells everything in one call is asked on the connection that its list came by.
     let is_warm = named.listing.is_some() && here.lists_digests();
-    let ahead = here.exchange().settings.wait.is_none() && !is_warm;
+    let ahead = may_ask && !is_warm;
     let wanted = named.wanted.as_deref().filter(|_| ahead);
     let mut questions = vec![FirstQuestion::Source];
     if ahead && !request.into.is_empty() && request.referrers && named.listing.is_none() {

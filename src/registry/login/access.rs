@@ -15,7 +15,7 @@ use crate::registry::login::ledger::is_pull;
 use crate::registry::login::refused::refused;
 use crate::registry::login::state::{AccessState, CredentialDomain};
 use crate::secret::Secret;
-use crate::threads::lock;
+use crate::threads::{both, lock};
 
 /// One repository, with its caller and its rights.
 #[derive(Clone)]
@@ -70,7 +70,11 @@ impl Access<'_, '_> {
             self.speak(wanted, &look, Some(limits::SMALL)).map_or_else(ends, |_| Ok(()))?;
         }
         let standing = self.standing();
-        let mut sent = client.authorization(&standing).map_err(Error::unsent)?;
+        let authorize = || client.authorization(&standing).map_err(Error::unsent);
+        let mut sent = match client.is_ahead(&request.url, self.registry()) {
+            true => both(|| exchange.open_ahead(&request.url), authorize).1,
+            false => authorize(),
+        }?;
         let mut answered = false;
         loop {
             let ready = authorized(request, sent.as_ref());

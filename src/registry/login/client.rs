@@ -152,6 +152,11 @@ impl<'w> Client<'w> {
         }
     }
 
+    /// Whether a registry that wants a token beforehand has still to be connected to.
+    pub(super) fn is_ahead(&self, url: &Url, registry: &Registry) -> bool {
+        flow::known(registry).is_some() && !lock(&self.registries).contains(url.origin())
+    }
+
     /// Whether the host of a reply has shown itself to be a registry in this run.
     pub(super) fn is_registry(&self, response: &Response) -> bool {
         lock(&self.registries).contains(response.from.origin())
