@@ -10,6 +10,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.security.PrivateKey;
+import java.security.Signature;
 import java.util.Base64;
 import java.util.HexFormat;
 import java.util.Map;
@@ -93,6 +95,22 @@ final class Registry implements AutoCloseable {
         String query = (at.getRawQuery() == null ? "" : at.getRawQuery() + "&") + "digest=" + digest(content);
         expect(201, send("PUT", at.getRawPath() + "?" + query, "application/octet-stream", content));
         return "{\"mediaType\":\"" + mediaType + "\",\"digest\":\"" + digest(content) + "\",\"size\":" + content.length + "}";
+    }
+
+    /** Signs an image as cosign 2 does: a payload that names its digest, with the signature beside it. */
+    void sign(String repository, String image, PrivateKey key) throws Exception {
+        byte[] payload = ("{\"critical\":{\"identity\":{\"docker-reference\":\"" + repository + "\"},\"image\":{\"docker-manifest-digest\":\"" + image
+            + "\"},\"type\":\"cosign container image signature\"},\"optional\":null}").getBytes(StandardCharsets.UTF_8);
+        Signature signature = Signature.getInstance("SHA256withECDSA");
+        signature.initSign(key);
+        signature.update(payload);
+        String layer = blob(repository, payload, "application/vnd.dev.cosign.simplesigning.v1+json");
+        String beside = ",\"annotations\":{\"dev.cosignproject.cosign/signature\":\"" + Base64.getEncoder().encodeToString(signature.sign()) + "\"}}";
+        String manifest = "{\"schemaVersion\":2,\"mediaType\":\"" + MANIFEST + "\",\"config\":"
+            + blob(repository, "{}".getBytes(StandardCharsets.UTF_8), "application/vnd.oci.image.config.v1+json")
+            + ",\"layers\":[" + layer.substring(0, layer.length() - 1) + beside + "]}";
+        String tag = image.replace(':', '-') + ".sig";
+        expect(201, send("PUT", "/v2/" + repository + "/manifests/" + tag, MANIFEST, manifest.getBytes(StandardCharsets.UTF_8)));
     }
 
     /** The digest that a tag points at, or null. */

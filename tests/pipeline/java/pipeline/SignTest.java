@@ -6,9 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.KeyFactory;
+import java.security.PrivateKey;
+import java.security.spec.PKCS8EncodedKeySpec;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -68,6 +73,33 @@ class SignTest extends Fixture {
         assertEquals(true, ((Map<?, ?>) ((List<?>) build.returned).get(0)).get("verified"), build::text);
         build = failed(signed(trust, "promoteImages(images: [[image: '" + repository + ":1.0.0', to: 'x', attachRecord: true, signRecord: 'as-file']])"));
         assertTrue(build.text().contains("  hint: write `signRecord` beside `images`"), build::text);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void only_what_a_public_key_has_signed_is_promoted_whether_it_is_given_as_text_or_file(Controller.Library trust) throws Exception {
+        byte[] der = Base64.getMimeDecoder().decode(KEY.lines().filter(line -> !line.startsWith("-")).collect(Collectors.joining("\n")));
+        PrivateKey key = KeyFactory.getInstance("EC").generatePrivate(new PKCS8EncodedKeySpec(der));
+        String repository = "acme/required-" + trust.name().toLowerCase();
+        open.sign(repository, open.push(repository, Map.of("is", "signed"), "1.0.0"), key);
+        open.push(repository, Map.of("is", "unsigned"), "2.0.0");
+        String step = "promoteImage(image: '" + open.host + "/" + repository + ":%s', to: '%s', requireSignature: %s)";
+        Build build = succeeded(signed(trust, step.formatted("1.0.0", "text", "params.PUBLIC")));
+        assertEquals(open.digestOf(repository, "1.0.0"), open.digestOf(repository, "text"), build::text);
+        succeeded(signed(trust, "writeFile(file: 'keys/cosign.pub', text: params.PUBLIC)\n " + step.formatted("1.0.0", "file", "['keys/cosign.pub']")));
+        Build refused = failed(signed(trust, step.formatted("2.0.0", "unsigned", "params.PUBLIC")));
+        assertTrue(refused.text().contains("ERROR: error[signature-missing]: "), refused::text);
+        assertEquals(null, open.digestOf(repository, "unsigned"));
+        Build release = failed(signed(trust, "promoteImages(images: [[image: '" + open.host + "/" + repository + ":1.0.0', to: 'r1'], [image: '" + open.host + "/" + repository
+            + ":2.0.0', to: 'r2']], requireSignature: params.PUBLIC)"));
+        assertTrue(release.text().contains("error[signature-missing]: "), release::text);
+        assertEquals(null, open.digestOf(repository, "r1"));
+        // A record is a signed statement, so that a later stage can ask for the promotion before it.
+        String asked = ", requireAttestation: 'urn:tagwright:promotion:v1'";
+        String production = step.formatted("1.0.0", "production", "params.PUBLIC" + asked);
+        assertTrue(failed(signed(trust, production)).text().contains("error[attestation-missing]: "));
+        succeeded(signed(trust, step.formatted("1.0.0", "staging", "params.PUBLIC, attachRecord: true, signRecord: 'as-file'") + "\n " + production));
+        assertEquals(open.digestOf(repository, "1.0.0"), open.digestOf(repository, "production"));
     }
 
     @ParameterizedTest
