@@ -85,7 +85,7 @@ board-check: ## opens a page of the board in Chromium, under Jenkins' policy: fa
 	$(CARGO) test --locked --test it board_page::
 	@"$(CARGO_TARGET_DIR)/tools/browser/bin/python" scripts/check-board
 
-bench: ## start-up in instructions and memory, and the size of the release
+bench: ## round trips of every job beside crane, skopeo, oras and regctl, in TLS; start-up, memory and size
 	@scripts/bench
 
 bench-copy: ## a copy of 1 GiB beside crane, skopeo, oras and regctl: time, CPU, memory, requests
