@@ -179,9 +179,9 @@ class Registry:
             return None
 
     def requests(self):
-        """How many were answered so far."""
-        with open(self.log, "rb") as file:
-            return file.read().count(b"\n")
+        """Each that was answered so far, in the order of the answers."""
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return [" ".join(line.split('"')[1].split()[:2]) for line in file if line.endswith("\n")]
 
     def end(self):
         self.process.kill()
