@@ -69,3 +69,4 @@ mod transfer;
 mod uploads;
 mod usage;
 mod wait;
+mod wycheproof;

@@ -123,6 +123,18 @@ fn without_the_referrers_api_signatures_are_found_under_its_tag() {
 }
 
 #[test]
+fn a_bundle_that_says_of_itself_only_that_it_is_empty_is_looked_into() {
+    // As cosign 2 lists one where there is no referrers API.
+    let image = SignedImage::new().image;
+    let mut bundle = P256.attests(&image, SIGN);
+    let mut body: Value = serde_json::from_slice(&bundle.bytes).unwrap();
+    body["artifactType"] = Value::Null;
+    bundle.bytes = body.to_string().into_bytes();
+    let signed = SignedImage::new().and(&bundle);
+    assert_eq!(signed.requiring(P256).result()["signatures"][0]["form"], "bundle-dsse");
+}
+
+#[test]
 fn what_does_not_count_is_told_with_the_reason_before_anything_is_written() {
     let image = SignedImage::new().image;
     let digest = image.digest();
@@ -143,7 +155,7 @@ fn what_does_not_count_is_told_with_the_reason_before_anything_is_written() {
     let end = cut.blobs[1].len() - 2;
     cut = bundled(&image, Value::String(String::from_utf8_lossy(&cut.blobs[1][..end]).into_owned()));
     for (signed, cause) in [
-        (new(), "nothing that points at it is a signature"),
+        (new(), "nothing that points at it may be a signature"),
         (new().simple(&[P384.simple(&digest, "a/b")]), "is by another key, or damaged"),
         (new().simple(&[beside(&damaged)]), "is by another key, or damaged"),
         (new().simple(&[P256.simple(&other, "a/b")]), &format!("is of `{other}`")),
@@ -234,7 +246,7 @@ fn an_index_is_signed_itself_and_with_all_its_images_where_that_is_asked() {
     let all = ["--require-signature", &P256.file(), "--require-signature-of", "all"];
     // Its images alone do not make it signed.
     let signed = images.iter().fold(SignedImage::of(index.clone()), |signed, one| signed.and(&P256.attests(one, SIGN)));
-    signed.check_refused(&signed.requiring(P256), "signature-missing", "nothing that points at it is a signature");
+    signed.check_refused(&signed.requiring(P256), "signature-missing", "nothing that points at it may be a signature");
     let signed = signed.and(&P256.attests(&index, SIGN));
     let ran = signed.promote(&all).run();
     let signs: Vec<&str> = ["signs"; 3].to_vec();
@@ -248,7 +260,7 @@ fn an_index_is_signed_itself_and_with_all_its_images_where_that_is_asked() {
     // The index alone is enough where nothing else is said, and not for all of it.
     let signed = SignedImage::of(index.clone()).and(&P256.attests(&index, SIGN)).and(&P256.seals(images[0]));
     let ran = signed.promote(&all).run();
-    signed.check_refused(&ran, "signature-missing", "nothing that points at it is a signature");
+    signed.check_refused(&ran, "signature-missing", "nothing that points at it may be a signature");
     assert!(ran.error()["message"].as_str().unwrap().contains(&images[1].digest()), "{ran}");
     assert_eq!(signed.requiring(P256).result()["signatures"].as_array().unwrap().len(), 1);
 }

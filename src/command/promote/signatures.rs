@@ -45,7 +45,8 @@ pub fn required(world: &World, request: &Promote) -> Result<Option<Requirement>,
 fn tree(remote: &Remote, image: &RawManifest, required: &Requirement) -> Result<Tree, Error> {
     let mut tree = if required.all { Tree::read(remote, image)? } else { Tree::of(image) };
     let may_count = |one: &Descriptor| {
-        let is_kind = |kind: &str| ["cosign", "sigstore", "dsse", "in-toto"].iter().any(|word| kind.contains(word));
+        let is_kind =
+            |kind: &str| ["cosign", "sigstore", "dsse", "in-toto", "vnd.oci."].iter().any(|word| kind.contains(word));
         one.artifact_type.as_deref().is_none_or(is_kind) && is_asked(one, required)
     };
     tree.find_referrers(remote, Box::new(|| None), Some(&may_count))?;

@@ -206,7 +206,7 @@ fn missing(code: Code, message: String, verdicts: &[SignatureVerdict], left: usi
     let found: Vec<(&Digest, String)> = verdicts.iter().map(|(artifact, verdict)| (artifact, why(verdict))).collect();
     let mut error = Error::new(code, message);
     if found.is_empty() {
-        error = error.cause("nothing that points at it is a signature");
+        error = error.cause("nothing that points at it may be a signature");
     }
     for (artifact, why) in found.iter().take(FEW) {
         error = error.cause(format!("`{}` {why}", artifact.short()));
