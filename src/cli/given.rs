@@ -191,7 +191,8 @@ pub fn at(place: &str, error: Error) -> Error {
 
 /// Whether a text is a private key, or what stands between the lines of one.
 fn holds_a_key(text: &str) -> bool {
-    let is_bare = text.len() > 60 && text.starts_with('M');
+    // Keys of each kind begin so in base64.
+    let is_bare = text.len() > 60 && ["MC4C", "MHc", "MIG", "MII"].iter().any(|start| text.starts_with(start));
     text.contains("PRIVATE KEY-") || is_bare && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=\n".contains(&b))
 }
 

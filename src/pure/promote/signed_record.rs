@@ -63,3 +63,31 @@ pub fn read(text: &str, image: &Digest, keys: &[PublicKey]) -> Result<(String, b
     }
     Ok((record.to_owned(), keys.iter().any(|key| envelope.is_signed_by(key))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring::rand::SystemRandom;
+
+    #[test]
+    fn a_bundle_is_read_as_it_was_made_and_verified_by_its_key_alone() {
+        let random = SystemRandom::new();
+        let key = SigningKey::read(include_str!("../../../tests/fixtures/keys/p256.key"), "it", &random).unwrap();
+        let other = SigningKey::read(include_str!("../../../tests/fixtures/keys/ed25519.key"), "it", &random).unwrap();
+        let [key_of, other_of] = [&key, &other].map(|key| PublicKey::of(&key.public).unwrap());
+        let (name, image) = (Repository::parse("acme/app").unwrap(), Digest::of(b"image"));
+        let (record, both) = (r#"{"schema":1}"#, [other_of.clone(), key_of.clone()]);
+        let made = bundle(record, &name, &image, &key, &random).unwrap();
+        for (keys, is_signed) in [(&both[..0], false), (&both[..1], false), (&both[1..], true), (&both, true)] {
+            assert_eq!(read(&made, &image, keys), Ok((record.to_owned(), is_signed)));
+        }
+        let why = format!("is about something else than `{}`", Digest::of(b"other"));
+        assert_eq!(read(&made, &Digest::of(b"other"), &both), Err(why));
+        assert!(read(&made.replace(IN_TOTO, "text/plain"), &image, &both).is_err());
+        // What the same key has signed elsewhere does not count.
+        let again = bundle(r#"{"schema":2}"#, &name, &image, &key, &random).unwrap();
+        let signature = |text: &str| text.split("\"sig\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let moved = made.replace(&signature(&made), &signature(&again));
+        assert_eq!(read(&moved, &image, &both), Ok((record.to_owned(), false)));
+    }
+}
