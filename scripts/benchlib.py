@@ -70,7 +70,7 @@ def storage():
 def workplace(where=None):
     """A folder for everything that is stored, and what is started in it ends and goes with it."""
     # A signal ends this like a mistake does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
     # As root, skopeo remembers blobs outside of its home.
     remembered = "/var/lib/containers/cache/blob-info-cache-v1.boltdb"
