@@ -35,6 +35,11 @@ impl Cosign {
         Self { program: tool(&format!("{version}/cosign")), home }
     }
 
+    /// A file in its folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
     /// Runs it; `root.json` in its folder is a root of trust that trusts nobody.
     pub fn run(&self, words: &[&str]) -> Output {
         let mut command = Command::new(&self.program);

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests meet the world")]
 
 mod cosign;
+mod required;
 mod signed_records;
 #[path = "../support/mod.rs"]
 mod support;
