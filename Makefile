@@ -13,14 +13,14 @@ endif
 export INSTA_UPDATE ?= no
 
 .DEFAULT_GOAL := list
-.PHONY: list check tools fmt fmt-check lint doc lint-and-doc program test live demo snapshots docs docs-site docs-site-check board-check bench bench-copy bench-ecr
+.PHONY: list check tools fmt fmt-check lint doc lint-and-doc program test live demo snapshots docs docs-site docs-site-check board-check controller controller-test bench bench-copy bench-ecr
 
 list: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: tools fmt-check ## install what is needed, then format, lints, documentation and all tests
 	@# The link of the release program keeps one processor, so the lints run beside it; tests have the machine alone.
-	@$(MAKE) --no-print-directory -j2 --output-sync=recurse lint-and-doc program
+	@$(MAKE) --no-print-directory -j2 --output-sync=recurse lint-and-doc program controller-test
 	@$(MAKE) --no-print-directory test live pipeline
 
 tools: ## install the servers and clients that the live tests and the demo need
@@ -84,6 +84,12 @@ board-check: ## opens a page of the board in Chromium, under Jenkins' policy: fa
 	@scripts/install-tools axe
 	$(CARGO) test --locked --test it board_page::
 	@"$(CARGO_TARGET_DIR)/tools/browser/bin/python" scripts/check-board
+
+controller: ## the stories on a Jenkins that is up, JENKINS=URL with JENKINS_USER and JENKINS_TOKEN; see docs/controller.md
+	@scripts/controller "$$JENKINS"
+
+controller-test: ## what `make controller` does, against a fake of Jenkins' API
+	@cd tests/controller && python3 -B -m unittest
 
 bench: ## round trips of every job beside crane, skopeo, oras and regctl, in TLS; start-up, memory and size
 	@scripts/bench
