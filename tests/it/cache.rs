@@ -297,3 +297,18 @@ fn a_copy_runs_where_there_is_no_proc_too() {
         agent.run(shell).ran(&agent, &format!("{shell:?}"));
     }
 }
+
+#[test]
+fn a_read_only_root_is_enough_where_the_workspace_can_be_written() {
+    everybody(|shell, user, what| {
+        let agent = Agent::new().of(user);
+        agent.deliver(&agent.parcel());
+        let words = format!(
+            "mount --bind '{0}' '{0}' && mount -o remount,bind,ro / && {{ ! touch /tagwright-writes 2>/dev/null; }}",
+            agent.path("")
+        );
+        let agent = agent.after_mounts(&words);
+        agent.run(shell).ran(&agent, what);
+        assert_eq!(agent.files("job@tmp"), [copy("0.1.0")], "{what}");
+    });
+}

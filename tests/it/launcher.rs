@@ -243,3 +243,30 @@ fn the_real_program_arrives_by_busybox_alone() {
         assert_eq!(agent.files("job@tmp"), [copy("0.1.0")]);
     }
 }
+
+#[test]
+fn a_root_with_a_shell_and_its_tools_alone_is_enough_for_the_real_program() {
+    let agent = Agent::new();
+    let bytes = std::fs::read(binary()).unwrap();
+    let packed = Command::new("gzip").arg("-1nc").arg(binary()).output().unwrap().stdout;
+    std::fs::write(agent.parcel(), packed).unwrap();
+    let script = agent.path("job@tmp/script.sh");
+    std::fs::copy(crate::support::agent::launcher(), &script).unwrap();
+    // Neither passwd nor /proc nor /tmp nor a home; libraries for a program of this machine's, which is not static.
+    let words = format!(
+        "cd '{0}' && mkdir -p root/bin root/usr/bin root/dev root/lib root/lib64 root/usr/lib 'root/{0}' && touch root/dev/null \
+         && cp \"$(command -v busybox)\" root/bin/ && cp root/bin/busybox root/usr/bin/ \
+         && for tool in sh env uname gzip chmod mv mkdir rm ls sha256sum; do ln -s busybox root/bin/$tool; done \
+         && mount --bind /dev/null root/dev/null && mount --rbind /lib root/lib && mount --rbind /usr/lib root/usr/lib \
+         && {{ [ ! -d /lib64 ] || mount --rbind /lib64 root/lib64; }} && mount --bind '{0}' 'root/{0}' \
+         && set -- chroot root /bin/sh -c 'cd \"$0\" && exec \"$@\"' '{0}/job' \"$@\"",
+        agent.path("").trim_end_matches('/')
+    );
+    let agent =
+        agent.env("TAGWRIGHT_RELEASE", &release(&bytes)).env("PATH", "/bin").without("TMPDIR").after_mounts(&words);
+    let agent = agent.env("TAGWRIGHT_REQUEST", r#"{"command":"inspect","args":{}}"#);
+    let told = r#"{"schema":1,"ok":false,"command":"inspect","error":{"code":"missing-value""#;
+    agent.run_script(&["busybox", "sh"], &script).said(told, "a bare root");
+    let kept = agent.files("job@tmp");
+    assert!(kept.contains(&copy("0.1.0")), "{kept:?}");
+}
