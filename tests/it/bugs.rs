@@ -114,12 +114,13 @@ fn a_run_that_a_bug_ends_tells_what_it_wrote() {
     let cause = error["causes"][0].as_str().unwrap();
     assert!(cause.contains("tests/it/bugs.rs") && cause.contains("planted for this test"), "{cause}");
     let app = format!("{}/acme/app", registry.host());
-    let done = [
-        format!("{app}:kept (created)"),
-        format!("{app}:stable (moved)"),
-        format!("{app}:latest (not known whether it was written)"),
-    ];
-    assert_eq!(error["done"], Value::from(done.to_vec()));
+    // Whether the answer about the tag beside it had come by then is left to chance.
+    let unknown = "not known whether it was written";
+    let done = |stable: &str| {
+        let tags = [("kept", "created"), ("stable", stable), ("latest", unknown)];
+        Value::from(tags.map(|(tag, is)| format!("{app}:{tag} ({is})")).to_vec())
+    };
+    assert!([done("moved"), done(unknown)].contains(&error["done"]), "{error}");
     assert_eq!(error["rollback"].as_array().map(Vec::len), Some(1), "{error}");
     assert!(error["exchanges"].as_array().is_some_and(|list| list.len() > 3), "{error}");
 }
