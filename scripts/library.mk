@@ -2,7 +2,7 @@
 
 MUSL_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 
-.PHONY: static library release release-check audit fuzz pipeline
+.PHONY: static library release release-check audit fuzz mutants pipeline
 
 static: ## the release program for this machine, static and within its size
 	@scripts/build-static
@@ -25,6 +25,10 @@ audit: ## licences, sources and duplicates of what is compiled into a program, c
 
 fuzz: ## every fuzz target for 20 s; one of them with TARGET=link SECONDS=600
 	@nice scripts/fuzz $(or $(SECONDS),20) $(TARGET)
+
+mutants: ## plants bugs in the files that differ from main, or from COMMIT, and names those that no test notices
+	@scripts/install-tools mutants
+	@PATH="$(CARGO_TARGET_DIR)/tools/bin:$$PATH" scripts/mutants $(COMMIT)
 
 pipeline: tools ## every step and the example on the real interpreter, against a real registry
 	@scripts/pipeline-tests
