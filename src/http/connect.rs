@@ -8,7 +8,7 @@ use crate::http::trust::Trust;
 use crate::http::tunnel;
 use crate::pure::http::url::Scheme;
 use crate::pure::http::{Fault, Origin, Phase, Proxies, Proxy, Resolve, Url, bracketed};
-use crate::threads::lock;
+use crate::threads::{WIDTH, lock};
 use crate::world::instant;
 use std::fmt;
 use std::io::ErrorKind;
@@ -42,7 +42,11 @@ const READY_FOR: Duration = Duration::from_secs(5);
 
 /// Connections that were made ahead, each with the server that it leads to and the moment when it was made.
 #[derive(Default)]
-pub(super) struct ReadyConnections(Mutex<Vec<(Origin, Instant, Channel)>>);
+pub(super) struct ReadyConnections {
+    waiting: Mutex<Vec<(Origin, Instant, Channel)>>,
+    /// Every server that one was made to, as often as that.
+    made: Mutex<Vec<Origin>>,
+}
 
 impl fmt::Debug for ReadyConnections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,8 +55,18 @@ impl fmt::Debug for ReadyConnections {
 }
 
 impl ReadyConnections {
+    /// Whether one more may be made: of all together no server gets more than requests at once.
+    fn may_have(&self, origin: &Origin) -> bool {
+        let mut made = lock(&self.made);
+        let is_due = made.iter().filter(|one| *one == origin).count() < WIDTH;
+        if is_due {
+            made.push(origin.clone());
+        }
+        is_due
+    }
+
     fn take(&self, origin: &Origin) -> Option<Channel> {
-        let mut ready = lock(&self.0);
+        let mut ready = lock(&self.waiting);
         ready.retain(|(_, made, _)| instant() < *made + READY_FOR);
         let at = ready.iter().position(|(one, ..)| one == origin)?;
         Some(ready.swap_remove(at).2)
@@ -62,9 +76,12 @@ impl ReadyConnections {
 impl Dial {
     /// Makes a connection for the next request that needs one. That it cannot be made is for that request to say.
     pub fn ahead(&self, url: &Url, limits: &Limits) {
+        if !self.ready.may_have(url.origin()) {
+            return;
+        }
         let until = limits.over_at(Some(instant() + limits.connect)).until;
         if let Ok(channel) = self.dial(url, Limit { until, what: Phase::Connect, idle: None }) {
-            lock(&self.ready.0).push((url.origin().clone(), instant(), channel.kept()));
+            lock(&self.ready.waiting).push((url.origin().clone(), instant(), channel.kept()));
         }
     }
 
@@ -234,7 +251,7 @@ mod tests {
         assert_eq!(ask(), b"0");
         http.dial.ahead(&request.url, &limits());
         // The one that is in use already comes first.
-        assert_eq!((ask(), lock(&http.dial.ready.0).len()), (b"0".to_vec(), 1));
+        assert_eq!((ask(), lock(&http.dial.ready.waiting).len()), (b"0".to_vec(), 1));
         assert!(http.dial.ready.take(request.url.origin()).is_some());
         assert!(http.dial.ready.take(request.url.origin()).is_none());
     }
@@ -254,9 +271,16 @@ mod tests {
     }
 
     #[test]
+    fn no_server_gets_more_than_requests_at_once() {
+        let (http, url) = (http(&[]), get(numbering()).url);
+        (0..2 * WIDTH).for_each(|_| http.dial.ahead(&url, &limits()));
+        assert_eq!(lock(&http.dial.ready.waiting).len(), WIDTH);
+    }
+
+    #[test]
     fn that_it_cannot_be_made_is_left_for_the_request_to_say() {
         let http = http(&[]);
         http.dial.ahead(&Url::parse("http://127.0.0.1:1/v2/").unwrap(), &limits());
-        assert!(lock(&http.dial.ready.0).is_empty());
+        assert!(lock(&http.dial.ready.waiting).is_empty());
     }
 }

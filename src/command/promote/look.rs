@@ -8,12 +8,13 @@ use crate::command::wait::until_there;
 use crate::command::{find_tag, platforms};
 use crate::error::{Code, Error};
 use crate::pure::image::{Detail, Digest, Heads, Identifier, Listing, RawManifest, Reference, Tag};
+use crate::pure::promote::copy as parts;
 use crate::pure::promote::tag_write::TagAction;
 use crate::pure::promote::{Comparison, Facts, TagKind, TagWrite, Target};
 use crate::pure::text::quoted;
 use crate::pure::version::VersionTag;
 use crate::registry::Remote;
-use crate::threads::{self, both, lock};
+use crate::threads::{self, WIDTH, both, lock};
 use serde_json::json;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -99,7 +100,17 @@ pub fn look<'r, 'w>(
     if firsts.is_empty() {
         firsts = threads::map(&sides, |sides| Ok(first(sides, request, &named, &wanted)))?;
     }
-    let tree = copies.then(|| missing::read(here, &manifest, names, request.referrers));
+    // Blobs are asked for all at once, and by then there are as many connections.
+    let connect = || {
+        let blobs = parts::parts(&manifest.content).blobs.len().min(WIDTH);
+        let each = |sides: &Sides| {
+            let known = wanted.len() + 1 + if sides.source.registry() == sides.target.registry() { 2 } else { 0 };
+            sides.target.open_ahead(blobs.saturating_sub(known));
+            Ok(())
+        };
+        threads::map(&sides, each)
+    };
+    let tree = copies.then(|| both(connect, || missing::read(here, &manifest, names, request.referrers)).1);
     let signatures = match (&required, &tree) {
         (None, _) => Vec::new(),
         (Some(required), Some(tree)) => {
