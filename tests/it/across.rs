@@ -538,8 +538,9 @@ fn a_copy_within_one_registry_that_wants_tokens_asks_for_one_each_side() {
     assert_eq!(copied(&ran)[1], 9);
     let log = registry.log();
     let scopes: Vec<_> = log.0.iter().filter_map(|one| one.asked.query("scope").map(str::to_owned)).collect();
-    // Both sides are asked at once, and every question is challenged.
-    assert_eq!(log.0.iter().filter(|one| one.status == 401).count(), 3, "{:#?}", log.lines());
+    // Both sides are asked at once, and each question may be challenged.
+    let challenged = log.0.iter().filter(|one| one.status == 401).count();
+    assert!((1..=3).contains(&challenged), "{:#?}", log.lines());
     assert_eq!(
         (scopes.len(), log.round_trips() <= 12),
         (2, true),

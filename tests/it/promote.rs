@@ -876,8 +876,9 @@ fn a_password_is_sent_with_every_write() {
     promote(&registry, ":2026.34.103", []).login("robot", "secret").run().result();
     let log = registry.log();
     assert!(log.0.iter().filter(|one| one.asked.method == "PUT").all(|one| one.asked.basic().is_some()));
-    // The four questions of the look, which are asked at once.
-    assert_eq!(log.0.iter().filter(|one| one.status == 401).count(), 4, "{:#?}", log.lines());
+    // The four questions of the look, as far as none has its answer before another one is asked.
+    let challenged = log.0.iter().filter(|one| one.status == 401).count();
+    assert!((1..=4).contains(&challenged), "{:#?}", log.lines());
 }
 
 #[test]

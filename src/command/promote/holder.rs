@@ -14,12 +14,12 @@ use crate::threads::WIDTH;
 
 /// How many tags are looked at in search of a digest.
 const MOST: usize = 200;
-/// How many tags are looked at in search of a digest, and how many of them at once.
-type Look = (usize, usize);
-const LONG_LOOK: Look = (MOST, WIDTH);
-/// At older versions, only to name the one that a tag held; no more at once than there are connections that the tag which
-/// is written meanwhile leaves.
-const SHORT_LOOK: Look = (16, 3);
+/// How many tags are looked at in search of a digest, how many of them at first, and how many at once after that.
+type Look = (usize, usize, usize);
+const LONG_LOOK: Look = (MOST, WIDTH, WIDTH);
+/// At older versions, only to name the one that a tag held. Most held the newest of these, and there are no more at once
+/// than there are connections that the tags which are written meanwhile leave.
+const SHORT_LOOK: Look = (16, 1, 3);
 
 /// The tags that name versions, newest first, with their digests where the list had them.
 pub struct Versions {
@@ -131,13 +131,14 @@ fn find<'t>(
     target: &Remote,
     tags: &'t [(VersionTag, Option<Digest>)],
     digest: &Digest,
-    (most, at_once): Look,
+    (most, first, at_once): Look,
 ) -> Result<Option<&'t VersionTag>, Error> {
     if let Some(tag) = known(tags, digest) {
         return Ok(Some(tag));
     }
     let unknown: Vec<_> = tags.iter().filter(|(_, known)| known.is_none()).map(|(tag, _)| tag).take(most).collect();
-    for batch in unknown.chunks(at_once) {
+    let (first, rest) = unknown.split_at(unknown.len().min(first));
+    for batch in std::iter::once(first).chain(rest.chunks(at_once)) {
         let heads = threads::map(batch, |tag| target.head(&tag.tag))?;
         let hits = batch.iter().zip(heads).filter(|(_, held)| held.as_ref() == Some(digest)).map(|(tag, _)| *tag);
         if let Some(tag) = hits.max_by_key(best) {
@@ -157,9 +158,13 @@ pub fn previous(
     facts: &Facts,
     writes: &[TagWrite],
 ) -> Vec<PreviousVersion> {
-    let Some(versions) = versions else { return Vec::new() };
-    let previous = |write: &TagWrite| {
+    let (Some(versions), mut all) = (versions, Vec::<PreviousVersion>::new()) else { return Vec::new() };
+    let previous = |write: &TagWrite, all: &[PreviousVersion]| {
         let before = write.before.as_ref().filter(|before| Some(*before) != write.wanted.as_ref())?;
+        // Tags that move together mostly held the same.
+        if let Some((.., found)) = all.iter().find(|(_, held, _)| held == before) {
+            return Some((write.tag.clone(), before.clone(), *found));
+        }
         let same = |known: &&Target| known.tag == write.tag && known.before == write.before;
         let newer = facts.targets.iter().find(same).and_then(|known| match &known.comparison {
             Comparison::Newer(version) | Comparison::Unordered(version) => Some(*version),
@@ -172,7 +177,10 @@ pub fn previous(
         // Of a source without version it is said already that nothing could be compared.
         (found.is_some() || facts.version.is_some()).then(|| (write.tag.clone(), before.clone(), found))
     };
-    writes.iter().filter_map(previous).collect()
+    for write in writes {
+        all.extend(previous(write, &all));
+    }
+    all
 }
 
 /// Puts the versions that tags held into their writes. What somebody else moved after the plan was made held another

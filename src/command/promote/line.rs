@@ -180,13 +180,16 @@ type Aside = (Vec<PreviousVersion>, Option<usize>);
 fn asides(lanes: &[(usize, &Lane)]) -> Vec<Aside> {
     let of = |(_, Lane { request, sides, survey, writes, .. }): &(usize, &Lane)| {
         let (target, digest) = (&sides.target, &survey.source.manifest.digest);
-        let previous = holder::previous(target, survey.versions.as_ref(), &survey.facts, writes);
-        survey.source.labels.get_or_init(|| notes::labels(&sides.source, request, &survey.source));
-        let pointers = survey.copy.is_none().then(|| {
-            let direct = target.direct_referrers(digest, None);
-            referrers::known(target, digest, direct, survey.listing.as_ref())
-        });
-        Ok((previous, pointers.flatten().map(|known| known.listed.len() + known.cosign.len())))
+        let others = || {
+            let pointers = survey.copy.is_none().then(|| {
+                let direct = target.direct_referrers(digest, None);
+                referrers::known(target, digest, direct, survey.listing.as_ref())
+            });
+            survey.source.labels.get_or_init(|| notes::labels(&sides.source, request, &survey.source));
+            pointers.flatten().map(|known| known.listed.len() + known.cosign.len())
+        };
+        let previous = || holder::previous(target, survey.versions.as_ref(), &survey.facts, writes);
+        Ok(both(previous, others))
     };
     threads::map(lanes, of).unwrap_or_default()
 }
