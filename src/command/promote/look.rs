@@ -104,8 +104,10 @@ pub fn look<'r, 'w>(
     let connect = || {
         let blobs = parts::parts(&manifest.content).blobs.len().min(WIDTH);
         let each = |sides: &Sides| {
-            let known = wanted.len() + 1 + if sides.source.registry() == sides.target.registry() { 2 } else { 0 };
-            sides.target.open_ahead(blobs.saturating_sub(known));
+            // The questions of the first look have left theirs.
+            let read = if sides.source.registry() == sides.target.registry() { 2 } else { 0 };
+            let there = wanted.len() + usize::from(request.moves_any()) + read;
+            sides.target.open_ahead(blobs.saturating_sub(there));
             Ok(())
         };
         threads::map(&sides, each)
