@@ -605,6 +605,7 @@ mod tests {
             ask(&http, &get(address), &limits()).unwrap();
             closed.recv().unwrap();
             assert_eq!(ask(&http, &Request::new(Method::Post, url(address)), &limits()).unwrap().body, b"ok");
+            closed.recv().unwrap();
         }
     }
 
