@@ -156,10 +156,7 @@ pub(super) fn list_tags(access: &Access) -> Result<Listing, Error> {
             return Ok(Some(bare.clone()));
         }
         if !response.is_success() {
-            let error = refusal::error(Subject::Tags, &wanted, &request, &response);
-            // What has answered is there, whatever is said about its list.
-            let is_lie = error.code() == Code::RepositoryUnknown && access.has_answered();
-            return Err(if is_lie { contradicted(error, access) } else { error });
+            return Err(without_list(refusal::error(Subject::Tags, &wanted, &request, &response), access));
         }
         let page = tag_page(&response.body).map_err(|why| {
             Error::new(Code::ReplyMalformed, format!("cannot {wanted}: the reply is no tag list"))
@@ -318,10 +315,13 @@ pub(super) fn has_blob(access: &Access, digest: &Digest) -> Result<bool, Error> 
     }
 }
 
-/// That a repository is said to be unknown which has answered before.
-fn contradicted(error: Error, access: &Access) -> Error {
+/// Why there is no list: a repository that has answered is there, whatever is said about its list.
+pub(super) fn without_list(error: Error, access: &Access) -> Error {
+    if error.code() != Code::RepositoryUnknown || !access.has_answered() {
+        return error;
+    }
     let message = format!(
-        "the tags of `{}` cannot be listed: the registry says that there is no such repository, and has answered for it before",
+        "the tags of `{}` cannot be listed: the registry says that there is no such repository, and has answered for it",
         access.repository
     );
     error

@@ -217,6 +217,11 @@ impl<'s, 'w> Remote<'s, 'w> {
         self.backend()?.tags(detail, None).map(|listing| self.renamed(listing))
     }
 
+    /// Why there is no list of tags, once what was asked beside it is answered too: the list may have been the first.
+    pub fn without_list(&self, error: Error) -> Error {
+        distribution::without_list(error, &self.access)
+    }
+
     /// Every tag as the registry itself has it this moment: a web API beside it may show it later.
     ///
     /// # Errors

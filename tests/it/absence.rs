@@ -6,6 +6,7 @@ use crate::support::image::two_platforms;
 use crate::support::registry::{Registry, one_user};
 use crate::support::reply::Reply;
 use serde_json::json;
+use std::sync::{Arc, Condvar, Mutex};
 
 /// Replies that say 404 and prove nothing, each with its name.
 fn empty_words() -> Vec<(&'static str, Reply)> {
@@ -61,14 +62,32 @@ fn tag_lists_that_are_switched_off_do_not_start_the_versions_anew() {
 
 #[test]
 fn a_repository_that_has_answered_is_not_absent_whatever_its_list_says() {
-    let registry = Registry::start();
-    push(&registry, "acme/app", &["2026.34.101", "2026.34.102", "latest"]);
-    registry.before(|asked, _| {
-        asked.path.ends_with("/tags/list").then(|| Reply::error(404, "NAME_UNKNOWN", "repository name not known"))
-    });
-    let ran = tagwright(["promote", &registry.name("acme/app:2026.34.101"), "--move", "latest"]).run();
-    assert_eq!(ran.error()["code"], "reply-malformed", "{ran}");
-    assert_eq!(ran.error()["changed"], false, "{ran}");
+    // All is asked at once, and the list may be the first to be answered or the last.
+    for list_is_first in [true, false] {
+        let registry = Registry::start();
+        push(&registry, "acme/app", &["2026.34.101", "2026.34.102", "latest"]);
+        let asked_for = Arc::new((Mutex::new((false, 0)), Condvar::new()));
+        registry.gate(move |asked| {
+            let (seen, change) = (&asked_for.0, &asked_for.1);
+            let is_list = asked.path.ends_with("/tags/list");
+            let mut seen = seen.lock().unwrap();
+            if is_list {
+                seen.0 = true
+            } else {
+                seen.1 += 1
+            }
+            change.notify_all();
+            drop(change.wait_while(seen, |seen| {
+                if is_list { !list_is_first && seen.1 < 2 } else { list_is_first && !seen.0 }
+            }));
+        });
+        registry.before(|asked, _| {
+            asked.path.ends_with("/tags/list").then(|| Reply::error(404, "NAME_UNKNOWN", "repository name not known"))
+        });
+        let ran = tagwright(["promote", &registry.name("acme/app:2026.34.101"), "--move", "latest"]).run();
+        assert_eq!(ran.error()["code"], "reply-malformed", "{ran}");
+        assert_eq!(ran.error()["changed"], false, "{ran}");
+    }
 }
 
 #[test]

@@ -155,7 +155,8 @@ impl SecondLook<'_> {
     fn survey(&self, sides: &Sides, first: FirstLook) -> Result<Survey, Error> {
         let (request, looked, Sides { source: here, target, .. }) = (self.request, first.at, sides);
         let SourceLook { reference, manifest, .. } = &*self.source;
-        let (mut version, mut listing) = (self.version.clone(), first.listing);
+        let listing = first.listing.map(|listing| listing.map_err(|error| target.without_list(error)));
+        let (mut version, mut listing) = (self.version.clone(), listing);
         let befores = match first.heads {
             // ECR makes a repository with the first push where a template says so; elsewhere that push is refused.
             Err(error) if error.code() == Code::RepositoryUnknown && !request.into.is_empty() && !request.dry_run => {
@@ -267,6 +268,7 @@ fn read(sides: &[Sides], request: &Promote) -> Result<FirstAnswers, Error> {
         }
     }
     let source = source.ok_or_else(|| Error::new(Code::Internal, "a source was not read"))?;
+    let names = names.map(|listing| listing.map_err(|error| here.without_list(error)));
     Ok((named, source, names, firsts))
 }
 
