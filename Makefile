@@ -13,7 +13,7 @@ endif
 export INSTA_UPDATE ?= no
 
 .DEFAULT_GOAL := list
-.PHONY: list check tools fmt fmt-check lint doc lint-and-doc program test live demo snapshots docs docs-site docs-site-check board-check controller controller-test bench bench-copy bench-ecr
+.PHONY: list check tools fmt fmt-check lint doc lint-and-doc program test live registries demo snapshots docs docs-site docs-site-check board-check controller controller-test bench bench-copy bench-ecr
 
 list: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ fmt-check:
 
 lint: ## clippy on every target, warnings are errors; library and program without their tests too, which finds dead code
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --test live --test release_live --test signatures_live -- -D warnings
+	$(CARGO) clippy --locked --test live --test release_live --test signatures_live --test registries_live -- -D warnings
 	$(CARGO) clippy --locked --lib --bins -- -D warnings
 
 lint-and-doc:
@@ -62,6 +62,10 @@ release-live: tools ## a release that is killed thirty times and run again, and 
 signatures-live: tools ## cosign's two newest major versions, which it builds, on signatures that are made and checked here
 	@scripts/install-tools signatures
 	$(CARGO) test --locked --test signatures_live
+
+registries: tools ## the story of the live tests, told to registries that take long to get
+	@scripts/install-tools registries
+	$(CARGO) test --locked --test registries_live
 
 demo: ## the main job on this machine, against a registry that it starts itself
 	@scripts/install-tools demo

@@ -15,7 +15,8 @@ use support::client::Client;
 use support::cmd::{Ran, Tagwright, indented, tagwright};
 use support::hub::{Hub, Options, Source};
 use support::image::two_platforms;
-use support::live::{Live, Setup};
+use support::live::Live;
+use support::program::Setup;
 use support::text::digest;
 
 const USER: &str = "robot";

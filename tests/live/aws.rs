@@ -2,7 +2,7 @@
 
 use crate::support::cmd::{Tagwright, tagwright};
 use crate::support::image::{Built, Image, two_platforms};
-use crate::support::live::tool;
+use crate::support::program::tool;
 use crate::support::text::base64;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -4,7 +4,7 @@
 use crate::stage::{Door, PASSWORD, Program, REPOSITORY, Stage, USER};
 use crate::support::cmd::{Ran, Tagwright, tagwright};
 use crate::support::image::Family;
-use crate::support::live::tool;
+use crate::support::program::tool;
 use crate::support::relay::Relay;
 use crate::support::release::{Signed, five_platforms, push_large, signed, with_foreign_layer};
 use crate::support::text::digest;

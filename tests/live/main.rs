@@ -1,5 +1,5 @@
 //! The same stories against real servers: Debian's `docker-registry` and version 3 of the same program, each open,
-//! with a password, with tokens, and in TLS from a private authority.
+//! with a password, with tokens, and in TLS from a private authority; olareg and crane's registry.
 //!
 //! Runs by name only, `cargo test --test live`; a server or tool that is missing fails the tests.
 
@@ -12,9 +12,11 @@ mod aws;
 mod copy;
 mod credentials;
 mod crowd;
+mod doors;
 mod fleet;
 mod killed;
 mod peers;
 mod release;
+#[allow(dead_code, reason = "the other tests need more of it")]
 mod stage;
 mod story;

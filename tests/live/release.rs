@@ -3,7 +3,7 @@
 use crate::fleet::{Fleet, IMAGES, TAG, actions};
 use crate::support::cmd::tagwright;
 use crate::support::image::Image;
-use crate::support::live::tool;
+use crate::support::program::tool;
 use crate::support::text::digest;
 use std::process::Command;
 

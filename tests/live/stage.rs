@@ -3,7 +3,9 @@
 use crate::support::client::Client;
 use crate::support::cmd::{Tagwright, tagwright};
 use crate::support::image::{Image, two_platforms};
-use crate::support::live::{Live, Make, Setup, tool};
+use crate::support::live::Live;
+pub use crate::support::program::Program;
+use crate::support::program::Setup;
 use crate::support::tls::Authority;
 use crate::support::token::{Rights, Rules, TokenServer};
 use std::io::Write;
@@ -12,23 +14,14 @@ pub const REPOSITORY: &str = "acme/serviceone";
 pub const USER: &str = "robot";
 pub const PASSWORD: &str = "marked-password-of-the-live-tests";
 
-/// Which program answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// The package `docker-registry`.
-    Debian,
-    /// Version 3, built from its sources.
-    Three,
-    /// A registry of a different make, open or in TLS.
-    Olareg,
-}
-
 /// How it is to be met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
     Open,
     Password,
     Tokens,
+    /// With tokens of a token server that the registry has itself.
+    Own,
     Tls,
 }
 
@@ -49,13 +42,8 @@ impl Stage {
         let rules = Rules::default().user(USER, PASSWORD, Rights::PUSH).user("reader", PASSWORD, Rights::PULL);
         let tokens = (door == Door::Tokens).then(|| TokenServer::start(rules.identity_token("identity", USER)));
         let live = Live::start(&Setup {
-            make: if program == Program::Olareg { Make::Olareg } else { Make::Distribution },
-            program: match program {
-                Program::Debian => None,
-                Program::Three => Some(tool("registry")),
-                Program::Olareg => Some(tool("olareg")),
-            },
-            password: (door == Door::Password).then_some((USER, PASSWORD)),
+            program,
+            password: matches!(door, Door::Password | Door::Own).then_some((USER, PASSWORD)),
             tokens: tokens.as_ref(),
             authority: authority.as_ref(),
         });
@@ -64,7 +52,7 @@ impl Stage {
         let mut client = live.client();
         match door {
             Door::Open => {}
-            Door::Password => client = client.basic(USER, PASSWORD),
+            Door::Password | Door::Own => client = client.basic(USER, PASSWORD),
             Door::Tokens => client = client.bearer(&tokens.as_ref().unwrap().desk().pass(REPOSITORY)),
             Door::Tls => client = client.tls(authority.as_ref().unwrap().client()),
         }
@@ -109,7 +97,15 @@ impl Stage {
 
     /// Whether this door asks who is there.
     pub fn asks(&self) -> bool {
-        matches!(self.door, Door::Password | Door::Tokens)
+        !matches!(self.door, Door::Open | Door::Tls)
+    }
+
+    /// What reads and writes a repository without the program; a token is for one alone.
+    pub fn client_of(&self, repository: &str) -> Client {
+        match &self.tokens {
+            Some(tokens) => self.live.client().bearer(&tokens.desk().pass(repository)),
+            None => self.client.clone(),
+        }
     }
 
     /// What a tag holds, read without the program.

@@ -1,67 +1,25 @@
-//! One release, told by every command in turn: what is there, what comes next, promotion, and the way back refused.
+//! One release, told by every command in turn: what is there, what comes next, promotion, the way back, copies into
+//! other repositories and registries. The same for every registry, behind every door.
 
 use crate::stage::{Door, PASSWORD, Program, REPOSITORY, Stage, USER};
-use crate::support::cmd::Ran;
+use crate::support::cmd::{Ran, tagwright};
 use crate::support::hub::{Hub, Options, Source};
+use crate::support::program::tool;
+use crate::support::text::{base64, digest};
+use crate::support::whole::{Whole, whole};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::process::Command;
 
-#[test]
-fn every_command_works_on_an_open_registry() {
-    check_story(Program::Debian, Door::Open);
-}
-
-#[test]
-fn every_command_works_with_a_password() {
-    check_story(Program::Debian, Door::Password);
-}
-
-#[test]
-fn every_command_works_with_tokens() {
-    check_story(Program::Debian, Door::Tokens);
-}
-
-#[test]
-fn every_command_works_in_tls_from_a_private_authority() {
-    check_story(Program::Debian, Door::Tls);
-}
-
-#[test]
-fn every_command_works_on_an_open_registry_3() {
-    check_story(Program::Three, Door::Open);
-}
-
-#[test]
-fn every_command_works_on_registry_3_with_a_password() {
-    check_story(Program::Three, Door::Password);
-}
-
-#[test]
-fn every_command_works_on_registry_3_with_tokens() {
-    check_story(Program::Three, Door::Tokens);
-}
-
-#[test]
-fn every_command_works_on_registry_3_in_tls() {
-    check_story(Program::Three, Door::Tls);
-}
-
-#[test]
-fn every_command_works_on_an_open_olareg() {
-    check_story(Program::Olareg, Door::Open);
-}
-
-#[test]
-fn every_command_works_on_olareg_in_tls() {
-    check_story(Program::Olareg, Door::Tls);
-}
-
-fn check_story(program: Program, door: Door) {
+/// Tells the story to one registry.
+pub fn check_story(program: Program, door: Door) {
     let stage = Stage::filled(program, door);
     check_reading(&stage);
     check_versions(&stage);
     check_auth(&stage);
     check_call(&stage);
     check_promotion(&stage);
+    check_copies(&stage);
     check_absence(&stage);
 }
 
@@ -125,7 +83,7 @@ fn check_auth(stage: &Stage) {
     let result = ran.result();
     let challenge = match stage.door {
         Door::Password => "basic",
-        Door::Tokens => "bearer",
+        Door::Tokens | Door::Own => "bearer",
         Door::Open | Door::Tls => "none",
     };
     assert_eq!(result["challenge"], challenge, "{ran}");
@@ -146,7 +104,7 @@ fn check_call(stage: &Stage) {
         args["caFile"] = json!(authority.ca_file());
     }
     let request = json!({"command": "labels", "args": args}).to_string();
-    let word = |word: &str| crate::support::cmd::tagwright(["call"]).args((!word.is_empty()).then_some(word));
+    let word = |word: &str| tagwright(["call"]).args((!word.is_empty()).then_some(word));
     let by_variable = stage.login(word("").env("TAGWRIGHT_REQUEST", &request)).run();
     let by_stdin = stage.login(word("-").stdin(request)).run();
     for ran in [by_variable, by_stdin] {
@@ -155,7 +113,8 @@ fn check_call(stage: &Stage) {
     }
 }
 
-fn actions(ran: &Ran) -> Value {
+/// Each tag of a promotion: its name, what became of it, whether it was read back.
+pub fn actions(ran: &Ran) -> Value {
     let result = ran.result();
     let tags = result["tags"].as_array().unwrap().iter();
     tags.map(|tag| json!([tag["tag"], tag["action"], tag["verified"]])).collect()
@@ -196,7 +155,7 @@ fn check_promotion(stage: &Stage) {
     // The command that takes it back is run as it was printed.
     let undo = ran.result()["rollback"][0].as_array().unwrap().clone();
     let words = undo.iter().skip(1).map(|word| word.as_str().unwrap().to_owned());
-    let undo = stage.login(crate::support::cmd::tagwright([]).args(words));
+    let undo = stage.login(tagwright([]).args(words));
     let ran = undo.run();
     assert_eq!(actions(&ran), json!([["latest", "moved", true]]), "{ran}");
     assert_eq!(stage.digest("latest"), Some(source.clone()));
@@ -240,11 +199,56 @@ fn check_promotion(stage: &Stage) {
     }
 }
 
+/// Into another repository of the same registry, from there into a registry of another make, and back.
+fn check_copies(stage: &Stage) {
+    const TAG: &str = "2026.34.103";
+    let source = whole(&stage.client, REPOSITORY, TAG).unwrap();
+    let other = Stage::start(Program::Debian, Door::Open);
+    let mut ways = vec![((stage, REPOSITORY), (stage, "acme/release"))];
+    // `--https` holds for both sides, and the other one is open.
+    if stage.authority.is_none() {
+        ways.extend([((stage, "acme/release"), (&other, "acme/far")), ((&other, "acme/far"), (stage, "acme/back"))]);
+    }
+    for ((from, source_path), (to, path)) in ways {
+        let image = from.live.name(&format!("{source_path}:{TAG}"));
+        let into = to.live.name(path);
+        let goals = ["--into", &into, "--to", "{tag}", "--move", "latest"];
+        let run = from.run("promote", "", []).clone_words(&["promote", &image]).args(goals);
+        let login = [("INTO_REGISTRY_USERNAME", USER), ("INTO_REGISTRY_PASSWORD", PASSWORD)];
+        let needs_own = to.asks() && from.live.host() != to.live.host();
+        let run = login.into_iter().filter(|_| needs_own).fold(run, |run, (name, value)| run.env(name, value));
+        let ran = run.run();
+        assert_eq!(actions(&ran), json!([[TAG, "created", true], ["latest", "created", true]]), "{ran}");
+        assert_eq!(whole(&to.client_of(path), path, "latest").as_ref(), Ok(&source), "{ran}");
+        check_crane(to, &format!("{into}:{TAG}"), &source);
+    }
+}
+
+/// crane reads the same bytes, down to the last layer.
+fn check_crane(stage: &Stage, image: &str, source: &Whole) {
+    let home = tempfile::tempdir().unwrap();
+    let auth = base64(format!("{USER}:{PASSWORD}").as_bytes());
+    let auths = if stage.asks() { json!({stage.live.host(): {"auth": auth}}) } else { json!({}) };
+    std::fs::write(home.path().join("config.json"), json!({"auths": auths}).to_string()).unwrap();
+    let mut crane = Command::new(tool("crane"));
+    crane.env_clear().env("DOCKER_CONFIG", home.path());
+    if let Some(authority) = &stage.authority {
+        crane.env("SSL_CERT_FILE", authority.ca_file());
+    }
+    let layout = home.path().join("layout");
+    let out = crane.args(["pull", "--format", "oci", image]).arg(&layout).output().unwrap();
+    assert!(out.status.success(), "crane pull {image}: {}", String::from_utf8_lossy(&out.stderr));
+    let files = std::fs::read_dir(layout.join("blobs/sha256")).unwrap();
+    let read: BTreeSet<String> = files.map(|file| digest(&std::fs::read(file.unwrap().path()).unwrap())).collect();
+    let expected: BTreeSet<String> = source.manifests.keys().chain(source.blobs.keys()).cloned().collect();
+    assert_eq!(read, expected, "crane reads something else at {image}");
+}
+
 fn check_absence(stage: &Stage) {
     let ran = stage.run("labels", ":none", []).run();
     assert_eq!((ran.code().as_str(), ran.exit), ("tag-unknown", Some(3)), "{ran}");
     if !stage.asks() {
-        let mut run = crate::support::cmd::tagwright(["labels", &stage.live.name("acme/none:1")]);
+        let mut run = tagwright(["labels", &stage.live.name("acme/none:1")]);
         if let Some(authority) = &stage.authority {
             run = run.arg("--https").arg("--ca-file").arg(authority.ca_file());
         }

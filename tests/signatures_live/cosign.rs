@@ -1,6 +1,7 @@
 //! cosign as a child process, and the registries that it and the program under test share.
 
-use crate::support::live::{Live, Make, Setup, tool};
+use crate::support::live::Live;
+use crate::support::program::{Program, Setup, tool};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -16,7 +17,7 @@ pub fn key(name: &str) -> String {
 
 /// A registry of each make: one lists referrers, with the other they stand under the fall-back tag.
 pub fn registries() -> Vec<Live> {
-    let olareg = Setup { make: Make::Olareg, program: Some(tool("olareg")), ..Setup::default() };
+    let olareg = Setup { program: Program::Olareg, ..Setup::default() };
     vec![Live::start(&Setup::default()), Live::start(&olareg)]
 }
 

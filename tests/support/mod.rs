@@ -17,6 +17,7 @@ pub mod image;
 pub mod live;
 pub mod log;
 pub mod manifests;
+pub mod program;
 pub mod proxy;
 pub mod pty;
 pub mod registry;
