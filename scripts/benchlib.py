@@ -123,7 +123,7 @@ class Registry:
     With the folder of certificates it speaks TLS 1.3, with the address of a token server it asks for a login there.
     """
 
-    def __init__(self, folder, name, certified=None, realm=None, like=None, program=REGISTRY):
+    def __init__(self, folder, name, certified=None, realm=None, like=None, program=REGISTRY, address="127.0.0.1"):
         self.folder = os.path.join(folder, name)
         os.makedirs(self.folder)
         if like:
@@ -131,7 +131,7 @@ class Registry:
         config = {
             "version": "0.1", "log": {"level": "info"},
             "storage": {"filesystem": {"rootdirectory": f"{self.folder}/storage"}},
-            "http": {"addr": "127.0.0.1:0", "secret": "of the benchmark"},
+            "http": {"addr": f"{address}:0", "secret": "of the benchmark"},
         }
         if certified:
             config["http"]["tls"] = {
@@ -154,7 +154,7 @@ class Registry:
             )
         self.host = None
         for line in self.process.stderr:
-            found = re.search(r"listening on (127\.0\.0\.1:\d+)", line)
+            found = re.search(r"listening on (127\.0\.0\.\d+:\d+)", line)
             if found:
                 self.host = found.group(1)
                 break

@@ -6,7 +6,7 @@
 use crate::pure::http::{Fault, Phase};
 use crate::world::instant;
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -138,6 +138,11 @@ impl Read for Socket {
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.within(false, |mut tcp| tcp.write(bytes))
+    }
+
+    /// TLS has several records to send at a time.
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.within(false, |mut tcp| tcp.write_vectored(parts))
     }
 
     fn flush(&mut self) -> io::Result<()> {

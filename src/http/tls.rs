@@ -10,7 +10,7 @@ use crate::pure::http::certificate::{self, Certificate};
 use crate::pure::http::{Fault, Trouble};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ProtocolVersion};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufReader, ErrorKind, Read, Write};
 
 /// What a server has shown in TLS.
 pub struct TlsFacts {
@@ -20,11 +20,14 @@ pub struct TlsFacts {
     pub certificate: Option<Certificate>,
 }
 
+/// How much is received at once: some records. rustls by itself asks the system for a quarter of one at a time.
+const RECEIVED: usize = 64 * 1024;
+
 /// A TLS connection on a stream.
 #[derive(Debug)]
 pub(super) struct Tls {
     connection: ClientConnection,
-    stream: Box<dyn Stream>,
+    stream: BufReader<Box<dyn Stream>>,
 }
 
 impl Tls {
@@ -35,7 +38,7 @@ impl Tls {
             Fault::Tls { trouble: Trouble::Other, why }
         })?;
         let connection = ClientConnection::new(trust.config()?, name).map_err(|error| explain(&error))?;
-        let mut tls = Self { connection, stream };
+        let mut tls = Self { connection, stream: BufReader::with_capacity(RECEIVED, stream) };
         tls.handshake().map_err(fault)?;
         Ok(tls)
     }
@@ -64,9 +67,14 @@ impl Tls {
 
     fn send(&mut self) -> io::Result<()> {
         while self.connection.wants_write() {
-            self.connection.write_tls(&mut self.stream)?;
+            self.connection.write_tls(self.stream.get_mut())?;
         }
         Ok(())
+    }
+
+    /// Whether nothing has come that was not made sense of.
+    fn has_nothing(&mut self) -> bool {
+        self.stream.buffer().is_empty() && self.stream.get_mut().is_quiet()
     }
 
     /// Takes in what is there and makes sense of it.
@@ -109,33 +117,35 @@ impl Write for Tls {
 
 impl Stream for Tls {
     fn limit(&mut self, limit: Limit) {
-        self.stream.limit(limit);
+        self.stream.get_mut().limit(limit);
     }
 
     /// Session tickets may come at any time and are no reason to give a connection up.
     fn is_quiet(&mut self) -> bool {
-        if self.stream.is_quiet() {
+        if self.has_nothing() {
             return true;
         }
-        if self.stream.set_nonblocking(true).is_err() {
+        if self.set_nonblocking(true).is_err() {
             return false;
         }
         let received = self.receive();
-        if self.stream.set_nonblocking(false).is_err() || !matches!(received, Ok(1..)) {
+        if self.set_nonblocking(false).is_err() || !matches!(received, Ok(1..)) {
             return false;
         }
-        let said = self.connection.reader().read(&mut [0]);
-        matches!(said, Err(error) if error.kind() == ErrorKind::WouldBlock) && self.stream.is_quiet()
+        // Looked at and not taken: it may be the reply.
+        let state = self.connection.process_new_packets();
+        let said = state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0 || state.peer_has_closed());
+        !said && self.has_nothing()
     }
 
     fn set_nonblocking(&mut self, on: bool) -> io::Result<()> {
-        self.stream.set_nonblocking(on)
+        self.stream.get_mut().set_nonblocking(on)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Http, Limits, Options};
+    use super::super::{Http, Limits, Options, Payload};
     use super::*;
     use crate::error::Code;
     use crate::http::testing::{Authority, ask, limits, options, read_request, server, tls_server, world};
@@ -145,6 +155,7 @@ mod tests {
     use std::net::SocketAddr;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Receiver, channel};
     use std::time::Duration;
 
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -295,6 +306,45 @@ mod tests {
                 Err(fault) => assert!(!complete && matches!(fault, Fault::Truncated { got: 3, .. }), "{fault:?}"),
             }
         }
+    }
+
+    /// Nothing but zeros, the last of which wait until the server has replied.
+    struct Waiting {
+        given: usize,
+        replied: Receiver<()>,
+        told: bool,
+    }
+
+    impl Read for Waiting {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.given >= 1 << 20 && !self.told {
+                self.told = self.replied.recv().is_ok();
+            }
+            self.given += buffer.len();
+            buffer.fill(0);
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn a_reply_that_comes_while_a_body_is_sent_is_whole() {
+        let authority = Authority::new();
+        let file = authority.file();
+        let (tell, replied) = channel();
+        let address = tls_server(authority.server(&["127.0.0.1"]), move |_, mut stream| {
+            stream.read_exact(&mut [0; 1000]).unwrap();
+            stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nbig!").unwrap();
+            stream.flush().unwrap();
+            tell.send(()).unwrap();
+            let _ = io::copy(&mut stream, &mut io::sink());
+        });
+        let request = Request { method: Method::Put, ..get("127.0.0.1", address) };
+        let mut waiting = Waiting { given: 0, replied, told: false };
+        let mut payload = Payload::new(&mut waiting, 8 << 20);
+        let http = http(&[], file.path().to_str());
+        let response = http.send(&request, Some(&mut payload), &limits()).and_then(|reply| reply.whole()).unwrap();
+        assert_eq!((response.status, response.body.as_slice()), (413, &b"big!"[..]));
+        assert!(waiting.given < 8 << 20, "the rest is read");
     }
 
     #[test]
