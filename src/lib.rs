@@ -17,6 +17,7 @@ mod house {
     pub mod pure;
     pub mod registry;
     pub mod secret;
+    pub mod system;
     pub mod threads;
     pub mod world;
 }
@@ -27,6 +28,7 @@ use house::*;
 pub use house::*;
 pub use last_words::{at_panic, when_stopped};
 pub use output::{Ending, Screen};
+pub use system::{HAS_COLOURS, before_end};
 pub use world::{Log, World};
 
 use cli::parse::{self, CommandLine};

@@ -1,10 +1,6 @@
 //! The program: words and environment in, bytes and an exit status out. The only file that prints.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::low_level::{emulate_default_handler, pipe};
-use std::io::Read;
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use tagwright::{Ending, Log, Screen, World};
@@ -22,7 +18,7 @@ fn main() -> ExitCode {
     let draw: Log = Box::new(|line| write(line, false));
     let world = World::real(log, std::io::stderr().is_terminal().then_some(draw));
     if std::io::stderr().is_terminal() {
-        [SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)).for_each(tell_before);
+        tagwright::before_end(|| write(&tagwright::when_stopped().unwrap_or_default(), true));
     }
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let ending = tagwright::run(&words, &world, screen(&world));
@@ -39,29 +35,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether whoever began this run has it pass over a signal, as a shell does for what runs in the background.
-fn is_ignored(signal: i32) -> bool {
-    #[expect(clippy::disallowed_methods, reason = "the kernel tells this as a file")]
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    ignored.is_some_and(|ignored| ignored >> (signal - 1) & 1 == 1)
-}
-
-/// Tells on a terminal what was written before a signal ends the run, as it would have without that.
-fn tell_before(signal: i32) {
-    let Ok((mut arrival, sender)) = UnixStream::pair() else { return };
-    let wait = move || {
-        if arrival.read_exact(&mut [0]).is_ok() {
-            write(&tagwright::when_stopped().unwrap_or_default(), true);
-            let _ = emulate_default_handler(signal);
-        }
-    };
-    // Where nobody waits, the signal is better left to the system.
-    if std::thread::Builder::new().spawn(wait).is_ok() {
-        let _ = pipe::register(signal, sender);
-    }
-}
-
 fn is_closed(why: &std::io::Error) -> bool {
     why.kind() == ErrorKind::BrokenPipe
 }
@@ -75,7 +48,7 @@ fn screen(world: &World) -> Option<Screen> {
     let columns = terminal_size::terminal_size_of(&stdout).map_or(80, |(width, _)| usize::from(width.0));
     let plain = world.env("NO_COLOR").is_some_and(|text| !text.is_empty()) || world.env("TERM") == Some("dumb");
     // Errors are coloured too, and they go to stderr.
-    let colour = !plain && std::io::stderr().is_terminal();
+    let colour = tagwright::HAS_COLOURS && !plain && std::io::stderr().is_terminal();
     stdout.is_terminal().then_some(Screen { columns: columns.max(20), colour })
 }
 

@@ -4,10 +4,11 @@
 //! [`crate::http`].
 
 use crate::pure::text::show;
+use crate::system;
 use std::collections::BTreeMap;
-use std::fs::{File, FileType, OpenOptions};
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, PipeReader, PipeWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -61,8 +62,9 @@ impl World {
     /// The real machine. Variables that are not Unicode are left out.
     pub fn real(log: Log, status: Option<Log>) -> Self {
         let variables = std::env::vars_os();
+        let known = |name: OsString| Some(system::variable(name.to_str()?).into_owned());
         let environment =
-            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+            variables.filter_map(|(name, value)| Some((known(name)?, value.into_string().ok()?))).collect();
         let stdin: Stdin = Box::new(|limit| read_limited(io::stdin().lock(), limit));
         // Lines are partly made of what others say.
         let shown = |log: Log| -> Log { Box::new(move |text| log(&show::line(text))) };
@@ -73,7 +75,7 @@ impl World {
 
     /// The value of a variable that is set and not empty.
     pub fn env(&self, name: &str) -> Option<&str> {
-        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.environment.get(&*system::variable(name)).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The time of day, UTC.
@@ -116,7 +118,7 @@ impl World {
 
     /// Whether others than its owner may read a file, as far as its mode tells.
     pub fn is_open_to_others(&self, path: &Path) -> bool {
-        path.metadata().is_ok_and(|found| found.mode() & 0o044 != 0)
+        path.metadata().is_ok_and(|found| system::is_open_to_others(&found))
     }
 
     /// A whole file that somebody else may have put there: a regular one, without a link on the way.
@@ -144,7 +146,7 @@ impl World {
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         without_links(path)?;
         let draft = path.with_extension(format!("{}.tmp", std::process::id()));
-        let mut file = open(&draft, OpenOptions::new().write(true).create_new(true))?;
+        let mut file = open(&draft, OpenOptions::new().write(true).create_new(true), false)?;
         let placed = file.write_all(bytes).and_then(|()| std::fs::rename(&draft, path));
         if placed.is_err() {
             let _ = std::fs::remove_file(&draft);
@@ -185,12 +187,32 @@ impl World {
         max: u64,
         aws: bool,
     ) -> io::Result<Ran> {
+        let mut command = self.command(program)?;
+        command.args(args);
+        self.finish(command, stdin, limit, max, aws)
+    }
+
+    /// Has the system's shell run a line, with AWS' variables, and waits for it as [`World::run`] does.
+    ///
+    /// # Errors
+    /// As [`World::run`].
+    pub fn run_line(&self, line: &str, limit: Duration, max: u64) -> io::Result<Ran> {
+        let mut shell = self.command(system::SHELL)?;
+        system::give_line(&mut shell, line);
+        self.finish(shell, b"", limit, max, true)
+    }
+
+    fn command(&self, program: &str) -> io::Result<Command> {
         let path = self.find(program)?;
         #[expect(clippy::disallowed_methods, reason = "this is where programs are run")]
-        let mut command = Command::new(path);
-        let is_theirs = |name: &String| !is_own(name) && self.hidden.get() != Some(name);
+        Ok(Command::new(path))
+    }
+
+    fn finish(&self, mut command: Command, stdin: &[u8], limit: Duration, max: u64, aws: bool) -> io::Result<Ran> {
+        let is_hidden = |name: &str| self.hidden.get().is_some_and(|hidden| system::variable(hidden) == name);
+        let is_theirs = |name: &str| !is_own(name) && !is_hidden(name);
         let theirs = self.environment.iter().filter(|(name, _)| is_theirs(name) && (aws || !name.starts_with("AWS_")));
-        command.args(args).env_clear().envs(theirs).env("PATH", self.folders().collect::<Vec<_>>().join(":"));
+        command.env_clear().envs(theirs).env("PATH", std::env::join_paths(self.folders()).unwrap_or_default());
         let pipes = Pipes { stdout: io::pipe()?, stderr: io::pipe()? };
         command.stdin(Stdio::piped()).stdout(pipes.stdout.1.try_clone()?).stderr(pipes.stderr.1.try_clone()?);
         let mut child = command.spawn()?;
@@ -207,17 +229,18 @@ impl World {
 
     /// Where a program lies. The system's own search would use the `PATH` of this process.
     fn find(&self, program: &str) -> io::Result<PathBuf> {
-        if program.contains('/') {
+        if program.contains(std::path::is_separator) {
             return Ok(PathBuf::from(program));
         }
-        let found = self.folders().map(|folder| Path::new(folder).join(program)).find(|path| path.is_file());
+        let names =
+            |folder: PathBuf| system::PROGRAM_ENDINGS.iter().map(move |end| folder.join(format!("{program}{end}")));
+        let found = self.folders().flat_map(names).find(|path| path.is_file());
         found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program in PATH"))
     }
 
     /// The folders of the `PATH`; what is relative to the working directory is whoever's who fills that.
-    fn folders(&self) -> impl Iterator<Item = &str> {
-        let path = self.env("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin");
-        path.split(':').filter(|folder| folder.starts_with('/'))
+    fn folders(&self) -> impl Iterator<Item = PathBuf> {
+        std::env::split_paths(self.env("PATH").unwrap_or(system::PATH)).filter(|folder| folder.is_absolute())
     }
 }
 
@@ -246,10 +269,7 @@ fn append_line(path: &Path, line: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     // A new file is there after a loss of power only if its folder has been written too.
-    if new {
-        open(folder(path), OpenOptions::new().read(true))?.sync_all()?;
-    }
-    Ok(())
+    if new { system::sync_folder(folder(path)) } else { Ok(()) }
 }
 
 fn ends_a_line(file: &mut (impl Read + Seek)) -> bool {
@@ -267,26 +287,21 @@ fn may_append(path: &Path) -> io::Result<()> {
         Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder `{}`", folder.display())))
     } else if !folder.is_dir() {
         Err(io::Error::new(io::ErrorKind::NotADirectory, format!("`{}` is no folder", folder.display())))
-    } else if folder.metadata()?.permissions().readonly() {
+    } else if system::is_closed(&folder.metadata()?) {
         Err(io::ErrorKind::PermissionDenied.into())
     } else {
         without_links(path)
     }
 }
 
-/// `O_NONBLOCK` of Linux on the processors that programs are released for: opening must not wait for whoever never comes.
-const NONBLOCK: i32 =
-    if cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) { 0o4000 } else { 0 };
-
 /// Opens what is no pipe, which might never say a word.
-fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let is_pipe = |kind: FileType| kind.is_fifo() || kind.is_socket();
+fn open(path: &Path, options: &mut OpenOptions, follow: bool) -> io::Result<File> {
     let pipe = || io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe, and not a file");
-    if path.metadata().is_ok_and(|found| is_pipe(found.file_type())) {
+    if path.metadata().is_ok_and(|found| system::is_pipe(found.file_type())) {
         return Err(pipe());
     }
-    let file = options.custom_flags(NONBLOCK).open(path)?;
-    if is_pipe(file.metadata()?.file_type()) { Err(pipe()) } else { Ok(file) }
+    let file = system::open(path, options, follow)?;
+    if system::is_pipe(file.metadata()?.file_type()) { Err(pipe()) } else { Ok(file) }
 }
 
 /// Opens a regular file that no link leads to; made where that is meant and it is not there.
@@ -294,16 +309,16 @@ fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     without_links(path)?;
     let made = match path.symlink_metadata() {
         // A link that comes up meanwhile is not followed.
-        Err(why) if why.kind() == io::ErrorKind::NotFound => open(path, options.clone().create_new(true)),
-        _ => open(path, options),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => open(path, options.clone().create_new(true), false),
+        _ => open(path, options, false),
     };
     let file = match made {
         // Somebody else has made it first.
-        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => open(path, options),
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => open(path, options, false),
         made => made,
     }?;
-    let (named, opened) = (path.symlink_metadata()?, file.metadata()?);
-    if !opened.is_file() || (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
+    let opened = file.metadata()?;
+    if !opened.is_file() || !system::is_named(path, &opened)? {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     Ok(file)
@@ -334,7 +349,7 @@ pub(crate) fn instant() -> Instant {
 
 /// A whole file, for those who read one long after they were given the world.
 pub(crate) fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    read_limited(open(path, OpenOptions::new().read(true))?, limit)
+    read_limited(open(path, OpenOptions::new().read(true), true)?, limit)
 }
 
 fn read_limited(mut from: impl Read, limit: u64) -> io::Result<Vec<u8>> {

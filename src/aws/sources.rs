@@ -320,7 +320,7 @@ pub fn process(world: &World, profile: &str, line: &str, left: Option<Duration>)
     let hint = format!(
         "run the command of the profile by hand, as the same user: `aws configure get credential_process --profile {profile}` prints it"
     );
-    let ran = world.run("sh", &["-c", line], b"", limit, LIMIT, true).map_err(|error| {
+    let ran = world.run_line(line, limit, LIMIT).map_err(|error| {
         let (code, why) = match error.kind() {
             std::io::ErrorKind::TimedOut => {
                 (Code::Timeout, format!("did not end within {} s", limit.as_secs_f64().ceil()))

@@ -8,6 +8,7 @@ use crate::http::trust::Trust;
 use crate::http::tunnel;
 use crate::pure::http::url::Scheme;
 use crate::pure::http::{Fault, Origin, Phase, Proxies, Proxy, Resolve, Url, bracketed};
+use crate::system;
 use crate::threads::{WIDTH, lock};
 use crate::world::instant;
 use std::fmt;
@@ -173,12 +174,7 @@ impl Dial {
 
 /// Asks the system for the addresses of a name, in a thread because that cannot be interrupted.
 fn look_up(host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Fault> {
-    let failed = |why: String| {
-        // Neither glibc nor musl says it in a way that a program can read.
-        let lasting = ["not known", "does not resolve", "no address", "not provided"].iter();
-        let temporary = !lasting.into_iter().any(|text| why.to_ascii_lowercase().contains(text));
-        Fault::Resolve { host: host.to_owned(), why, temporary }
-    };
+    let failed = |why: &str, temporary| Fault::Resolve { host: host.to_owned(), why: why.to_owned(), temporary };
     let (sender, receiver) = channel();
     let name = host.to_owned();
     let ask = move || drop(sender.send((name.as_str(), port).to_socket_addrs().map(Vec::from_iter)));
@@ -192,14 +188,15 @@ fn look_up(host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Faul
         None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
     };
     match found {
-        Ok(Ok(found)) if found.is_empty() => Err(failed("no address".to_owned())),
+        Ok(Ok(found)) if found.is_empty() => Err(failed("no address", false)),
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {
             let text = plain(&error);
-            Err(failed(text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()))
+            let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+            Err(failed(why, !system::is_lasting(&error)))
         }
         Err(RecvTimeoutError::Timeout) => Err(Fault::Timeout { what: limit.what, after: Duration::ZERO }),
-        Err(RecvTimeoutError::Disconnected) => Err(failed("the resolver failed".to_owned())),
+        Err(RecvTimeoutError::Disconnected) => Err(failed("the resolver failed", true)),
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn plain(error: &io::Error) -> String {
         ErrorKind::TimedOut => "timed out",
         _ => {
             let text = error.to_string();
-            return text.split(" (os error").next().unwrap_or_default().to_ascii_lowercase();
+            return text.split(" (os error").next().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
         }
     };
     known.to_owned()

@@ -8,6 +8,7 @@ use crate::error::{Code, Error};
 use crate::http::stream::plain;
 use crate::http::tls_fault::{is_about_the_signer, with_signer};
 use crate::pure::http::Fault;
+use crate::system::BUNDLES;
 use crate::world::{World, read_file};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -26,15 +27,6 @@ const BUNDLE_LIMIT: u64 = 8 * 1024 * 1024;
 
 /// How a certificate begins in a PEM file.
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-
-/// Where systems keep their roots, each in one file; the first that is there counts.
-const BUNDLES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// Whom to trust; the roots themselves are put together at the first handshake.
 #[derive(Debug)]
@@ -178,7 +170,7 @@ impl Verifier {
         let load = || {
             let paths = self.file.as_deref().map_or(BUNDLES.to_vec(), |file| vec![file]);
             let bundle = paths.iter().find_map(|path| read_file(Path::new(path), BUNDLE_LIMIT).ok());
-            let folders = self.folders.iter().flat_map(|folders| folders.split(':')).flat_map(files);
+            let folders = self.folders.iter().flat_map(std::env::split_paths).flat_map(files);
             let singles = folders.filter_map(|path| read_file(&path, BUNDLE_LIMIT).ok());
             let mut found = Vec::new();
             for bytes in bundle.into_iter().chain(singles) {
@@ -190,7 +182,7 @@ impl Verifier {
     }
 }
 
-fn files(folder: &str) -> Vec<PathBuf> {
+fn files(folder: PathBuf) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect()
 }

@@ -103,7 +103,7 @@ mod tests {
         });
         let (proxy, seen) = tunnelling(registry);
         let variable = format!("http://me:p%40ss@{proxy}");
-        let http = http(&[("https_proxy", &variable)], file.path().to_str());
+        let http = http(&[("HTTPS_PROXY", &variable)], file.path().to_str());
         for _ in 0..3 {
             assert_eq!(run(&http, "https://registry.example/v2/", &limits()).unwrap().body, b"ok");
         }

@@ -17,6 +17,7 @@ use crate::pure::promote::{
 };
 use crate::pure::text::{instant, shell, show};
 use crate::registry::Remote;
+use crate::system::MAKE_FOLDER;
 use crate::world::World;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,7 +40,7 @@ fn labels(lane: &Lane) -> Option<BTreeMap<String, String>> {
 fn unwritable(file: &str, why: &std::io::Error) -> Error {
     let folder = Path::new(file).parent().and_then(Path::to_str).filter(|folder| !folder.is_empty());
     let hint = match folder.filter(|_| why.kind() == std::io::ErrorKind::NotFound) {
-        Some(folder) => format!("make the folder first, with `mkdir -p {}`", shell::quote(folder)),
+        Some(folder) => format!("make the folder first, with `{MAKE_FOLDER} {}`", shell::quote(folder)),
         None => "name a file that this user may write to, or leave `--record` out".to_owned(),
     };
     Error::new(Code::RecordInvalid, format!("the record cannot be written to `{file}`"))
