@@ -32,6 +32,8 @@ pub(super) fn tagged(backend: &dyn Backend, digest: &Digest) -> Result<Vec<Descr
 /// What stands under the fall-back tag.
 fn fallback(backend: &dyn Backend, digest: &Digest) -> Result<Option<RawManifest>, Error> {
     match backend.head(&referrers::fallback_tag(digest))? {
+        // GitLab reads a tag that is made of a digest, and is not there, as the digest.
+        Some(now) if now == *digest => Ok(None),
         Some(now) => backend.manifest(&Identifier::Digest(now)).map(Some),
         None => Ok(None),
     }

@@ -46,6 +46,7 @@ mod made_release;
 mod meanwhile;
 mod next_version;
 mod odd_content;
+mod products;
 mod promote;
 mod race_model;
 mod rate_limit;

@@ -397,6 +397,7 @@ impl Shared {
                 Some((known, secret)) if known == *user && secret == *password => None,
                 _ => challenge("Basic realm=\"tests\"".to_owned()),
             },
+            Auth::Bearer(rules) if rules.basic && asked.basic().is_some_and(|login| rules.knows(&login)) => None,
             Auth::Bearer(_) => {
                 let reads = asked.method == "GET" || asked.method == "HEAD";
                 let mut wanted = Vec::new();

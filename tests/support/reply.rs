@@ -95,6 +95,11 @@ impl Reply {
         self
     }
 
+    /// The first value of a field.
+    pub fn header_value(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
     /// Replaces a field.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {

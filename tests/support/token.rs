@@ -43,7 +43,8 @@ impl Rights {
 
     fn allow(self, action: &str) -> bool {
         match action {
-            "pull" => self.pull,
+            // Azure names the right to list tags by itself.
+            "pull" | "metadata_read" => self.pull,
             "push" => self.push,
             _ => false,
         }
@@ -65,6 +66,12 @@ pub struct Rules {
     pub post: bool,
     /// The key that holds the token in the answer.
     pub key: String,
+    /// The path of the realm.
+    pub path: &'static str,
+    /// The service that has to be named; `None` where none may be.
+    pub service: Option<&'static str>,
+    /// Whether the registry takes a password as well.
+    pub basic: bool,
 }
 
 impl Default for Rules {
@@ -76,6 +83,9 @@ impl Default for Rules {
             expires_in: Some(300),
             post: true,
             key: "token".to_owned(),
+            path: "/token",
+            service: Some(SERVICE),
+            basic: false,
         }
     }
 }
@@ -93,6 +103,11 @@ impl Rules {
     pub fn anonymous(mut self, rights: Rights) -> Self {
         self.anonymous = rights;
         self
+    }
+
+    /// Whether this is the name and the password of somebody who may do everything.
+    pub fn knows(&self, (user, password): &(String, String)) -> bool {
+        self.users.get(user).is_some_and(|(known, rights)| known == password && *rights == Rights::PUSH)
     }
 
     /// With an identity token of a user.
@@ -158,7 +173,7 @@ impl TokenServer {
 
     /// The address for `realm`.
     pub fn realm(&self) -> String {
-        format!("{}/token", self.listener.url())
+        format!("{}{}", self.listener.url(), self.desk.rules.lock().unwrap().path)
     }
 
     /// `127.0.0.1:PORT`.
@@ -259,7 +274,7 @@ impl Desk {
             asked.query.clone()
         };
         let field = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        if asked.path != "/token" || field("service") != Some(SERVICE) {
+        if asked.path != rules.path || field("service") != rules.service {
             return Reply::with(400, "application/json", r#"{"details":"no such service"}"#);
         }
         let login = match (asked.method.as_str(), field("grant_type")) {

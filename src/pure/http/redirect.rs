@@ -42,7 +42,13 @@ pub fn follow(request: &Request, status: u16, headers: &Headers, trail: &[Url]) 
         return Err(refuse("the reply does not say where to".to_owned()));
     };
     let target = from.join(location).map_err(|error| refuse(format!("the target is {}", error.message())))?;
-    let shown = redact::url(&target);
+    let (shown, same_origin) = (redact::url(&target), from.origin() == target.origin());
+    let reads = matches!(request.method, Method::Get | Method::Head);
+    // By the standard there is nothing to send for what was read, and the target is about it: GHCR leads whoever lists
+    // referrers to a page of GitHub's.
+    if status == 303 && reads && !same_origin {
+        return Ok(None);
+    }
 
     if let Some(why) = unsafe_way(from, trail.first().unwrap_or(from), &target) {
         return Err(refuse(why));
@@ -53,8 +59,7 @@ pub fn follow(request: &Request, status: u16, headers: &Headers, trail: &[Url]) 
     if trail.len() > MAX_HOPS {
         return Err(refuse(format!("it is number {} in a row", trail.len())));
     }
-    let same_origin = from.origin() == target.origin();
-    if !matches!(request.method, Method::Get | Method::Head) {
+    if !reads {
         let method = request.method.as_str();
         if !matches!(status, 307 | 308) {
             return Err(refuse(format!("{status} is no answer to a {method}")));
@@ -147,6 +152,17 @@ mod tests {
             assert_eq!(error.code(), Code::RedirectRefused);
             assert!(error.message().contains(why), "{to}: {error}");
             assert!(!error.to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn what_says_that_there_is_nothing_and_names_a_page_elsewhere_leads_nowhere() {
+        for (from, status, to, follows) in [
+            ("https://ghcr.io/v2/a/referrers/b", 303, "https://github.com/-/v2/packages/a", false),
+            ("https://ghcr.io/v2/a/referrers/b", 303, "/v2/other", true),
+            ("https://ghcr.io/v2/a/blobs/b", 302, "https://pkg-containers.githubusercontent.com/b", true),
+        ] {
+            assert_eq!(run(Method::Get, from, status, to, &[]).unwrap().is_some(), follows, "{status} {to}");
         }
     }
 
