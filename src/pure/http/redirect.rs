@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn what_says_that_there_is_nothing_and_names_a_page_elsewhere_leads_nowhere() {
         for (from, status, to, follows) in [
-            ("https://ghcr.io/v2/a/referrers/b", 303, "https://github.com/-/v2/packages/a", false),
-            ("https://ghcr.io/v2/a/referrers/b", 303, "/v2/other", true),
-            ("https://ghcr.io/v2/a/blobs/b", 302, "https://pkg-containers.githubusercontent.com/b", true),
+            ("https://r.example/v2/a/referrers/b", 303, "https://page.example/-/v2/packages/a", false),
+            ("https://r.example/v2/a/referrers/b", 303, "/v2/other", true),
+            ("https://r.example/v2/a/blobs/b", 302, "https://store.example/b", true),
         ] {
             assert_eq!(run(Method::Get, from, status, to, &[]).unwrap().is_some(), follows, "{status} {to}");
         }
