@@ -90,15 +90,25 @@ impl Tls {
 }
 
 impl Read for Tls {
+    /// Waits for the first bytes alone, and takes those of all records that are here.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut amount = 0;
         loop {
-            match self.connection.reader().read(buffer) {
+            match self.connection.reader().read(&mut buffer[amount..]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                done => return done,
+                Err(_) if amount > 0 => return Ok(amount),
+                Ok(more) if more > 0 && amount + more < buffer.len() => amount += more,
+                done => return done.map(|more| amount + more),
+            }
+            if amount > 0 && self.stream.buffer().is_empty() {
+                return Ok(amount);
             }
             // Answers to the other side's housekeeping; if they cannot be sent there may still be a reply.
             let _ = self.send();
-            self.receive()?;
+            match self.receive() {
+                Err(_) if amount > 0 => return Ok(amount),
+                received => received?,
+            };
         }
     }
 }
