@@ -55,12 +55,12 @@ impl Moto {
     fn send(&self, method: &str, target: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         let length = body.len();
-        write!(
-            stream,
+        let request = format!(
             "{method} {target} HTTP/1.1\r\nConnection: close\r\nHost: {}\r\nContent-Length: {length}\r\n\r\n{body}",
             self.host
-        )
-        .unwrap();
+        );
+        // In one piece: what is written in several waits for acknowledgements.
+        stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();

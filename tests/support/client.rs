@@ -91,6 +91,8 @@ impl Client {
         let mut request = head.as_bytes().chain(body.take(length));
         let mut stream = TcpStream::connect(&self.host).unwrap_or_else(|error| panic!("{}: {error}", self.host));
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        // Head and body are two writes, and without this the second waits until the first is acknowledged.
+        stream.set_nodelay(true).unwrap();
         match &self.tls {
             None => {
                 std::io::copy(&mut request, &mut stream).unwrap();
