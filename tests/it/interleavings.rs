@@ -2,7 +2,7 @@
 //!
 //! A gate holds each request that matters to the other run, and lets one through at a time: the tag list, `latest`, and
 //! the `--to` tag. Orders that differ only in requests that do not touch each other, such as two readings, are the same
-//! order; each is tried once (sleep sets). `race_model` has the third run, and runs that are killed.
+//! order; each is tried once (sleep sets, and a memory of what a run does next). `race_model` has the third run, and runs that are killed.
 
 use crate::stage::push;
 use crate::support::log::Asked;
@@ -187,6 +187,11 @@ struct Node {
 }
 
 impl Node {
+    /// What follows where these requests may come next.
+    fn after(nodes: &[Node], enabled: Vec<Event>) -> Self {
+        Self { enabled, asleep: nodes.last().map(Node::asleep_after).unwrap_or_default(), chosen: None }
+    }
+
     fn choose(&mut self) -> bool {
         if let Some(tried) = self.chosen.take() {
             self.asleep.push(tried);
@@ -202,6 +207,62 @@ impl Node {
     }
 }
 
+/// The requests of a run with the writes that showed in the answer to each.
+type View = Vec<(Event, Vec<Event>)>;
+
+/// What a run asks next, by all that it has seen: nothing else decides about that, which every order that is played
+/// proves again. Where it is known, an order that leads to nothing new need not be played.
+#[derive(Default)]
+struct Foresight(BTreeMap<(usize, View), Vec<Event>>);
+
+impl Foresight {
+    fn view(order: &[Event], run: usize) -> View {
+        let seen = |at: usize| -> Vec<Event> {
+            let before = |kind: Kind| order[..at].iter().filter(move |event| event.kind == kind).copied();
+            match order[at].kind {
+                Kind::List => {
+                    let mut tags: Vec<Event> = before(Kind::Tag).collect();
+                    tags.sort();
+                    tags
+                }
+                Kind::Look => before(Kind::Move).last().into_iter().collect(),
+                Kind::Tag | Kind::Move => Vec::new(),
+            }
+        };
+        let mut view: View =
+            (0..order.len()).filter(|at| order[*at].run == run).map(|at| (order[at], seen(at))).collect();
+        view.sort();
+        view
+    }
+
+    fn learn(&mut self, nodes: &[Node], enabled: &[Event]) {
+        let order: Vec<Event> = nodes.iter().filter_map(|node| node.chosen).collect();
+        for run in 0..2 {
+            let own: Vec<Event> = enabled.iter().filter(|event| event.run == run).copied().collect();
+            let known = self.0.entry((run, Self::view(&order, run))).or_insert_with(|| own.clone());
+            assert_eq!(*known, own, "run {run} has seen the same and goes on in another way: {order:#?}");
+        }
+    }
+
+    /// Goes on as far as is known. Whether that may be the beginning of an order which has not been tried.
+    fn go_on(&self, nodes: &mut Vec<Node>) -> bool {
+        loop {
+            let order: Vec<Event> = nodes.iter().filter_map(|node| node.chosen).collect();
+            let own = |run: usize| self.0.get(&(run, Self::view(&order, run)));
+            let (Some(one), Some(other)) = (own(0), own(1)) else { return true };
+            let enabled = [one.as_slice(), other].concat();
+            if enabled.is_empty() {
+                return true;
+            }
+            let mut node = Node::after(nodes, enabled);
+            if !node.choose() {
+                return false;
+            }
+            nodes.push(node);
+        }
+    }
+}
+
 /// What an exploration came to.
 #[derive(Debug, Default)]
 struct Found {
@@ -209,6 +270,8 @@ struct Found {
     requests: usize,
     /// Orders that were given up on the way, because all that follows had been tried.
     cut: usize,
+    /// Those that were not played, because that was known before.
+    foreseen: usize,
     plain: usize,
     told: usize,
     silent: Vec<String>,
@@ -258,7 +321,7 @@ fn stage(story: &Story) -> Registry {
 }
 
 /// Plays one order: the chosen requests first, then the first that is not asleep.
-fn play(story: &Story, nodes: &mut Vec<Node>, found: &mut Found) {
+fn play(story: &Story, nodes: &mut Vec<Node>, foresight: &mut Foresight, found: &mut Found) {
     let registry = stage(story);
     let gate = Arc::new(Gate::default());
     gate.desk.lock().unwrap().due = [2, 2];
@@ -299,12 +362,12 @@ fn play(story: &Story, nodes: &mut Vec<Node>, found: &mut Found) {
         let runs = [run(0), run(1)];
         for at in 0.. {
             let enabled = gate.enabled();
+            foresight.learn(&nodes[..at], &enabled);
             if enabled.is_empty() {
                 break;
             }
             if at == nodes.len() {
-                let asleep = nodes.last().map(Node::asleep_after).unwrap_or_default();
-                let mut node = Node { enabled, asleep, chosen: None };
+                let mut node = Node::after(nodes, enabled);
                 complete = node.choose();
                 if !complete {
                     break;
@@ -350,8 +413,13 @@ fn explore(story: &Story) -> Found {
     let began = Instant::now();
     let mut found = Found::default();
     let mut nodes: Vec<Node> = Vec::new();
+    let mut foresight = Foresight::default();
     loop {
-        play(story, &mut nodes, &mut found);
+        if foresight.go_on(&mut nodes) {
+            play(story, &mut nodes, &mut foresight, &mut found);
+        } else {
+            found.foreseen += 1;
+        }
         while nodes.last_mut().is_some_and(|node| !node.choose()) {
             nodes.pop();
         }
@@ -361,11 +429,12 @@ fn explore(story: &Story) -> Found {
         }
     }
     println!(
-        "{:?} with {:?} there: {} orders, {} cut short, {} requests, in {:.1?}; {} all plain, {} older and told, {} older and silent",
+        "{:?} with {:?} there: {} orders, {} cut short and {} foreseen, {} requests, in {:.1?}; {} all plain, {} older and told, {} older and silent",
         story.versions,
         story.there,
         found.schedules,
         found.cut,
+        found.foreseen,
         found.requests,
         began.elapsed(),
         found.plain,
