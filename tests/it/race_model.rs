@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use tagwright::pure::promote::race::{Finding, Overlap, READS, Reading, Ruling, Watch};
 use tagwright::pure::version::scheme::Version;
 
@@ -150,6 +151,38 @@ struct Found {
 struct Watches {
     all: Vec<Watch>,
     numbers: HashMap<Watch, u16>,
+}
+
+/// Hashing is most of the work, and nobody chooses states so that they collide.
+#[derive(Default)]
+struct Fold(u64);
+
+impl Fold {
+    fn add(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+
+impl Hasher for Fold {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u8(*byte));
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.add(number.into());
+    }
+
+    fn write_u16(&mut self, number: u16) {
+        self.add(number.into());
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.add(number as u64);
+    }
 }
 
 /// A setup while it is explored.
@@ -390,7 +423,7 @@ impl Exploration<'_> {
     /// Goes everywhere.
     fn explore(&self) -> Found {
         let mut found = Found::default();
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<State, BuildHasherDefault<Fold>> = HashSet::default();
         let start = self.start();
         seen.insert(start);
         // Each entry holds what is left to try from one state.
