@@ -53,9 +53,10 @@ final class Controller {
     private static final Set<String> USED = Collections.synchronizedSet(new TreeSet<>());
 
     static {
-        Path file = Fixture.ROOT.resolve("target/pipeline/used-signatures.txt");
+        Path file = Fixture.ROOT.resolve("target/pipeline/used-signatures/" + ProcessHandle.current().pid());
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             try {
+                Files.createDirectories(file.getParent());
                 Files.write(file, USED);
             } catch (IOException e) {
                 System.err.println("cannot write " + file + ": " + e);

@@ -1,7 +1,6 @@
 package pipeline;
 
 import java.io.IOException;
-import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -16,6 +15,8 @@ import java.util.Base64;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** A real registry, the one that Debian packages as `docker-registry`, in a process of its own on a free port. */
 final class Registry implements AutoCloseable {
@@ -27,6 +28,7 @@ final class Registry implements AutoCloseable {
     static final Account PROMOTER = new Account(USER, PASSWORD, "$2b$05$zH0.8WHtgVBwauAM7vyDeu2m3aDCFNlPXgqn5oBmm6FIRK8RKsFYK");
     static final Account RELEASER = new Account("ci-releaser", "other-secret-9Qm2\"\\`", "$2b$05$abcdefghijklmnopqrstuuF7F9SIClezOlyu4jY8Ufe3wf7psW9c6");
     private static final String MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+    private static final Pattern LISTENING = Pattern.compile("listening on 127\\.0\\.0\\.1:(\\d+)\"");
 
     private final Process process;
     private final HttpClient http = HttpClient.newHttpClient();
@@ -36,18 +38,13 @@ final class Registry implements AutoCloseable {
     /** Without an account, anybody may do anything. */
     Registry(Path folder, Account account) throws Exception {
         this.account = account;
-        int port;
-        try (ServerSocket free = new ServerSocket(0)) {
-            port = free.getLocalPort();
-        }
-        host = "localhost:" + port;
         Files.createDirectories(folder.resolve("data"));
         Path passwords = folder.resolve("htpasswd");
         if (account != null) {
             Files.writeString(passwords, account.user + ":" + account.htpasswd + "\n");
         }
-        Path settings = Files.writeString(folder.resolve("config.yml"), "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\n"
-            + "storage:\n  filesystem:\n    rootdirectory: " + folder.resolve("data") + "\nhttp:\n  addr: 127.0.0.1:" + port + "\n"
+        Path settings = Files.writeString(folder.resolve("config.yml"), "version: 0.1\nlog:\n  level: info\n  accesslog:\n    disabled: true\n"
+            + "storage:\n  filesystem:\n    rootdirectory: " + folder.resolve("data") + "\nhttp:\n  addr: 127.0.0.1:0\n"
             + (account != null ? "auth:\n  htpasswd:\n    realm: test\n    path: " + passwords + "\n" : ""));
         try {
             process = new ProcessBuilder("docker-registry", "serve", settings.toString())
@@ -55,21 +52,17 @@ final class Registry implements AutoCloseable {
         } catch (IOException e) {
             throw new IllegalStateException("these tests need the program `docker-registry`, Debian's package of that name", e);
         }
+        // It takes a free port and says which, so that nobody else can take it in between.
         long until = System.currentTimeMillis() + 20_000;
-        while (!answers()) {
+        Matcher said;
+        while (!(said = LISTENING.matcher(Files.readString(folder.resolve("log")))).find()) {
             if (System.currentTimeMillis() > until || !process.isAlive()) {
                 throw new IllegalStateException("docker-registry did not start: " + Files.readString(folder.resolve("log")));
             }
-            TimeUnit.MILLISECONDS.sleep(50);
+            TimeUnit.MILLISECONDS.sleep(10);
         }
-    }
-
-    private boolean answers() throws InterruptedException {
-        try {
-            return send("GET", "/v2/", null, new byte[0]).statusCode() == 200;
-        } catch (IOException e) {
-            return false;
-        }
+        host = "localhost:" + said.group(1);
+        expect(200, send("GET", "/v2/", null, new byte[0]));
     }
 
     /** Puts an image with these labels and tags into a repository; returns its digest. */

@@ -17,9 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.codehaus.groovy.runtime.InvokerHelper;
@@ -270,7 +268,7 @@ final class Steps {
         }).sorted().toList();
     }
 
-    private static void kill(Build.Killing way, String cookie) throws InterruptedException, ExecutionException {
+    private static void kill(Build.Killing way, String cookie) throws InterruptedException {
         List<ProcessHandle> all = new ArrayList<>(processes(cookie));
         if (way == Build.Killing.CONTAINER) {
             all.forEach(ProcessHandle::destroy);
@@ -280,11 +278,11 @@ final class Steps {
         Collections.reverse(all);
         for (ProcessHandle process : all) {
             process.destroy();
-            try {
-                process.onExit().get(5, TimeUnit.SECONDS);
-            } catch (TimeoutException e) {
-                process.destroyForcibly();
+            // As an agent looks, soon and then less often; `onExit` takes 300 ms for a process that is no child of this one.
+            for (long wait = 10; process.isAlive() && wait < 5_000; wait *= 2) {
+                TimeUnit.MILLISECONDS.sleep(wait);
             }
+            process.destroyForcibly();
         }
     }
 
