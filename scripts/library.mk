@@ -2,7 +2,7 @@
 
 MUSL_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 
-.PHONY: static library release release-check audit fuzz mutants pipeline
+.PHONY: static library release release-check audit fuzz mutants mutants-sample pipeline
 
 static: ## the release program for this machine, static and within its size
 	@scripts/build-static
@@ -28,7 +28,11 @@ fuzz: ## every fuzz target for 20 s; one of them with TARGET=link SECONDS=600
 
 mutants: ## plants bugs in the files that differ from main, or from COMMIT, and names those that no test notices
 	@scripts/install-tools mutants
-	@PATH="$(CARGO_TARGET_DIR)/tools/bin:$$PATH" scripts/mutants $(COMMIT)
+	@PATH="$(CARGO_TARGET_DIR)/tools/bin:$$PATH" nice scripts/mutants since $(or $(COMMIT),main)
+
+mutants-sample: ## the same with COUNT bugs of src/pure and COUNT of the rest, 300 where none is given, drawn with SEED
+	@scripts/install-tools mutants
+	@PATH="$(CARGO_TARGET_DIR)/tools/bin:$$PATH" nice scripts/mutants sample $(or $(SEED),1) $(or $(COUNT),300)
 
 pipeline: tools ## every step and the example on the real interpreter, against a real registry
 	@scripts/pipeline-tests

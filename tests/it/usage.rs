@@ -30,7 +30,7 @@ fn refusals(lines: &[&[&str]]) -> String {
 }
 
 fn run(line: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tagwright")).args(line).env_clear().output().expect("the program starts")
+    Command::new(cmd::binary()).args(line).env_clear().output().expect("the program starts")
 }
 
 #[test]
