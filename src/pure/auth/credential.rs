@@ -132,6 +132,25 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_tells_whose_it_is_what_it_is_and_what_must_not_be_shown() {
+        let (username, token) = (Some("mo".to_owned()), Secret::new("t"));
+        let bare = Credential::IdentityToken { username: None, token: token.clone(), password: None };
+        let beside = Credential::IdentityToken { username, token: token.clone(), password: Some(Secret::new("p")) };
+        let password = Credential::Password { username: "mo".to_owned(), password: Secret::new("p") };
+        for (credential, identity, kind, secrets) in [
+            (Credential::Anonymous, None, "no credential", &[][..]),
+            (password, Some("mo"), "user name and password", &["p", "bW86cA=="]),
+            (bare, None, "an identity token", &["t"]),
+            (beside, Some("mo"), "an identity token", &["t", "p", "bW86cA=="]),
+            (Credential::RegistryToken(token), None, "a registry token", &["t"]),
+        ] {
+            assert_eq!((credential.identity(), credential.kind()), (identity, kind));
+            assert_eq!(credential.is_anonymous(), secrets.is_empty(), "{kind}");
+            assert_eq!(credential.secrets().iter().map(Secret::reveal).collect::<Vec<_>>(), secrets, "{kind}");
+        }
+    }
+
+    #[test]
     fn debug_shows_no_secret() {
         let token = Credential::IdentityToken { username: None, token: Secret::new("hunter2"), password: None };
         let password = Credential::Password { username: "u".to_owned(), password: Secret::new("hunter2") };

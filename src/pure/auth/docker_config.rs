@@ -342,6 +342,8 @@ mod tests {
             (json!(null), "nothing"),
             (json!({"auth": ""}), "nothing"),
             (json!({"username": "u"}), "nothing"),
+            (json!({"password": ""}), "nothing"),
+            (json!({"auth": BASE64.encode(":")}), "nothing"),
             (json!({"email": "x@example.com"}), "nothing"),
         ] {
             check_lookup(&json!({"auths": {"reg.example.com": entry}}), "reg.example.com", None, expected);
@@ -424,6 +426,9 @@ mod tests {
         ] {
             check_lookup(&config, registry, None, expected);
         }
+        // A helper that knows the registry itself is not asked for a part of it.
+        let both = json!({"auths": {"f.example/team": {}, "f.example": {}}, "credsStore": "pass"});
+        check_lookup(&both, "f.example", Some("team/app"), "helper pass f.example global");
         let parsed = DockerConfig::parse(&config.to_string(), "/c.json").unwrap();
         let entry = parsed.entry(&Registry::parse("b.example").unwrap(), None).unwrap().unwrap();
         assert_eq!(show_credential(&entry), "b:2");

@@ -332,6 +332,15 @@ mod tests {
             assert_eq!(error.code(), code, "{header}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error}");
         }
+        for (header, cause) in [
+            ("", "the answer was 401 without a `WWW-Authenticate` challenge"),
+            ("Negotiate", "it asked for Negotiate"),
+            ("Bearer", "it asked for Bearer, and the challenge names no realm"),
+            ("Negotiate, Bearer", "it asked for Negotiate, Bearer, and the challenge names no realm"),
+        ] {
+            let error = ask("https://reg.example/", header, &pull(), &password()).unwrap_err();
+            assert_eq!(error.causes(), [cause], "{header}");
+        }
     }
 
     #[test]

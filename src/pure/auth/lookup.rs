@@ -29,3 +29,18 @@ pub fn line(steps: &[LookupStep]) -> String {
 pub fn values(steps: &[LookupStep]) -> Value {
     steps.iter().map(|step| json!({"source": step.source, "said": step.said})).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_is_told_with_what_it_said() {
+        let steps = [LookupStep::new("environment", "not set"), LookupStep::new("`a`", "no such file")];
+        assert_eq!(line(&steps), "environment: not set; `a`: no such file");
+        assert_eq!(
+            values(&steps),
+            json!([{"source": "environment", "said": "not set"}, {"source": "`a`", "said": "no such file"}])
+        );
+    }
+}

@@ -148,10 +148,11 @@ mod tests {
             (r#"{"token":"t","expires_in":-5}"#, 60),
             (r#"{"token":"t","expires_in":"900"}"#, 900),
             (r#"{"token":"t","expires_in":900.5}"#, 900),
-            (r#"{"token":"t","expires_in":99999999999999999999}"#, LONGEST),
+            (r#"{"token":"t","expires_in":99999999999999999999}"#, 2_592_000),
             (r#"{"token":"t","expires_in":300,"issued_at":"2026-08-01T11:59:00Z"}"#, 240),
             (r#"{"token":"t","expires_in":300,"issued_at":"2026-08-01T13:59:00.123456789+02:00"}"#, 240),
             (r#"{"token":"t","expires_in":300,"issued_at":"2026-08-01T09:00:00Z"}"#, 300),
+            (r#"{"token":"t","expires_in":300,"issued_at":"2026-08-01T11:55:00Z"}"#, 300),
             (r#"{"token":"t","expires_in":300,"issued_at":"2026-08-01T12:01:00Z"}"#, 300),
             (r#"{"token":"t","expires_in":300,"issued_at":"yesterday"}"#, 300),
             (r#"{"token":"t","issued_at":7,"refresh_token":"r","scope":"x"}"#, 60),
@@ -160,6 +161,16 @@ mod tests {
         }
         let token = parse(br#"{"token":"first","access_token":"second"}"#, NOW).unwrap();
         assert_eq!(token.header().reveal(), "Bearer first");
+    }
+
+    #[test]
+    fn every_token_of_a_reply_is_a_secret() {
+        let body =
+            r#"{"token":"a","access_token":"b","refresh_token":"c","id_token":"","n_token":7,"expires_in":"300"}"#;
+        let mut found: Vec<_> = tokens(body.as_bytes()).iter().map(|token| token.reveal().to_owned()).collect();
+        found.sort();
+        assert_eq!(found, ["a", "b", "c"]);
+        assert_eq!(tokens(b"no JSON"), []);
     }
 
     #[test]

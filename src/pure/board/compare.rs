@@ -78,6 +78,7 @@ mod tests {
             ("https://me:secret@gitlab.com/a/b/c", Some("https://gitlab.com/a/b/c/-/compare/aaaaaaa...bbbbbbb")),
             ("bitbucket.org/acme/app", Some("https://bitbucket.org/acme/app/branches/compare/bbbbbbb..aaaaaaa")),
             ("https://github.com/acme", None),
+            ("https://gitlab.com/acme", None),
             ("https://github.com/acme/app/tree/main", None),
             ("https://git.example/acme/app", None),
             ("https://github.com.evil.example/acme/app", None),

@@ -122,3 +122,143 @@ fn row(out: &mut String, tag: &BoardTag) {
     }
     *out += "</tr>\n";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::board::row::{BuildOrigin, TagChange};
+    use crate::pure::image::Tag;
+
+    fn tag(name: &str) -> BoardTag {
+        BoardTag {
+            tag: Tag::parse(name).unwrap(),
+            version: None,
+            digest: None,
+            since: None,
+            by: None,
+            via: None,
+            verified: None,
+            from: None,
+            behind: None,
+            change: None,
+        }
+    }
+
+    fn board(newest: Option<&str>, tags: Vec<BoardTag>, error: Option<&str>) -> BoardRepository {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        BoardRepository {
+            repository: "r/<a>".to_owned(),
+            newest: text(newest),
+            tags,
+            error: text(error),
+            moves: Vec::new(),
+        }
+    }
+
+    /// The cells of the one row of a page.
+    fn cells(tag: BoardTag) -> Vec<String> {
+        let html = html(&[board(None, vec![tag], None)], "2026-08-06T00:00:00Z", "tagwright");
+        let (_, row) = html.split_once("<tbody>\n<tr><th scope=\"row\">").unwrap();
+        let (row, _) = row.split_once("</td></tr>").unwrap();
+        let row = row.replace("</th>", "</td>");
+        let cell = |cell: &str| {
+            cell.strip_prefix("<td data-is=\"")
+                .map_or(cell.to_owned(), |rest| rest.split_once("\">").unwrap().1.to_owned())
+        };
+        row.split("</td>").map(cell).collect()
+    }
+
+    #[test]
+    fn a_row_tells_what_is_known_of_its_tag() {
+        let (digest, before) = (Digest::of(b"now"), Digest::of(b"before"));
+        assert_eq!(cells(tag("a")), ["a", "not there", "", "", "", "", ""]);
+        let held = || BoardTag { digest: Some(digest.clone()), ..tag("a") };
+        let code = format!("<code>{}</code>", digest.short());
+        assert_eq!(cells(held())[1], format!("no version{code}"));
+        let whole = BoardTag {
+            version: Some("1.<2>".to_owned()),
+            since: Some("2026-08-05T10:00:00Z".to_owned()),
+            by: Some("m&o".to_owned()),
+            verified: Some(true),
+            behind: Some(0),
+            from: Some(BuildOrigin {
+                url: Some("https://ci/7".to_owned()),
+                job: Some("release".to_owned()),
+                build: Some("7".to_owned()),
+            }),
+            ..held()
+        };
+        assert_eq!(
+            cells(whole),
+            [
+                "a",
+                &*format!("1.&lt;2&gt;{code}"),
+                "<span class=\"good\">none</span>",
+                "<time datetime=\"2026-08-05T10:00:00Z\">2026-08-05 10:00</time>",
+                "<a href=\"https://ci/7\">release #7</a>",
+                "m&amp;o <span class=\"good\">verified</span>",
+                "",
+            ]
+        );
+        let other = BoardTag { behind: Some(2), verified: Some(false), ..held() };
+        let other = cells(other);
+        assert_eq!(
+            (&*other[2], &*other[5]),
+            ("<span class=\"late\">2</span>", " <span class=\"late\">not verified</span>")
+        );
+        let revision = |c: char| Some(c.to_string().repeat(40));
+        for (before_version, old, compare, expected) in [
+            (
+                Some("1.1"),
+                Some('a'),
+                Some("https://c"),
+                "from 1.1<br><a href=\"https://c\">aaaaaaa…bbbbbbb</a>".to_owned(),
+            ),
+            (Some("1.1"), None, Some("https://c"), "from 1.1".to_owned()),
+            (Some("1.1"), Some('a'), None, "from 1.1".to_owned()),
+            (None, Some('a'), None, format!("from {}", before.short())),
+        ] {
+            let change = TagChange {
+                before: before.clone(),
+                before_version: before_version.map(str::to_owned),
+                before_revision: old.and_then(revision),
+                revision: revision('b'),
+                compare: compare.map(str::to_owned),
+            };
+            assert_eq!(cells(BoardTag { change: Some(change), ..held() })[6], expected);
+        }
+    }
+
+    #[test]
+    fn a_repository_without_rows_tells_why() {
+        for (one, expected) in [
+            (board(None, Vec::new(), Some("<refused>")), "<strong class=\"late\">Not known:</strong> &lt;refused&gt;"),
+            (board(Some("1.2"), Vec::new(), None), "No tag here moves."),
+            (board(Some("1.2"), vec![tag("a")], None), "Newest version: 1.2"),
+            (board(None, vec![tag("a")], None), "No tag here is a version."),
+        ] {
+            let has_rows = !one.tags.is_empty();
+            let html = html(&[one], "2026-08-06T00:00:00Z", "tag<wright>");
+            assert!(html.contains(&format!("r/&lt;a&gt;</h2>\n<p>{expected}</p>\n")), "{html}");
+            assert_eq!((html.contains("<table>"), html.contains("<picture>")), (has_rows, false), "{html}");
+            let head =
+                "<p>Made <time datetime=\"2026-08-06T00:00:00Z\">2026-08-06 00:00</time> UTC by tag&lt;wright&gt;</p>";
+            assert!(html.starts_with("<!doctype html>\n<!-- tagwright board -->\n") && html.contains(head), "{html}");
+        }
+    }
+
+    #[test]
+    fn the_summary_counts_tags_and_those_that_are_behind() {
+        let behind = |behind: Option<usize>| BoardTag { behind, ..tag("a") };
+        for (tags, expected) in [
+            (vec![], "0 tags of here, 0 behind the newest version"),
+            (vec![behind(Some(0))], "1 tag of here, 0 behind the newest version"),
+            (vec![behind(Some(1)), behind(None)], "2 tags of here, 1 behind the newest version"),
+        ] {
+            assert_eq!(summary(&[board(None, tags, None)], "here"), expected);
+        }
+        let pages = |count| html(&(0..count).map(|_| board(None, Vec::new(), None)).collect::<Vec<_>>(), "", "");
+        assert!(pages(1).contains("<p>0 tags of 1 repository, 0 behind") && pages(2).contains("of 2 repositories, 0"));
+        assert!(pages(2).contains("<section aria-labelledby=\"r2\">\n<h2 id=\"r2\">"));
+    }
+}

@@ -107,3 +107,126 @@ fn svg(one: &BoardRepository, made: &str, palette: &Palette) -> String {
     }
     out + "</svg>\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::board::BoardTag;
+    use crate::pure::image::{Digest, Tag};
+
+    fn moved(tag: &str, at: &str, version: Option<&str>) -> TagMove {
+        TagMove {
+            tag: Tag::parse(tag).unwrap(),
+            at: at.to_owned(),
+            digest: Digest::of(at.as_bytes()),
+            version: version.map(str::to_owned),
+            by: None,
+            verified: None,
+            from: None,
+            before: None,
+            before_version: None,
+        }
+    }
+
+    fn board(moves: Vec<TagMove>) -> BoardRepository {
+        let tag = |tag: &str| BoardTag {
+            tag: Tag::parse(tag).unwrap(),
+            version: None,
+            digest: None,
+            since: None,
+            by: None,
+            via: None,
+            verified: None,
+            from: None,
+            behind: None,
+            change: None,
+        };
+        let tags = ["latest", "stable", "still"].map(tag).into();
+        BoardRepository { repository: "r/a".to_owned(), newest: None, tags, error: None, moves }
+    }
+
+    /// Each thing of a picture: what it is, where it is, its colour, what is written.
+    fn things(svg: &str) -> Vec<String> {
+        let thing = |line: &str| {
+            let value = |name: &str| {
+                let (_, rest) = line.split_once(&format!(" {name}=\""))?;
+                rest.split_once('"').map(|(value, _)| value)
+            };
+            let names = ["x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "fill", "stroke", "text-anchor"];
+            let told = names.into_iter().filter_map(value).collect::<Vec<_>>().join(" ");
+            let words =
+                line.strip_suffix("</text>").and_then(|line| line.rsplit_once('>')).map_or("", |(_, words)| words);
+            format!("{told} {words}").trim_end().to_owned()
+        };
+        svg.lines()
+            .filter(|line| line.starts_with(['<']) && line.contains("fill") || line.starts_with("<line"))
+            .map(thing)
+            .collect()
+    }
+
+    #[test]
+    fn every_dot_is_at_its_time_and_names_that_would_cover_each_other_are_left_out() {
+        let board = board(vec![
+            moved("latest", "2026-08-05T00:00:00Z", Some("1.4")),
+            moved("stable", "2026-08-04T12:00:00Z", None),
+            moved("latest", "2026-08-04T00:00:00Z", Some("1.3")),
+            moved("latest", "2026-08-03T00:00:00Z", Some("1.2")),
+            moved("gone", "2026-08-02T00:00:00Z", Some("1.1")),
+            moved("latest", "2026-08-01T00:00:00Z", Some("1.0")),
+        ]);
+        let [light, dark] = svgs(&board, "2026-08-06T00:00:00Z");
+        assert!(
+            light.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\" height=\"140\">\n"),
+            "{light}"
+        );
+        assert!(light.ends_with("</svg>\n"), "{light}");
+        let stable = Digest::of(b"2026-08-04T12:00:00Z");
+        assert_eq!(
+            things(&light),
+            [
+                "0.0% 14 #59636e start latest",
+                "2.0% 98.0% 30 30 #c3cbd3",
+                "78.8% 30 #0550ae #0550ae",
+                "78.8% 48 #59636e middle 1.4",
+                "59.6% 30 #c3cbd3 #0550ae",
+                "40.4% 30 #c3cbd3 #0550ae",
+                "40.4% 48 #59636e middle 1.2",
+                "2.0% 30 #c3cbd3 #0550ae",
+                "2.0% 48 #59636e start 1.0",
+                "0.0% 70 #59636e start stable",
+                "2.0% 98.0% 86 86 #c3cbd3",
+                "69.2% 86 #0550ae #0550ae",
+                &format!("69.2% 104 #59636e middle {}", stable.short()),
+                "2.0% 98.0% 116 116 #c3cbd3",
+                "2.0% 2.0% 116 121 #c3cbd3",
+                "2.0% 134 #59636e start 2026-08-01 00:00",
+                "98.0% 98.0% 116 121 #c3cbd3",
+                "98.0% 134 #59636e end 2026-08-06 00:00",
+            ]
+        );
+        assert_eq!(
+            dark,
+            light.replace("#59636e", "#9aa4b2").replace("#c3cbd3", "#454c54").replace("#0550ae", "#79c0ff")
+        );
+        assert_eq!(
+            sentence(&board).unwrap(),
+            "When tags of r/a moved: latest 4 times, last 2026-08-05 00:00; stable once, last 2026-08-04 12:00"
+        );
+    }
+
+    #[test]
+    fn a_picture_has_its_width_whatever_the_clocks_say() {
+        for (times, expected) in [
+            // The page is older than what it shows.
+            (&["2026-08-09T00:00:00Z", "2026-08-04T00:00:00Z"][..], &["98.0%", "2.0%"][..]),
+            (&["2026-08-06T00:00:00Z"], &["2.0%"]),
+            (&["soon", "2026-08-04T00:00:00Z"], &["2.0%", "2.0%"]),
+        ] {
+            let [svg, _] =
+                svgs(&board(times.iter().map(|at| moved("latest", at, None)).collect()), "2026-08-06T00:00:00Z");
+            let dots: Vec<_> = svg.split("<circle cx=\"").skip(1).filter_map(|dot| dot.split('"').next()).collect();
+            assert_eq!(dots, expected, "{svg}");
+        }
+        assert_eq!(sentence(&board(Vec::new())), None);
+    }
+}

@@ -415,6 +415,66 @@ mod tests {
     }
 
     #[test]
+    fn the_way_out_is_that_of_whoever_refused() {
+        let said = |code: &str| format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
+        for (subject, status, body, hint) in [
+            (Subject::Service, 403, String::new(), "use a credential with the right to do this"),
+            (Subject::Service, 401, String::new(), "check user name and password, or the access token"),
+            (Subject::Service, 404, String::new(), "check what answers at `r.example`"),
+            (
+                Subject::Manifest,
+                401,
+                String::new(),
+                "check the credential; a repository that does not exist may look the same",
+            ),
+            (
+                Subject::Manifest,
+                412,
+                said("POLICY"),
+                "do what the registry says, or ask whoever runs `r.example` about the rule behind it",
+            ),
+            (
+                Subject::Manifest,
+                403,
+                said("POLICY"),
+                "use a credential with the right to do this; a repository that does not exist may look the same",
+            ),
+            (
+                Subject::Write,
+                405,
+                said("DENIED"),
+                "use a credential with the right to do this; a repository that does not exist may look the same",
+            ),
+            (Subject::Blob, 404, said("BLOB_UNKNOWN"), "push the image again: the registry has lost a part of it"),
+        ] {
+            let request = Request::new(Method::Get, Url::parse("https://r.example/v2/").unwrap());
+            let error = error(subject, "read `x`", &request, &reply(status, &body));
+            assert_eq!(error.hint_text(), Some(hint), "{subject:?} {status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_told_that_is_one_word_and_no_secret() {
+        for (body, expected) in [
+            (r#"{"errors":[{"code":"A-b_3.4:5+/="}]}"#, Some("A-b_3.4:5+/=")),
+            (r#"{"errors":[{"code":"two words"}]}"#, None),
+            (r#"{"errors":[{"code":""}]}"#, None),
+            (r#"{"errors":[{"code":"hunter2hunter2"}]}"#, None),
+        ] {
+            let secrets = [crate::secret::Secret::new("hunter2hunter2")].into();
+            let said = ErrorDocument::read(&Response { secrets, ..reply(400, body) });
+            assert_eq!(said.code().map(String::as_str), expected, "{body}");
+        }
+        for (length, expected) in [(128, true), (129, false)] {
+            let body = format!(r#"{{"errors":[{{"code":"{}"}}]}}"#, "x".repeat(length));
+            assert_eq!(ErrorDocument::read(&reply(400, &body)).code().is_some(), expected, "{length}");
+        }
+        let secrets = [crate::secret::Secret::new("hunter2hunter2")].into();
+        let page = Response { secrets, ..reply(400, "no entry for hunter2hunter2") };
+        assert!(!ErrorDocument::read(&page).words().unwrap().contains("hunter2"));
+    }
+
+    #[test]
     fn only_what_writes_leaves_something_behind() {
         for (subject, expected) in [(Subject::Manifest, false), (Subject::Blob, false), (Subject::Write, true)] {
             let request = Request::new(Method::Get, Url::parse("https://reg.example/v2/").unwrap());

@@ -34,3 +34,33 @@ impl ExchangeSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_and_named_hosts_are_spoken_to_in_plain_http() {
+        for (https, host, authority, loopback, expected) in [
+            (false, "reg.example", "reg.example:5000", false, Scheme::Https),
+            (false, "localhost", "localhost:5000", true, Scheme::Http),
+            (true, "localhost", "localhost:5000", true, Scheme::Https),
+            (false, "plain.example", "plain.example:80", false, Scheme::Http),
+            (true, "plain.example", "plain.example:80", false, Scheme::Http),
+            (false, "port.example", "port.example:81", false, Scheme::Http),
+            (false, "port.example", "port.example:82", false, Scheme::Https),
+        ] {
+            let settings = ExchangeSettings {
+                timeout: None,
+                wait: None,
+                min_remaining: None,
+                retries: 0,
+                verbose: false,
+                quiet: false,
+                https,
+                plain_http: vec!["plain.example".to_owned(), "port.example:81".to_owned()],
+            };
+            assert_eq!(settings.scheme(host, authority, loopback), expected, "{authority}");
+        }
+    }
+}

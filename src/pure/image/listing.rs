@@ -73,3 +73,27 @@ pub enum Detail {
 
 /// What several tags point at, in the order of the tags; `None` for one that is not there.
 pub type Heads = Vec<Option<Digest>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_that_is_longer_than_tags_times_and_names_are() {
+        for (name, updated, pusher, expected) in [
+            (128, None, None, true),
+            (129, None, None, false),
+            (1, Some(64), None, true),
+            (1, Some(65), None, false),
+            (1, None, Some(128), true),
+            (1, None, Some(129), false),
+        ] {
+            let entry = TagEntry {
+                updated: updated.map(|length| "x".repeat(length)),
+                pusher: pusher.map(|length| "x".repeat(length).into()),
+                ..TagEntry::named("x".repeat(name))
+            };
+            assert_eq!(entry.may_be_tag(), expected, "{name} {updated:?} {pusher:?}");
+        }
+    }
+}

@@ -95,7 +95,8 @@ mod tests {
             ("text/html", "text/html"),
             ("", ""),
         ] {
-            assert_eq!(MediaType::parse(text).as_str(), expected);
+            let read = MediaType::parse(text);
+            assert_eq!((read.as_str(), read.to_string()), (expected, expected.to_owned()));
         }
     }
 

@@ -189,6 +189,8 @@ mod tests {
         ] {
             assert_eq!(serde_json::from_str::<Platform>(json).unwrap().to_string(), expected);
         }
-        assert!(serde_json::from_str::<Platform>("{}").unwrap().is_unknown());
+        for (text, expected) in [("unknown/unknown", true), ("linux/unknown", false), ("unknown/amd64", false)] {
+            assert_eq!(Platform::parse(text).unwrap().is_unknown(), expected, "{text}");
+        }
     }
 }

@@ -114,12 +114,14 @@ mod tests {
 
     #[test]
     fn registries_are_read_and_printed() {
+        let longest = format!("{}a", "a.".repeat(126));
         for (text, expected, loopback) in [
             ("Reg.Example.com", "reg.example.com", false),
             ("localhost:5000", "localhost:5000", true),
             ("127.0.0.1", "127.0.0.1", true),
             ("[0:0::1]:5000", "[::1]:5000", true),
             ("registry", "registry", false),
+            (&longest, &longest, false),
             ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "123456789012.dkr.ecr.eu-west-1.amazonaws.com", false),
         ] {
             let registry = Registry::parse(text).unwrap();
@@ -148,6 +150,8 @@ mod tests {
             ("", None),
             (".", None),
             ("-x.example", None),
+            (&"a.".repeat(127), None),
+            (&format!("{}a", "a.".repeat(127)), None),
             ("reg.example.com.", None),
             ("reg:0", None),
             ("reg:99999", None),

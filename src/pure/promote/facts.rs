@@ -77,3 +77,19 @@ pub struct Facts {
     /// The tags, `--to` first.
     pub targets: Vec<Target>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_moves_by_the_flag_that_names_it() {
+        for (kind, flag, moves) in [
+            (TagKind::Fixed, "--to", false),
+            (TagKind::Moving, "--move", true),
+            (TagKind::Yielding, "--move-if-newer", true),
+        ] {
+            assert_eq!((kind.flag(), kind.moves()), (flag, moves));
+        }
+    }
+}

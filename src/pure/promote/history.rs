@@ -156,6 +156,17 @@ mod tests {
             assert!(error.code() == Code::RecordInvalid && error.message().starts_with(message), "{error}");
         }
     }
+
+    #[test]
+    fn a_record_has_its_longest_and_not_a_byte_more() {
+        let (image, artifact) = (Digest::of(b"image"), Digest::of(b"x"));
+        let sound = whole("2026-08-19T10:00:00Z", json!({})).to_string();
+        for (length, fits) in [(LONGEST, true), (LONGEST + 1, false)] {
+            let padded = format!("{sound}{}", " ".repeat(length - sound.len()));
+            assert_eq!(read(padded.as_bytes(), &artifact, &image).is_ok(), fits, "{length}");
+        }
+    }
+
     #[test]
     fn nothing_is_passed_on_that_does_not_belong_into_a_record() {
         let more = json!({

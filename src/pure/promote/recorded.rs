@@ -329,6 +329,7 @@ mod tests {
             (json!([sound.clone()]), "`f` is JSON, but no record of a promotion"),
             (json!({"a": 1}), "`f` is JSON, but no record of a promotion"),
             (with("schema", json!("1")), "`f` is JSON, but no record of a promotion"),
+            (with("schema", json!(0)), "`f` is JSON, but no record of a promotion"),
             (with("schema", json!(2)), later),
             (json!({"schema": 2}), later),
             (
@@ -349,6 +350,8 @@ mod tests {
             assert_eq!((error.code(), error.message()), (Code::RecordInvalid, message));
             assert!(error.hint_text().is_some());
         }
+        // A field of that name alone does not make several of it.
+        check(&with("promotions", json!([])).to_string(), &[("t", Some("a"), false)], 0);
         let other = with("repository", json!("reg.example/other"));
         let error = promotion(&joined(&[other, sound.clone()]), "`f`", None).unwrap_err();
         assert_eq!(

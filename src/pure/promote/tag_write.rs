@@ -90,3 +90,36 @@ pub struct Undo {
     /// What it pointed at.
     pub before: Digest,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_created_or_moved_is_written_and_what_was_moved_and_is_ours_goes_back() {
+        use TagAction::*;
+        let held = Digest::of(b"before");
+        let written = |action, before: Option<&Digest>, state| {
+            let tag = Tag::parse("latest").unwrap();
+            let write = TagWrite::new(tag, TagKind::Moving, before.cloned(), Some(Digest::of(b"wanted")), action);
+            TagWrite { state, ..write }
+        };
+        for (action, is_due, goes_back) in [
+            (Created, true, false),
+            (Moved, true, true),
+            (Unchanged, false, false),
+            (Kept, false, false),
+            (Superseded, false, false),
+            (Left, false, false),
+        ] {
+            let write = written(action, Some(&held), WriteState::Written);
+            assert_eq!((write.is_due(), write.undo().is_some()), (is_due, goes_back), "{action}");
+            let after = if action == Kept { &held } else { write.wanted.as_ref().unwrap() };
+            assert_eq!(write.after.as_ref(), Some(after), "{action}");
+        }
+        let undo = written(Moved, Some(&held), WriteState::Open).undo().unwrap();
+        assert_eq!((undo.tag.as_str(), undo.before), ("latest", held.clone()));
+        assert_eq!(written(Moved, None, WriteState::Written).undo(), None);
+        assert_eq!(written(Moved, Some(&held), WriteState::Overwritten).undo(), None);
+    }
+}

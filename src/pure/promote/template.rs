@@ -204,6 +204,8 @@ mod tests {
             let template = Template::parse(text).unwrap();
             assert_eq!(template.expand(Some(&source), Some("2026.34.103")).unwrap().as_str(), expected);
             assert_eq!(template.to_string(), text);
+            assert_eq!(template.names_version(), text.contains("{tag}") || text.contains("{version}"), "{text}");
+            assert_eq!(template.needs_version(), text.contains("{version}") || text.contains("{m"), "{text}");
         }
         // As written, and without `v`.
         for (version, expected) in [("v22.04.1", "22.04"), ("22.04", "22.04"), ("1.2.3.4", "1.2")] {
@@ -301,6 +303,13 @@ mod tests {
             (&"x".repeat(129), Code::ReferenceInvalid),
         ] {
             assert_eq!(Template::parse(text).unwrap_err().code(), code, "{text}");
+        }
+        // What it becomes is told beside what was written, where the two are not the same.
+        for (text, message) in [
+            ("x/{tag}", "`x/{tag}` cannot become a tag"),
+            ("x/y", "`x/y` is not a tag: character `/` at position 2 of the tag"),
+        ] {
+            assert_eq!(Template::parse(text).unwrap_err().message(), message);
         }
     }
 

@@ -149,6 +149,32 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_that_lost_patience_does_not_stop_the_registry() {
+        for (status, expected) in [
+            (201, false),
+            (400, false),
+            (408, true),
+            (429, false),
+            (499, true),
+            (500, false),
+            (502, true),
+            (503, false),
+            (504, true),
+            (522, true),
+            (524, true),
+        ] {
+            assert_eq!(may_be_at_work(Ok(&reply(status, ""))), expected, "{status}");
+        }
+        for (fault, expected) in [
+            (Fault::Timeout { what: Phase::Idle, after: Duration::ZERO }, true),
+            (Fault::Timeout { what: Phase::Connect, after: Duration::ZERO }, false),
+            (Fault::Reset { why: String::new() }, true),
+        ] {
+            assert_eq!(may_be_at_work(Err(&fault)), expected, "{fault}");
+        }
+    }
+
+    #[test]
     fn ranges_are_read_as_registries_and_stores_write_them() {
         for (text, expected) in [
             ("0-99", Some(100)),

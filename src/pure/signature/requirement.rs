@@ -219,3 +219,164 @@ fn missing(code: Code, message: String, verdicts: &[SignatureVerdict], left: usi
     let list: Vec<Value> = list.map(|(artifact, why)| json!({"artifact": artifact.as_str(), "why": why})).collect();
     error.detail("found", list)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::image::OCI_MANIFEST;
+    use crate::pure::signature::bundle::BUNDLE;
+    use crate::pure::signature::statement::STATEMENT;
+    use crate::pure::signature::{SigningKey, public_key};
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use ring::rand::SystemRandom;
+
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_str!(concat!("../../../tests/fixtures/keys/", $name))
+        };
+    }
+
+    fn image() -> RawManifest {
+        let blob = json!({"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of(b"{}").as_str(), "size": 2});
+        let text = json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": blob, "layers": []}).to_string();
+        RawManifest::of(text.into_bytes(), OCI_MANIFEST).unwrap()
+    }
+
+    fn required() -> Requirement {
+        let keys = [fixture!("p256.pub"), fixture!("ed25519.pub")];
+        let keys = keys.iter().map(|text| public_key::read(text, "`k`").unwrap()).collect();
+        Requirement { keys, ..Requirement::default() }
+    }
+
+    #[test]
+    fn a_signature_counts_that_is_by_a_required_key_over_the_very_image() {
+        let random = SystemRandom::new();
+        let key = SigningKey::read(fixture!("ed25519.key"), "`k`", &random).unwrap();
+        let base64 = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
+        let signed = |bytes: &[u8]| base64(&key.sign(bytes, &random).unwrap());
+        let (image, other) = (image(), Digest::of(b"other"));
+        let payload = |digest: &Digest| {
+            let critical = json!({"type": "cosign container image signature", "identity": {"docker-reference": "a/b"},
+                "image": {"docker-manifest-digest": digest.as_str()}});
+            json!({"critical": critical}).to_string()
+        };
+        let envelope = |kind: &str, digest: &Digest| {
+            let subject = json!([{"name": "n", "digest": {"sha256": digest.hex()}}]);
+            let text = json!({"_type": STATEMENT, "subject": subject, "predicateType": "a:b"}).to_string();
+            let signature = signed(&envelope::message(kind, text.as_bytes()));
+            json!({"payloadType": kind, "payload": base64(text.as_bytes()), "signatures": [{"sig": signature}]})
+        };
+        let bundle = |name: &str, content: Value| json!({"mediaType": BUNDLE, name: content}).to_string();
+        let message = |of: &[u8]| {
+            let digest = json!({"algorithm": "SHA2_256", "digest": base64(ring::digest::digest(&ring::digest::SHA256, of).as_ref())});
+            bundle("messageSignature", json!({"messageDigest": digest, "signature": signed(&image.body)}))
+        };
+        let (right, wrong) = (payload(&image.digest), payload(&other));
+        let beside = signed(right.as_bytes());
+        use SignatureForm::*;
+        for (form, content, signature, expected) in [
+            (Simple, right.clone(), Some(&*beside), Ok(("simple-signing", Some("a/b"), None))),
+            (Simple, right.clone(), None, Err("has no signature beside it")),
+            (Simple, right.clone(), Some("A"), Err("has a signature that is not proper base64")),
+            (Simple, right.clone(), Some("AAAA"), Err("is by another key, or damaged")),
+            (Simple, wrong, Some(&*beside), Err(&*format!("is of `{other}`"))),
+            (Envelope, envelope(IN_TOTO, &image.digest).to_string(), None, Ok(("dsse", Some("n"), Some("a:b")))),
+            (Envelope, envelope(IN_TOTO, &other).to_string(), None, Err(&*format!("is of `{other}`"))),
+            (Envelope, envelope("a/b", &image.digest).to_string(), None, Err("signs a payload of the type `a/b`")),
+            (
+                Bundle,
+                bundle("dsseEnvelope", envelope(IN_TOTO, &image.digest)),
+                None,
+                Ok(("bundle-dsse", Some("n"), Some("a:b"))),
+            ),
+            (Bundle, message(&image.body), None, Ok(("bundle-message", None, None))),
+            (Bundle, message(b"other"), None, Err(&*format!("is of `{other}`"))),
+        ] {
+            let blob = SignatureBlob { form, content: content.as_bytes(), signature };
+            let judged = judge(&required(), &image, &blob);
+            let told = judged.as_ref().map(|one| (one.form, one.name.as_deref(), one.predicate_type.as_deref()));
+            assert_eq!(told.map_err(|why| why.as_str()), expected, "{content}");
+            if let Ok(one) = judged {
+                assert_eq!(one.by, [(1, required().keys[1][0].id.clone())]);
+            }
+        }
+        let blob = SignatureBlob { form: Envelope, content: b"\xff", signature: None };
+        assert_eq!(judge(&required(), &image, &blob).err().unwrap(), "is no text");
+    }
+
+    /// What is made of a candidate that keys of these lists have signed.
+    fn by(lists: &[usize], kind: Option<&str>, name: &str) -> SignatureVerdict {
+        let by = lists.iter().map(|n| (*n, required().keys[*n][0].id.clone())).collect();
+        let signature =
+            Signature { form: "dsse", name: Some(name.to_owned()), predicate_type: kind.map(str::to_owned), by };
+        (Digest::of(name.as_bytes()), Ok(signature))
+    }
+
+    #[test]
+    fn every_list_of_keys_has_to_have_signed_and_every_type_to_be_attested() {
+        let refused = |why: &str| (Digest::of(why.as_bytes()), Err(why.to_owned()));
+        let attested = Requirement { attestations: vec!["a:b".to_owned()], ..required() };
+        for (required, verdicts, left, expected) in [
+            (required(), vec![by(&[0, 1], None, "n")], 0, Ok(2)),
+            (required(), vec![by(&[0], None, "n"), by(&[1], Some(COSIGN_SIGN), "n")], 0, Ok(2)),
+            // The same is told once, and another kind of statement says nothing.
+            (required(), vec![by(&[0, 1], None, "n"), by(&[0, 1], None, "n"), by(&[0], Some("a:b"), "n")], 0, Ok(2)),
+            (
+                required(),
+                vec![by(&[0], None, "n"), by(&[1], Some("a:b"), "n")],
+                0,
+                Err((1, 2, "is an attestation of the type `a:b`")),
+            ),
+            (required(), vec![by(&[1], None, "n")], 0, Err((0, 1, "alone"))),
+            (required(), vec![], 0, Err((0, 1, "nothing that points at it may be a signature"))),
+            (required(), vec![], 2, Err((0, 2, "2 more were found, 2 of them not read"))),
+            (required(), vec![refused("is odd")], 0, Err((0, 1, "is odd"))),
+            (required(), ["a", "b", "c"].map(refused).into(), 0, Err((0, 3, "c"))),
+            (
+                required(),
+                ["a", "b", "c", "d"].map(refused).into(),
+                2,
+                Err((0, 4, "3 more were found, 2 of them not read")),
+            ),
+            (attested.clone(), vec![by(&[0, 1], None, "n"), by(&[0], Some("a:b"), "n")], 0, Ok(3)),
+            (
+                attested,
+                vec![by(&[0, 1], None, "n"), by(&[0], Some("b:c"), "n")],
+                0,
+                Err((2, 2, "is an attestation of the type `b:c`")),
+            ),
+        ] {
+            let checked = check(&required, "r/a:1", &Digest::of(b"image"), &verdicts, left);
+            match (checked, expected) {
+                (Ok(told), Ok(count)) => assert_eq!(told.len(), count, "{told:?}"),
+                (Err(error), Err((unmet, causes, last))) => {
+                    let (code, message) = match required.keys.get(unmet) {
+                        Some(keys) => (
+                            Code::SignatureMissing,
+                            format!("`r/a:1` is not signed by the key `{}`", keys[0].id.short()),
+                        ),
+                        None => (
+                            Code::AttestationMissing,
+                            "`r/a:1` has no attestation of the type `a:b` by a key that is required".to_owned(),
+                        ),
+                    };
+                    assert_eq!((error.code(), error.message()), (code, &*message));
+                    assert!(error.causes().len() == causes && error.causes()[causes - 1].ends_with(last), "{error:?}");
+                    assert_eq!(error.details()["found"].as_array().unwrap().len(), verdicts.len());
+                }
+                (checked, expected) => panic!("{checked:?} in the place of {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn twenty_signatures_are_told_each_with_its_key_and_a_short_name() {
+        let all: Vec<_> = (0..25).map(|n| by(&[0, 1], None, &format!("{n}{}", "x".repeat(300)))).collect();
+        let told = check(&required(), "r/a:1", &Digest::of(b"image"), &all, 0).unwrap();
+        assert_eq!(told.len(), 20);
+        assert_eq!(told[1]["keyId"], required().keys[1][0].id.as_str());
+        assert_eq!((&told[1]["form"], &told[1]["predicateType"]), (&json!("dsse"), &Value::Null));
+        assert!(told[1]["name"].as_str().unwrap().chars().count() <= LONGEST + 1, "{}", told[1]["name"]);
+    }
+}
