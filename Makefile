@@ -11,19 +11,32 @@ endif
 endif
 # A check must not change what it checks.
 export INSTA_UPDATE ?= no
+# What is kept to compile a change sooner costs time; where nobody has compiled by hand there is no change to come.
+ifeq ($(wildcard $(CARGO_TARGET_DIR)/debug/incremental/*),)
+export CARGO_INCREMENTAL ?= 0
+endif
+# The release program with what a debug build looks after as well: sums that overflow, promises between functions.
+CHECKED := SIZE_LIMIT=3145728 RUSTFLAGS="$(RUSTFLAGS) -C overflow-checks -C debug-assertions" scripts/build-static
 
 .DEFAULT_GOAL := list
-.PHONY: list check tools fmt fmt-check lint doc lint-and-doc program test live registries demo snapshots docs docs-site docs-site-check board-check controller controller-test bench bench-copy bench-ecr
+.PHONY: list check packages tools fmt fmt-check lint doc lint-doc-and-compile compile program test live registries demo snapshots docs docs-site docs-site-check board-check controller controller-test bench bench-copy bench-ecr
 
 list: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: tools fmt-check ## install what is needed, then format, lints, documentation and all tests
-	@# The link of the release program keeps one processor, so the lints run beside it; tests have the machine alone.
-	@$(MAKE) --no-print-directory -j2 --output-sync=recurse lint-and-doc program controller-test
-	@$(MAKE) --no-print-directory test
+check: packages fmt-check ## install what is needed, then format, lints, documentation and all tests
+	@# The link of the release program keeps one processor and a download none, so all of that runs side by side; tests
+	@# have the machine alone.
+	@$(MAKE) --no-print-directory -j3 --output-sync=recurse lint-doc-and-compile program tools controller-test
+	@# Every test that starts the program starts that one, which takes a fraction of the time of one that is not optimised.
 	@# Real registries are waited for more than computed with; so is the interpreter of a controller.
-	@$(MAKE) --no-print-directory -j2 --output-sync=recurse live pipeline
+	@program=$$($(CHECKED)) && export TAGWRIGHT_TEST_PROGRAM="$(CURDIR)/$$program" && \
+		$(MAKE) --no-print-directory test && \
+		$(MAKE) --no-print-directory -j2 --output-sync=recurse live pipeline
+
+# Without this nothing compiles; the rest of the tools may come beside it.
+packages:
+	@scripts/install-tools packages
 
 tools: ## install the servers and clients that the live tests and the demo need
 	@scripts/install-tools
@@ -39,12 +52,16 @@ lint: ## clippy on every target, warnings are errors; library and program withou
 	$(CARGO) clippy --locked --test live --test release_live --test signatures_live --test registries_live -- -D warnings
 	$(CARGO) clippy --locked --lib --bins -- -D warnings
 
-lint-and-doc:
-	@$(MAKE) --no-print-directory lint doc
+# One after the other: cargo lets nothing else into its folder meanwhile.
+lint-doc-and-compile:
+	@$(MAKE) --no-print-directory lint doc compile
 
-# What the pipeline tests run. The plus hands make's own count of jobs on to cargo.
+compile:
+	$(CARGO) test --locked --no-run --lib --bins --examples --test it --test live
+
+# The plus hands make's own count of jobs on to cargo.
 program:
-	+@scripts/build-static
+	+@$(CHECKED)
 
 doc: ## rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
