@@ -52,7 +52,8 @@ impl Stage {
         let mut client = live.client();
         match door {
             Door::Open => {}
-            Door::Password | Door::Own => client = client.basic(USER, PASSWORD),
+            Door::Own => client = client.lent(USER, PASSWORD, REPOSITORY),
+            Door::Password => client = client.basic(USER, PASSWORD),
             Door::Tokens => client = client.bearer(&tokens.as_ref().unwrap().desk().pass(REPOSITORY)),
             Door::Tls => client = client.tls(authority.as_ref().unwrap().client()),
         }
@@ -104,6 +105,7 @@ impl Stage {
     pub fn client_of(&self, repository: &str) -> Client {
         match &self.tokens {
             Some(tokens) => self.live.client().bearer(&tokens.desk().pass(repository)),
+            None if self.door == Door::Own => self.live.client().lent(USER, PASSWORD, repository),
             None => self.client.clone(),
         }
     }

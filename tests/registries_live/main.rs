@@ -36,3 +36,8 @@ fn cues_registry_with_tags_that_do_not_move_is_understood() {
 fn every_command_works_on_peryx() {
     check_story(Program::Peryx, Door::Own);
 }
+
+#[test]
+fn every_command_works_on_gitea() {
+    check_story(Program::Gitea, Door::Own);
+}

@@ -115,6 +115,21 @@ impl Client {
         self.send("GET", target, &[("Accept", &accept)], b"")
     }
 
+    /// The same with a token of the registry's own token server, for a repository that is read and written.
+    #[must_use]
+    pub fn lent(&self, user: &str, password: &str, repository: &str) -> Self {
+        let answer = Self::new(&self.host).get(&format!("/v2/{repository}/tags/list"));
+        let challenge = answer.header("www-authenticate").unwrap_or_else(|| panic!("{answer:?}")).to_owned();
+        let part = |name: &str| challenge.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+        let realm = part("realm").unwrap().strip_prefix("http://").unwrap();
+        let (host, place) = realm.split_once('/').unwrap();
+        let service = part("service").unwrap();
+        let target = format!("/{place}?service={service}&scope=repository:{repository}:pull,push&account={user}");
+        let answer = Self::new(host).basic(user, password).get(&target);
+        let reply: Value = serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        self.clone().bearer(reply["token"].as_str().unwrap())
+    }
+
     /// The digest of what a tag holds, computed from the bytes; `None` where there is no such tag.
     pub fn digest(&self, repository: &str, tag: &str) -> Option<String> {
         let answer = self.get(&format!("/v2/{repository}/manifests/{tag}"));

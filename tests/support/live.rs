@@ -40,6 +40,7 @@ impl Live {
             Ok(Err(why)) => panic!("{version} did not start: {why}"),
             Err(why) => panic!("{version} did not say that it listens: {why}"),
         };
+        setup.program.prepare(setup, &host);
         Self { host, version, folder, stop, keeper: Some(keeper) }
     }
 

@@ -1,10 +1,12 @@
 //! The registries that can be had as a package or as a module, and how each is started on loopback.
 
+use super::client::Client;
 use super::tls::Authority;
 use super::token::{ISSUER, SERVICE, TokenServer};
+use serde_json::json;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Which program answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum Program {
     CueImmutable,
     /// Peryx, with a token server of its own.
     Peryx,
+    /// The packages of Gitea, with a token server of its own.
+    Gitea,
 }
 
 /// How a real registry is set up.
@@ -60,14 +64,18 @@ impl Program {
             Self::Crane => tool("crane"),
             Self::Cue | Self::CueImmutable => tool("cue-registry"),
             Self::Peryx => tool("peryx").join("bin/peryx"),
+            Self::Gitea => tool("gitea"),
         }
     }
 
     /// Name and version.
     pub(super) fn version(self) -> String {
-        let (path, word) =
-            (self.path(), if self == Self::Olareg || self == Self::Crane { "version" } else { "--version" });
-        let out = Command::new(&path).arg(word).output().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut command = Command::new(self.path());
+        match self {
+            Self::Olareg | Self::Crane => command.arg("version"),
+            _ => command.arg("--version"),
+        };
+        let out = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let text = String::from_utf8_lossy(&out.stdout);
         match (self, text.lines().find_map(|line| line.strip_prefix("VCSTag:"))) {
             (_, Some(tag)) => format!("olareg {}", tag.trim()),
@@ -84,7 +92,18 @@ impl Program {
             Self::Crane => self.crane(setup, folder),
             Self::Cue | Self::CueImmutable => self.cue(setup),
             Self::Peryx => self.peryx(setup, folder),
+            Self::Gitea => self.gitea(setup, folder),
         }
+    }
+
+    /// What can be done only while it runs.
+    pub(super) fn prepare(self, setup: &Setup, host: &str) {
+        let (Self::Gitea, Some((user, password))) = (self, setup.password) else { return };
+        // A repository's first part is a user or an organisation there.
+        let body = json!({"username": "acme"}).to_string();
+        let client = Client::new(host).basic(user, password);
+        let answer = client.send("POST", "/api/v1/orgs", &[("Content-Type", "application/json")], body.as_bytes());
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
     }
 
     fn distribution(self, setup: &Setup, folder: &Path) -> Start {
@@ -138,6 +157,35 @@ impl Program {
         let mut command = bound(&self.path());
         command.args(["serve", "--config"]).arg(config);
         Start { command, host: Some(address) }
+    }
+
+    fn gitea(self, setup: &Setup, folder: &Path) -> Start {
+        let (address, config) = (free(), folder.join("app.ini"));
+        let (user, password) = setup.password.expect("Gitea takes a password for its tokens");
+        let text = format!(
+            "I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true\n[server]\nHTTP_ADDR = 127.0.0.1\nHTTP_PORT = {0}\nROOT_URL = http://{address}/\nOFFLINE_MODE = true\n\
+             DISABLE_SSH = true\nSTATIC_ROOT_PATH = {1}\n[database]\nDB_TYPE = sqlite3\nPATH = {2}/gitea.db\n\
+             [security]\nINSTALL_LOCK = true\nSECRET_KEY = of the tests\n[log]\nMODE = console\nLEVEL = Warn\n\
+             [service]\nREQUIRE_SIGNIN_VIEW = true\n[cron.update_checker]\nENABLED = false\n",
+            address.port(),
+            tool("gitea-files").display(),
+            folder.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let run = |words: &[&str]| {
+            let mut command = bound(&self.path());
+            command.arg("--work-path").arg(folder).arg("--config").arg(&config).args(words).env("HOME", folder);
+            command
+        };
+        let user = ["admin", "user", "create", "--admin", "--username", user, "--password", password];
+        for words in [
+            &["migrate"][..],
+            &[&user[..], &["--email", "robot@tests.example", "--must-change-password=false"]].concat(),
+        ] {
+            let out = run(words).stdin(Stdio::null()).output().unwrap();
+            assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        }
+        Start { command: run(&["web"]), host: Some(address) }
     }
 }
 
