@@ -42,9 +42,11 @@ const CONTROL_C_EXIT: u32 = 0xC000_013A;
 /// How often is looked whether somebody has ended the run.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The name by which a variable of the environment is known; case does not tell one from another.
+/// The name by which a variable of the environment is known; case does not tell one from another, and who somebody is
+/// has another name.
 pub fn variable(name: &str) -> Cow<'_, str> {
-    Cow::Owned(name.to_uppercase())
+    let name = name.to_uppercase();
+    Cow::Owned(if name == "USER" { "USERNAME".to_owned() } else { name })
 }
 
 /// Has the shell run a line, which it takes apart by rules of its own: what stands between the outer quotes is the line.
