@@ -2,10 +2,17 @@
 
 MUSL_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 
-.PHONY: static library release release-check audit fuzz mutants mutants-sample pipeline
+# For people's own machines; no agent gets these from a library.
+OTHER_TARGETS := aarch64-apple-darwin x86_64-apple-darwin x86_64-pc-windows-gnu
 
-static: ## the release program for this machine, static and within its size
-	@scripts/build-static
+.PHONY: static programs library release release-check audit fuzz mutants mutants-sample pipeline
+
+static: ## the release program for this machine, static and within its size; for others with TARGETS="…"
+	@scripts/build-static $(TARGETS)
+
+programs: ## the programs for Linux, macOS and Windows with their sums in target/programs/
+	@STRICT=1 scripts/build-static $(MUSL_TARGETS) $(OTHER_TARGETS)
+	@scripts/build-programs target/programs $(MUSL_TARGETS) $(OTHER_TARGETS)
 
 library: ## the installable library tree with both programs in target/library/
 	@STRICT=1 scripts/build-static $(MUSL_TARGETS)
@@ -14,7 +21,7 @@ library: ## the installable library tree with both programs in target/library/
 release-check: ## version, changelog heading, toolchain and sums of target/library are what a release needs
 	@scripts/check-release
 
-release: ## the release commit and its tags, from a clean tree; pushes nothing
+release: ## the release commit and its tags, from a clean tree, with what `make programs` has built; pushes nothing
 	@scripts/check-release sources
 	@$(MAKE) --no-print-directory library
 	@scripts/make-release

@@ -112,6 +112,55 @@ fn a_release_with_another_toolchain_or_another_sum_is_refused() {
 }
 
 #[test]
+fn what_people_have_at_their_terminals_has_a_tag_of_its_own_and_no_agent_gets_it() {
+    let version = env!("CARGO_PKG_VERSION");
+    let project = project(&format!("## {version} (2026-11-27)"));
+    let folder = project.path();
+    // The papers take tools that are built first.
+    fs::write(folder.join("scripts/release-papers"), "#!/bin/sh\necho \"$2\" >\"$1/sbom.cdx.json\"\n").unwrap();
+    fs::write(folder.join("scripts/toolchain.json"), script(folder, &["scripts/toolchain"]).stdout).unwrap();
+    for words in ["config user.name a", "config user.email a@example.org", "commit -q -a -m two"] {
+        assert!(git(folder, words).status.success(), "git {words}");
+    }
+    let others = ["aarch64-apple-darwin", "x86_64-apple-darwin", "x86_64-pc-windows-gnu"];
+    let all: Vec<&str> = TARGETS.into_iter().chain(others).collect();
+    for target in &all {
+        let end = if target.contains("windows") { ".exe" } else { "" };
+        let place = folder.join("target/static").join(target);
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join(format!("tagwright{end}")), format!("stands for {target}")).unwrap();
+    }
+    let pairs = TARGETS.map(|target| format!("{target}=target/static/{target}/tagwright"));
+    let library = ["scripts/build-library", "target/library", &pairs[0], &pairs[1]];
+    let programs: Vec<&str> = ["scripts/build-programs", "target/programs"].into_iter().chain(all).collect();
+    for words in [&library[..], &programs, &["scripts/make-release"]] {
+        let output = script(folder, words);
+        assert!(output.status.success(), "{words:?}: {}", said(&output));
+    }
+    let listed = |tag: &str| {
+        let listed = git(folder, &format!("ls-tree -r --name-only {tag}")).stdout;
+        String::from_utf8(listed).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut expected: Vec<String> = vec!["SHA256SUMS".to_owned()];
+    for target in TARGETS.iter().chain(&others) {
+        let end = if target.contains("windows") { ".exe" } else { "" };
+        let papers = ["LICENSE".to_owned(), "sbom.cdx.json".to_owned(), format!("tagwright{end}")];
+        expected.extend(papers.map(|name| format!("{target}/{name}")));
+    }
+    expected.sort();
+    assert_eq!(listed(&format!("v{version}-programs")), expected);
+    for tag in [format!("v{version}"), format!("v{version}-slim")] {
+        assert!(listed(&tag).iter().all(|path| !others.iter().any(|target| path.contains(target))), "{tag}");
+    }
+    let output = Command::new("sha256sum")
+        .args(["-c", "SHA256SUMS"])
+        .current_dir(folder.join("target/programs"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).matches(": OK").count(), 5, "{}", said(&output));
+}
+
+#[test]
 fn the_compiler_of_the_checks_is_pinned_to_one_version() {
     let pin = files(|path| path == "rust-toolchain.toml").remove(0).text;
     let channel = pin.lines().find_map(|line| line.strip_prefix("channel = \"")?.strip_suffix('"')).unwrap();
