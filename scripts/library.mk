@@ -5,7 +5,7 @@ MUSL_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 # For people's own machines; no agent gets these from a library.
 OTHER_TARGETS := aarch64-apple-darwin x86_64-apple-darwin x86_64-pc-windows-gnu
 
-.PHONY: static programs library release release-check audit fuzz mutants mutants-sample pipeline
+.PHONY: static programs wine library release release-check audit fuzz mutants mutants-sample pipeline
 
 static: ## the release program for this machine, static and within its size; for others with TARGETS="…"
 	@scripts/build-static $(TARGETS)
@@ -13,6 +13,10 @@ static: ## the release program for this machine, static and within its size; for
 programs: ## the programs for Linux, macOS and Windows with their sums in target/programs/
 	@STRICT=1 scripts/build-static $(MUSL_TARGETS) $(OTHER_TARGETS)
 	@scripts/build-programs target/programs $(MUSL_TARGETS) $(OTHER_TARGETS)
+
+wine: ## the main stories on the program for Windows, under Debian's wine
+	@scripts/install-tools wine
+	@scripts/wine-tests
 
 library: ## the installable library tree with both programs in target/library/
 	@STRICT=1 scripts/build-static $(MUSL_TARGETS)
