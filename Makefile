@@ -49,7 +49,7 @@ fmt-check:
 
 lint: ## clippy on every target, warnings are errors; library and program without their tests too, which finds dead code
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --test live --test release_live --test signatures_live --test registries_live -- -D warnings
+	$(CARGO) clippy --locked --test live --test release_live --test signatures_live --test registries_live --test wine -- -D warnings
 	$(CARGO) clippy --locked --lib --bins -- -D warnings
 
 # One after the other: cargo lets nothing else into its folder meanwhile.
