@@ -126,22 +126,11 @@ fn row(out: &mut String, tag: &BoardTag) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pure::board::row::{BuildOrigin, TagChange};
+    use crate::pure::board::row::{BuildOrigin, TagChange, blank};
     use crate::pure::image::Tag;
 
     fn tag(name: &str) -> BoardTag {
-        BoardTag {
-            tag: Tag::parse(name).unwrap(),
-            version: None,
-            digest: None,
-            since: None,
-            by: None,
-            via: None,
-            verified: None,
-            from: None,
-            behind: None,
-            change: None,
-        }
+        blank(Tag::parse(name).unwrap())
     }
 
     fn board(newest: Option<&str>, tags: Vec<BoardTag>, error: Option<&str>) -> BoardRepository {

@@ -176,10 +176,10 @@ pub struct BoardFacts<'f> {
     pub origins: &'f [(Digest, ImageOrigin)],
 }
 
-/// The row of a tag; `held` is what it points at, with the version that a tag of the list gives that.
-pub fn row(facts: &BoardFacts, tag: &Tag, held: Option<(&Digest, Option<String>)>) -> BoardTag {
-    let blank = BoardTag {
-        tag: tag.clone(),
+/// A tag of which nothing is known yet.
+pub(super) fn blank(tag: Tag) -> BoardTag {
+    BoardTag {
+        tag,
         version: None,
         digest: None,
         since: None,
@@ -189,7 +189,12 @@ pub fn row(facts: &BoardFacts, tag: &Tag, held: Option<(&Digest, Option<String>)
         from: None,
         behind: None,
         change: None,
-    };
+    }
+}
+
+/// The row of a tag; `held` is what it points at, with the version that a tag of the list gives that.
+pub fn row(facts: &BoardFacts, tag: &Tag, held: Option<(&Digest, Option<String>)>) -> BoardTag {
+    let blank = blank(tag.clone());
     let Some((held, version)) = held else { return blank };
     let last = last(facts.moves, tag, held);
     let pushed = facts.listing.and_then(|(listing, _)| Push::listed(listing, tag, held));

@@ -111,7 +111,7 @@ fn svg(one: &BoardRepository, made: &str, palette: &Palette) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pure::board::BoardTag;
+    use crate::pure::board::row::blank;
     use crate::pure::image::{Digest, Tag};
 
     fn moved(tag: &str, at: &str, version: Option<&str>) -> TagMove {
@@ -129,18 +129,7 @@ mod tests {
     }
 
     fn board(moves: Vec<TagMove>) -> BoardRepository {
-        let tag = |tag: &str| BoardTag {
-            tag: Tag::parse(tag).unwrap(),
-            version: None,
-            digest: None,
-            since: None,
-            by: None,
-            via: None,
-            verified: None,
-            from: None,
-            behind: None,
-            change: None,
-        };
+        let tag = |tag: &str| blank(Tag::parse(tag).unwrap());
         let tags = ["latest", "stable", "still"].map(tag).into();
         BoardRepository { repository: "r/a".to_owned(), newest: None, tags, error: None, moves }
     }
