@@ -28,7 +28,7 @@ use house::*;
 pub use house::*;
 pub use last_words::{at_panic, when_stopped};
 pub use output::{Ending, Screen};
-pub use system::{HAS_COLOURS, before_end};
+pub use system::{HAS_COLOURS, before_end, has_no_reader};
 pub use world::{Log, World};
 
 use cli::parse::{self, CommandLine};

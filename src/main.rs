@@ -1,6 +1,6 @@
 //! The program: words and environment in, bytes and an exit status out. The only file that prints.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use tagwright::{Ending, Log, Screen, World};
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     match print(&ending) {
         Ok(()) => ExitCode::from(ending.exit),
         // Whoever reads the output has had enough, as with a program that the signal ends.
-        Err(why) if is_closed(&why) => ExitCode::from(128 + SIGPIPE),
+        Err(why) if tagwright::has_no_reader(&why) => ExitCode::from(128 + SIGPIPE),
         Err(why) => {
             // By the log, for stderr may be a terminal, and values are printed raw.
             let lost = String::from_utf8_lossy(&ending.stdout);
@@ -33,10 +33,6 @@ fn main() -> ExitCode {
             ExitCode::from(70)
         }
     }
-}
-
-fn is_closed(why: &std::io::Error) -> bool {
-    why.kind() == ErrorKind::BrokenPipe
 }
 
 /// The number of the signal that a closed pipe sends.
@@ -55,7 +51,7 @@ fn screen(world: &World) -> Option<Screen> {
 fn print(ending: &Ending) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     let printed = stdout.write_all(&ending.stdout).and_then(|()| stdout.flush());
-    if !printed.as_ref().is_err_and(is_closed) {
+    if !printed.as_ref().is_err_and(tagwright::has_no_reader) {
         let _ = std::io::stderr().lock().write_all(ending.stderr.as_bytes());
     }
     printed

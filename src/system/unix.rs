@@ -92,6 +92,11 @@ pub fn is_lasting(not_found: &io::Error) -> bool {
     ["not known", "does not resolve", "no address", "not provided"].iter().any(|lasting| text.contains(lasting))
 }
 
+/// Whether a write failed for want of anybody who reads it.
+pub fn has_no_reader(why: &io::Error) -> bool {
+    why.kind() == io::ErrorKind::BrokenPipe
+}
+
 /// Has something said before a person ends the run, which ends then as it would have without that.
 pub fn before_end(say: impl Fn() + Send + Copy + 'static) {
     for signal in [SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)) {

@@ -39,6 +39,9 @@ const LINK_ITSELF: u32 = 0x0020_0000;
 /// How a run ends that is ended at the keyboard: `STATUS_CONTROL_C_EXIT`.
 const CONTROL_C_EXIT: u32 = 0xC000_013A;
 
+/// `ERROR_PIPE_NOT_CONNECTED`: whoever opened a pipe with a name has closed it, as programs give their children.
+const PIPE_NOT_CONNECTED: i32 = 233;
+
 /// How often is looked whether somebody has ended the run.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -87,6 +90,11 @@ pub fn sync_folder(_: &Path) -> io::Result<()> {
 /// Whether a name that was not found will not be found a moment later either: `WSAHOST_NOT_FOUND`, `WSANO_DATA`.
 pub fn is_lasting(not_found: &io::Error) -> bool {
     matches!(not_found.raw_os_error(), Some(11001 | 11004))
+}
+
+/// Whether a write failed for want of anybody who reads it.
+pub fn has_no_reader(why: &io::Error) -> bool {
+    why.kind() == io::ErrorKind::BrokenPipe || why.raw_os_error() == Some(PIPE_NOT_CONNECTED)
 }
 
 /// Has something said before a person ends the run, which ends then as it would have without that.

@@ -251,6 +251,14 @@ mod tests {
     }
 
     #[test]
+    fn the_password_of_a_proxy_is_a_secret_as_it_is_and_as_it_is_sent() {
+        let variables = [("https_proxy", "http://me:p%40ss:word@proxy:1"), ("http_proxy", "http://p:2")];
+        let proxies = Proxies::read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| *value));
+        let secrets: Vec<String> = proxies.secrets().map(|secret| secret.reveal().to_owned()).collect();
+        assert_eq!(secrets, ["p@ss:word".to_owned(), BASE64_STANDARD.encode("me:p@ss:word")]);
+    }
+
+    #[test]
     fn unusable_values_matter_only_where_they_are_needed() {
         for value in
             ["socks5://u:secret@p:1", "socks5h://p:1", "ftp://p", "http://", "http://p:99999", "http://u:secret@:1"]

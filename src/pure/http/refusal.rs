@@ -454,6 +454,19 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_what_was_refused() {
+        let denied = r#"{"errors":[{"code":"DENIED"}]}"#;
+        for (status, body, message) in [
+            (401, "", "`r.example` did not accept the credential to read `x`"),
+            (403, denied, "`r.example` refused to read `x`"),
+            (418, "", "cannot read `x`: `r.example` answered with the status 418, which means nothing here"),
+        ] {
+            let request = Request::new(Method::Get, Url::parse("https://r.example/v2/").unwrap());
+            assert_eq!(error(Subject::Manifest, "read `x`", &request, &reply(status, body)).message(), message);
+        }
+    }
+
+    #[test]
     fn a_code_is_told_that_is_one_word_and_no_secret() {
         for (body, expected) in [
             (r#"{"errors":[{"code":"A-b_3.4:5+/="}]}"#, Some("A-b_3.4:5+/=")),

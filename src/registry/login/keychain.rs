@@ -260,7 +260,9 @@ impl<'w> Keychain<'w> {
             None => {
                 let runtime = world.env("XDG_RUNTIME_DIR").map(PathBuf::from);
                 let config = world.env("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| below_home(".config"));
-                paths.extend([runtime, config].into_iter().flatten().map(|folder| folder.join("containers/auth.json")));
+                paths.extend(
+                    [runtime, config].into_iter().flatten().map(|folder| folder.join("containers").join("auth.json")),
+                );
             }
         }
         paths
