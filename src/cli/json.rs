@@ -510,6 +510,7 @@ mod tests {
             (r#""build":1.0"#, Code::RequestInvalid, "`build` cannot be `1.0`"),
             (r#""build":-1"#, Code::RequestInvalid, "`build` cannot be `-1`"),
             (r#""to":{"a":"b"}"#, Code::RequestInvalid, "`to` is a map, and takes a text or a list of texts"),
+            (r#""requireLabel":true"#, Code::RequestInvalid, "`requireLabel` is true, and takes a map of texts"),
             (r#""to":[["a"]]"#, Code::RequestInvalid, "`to[0]` is a list, and takes a text"),
             (r#""requireLabel":{"a=b":"c"}"#, Code::RequestInvalid, "`requireLabel` cannot hold the key `a=b`"),
             (r#""to":"a","to":"b""#, Code::RequestInvalid, "`args` holds the key `to` twice"),

@@ -364,7 +364,7 @@ impl<'a> Delivery<'a> {
                 self.renewed = true;
                 Verdict::AtOnce
             }
-            Next::Chunks if !self.chunks => {
+            Next::Chunks => {
                 self.chunks = true;
                 Verdict::AtOnce
             }

@@ -149,6 +149,11 @@ fn a_missing_right_is_told_without_a_write() {
     assert_eq!(check(&ran, "tags").0, "ok", "{ran}");
     let ran = tagwright(["doctor", &registry.name("acme/none")]).login("reader", "secret").run();
     assert!(ran.exit == Some(3) && check(&ran, "tags").0 == "fail", "{ran}");
+    let registry = Registry::bearer(one_user("robot", "secret").user("nobody", "secret", Rights::NONE));
+    push(&registry, APP, &VERSIONS);
+    let ran = doctor(&registry).login("nobody", "secret").run();
+    let expected = "only reading tells, and the list of tags could not be read | ";
+    assert_eq!(check(&ran, "pull"), ("skipped".into(), expected.into()), "{ran}");
     let registry = Registry::basic("robot", "secret");
     push(&registry, APP, &VERSIONS);
     let ran = doctor(&registry).login("robot", "secret").run();
@@ -186,6 +191,19 @@ fn a_proxy_is_named_with_its_variable() {
     assert!(ran.exit == Some(6) && check(&ran, "connection").1.contains("https_proxy"), "{ran}");
     let ran = run("socks5://p:1");
     assert_eq!((ran.exit, check(&ran, "proxy").0.as_str()), (Some(2), "fail"), "{ran}");
+}
+
+#[test]
+fn what_goes_in_the_clear_is_told_unless_it_stays_on_this_machine() {
+    let registry = Registry::start();
+    push(&registry, APP, &VERSIONS);
+    let proxy = Proxy::start([("reg.example:80", registry.port())]);
+    let words = ["doctor", "reg.example/acme/app", "--plain-http", "reg.example"];
+    let far = tagwright(words).env("http_proxy", proxy.url()).run();
+    let (state, text) = check(&far, "tls");
+    assert!(far.exit == Some(0) && state == "warn" && text.starts_with("plain HTTP: everything can be read"), "{far}");
+    let near = doctor(&registry).run();
+    assert_eq!(check(&near, "tls"), ("skipped".into(), "plain HTTP on this machine | ".into()), "{near}");
 }
 
 #[test]

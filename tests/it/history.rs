@@ -345,6 +345,16 @@ fn more_tags_than_are_looked_at_are_told() {
 }
 
 #[test]
+fn two_hundred_images_at_once_are_all_looked_at() {
+    let registry = promoted(true);
+    for n in 200..390 {
+        registry.push(APP, &format!("2026.34.{n}"), &image(&n.to_string()));
+    }
+    let ran = history(&registry, "", []).run();
+    assert_eq!((found(&ran).len(), ran.warnings().len()), (3, 0), "{ran}");
+}
+
+#[test]
 fn a_record_of_another_repository_belongs_to_no_tag_of_this_one() {
     let registry = promoted(true);
     let newest = registry.resolve(APP, "2026.34.103").unwrap();

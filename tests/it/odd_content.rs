@@ -70,6 +70,17 @@ fn a_referrer_that_is_gone_does_not_hold_the_image_back() {
 }
 
 #[test]
+fn a_referrer_that_cannot_be_read_for_the_moment_is_not_left_behind() {
+    let built = signed(image("ours"));
+    let (from, to) = (with_referrers(), with_referrers());
+    built.push(&Client::new(&from.host()), FROM, TAG);
+    let payload = format!("/blobs/{}", digest(&built.referrers[0].blobs[1]));
+    from.before(move |asked, _| asked.path.ends_with(&payload).then(|| Reply::status(503)));
+    let ran = across(&from, &to).args(["--retries", "0"]).run();
+    assert_eq!((ran.code().as_str(), to.resolve(TO, "latest")), ("registry-unavailable", None), "{ran}");
+}
+
+#[test]
 fn an_artifact_of_the_retired_kind_goes_along_where_the_target_takes_it() {
     for takes in [true, false] {
         let (from, to) = (with_referrers(), with_referrers());

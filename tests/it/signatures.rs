@@ -181,6 +181,15 @@ fn what_does_not_count_is_told_with_the_reason_before_anything_is_written() {
 }
 
 #[test]
+fn a_signature_that_cannot_be_read_for_the_moment_is_not_one_that_does_not_count() {
+    let one = P256.simple(&SignedImage::new().image.digest(), "a/b");
+    let signed = SignedImage::new().simple(&[one]);
+    signed.registry.before(|asked, _| asked.path.contains("/blobs/").then(|| Reply::status(503)));
+    let ran = signed.promote(&["--require-signature", &P256.file(), "--retries", "0"]).run();
+    assert_eq!((ran.code().as_str(), signed.is_promoted()), ("registry-unavailable", false), "{ran}");
+}
+
+#[test]
 fn a_signature_that_counts_is_enough_beside_many_that_do_not() {
     let digest = SignedImage::new().image.digest();
     let list = [P384.simple(&digest, "a/b"), P256.simple(&digest, "a/b"), P384.payload("x")];

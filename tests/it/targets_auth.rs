@@ -93,10 +93,12 @@ fn a_pair_without_a_number_is_for_the_target_that_its_host_names() {
     assert_eq!(ran.code(), "credential-missing", "{ran}");
     assert!(hint(&ran).starts_with("set `INTO_REGISTRY_HOST` to `"), "{ran}");
     let one_pair = pinned(into(three.promote()), "INTO_", &three.0[2]);
-    let ran = one_pair.run();
-    assert_eq!(ran.code(), "credential-missing", "{ran}");
     let expected = "set INTO_1_REGISTRY_USERNAME and INTO_1_REGISTRY_PASSWORD (in a step `credentialsId` of that entry of `into`), or ";
-    assert!(hint(&ran).starts_with(expected), "{ran}");
+    for run in [&one_pair, &three.promote()] {
+        let ran = run.run();
+        assert_eq!(ran.code(), "credential-missing", "{ran}");
+        assert!(hint(&ran).starts_with(expected), "{ran}");
+    }
     pair(one_pair, "INTO_1_", 1).run().result();
     assert_eq!(three.seen(), own());
     // Two repositories of one registry are no two registries.
@@ -196,6 +198,14 @@ fn in_a_release_each_pair_is_for_the_registry_that_its_host_names_on_whatever_si
         named(run, &three, prefixes).run().result();
         assert_eq!(three.seen(), own(), "{prefixes:?}");
     }
+    // Where two name the registry of a target, that of a target speaks there.
+    let three = Three::new();
+    let [from, one, two] = &three.0;
+    let into = [one.name("prod/app"), two.name("prod/app")];
+    let list = json!([{"image": from.name(&format!("acme/app:{TAG}")), "into": into}]);
+    let run = named(tagwright(["release", "-"]).stdin(list.to_string()), &three, ["INTO_8_", "INTO_9_", "INTO_"]);
+    pinned(pair(run, "", 0), "", two).run().result();
+    assert_eq!(three.seen(), own());
     // A pair that names nobody is nobody's, and the hint says what lacks.
     let three = Three::new();
     let list = json!([{"image": three.0[0].name(&format!("acme/app:{TAG}"))}]);

@@ -464,6 +464,20 @@ fn an_upload_is_begun_again_when_the_registry_says_so_with_a_time_of_its_own() {
 }
 
 #[test]
+fn what_an_upload_is_to_wait_for_is_waited_for_in_its_midst_too() {
+    side_by_side([("whole", "PUT"), ("in chunks", "PATCH")], |(what, method)| {
+        let case = Case { retries: 1, ..Case::new(100_000) };
+        if method == "PATCH" {
+            case.target.fail(1, "PUT", "/blobs/uploads/", Reply::status(413));
+        }
+        case.target.fail(1, method, "/blobs/uploads/", Reply::status(429).header("Retry-After", "300".to_owned()));
+        case.succeeds(what);
+        let slept = case.slept.load(Ordering::SeqCst);
+        assert!((200_000..=300_000).contains(&slept), "{what}: {slept}");
+    });
+}
+
+#[test]
 fn an_upload_that_cannot_be_begun_for_the_moment_is_begun_later() {
     let replies =
         [("503", Reply::status(503)), ("closed", Reply::broken(Fault::Close)), ("reset", Reply::broken(Fault::Reset))];
