@@ -311,6 +311,21 @@ mod tests {
     }
 
     #[test]
+    fn what_may_pass_is_asked_for_again() {
+        for (status, name, expected) in [
+            (400, "ThrottlingException", true),
+            (400, "IDPCommunicationError", true),
+            (503, "", true),
+            (429, "", true),
+            (400, "ValidationException", false),
+            (501, "", false),
+        ] {
+            let fault = AwsFault::read(&reply(status, &[], &format!(r#"{{"__type":"{name}"}}"#)));
+            assert_eq!(fault.is_repeatable(), expected, "{status} {name}");
+        }
+    }
+
+    #[test]
     fn names_are_listed_once_and_hints_are_sentences() {
         let mut seen = std::collections::HashSet::new();
         for known in KNOWN {

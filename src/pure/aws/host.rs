@@ -322,6 +322,13 @@ mod tests {
         let dual = EcrHost::parse("123456789012.dkr-ecr.eu-west-1.on.aws").unwrap();
         assert_eq!(dual.api_host(Variant::default()), "ecr.eu-west-1.api.aws");
         assert_eq!(EcrHost::Public.api_host(Variant::default()), "api.ecr-public.us-east-1.amazonaws.com");
+        assert_eq!((dual.service(), EcrHost::Public.service()), ("ecr", "ecr-public"));
+    }
+
+    #[test]
+    fn the_global_endpoint_serves_the_regions_that_it_always_served() {
+        assert!(is_served_globally("eu-west-1") && is_served_globally("aws-global"));
+        assert!(!is_served_globally("eu-south-1") && !is_served_globally(""));
     }
 
     /// `region`, `variant`, then the hosts of ECR and of the token service, as botocore's rules have them.

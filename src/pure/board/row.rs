@@ -237,6 +237,9 @@ mod tests {
     use super::*;
     use crate::pure::image::TagEntry;
     use crate::pure::image::listing::Via;
+    use crate::pure::promote::history::tests::kept;
+    use serde_json::json;
+    use std::collections::BTreeMap;
 
     fn claims(url: &str, job: &str, build: &str) -> Claims {
         let all = [("BUILD_URL", url), ("JOB_NAME", job), ("BUILD_NUMBER", build)];
@@ -263,6 +266,15 @@ mod tests {
         }
         let cut = BuildOrigin::of(&claims("", &"j".repeat(300), "7")).unwrap().job.unwrap();
         assert_eq!(cut.chars().count(), LONGEST.0 + 1);
+    }
+
+    #[test]
+    fn an_image_was_built_from_what_the_labels_in_its_record_say() {
+        let labels = json!({"org.opencontainers.image.revision": "abc"});
+        let records =
+            [json!({"labels": null}), json!({"labels": labels})].map(|more| kept("2026-08-23T10:00:00Z", more));
+        let told = BTreeMap::from([("org.opencontainers.image.revision".to_owned(), "abc".to_owned())]);
+        assert_eq!(origins(&records), [(Digest::of(b"image"), ImageOrigin::of(&told))]);
     }
 
     fn moved(tag: &str, at: &str, to: &str, before: Option<&str>) -> TagMove {

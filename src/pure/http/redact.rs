@@ -321,6 +321,7 @@ mod tests {
             // JSON, once and as it is shown here, and markup.
             ("<a\"b\\c>", r#"{"x":"\u003ca\"b\\c\u003E"}"#, r#"{"x":"…"}"#),
             ("<a\"b\\c>", "&lt;a&quot;b&#92;c&#x3E;", "…"),
+            ("p&ss'word", "p&amp;ss&apos;word", "…"),
             ("t\u{1f600}p\u{e9}", r"t\ud83d\ude00p\u00E9", "…"),
             ("bell\u{7}s", r"bell\u{7}s", "…"),
             // Base64 of either alphabet, padded or not, of the secret alone or among others, and within an address.
@@ -354,6 +355,7 @@ mod tests {
         ] {
             assert_eq!(words(text, &both), expected);
         }
+        assert_eq!(words("the password q9zx is wrong", &[Secret::new("q9zx")]), "the password … is wrong");
     }
 
     #[test]

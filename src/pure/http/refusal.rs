@@ -445,11 +445,25 @@ mod tests {
                 said("DENIED"),
                 "use a credential with the right to do this; a repository that does not exist may look the same",
             ),
+            (
+                Subject::Tags,
+                404,
+                said("NAME_UNKNOWN"),
+                "check the spelling; a private repository may look the same without a credential",
+            ),
             (Subject::Blob, 404, said("BLOB_UNKNOWN"), "push the image again: the registry has lost a part of it"),
         ] {
             let request = Request::new(Method::Get, Url::parse("https://r.example/v2/").unwrap());
             let error = error(subject, "read `x`", &request, &reply(status, &body));
             assert_eq!(error.hint_text(), Some(hint), "{subject:?} {status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_has_run_out_is_known_by_the_words() {
+        for (message, expected) in [("Your authorization token has expired. Reauthenticate.", true), ("no", false)] {
+            let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"{message}"}}]}}"#);
+            assert_eq!(ErrorDocument::read(&reply(403, &body)).has_expired(), expected, "{message}");
         }
     }
 
@@ -460,6 +474,11 @@ mod tests {
             (401, "", "`r.example` did not accept the credential to read `x`"),
             (403, denied, "`r.example` refused to read `x`"),
             (418, "", "cannot read `x`: `r.example` answered with the status 418, which means nothing here"),
+            (
+                404,
+                "",
+                "cannot read `x`: `r.example` answered 404 without the error document of a registry, which proves nothing",
+            ),
         ] {
             let request = Request::new(Method::Get, Url::parse("https://r.example/v2/").unwrap());
             assert_eq!(error(Subject::Manifest, "read `x`", &request, &reply(status, body)).message(), message);

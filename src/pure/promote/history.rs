@@ -88,7 +88,7 @@ pub fn sentence(kept: &[StoredRecord], place: &str, count: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_json::json;
 
@@ -111,7 +111,8 @@ mod tests {
         record
     }
 
-    fn kept(at: &str, more: Value) -> StoredRecord {
+    /// A record of that time, with what differs from a promotion of `reg.example/app:1.2.3` to `latest`.
+    pub fn kept(at: &str, more: Value) -> StoredRecord {
         let record = format!("{:#}\n", whole(at, more));
         read(record.as_bytes(), &Digest::of(at.as_bytes()), &Digest::of(b"image")).unwrap()
     }

@@ -379,6 +379,7 @@ mod tests {
     use super::*;
     use crate::pure::image::OCI_INDEX;
     use crate::pure::image::content::Content;
+    use crate::pure::promote::history::tests::kept;
 
     #[test]
     fn a_file_is_named_after_what_was_promoted() {
@@ -395,6 +396,20 @@ mod tests {
         }
         for name in ["{tag}.jsonl", "{repository", "digest}", "{{digest}}", "{Digest}"] {
             assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_run_tells_what_undoes_all_of_it_and_why_it_ended() {
+        let rollback = vec![vec!["tagwright".to_owned(), "rollback".to_owned()]];
+        let error = Failure { code: "denied".to_owned(), message: "no".to_owned(), done: Vec::new() };
+        let one = kept("2026-08-23T10:00:00Z", json!({})).record;
+        for count in [1, 2] {
+            let run = RunRecord::of(vec![one.clone(); count], rollback.clone(), Some(error.clone()));
+            assert_eq!((run.promotions().len(), run.rollback()), (count, &rollback[..]));
+            let line: Value = serde_json::from_str(&run.line()).unwrap();
+            assert_eq!((&line["error"]["code"], &line["rollback"]), (&json!("denied"), &json!(rollback)), "{count}");
+            assert_eq!(line["promotions"].is_array(), count > 1);
         }
     }
 
@@ -417,10 +432,12 @@ mod tests {
         let both = map(&[("a", "1"), ("git_revision", "abc")]);
         let other = map(&[("a", "2"), ("team", "t"), ("git_revision", "abc")]);
         let large = map(&[("a", &long), ("b", "1"), ("git_revision", "abc")]);
+        let broad = map(&[(&"k".repeat(100), &"v".repeat(100))]);
         let required = [RequiredLabel { key: "b".to_owned(), value: None }];
         for (platforms, required, expected) in [
             (vec![], &[][..], map(&[])),
             (vec![&both, &both], &[], both.clone()),
+            (vec![&broad], &[], broad.clone()),
             (vec![&both, &other], &[], map(&[("git_revision", "abc")])),
             (vec![&large], &[], map(&[("git_revision", "abc")])),
             (vec![&large], &required, map(&[("b", "1"), ("git_revision", "abc")])),

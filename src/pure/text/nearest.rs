@@ -90,6 +90,9 @@ mod tests {
         ] {
             assert_eq!(nearest(typed, known), expected, "{typed}");
         }
+        for known in [["images", "image"], ["image", "images"]] {
+            assert_eq!(nearest("imege", known), Some("image"));
+        }
     }
 
     #[test]
