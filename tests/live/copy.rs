@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 const TAG: &str = "2026.34.103";
-const LARGE: u64 = 64 * 1024 * 1024;
+const LARGE: u64 = 16 * 1024 * 1024;
 
 #[test]
 fn debian_into_registry_3() {

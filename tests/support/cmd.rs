@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -135,19 +136,16 @@ impl Tagwright {
             // The program may end without reading it all.
             thread::spawn(move || pipe.write_all(&bytes).ok());
         }
-        let stdout = drain(child.stdout.take());
-        let stderr = drain(child.stderr.take());
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break Some(status);
-            }
-            if started.elapsed() > self.limit {
-                let _ = child.kill();
-                let _ = child.wait();
-                break None;
-            }
-            thread::sleep(Duration::from_millis(2));
-        };
+        let (sender, closed) = mpsc::channel();
+        let stdout = drain(child.stdout.take(), sender.clone());
+        let stderr = drain(child.stderr.take(), sender);
+        // When it ends, both of its pipes are closed.
+        let left = || self.limit.saturating_sub(started.elapsed());
+        let in_time = (0..2).all(|_| closed.recv_timeout(left()).is_ok());
+        if !in_time {
+            let _ = child.kill();
+        }
+        let status = child.wait().ok().filter(|_| in_time);
         let took = started.elapsed();
         let ran = Ran {
             line: self.line(),
@@ -161,12 +159,13 @@ impl Tagwright {
     }
 }
 
-fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+fn drain(pipe: Option<impl Read + Send + 'static>, closed: mpsc::Sender<()>) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
             let _ = pipe.read_to_end(&mut bytes);
         }
+        let _ = closed.send(());
         String::from_utf8(bytes).unwrap_or_else(|error| panic!("not UTF-8: {error}"))
     })
 }

@@ -97,7 +97,7 @@ fn keep(mut start: Start, stop: &AtomicBool, tell: &mpsc::Sender<Result<String, 
                     let _ = tell.send(Ok(host));
                     seen.clear();
                 }
-                seen = format!("{seen}{line}\n");
+                seen.extend([&line, "\n"]);
             }
             let _ = tell.send(Err(seen));
         }

@@ -199,7 +199,7 @@ pub fn tool(name: &str) -> PathBuf {
 /// What starts a program, to die with the thread that starts it.
 fn bound(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(program).env_clear().env("PATH", "/usr/bin:/bin");
+    command.args(["--pdeathsig", "KILL"]).arg(program).env_clear().env("PATH", "/usr/bin:/bin").env("GOGC", "1000");
     command
 }
 
@@ -217,7 +217,7 @@ fn free() -> SocketAddr {
 
 fn distribution_config(setup: &Setup, folder: &Path) -> String {
     let mut out = format!(
-        "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\n",
+        "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\n",
         folder.join("storage").display()
     );
     // Without this a manifest may not say where else its layers lie.

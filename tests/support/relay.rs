@@ -80,6 +80,11 @@ impl Relay {
         self.shared.asked.lock().unwrap().clone()
     }
 
+    /// How often anything was.
+    pub fn times(&self) -> u64 {
+        self.shared.asked.lock().unwrap().len() as u64
+    }
+
     /// Forgets what was asked so far.
     pub fn clear(&self) {
         self.shared.asked.lock().unwrap().clear();
