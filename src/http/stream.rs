@@ -167,3 +167,29 @@ impl Stream for Socket {
         self.tcp.set_nonblocking(on)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_said_is_told_in_words() {
+        for (kind, expected) in [
+            (ErrorKind::NetworkUnreachable, "network unreachable"),
+            (ErrorKind::HostUnreachable, "host unreachable"),
+            (ErrorKind::TimedOut, "timed out"),
+            (ErrorKind::BrokenPipe, "the other side has closed it"),
+        ] {
+            assert_eq!(plain(&kind.into()), expected);
+        }
+        let unknown = io::Error::other("No buffer space available (os error 105)");
+        assert_eq!(plain(&unknown), "no buffer space available");
+    }
+
+    #[test]
+    fn where_no_time_is_left_nothing_is_waited_for() {
+        let over = Limit { until: Some(instant()), what: Phase::Whole, idle: Some(Duration::from_secs(9)) };
+        assert!(matches!(over.left(), Err(Fault::Timeout { what: Phase::Whole, .. })));
+        assert_eq!(Limit { until: None, ..over }.left(), Ok(None));
+    }
+}

@@ -141,6 +141,7 @@ fn broken_off(alert: AlertDescription) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::PeerIncompatible;
 
     fn text(error: impl Into<Error>) -> String {
         explain(&error.into()).to_string()
@@ -167,6 +168,8 @@ mod tests {
         ] {
             assert!(text(error).contains(expected), "{expected}");
         }
+        let strange = Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13);
+        assert!(text(strange).contains("speaks no version or form of TLS"));
         for (alert, expected) in [
             (AlertDescription::HandshakeFailure, "none of the ciphers offered"),
             (AlertDescription::CertificateRequired, "a client's certificate"),

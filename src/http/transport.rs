@@ -323,3 +323,24 @@ impl Buffers for Room {
         self.used < self.filled && self.progress
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_and_was_not_used_yet_stays_when_room_is_made() {
+        let mut room = Room::default();
+        let size = room.room().unwrap().len();
+        let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
+        room.room().unwrap().copy_from_slice(&bytes);
+        room.input_appended(size);
+        room.input_consume(size - 100);
+        assert_eq!(room.room().unwrap().len(), size - 100);
+        assert_eq!(room.input(), &bytes[size - 100..]);
+        // With none of it used, there is room for as much again.
+        room.input_appended(size - 100);
+        assert_eq!(room.room().unwrap().len(), size);
+        assert_eq!(room.input()[..100], bytes[size - 100..]);
+    }
+}

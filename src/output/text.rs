@@ -449,6 +449,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_copied_stands_below_the_tags() {
+        let tags = json!([{"tag": "latest", "action": "created", "after": "sha256:0"}]);
+        for (copied, expected) in [
+            (json!({"blobs": 2, "mounted": 0, "bytes": 2048}), "copied  2 blobs, 2.0 KiB\n"),
+            (json!({"blobs": 0, "mounted": 3, "bytes": 0}), "mounted  3 blobs\n"),
+            (json!({"blobs": 0, "mounted": 0, "bytes": 0}), ""),
+        ] {
+            let shown = of("promote", &json!({"tags": tags, "copied": copied}), "the sentence", PLAIN);
+            let below: String = shown.split_inclusive('\n').filter(|line| line.contains("blobs")).collect();
+            assert_eq!(below, expected, "{shown}");
+        }
+    }
+
+    #[test]
     fn every_command_has_text_and_values() {
         for command in COMMANDS.iter().filter(|command| command.name != CALL) {
             let shown = of(command.name, &json!({}), "the sentence", PLAIN);

@@ -866,6 +866,14 @@ fn a_kept_connection_that_the_server_closed_is_opened_again() {
 }
 
 #[test]
+fn a_question_on_a_connection_that_the_server_closes_meanwhile_is_asked_again() {
+    let registry = versions();
+    registry.fail(1, "GET", "/blobs/", Reply::broken(Fault::Close));
+    once(["labels", &registry.name("acme/app:2026.34.101")]).run().result();
+    assert_eq!((registry.log().count(), registry.connections()), (3, 2), "{:#?}", registry.log().lines());
+}
+
+#[test]
 fn chunks_and_bodies_without_a_length_are_sound() {
     for fault in [Fault::Chunked, Fault::Unannounced] {
         let registry = versions();

@@ -81,6 +81,17 @@ fn a_referrer_that_cannot_be_read_for_the_moment_is_not_left_behind() {
 }
 
 #[test]
+fn a_signature_whose_tag_cannot_be_read_for_the_moment_is_not_left_behind() {
+    let built = signed(image("ours"));
+    let (from, to) = (with_referrers(), with_referrers());
+    built.push(&Client::new(&from.host()), FROM, TAG);
+    let place = format!("/manifests/{}", built.cosign_tag("sig"));
+    from.before(move |asked, _| asked.path.ends_with(&place).then(|| Reply::status(503)));
+    let ran = across(&from, &to).args(["--retries", "0"]).run();
+    assert_eq!((ran.code().as_str(), to.resolve(TO, "latest")), ("registry-unavailable", None), "{ran}");
+}
+
+#[test]
 fn an_artifact_of_the_retired_kind_goes_along_where_the_target_takes_it() {
     for takes in [true, false] {
         let (from, to) = (with_referrers(), with_referrers());
@@ -150,6 +161,25 @@ fn with_entry(registry: &Registry, kind: &str, bytes: &[u8], stored: &str) -> Bu
         }
     });
     index
+}
+
+#[test]
+fn what_an_index_names_twice_is_read_once() {
+    let careless = || Registry::with(Options { careless: true, ..Options::default() });
+    let (from, to) = (careless(), careless());
+    let bytes = br#"{"schemaVersion":2,"thing":true}"#;
+    let mut index = with_entry(&from, "application/x-thing", bytes, "blob");
+    let mut body: Value = serde_json::from_slice(&index.bytes).unwrap();
+    let entries = body["manifests"].as_array().unwrap().clone();
+    body["manifests"].as_array_mut().unwrap().extend(entries.clone());
+    index.bytes = body.to_string().into_bytes();
+    from.push(FROM, TAG, &index);
+    from.clear();
+    across(&from, &to).run().result();
+    for entry in &entries {
+        let named = entry["digest"].as_str().unwrap();
+        assert_eq!(from.log().matching("GET", &format!("/manifests/{named}")), 1, "{:#?}", from.log().lines());
+    }
 }
 
 #[test]

@@ -860,6 +860,19 @@ fn docker_hub_is_promoted_to_with_the_digests_of_its_web_api() {
 }
 
 #[test]
+fn of_docker_hubs_tags_not_only_those_of_the_build_tell_what_is_newer() {
+    let docker = DockerHub::start(one_user("robot", "secret"));
+    fill(&docker.registry);
+    let tags = docker.registry.tags(APP);
+    let tags = tags.into_iter().map(|(name, digest)| HubTag { digest: Some(digest), ..HubTag::named(&name) }).collect();
+    let hub = Hub::start(Source::List(HashMap::from([(APP.to_owned(), tags)])), HubOptions::default());
+    point(&docker.registry, "latest", "2026.34.103");
+    let run = tagwright(["promote", APP, "--build", "102", "--hub-api", &hub.url()]);
+    let ran = docker.reach(run).login("robot", "secret").run();
+    assert_eq!(ran.code(), "downgrade-refused", "{ran}");
+}
+
+#[test]
 fn one_token_serves_the_whole_promotion() {
     let registry = Registry::bearer(Rules { expires_in: Some(3600), ..one_user("robot", "secret") });
     fill(&registry);

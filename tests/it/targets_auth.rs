@@ -236,8 +236,14 @@ fn a_record_of_several_registries_is_taken_back_by_the_pairs_that_name_them() {
     let back = tagwright(["rollback", "--record", "record.jsonl"]).folder(folder.path());
     let unnamed = pair(pair(pair(back.clone(), "", 0), "INTO_1_", 1), "INTO_2_", 2);
     three.0.iter().for_each(Registry::clear);
-    assert_eq!(unnamed.run().code(), "credential-missing");
-    assert_eq!(three.seen(), vec![Vec::<String>::new(); 3]);
+    let record = std::fs::read_to_string(folder.path().join("record.jsonl")).unwrap();
+    let record: Value = serde_json::from_str(record.lines().last().unwrap()).unwrap();
+    let given = json!({"command": "rollback", "args": {"record": record}}).to_string();
+    let handed_on = pair(tagwright(["call"]).env("TAGWRIGHT_REQUEST", given), "", 1);
+    for run in [unnamed, handed_on] {
+        assert_eq!(run.run().json()["error"]["code"], "credential-missing");
+        assert_eq!(three.seen(), vec![Vec::<String>::new(); 3]);
+    }
     named(back, &three, ["", "INTO_1_", "INTO_2_"]).run().result();
     assert_eq!(three.seen()[1..], own()[1..]);
     for (registry, path) in [(&three.0[1], "prod/one"), (&three.0[2], "prod/two")] {

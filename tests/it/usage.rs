@@ -123,6 +123,7 @@ fn wrong_values() {
         &["find-tag", "acme/app", "--build", ""],
         &["find-tag", "acme/app", "--build", "#103"],
         &["find-tag", "acme/app", "--build", "-5"],
+        &["find-tag", "acme/app", "--build", "+5"],
         &["find-tag", "acme/app", "--build", "18446744073709551616"],
         &["labels", "acme/app", "--platform", "linux"],
         &["tags", "acme/app", "--sort", "nmae"],
@@ -184,6 +185,7 @@ fn wrong_requests() {
         r#"{"command":"promote","args":{"repository":"acme/app","build":[103]}}"#,
         r#"{"command":"promote","args":{"image":"acme/app:1.2.3","to":[]}}"#,
         r#"{"command":"promote","args":{"image":"acme/app:1.2.3","requireLabel":{"revision":null}}}"#,
+        r#"{"command":"promote","args":{"image":"acme/app:1.2.3","requireLabel":["=abc"]}}"#,
     ];
     let texts = requests.map(|request| match json::invocation(request) {
         Err(misuse) => format!("{request}\n{}\n\n", misuse.error),
