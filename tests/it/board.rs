@@ -84,6 +84,15 @@ fn each_moving_tag_tells_its_version_since_when_from_where_by_whom_and_what_chan
 }
 
 #[test]
+fn records_are_followed_no_further_than_the_board_needs() {
+    let registry = filled();
+    // What came before is found through the records alone.
+    registry.state(|state| state.repositories.get_mut(APP).unwrap().tags.retain(|tag, _| tag == "latest"));
+    board(&registry, "", []).run().result();
+    assert_eq!(registry.log().matching("GET", "/referrers/"), 2, "{:#?}", registry.log().lines());
+}
+
+#[test]
 fn a_tag_that_is_named_is_told_whatever_it_is() {
     let registry = filled();
     let two = registry.name(&format!("{APP}:pr-7"));

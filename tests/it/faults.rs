@@ -889,6 +889,18 @@ fn chunks_and_bodies_without_a_length_are_sound() {
 }
 
 #[test]
+fn a_body_that_is_announced_too_large_is_not_waited_for() {
+    let registry = versions();
+    registry.after(|asked, _, reply| {
+        if asked.path.ends_with("/tags/list") {
+            *reply = reply.clone().fault(Fault::Length(1 << 40));
+        }
+    });
+    let ran = once(["tags", &registry.name("acme/app")]).run();
+    assert_eq!(ran.code(), "size-exceeded", "{ran}");
+}
+
+#[test]
 fn a_port_that_speaks_https_is_known_by_its_words() {
     let registry = Registry::start();
     registry.before(|_, _| Some(Reply::with(400, "text/plain", "Client sent an HTTP request to an HTTPS server.\n")));

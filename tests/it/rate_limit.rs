@@ -140,6 +140,7 @@ fn no_run_leaves_less_of_a_limit_than_is_to_be_kept() {
         assert!(left >= 10, "{left}: {ran}");
         if code.is_empty() {
             ran.result();
+            assert_eq!(registry.log().matching("HEAD", "/manifests/"), 1, "one look");
             continue;
         }
         let error = ran.error();

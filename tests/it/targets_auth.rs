@@ -5,7 +5,9 @@ use crate::stage::image;
 use crate::support::amazon::{Amazon, FAR, HOST, KEY, OTHER_KEY};
 use crate::support::cmd::{Ran, Tagwright, tagwright};
 use crate::support::registry::{Registry, one_user};
+use crate::support::token::Rights;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const TAG: &str = "2026.34.103";
 
@@ -143,6 +145,18 @@ fn one_pair_serves_all_of_one_registry_with_one_token_for_each_right() {
     }
     let tokens = registry.tokens().log().count();
     assert_eq!(tokens, 3);
+}
+
+#[test]
+fn source_and_target_on_one_registry_may_have_a_pair_each() {
+    let rules = one_user("user-0", "word-0").user("user-1", "word-1", Rights::PUSH);
+    let registry = Registry::bearer(rules);
+    registry.push("acme/app", TAG, &image("abc"));
+    let run = tagwright(["promote", &registry.name(&format!("acme/app:{TAG}")), "--into", &registry.name("prod/app")]);
+    pair(pair(run, "", 0), "INTO_", 1).run().result();
+    let log = registry.tokens().log();
+    let users: BTreeSet<String> = log.0.iter().filter_map(|one| one.asked.basic()).map(|(user, _)| user).collect();
+    assert_eq!(users.into_iter().collect::<Vec<_>>(), ["user-0", "user-1"]);
 }
 
 #[test]
