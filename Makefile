@@ -15,8 +15,9 @@ export INSTA_UPDATE ?= no
 ifeq ($(wildcard $(CARGO_TARGET_DIR)/debug/incremental/*),)
 export CARGO_INCREMENTAL ?= 0
 endif
-# The release program with what a debug build looks after as well: sums that overflow, promises between functions.
-CHECKED := SIZE_LIMIT=3145728 RUSTFLAGS="$(RUSTFLAGS) -C overflow-checks -C debug-assertions" scripts/build-static
+# The release program with what a debug build looks after as well: sums that overflow, promises between functions. Without
+# the tests, what only they use is dead code, and a warning is an error.
+CHECKED := SIZE_LIMIT=3145728 RUSTFLAGS="$(RUSTFLAGS) -D warnings -C overflow-checks -C debug-assertions" scripts/build-static
 
 .DEFAULT_GOAL := list
 .PHONY: list check packages tools fmt fmt-check lint doc lint-doc-and-compile compile program test live registries demo snapshots docs docs-site docs-site-check board-check controller controller-test bench bench-copy bench-ecr
@@ -47,10 +48,9 @@ fmt: ## format the sources
 fmt-check:
 	$(CARGO) fmt --check
 
-lint: ## clippy on every target, warnings are errors; library and program without their tests too, which finds dead code
+lint: ## clippy on every target, warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test live --test release_live --test signatures_live --test registries_live --test wine -- -D warnings
-	$(CARGO) clippy --locked --lib --bins -- -D warnings
 
 # One after the other: cargo lets nothing else into its folder meanwhile.
 lint-doc-and-compile:
@@ -71,7 +71,7 @@ test: ## unit and integration tests, with servers that answer as told
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} $(CARGO) test --locked
 
 live: tools ## the same stories against real servers, which are started and stopped
-	$(CARGO) test --locked --test live
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --locked --test live
 
 release-live: tools ## a release that is killed thirty times and run again, and 256 MiB into two registries in little memory
 	@program=$$(scripts/build-static) && TAGWRIGHT_TEST_PROGRAM="$(CURDIR)/$$program" $(CARGO) test --locked --test release_live
