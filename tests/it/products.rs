@@ -406,6 +406,29 @@ fn what_is_not_there_or_not_allowed_is_told_in_the_words_of_every_product() {
 }
 
 #[test]
+fn an_image_from_elsewhere_comes_into_every_product() {
+    let source = Registry::start();
+    push(&source, "acme/app", &["2026.34.103"]);
+    for product in products() {
+        let (name, registry) = (product.name, product.start());
+        let into = registry.name(&product.other());
+        let words =
+            ["promote", &source.name("acme/app:2026.34.103"), "--into", &into, "--to", "{tag}", "--retries", "0"];
+        let run = tagwright(words).env("INTO_REGISTRY_USERNAME", product.user);
+        let run = run.env("INTO_REGISTRY_PASSWORD", product.password);
+        let ran = run.run();
+        assert_eq!(actions(&ran), ["2026.34.103 created"], "{name}: {ran}");
+        let digest = source.resolve("acme/app", "2026.34.103");
+        assert_eq!(registry.resolve(&product.other(), "2026.34.103"), digest, "{name}");
+        assert_eq!(ran.result()["copied"]["blobs"], 2, "{name}: {ran}");
+        // A second run sends nothing.
+        let written = registry.log().writes();
+        assert_eq!(actions(&run.run()), ["2026.34.103 unchanged"], "{name}");
+        assert_eq!(registry.log().writes(), written, "{name}: {:#?}", registry.log().lines());
+    }
+}
+
+#[test]
 fn what_points_at_an_image_is_kept_in_the_way_of_every_product() {
     for product in products() {
         let (name, registry) = (product.name, product.start());
