@@ -149,6 +149,10 @@ fn a_missing_right_is_told_without_a_write() {
     assert_eq!(check(&ran, "tags").0, "ok", "{ran}");
     let ran = tagwright(["doctor", &registry.name("acme/none")]).login("reader", "secret").run();
     assert!(ran.exit == Some(3) && check(&ran, "tags").0 == "fail", "{ran}");
+    registry.fail(100, "GET", "/tags/list", Reply::error(403, "DENIED", "no list"));
+    let ran = doctor(&registry).login("reader", "secret").run();
+    let (state, text) = check(&ran, "pull");
+    assert!(state == "ok" && text.starts_with("granted: ") && text.contains("pull"), "{ran}");
     let registry = Registry::bearer(one_user("robot", "secret").user("nobody", "secret", Rights::NONE));
     push(&registry, APP, &VERSIONS);
     let ran = doctor(&registry).login("nobody", "secret").run();
