@@ -343,4 +343,17 @@ mod tests {
         assert_eq!(room.room().unwrap().len(), size);
         assert_eq!(room.input()[..100], bytes[size - 100..]);
     }
+    #[test]
+    fn buffers_grow_where_a_body_fills_them_and_nowhere_else() {
+        let mut room = Room::default();
+        let size = room.room().unwrap().len();
+        for (came, expected) in [(size - 1, size), (size, size * 2)] {
+            room.input_appended(came);
+            room.input_consume(came);
+            assert_eq!(room.room().unwrap().len(), expected);
+        }
+        assert_eq!(room.tmp_and_output().1.len(), OUTPUT);
+        room.fills = true;
+        assert_eq!(room.tmp_and_output().1.len(), LARGE);
+    }
 }

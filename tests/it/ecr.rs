@@ -313,6 +313,9 @@ fn without_any_credential_each_place_has_its_say() {
     let only = amazon.anonymous(["labels", &format!("{}:1", team()), "--credentials-from", "aws"]).run();
     assert_eq!(only.code(), "credential-missing");
     assert!(only.stderr.contains("metadata service: turned off by AWS_EC2_METADATA_DISABLED"), "{only}");
+    for ran in [ran, only] {
+        assert!(ran.error()["hint"].as_str().unwrap().starts_with("give the agent a role that allows"), "{ran}");
+    }
 }
 
 #[test]

@@ -867,9 +867,14 @@ fn a_kept_connection_that_the_server_closed_is_opened_again() {
 
 #[test]
 fn a_question_on_a_connection_that_the_server_closes_meanwhile_is_asked_again() {
-    let registry = versions();
-    registry.fail(1, "GET", "/blobs/", Reply::broken(Fault::Close));
-    once(["labels", &registry.name("acme/app:2026.34.101")]).run().result();
+    let registry = Registry::with(Options { page: Some(2), ..Options::default() });
+    push(&registry, "acme/app", &["2026.34.101", "2026.34.102", "2026.34.103"]);
+    let mut pages = 0;
+    registry.before(move |asked, _| {
+        pages += usize::from(asked.path.ends_with("/tags/list"));
+        (pages == 2).then(|| Reply::broken(Fault::Close))
+    });
+    once(["tags", &registry.name("acme/app")]).run().result();
     assert_eq!((registry.log().count(), registry.connections()), (3, 2), "{:#?}", registry.log().lines());
 }
 
