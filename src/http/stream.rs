@@ -174,13 +174,11 @@ mod tests {
 
     #[test]
     fn what_the_system_said_is_told_in_words() {
-        for (kind, expected) in [
-            (ErrorKind::NetworkUnreachable, "network unreachable"),
-            (ErrorKind::HostUnreachable, "host unreachable"),
-            (ErrorKind::TimedOut, "timed out"),
-            (ErrorKind::BrokenPipe, "the other side has closed it"),
-        ] {
-            assert_eq!(plain(&kind.into()), expected);
+        assert_eq!(plain(&ErrorKind::BrokenPipe.into()), "the other side has closed it");
+        // By the numbers of Linux, whose own words are others.
+        #[cfg(target_os = "linux")]
+        for (number, expected) in [(101, "network unreachable"), (113, "host unreachable"), (110, "timed out")] {
+            assert_eq!(plain(&io::Error::from_raw_os_error(number)), expected);
         }
         let unknown = io::Error::other("No buffer space available (os error 105)");
         assert_eq!(plain(&unknown), "no buffer space available");

@@ -343,6 +343,7 @@ mod tests {
         assert_eq!(room.room().unwrap().len(), size);
         assert_eq!(room.input()[..100], bytes[size - 100..]);
     }
+
     #[test]
     fn buffers_grow_where_a_body_fills_them_and_nowhere_else() {
         let mut room = Room::default();
