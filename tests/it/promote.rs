@@ -865,7 +865,8 @@ fn of_docker_hubs_tags_not_only_those_of_the_build_tell_what_is_newer() {
     fill(&docker.registry);
     let tags = docker.registry.tags(APP);
     let tags = tags.into_iter().map(|(name, digest)| HubTag { digest: Some(digest), ..HubTag::named(&name) }).collect();
-    let hub = Hub::start(Source::List(HashMap::from([(APP.to_owned(), tags)])), HubOptions::default());
+    let options = HubOptions::default().user("robot", "secret");
+    let hub = Hub::start(Source::List(HashMap::from([(APP.to_owned(), tags)])), options);
     point(&docker.registry, "latest", "2026.34.103");
     let run = tagwright(["promote", APP, "--build", "102", "--hub-api", &hub.url()]);
     let ran = docker.reach(run).login("robot", "secret").run();
