@@ -141,10 +141,25 @@ fn broken_off(alert: AlertDescription) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::testing::Authority;
     use rustls::PeerIncompatible;
 
     fn text(error: impl Into<Error>) -> String {
         explain(&error.into()).to_string()
+    }
+
+    #[test]
+    fn a_rule_that_a_certificate_breaks_is_told_whoever_signed_it() {
+        let by_itself = Authority::alone(false, "registry.example").der();
+        for (rule, expected) in [
+            ("UnsupportedCertVersion", "before 3"),
+            ("CaUsedAsEndEntity", "signed by itself"),
+            ("TrailingData", "a rule of"),
+        ] {
+            let error = CertificateError::Other(OtherError(Arc::from(Box::from(rule)))).into();
+            let said = text(with_signer(error, &by_itself));
+            assert!(said.contains(expected), "{rule}: {said}");
+        }
     }
 
     #[test]

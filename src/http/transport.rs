@@ -327,6 +327,56 @@ impl Buffers for Room {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
+
+    /// The end of a connection that has nothing to say.
+    #[derive(Debug)]
+    struct Silence;
+
+    impl Read for Silence {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    impl Write for Silence {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for Silence {
+        fn limit(&mut self, _: Limit) {}
+
+        fn is_quiet(&mut self) -> bool {
+            true
+        }
+
+        fn set_nonblocking(&mut self, _: bool) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn why_sending_failed_is_told_where_the_connection_is_lost_and_nothing_was_answered() {
+        let reset = |why: &str| Fault::Reset { why: why.to_owned() };
+        let late = Fault::Timeout { what: Phase::Idle, after: std::time::Duration::ZERO };
+        for (unsent, answered, fault, expected) in [
+            (Some(reset("sending")), false, reset("reading"), reset("sending")),
+            (None, false, reset("reading"), reset("reading")),
+            (Some(reset("sending")), true, reset("reading"), reset("reading")),
+            (Some(reset("sending")), false, late.clone(), late.clone()),
+        ] {
+            let mut channel = Channel { unsent, answered, ..Channel::new(Box::new(Silence), false) };
+            let ureq::Error::Other(error) = channel.broken(fault) else { panic!("it is an error of another layer") };
+            let told = &error.downcast_ref::<TransportError>().unwrap().fault;
+            assert_eq!(told.to_string(), expected.to_string(), "{answered}");
+        }
+    }
 
     #[test]
     fn what_came_and_was_not_used_yet_stays_when_room_is_made() {

@@ -383,9 +383,9 @@ fn check_address(api: &Url, url: &Url, wanted: &str) -> Result<(), Error> {
 
 fn unreached(error: Error) -> Error {
     match error.code() {
-        Code::Unreachable | Code::Timeout => error.hint_if_none(
-            "let this machine reach S3 as well: blobs of ECR are downloaded from a bucket of the registry's region",
-        ),
+        Code::Unreachable | Code::Timeout => {
+            error.cause("blobs of ECR are downloaded from a bucket of S3, which this machine has to reach as well")
+        }
         _ => error,
     }
 }

@@ -479,6 +479,23 @@ fn a_download_address_that_has_run_out_is_asked_for_again_and_one_that_leads_ast
 }
 
 #[test]
+fn a_bucket_that_cannot_be_reached_is_told_to_be_where_blobs_come_from() {
+    let amazon = Amazon::start();
+    amazon.push("team/app", "1", &image("abc"));
+    amazon.hook(|_, action, _| {
+        let closed = json!({"downloadUrl": "https://bucket.example/x"});
+        (action == "ecr:GetDownloadUrlForLayer").then(|| Reply::json(&closed))
+    });
+    let ran = amazon.signed(["labels", &format!("{}:1", team()), "--retries", "0"]).run();
+    assert_eq!((ran.code().as_str(), ran.exit), ("unreachable", Some(6)), "{ran}");
+    let causes = ran.error()["causes"].to_string();
+    assert!(
+        causes.contains("https://bucket.example/x") && causes.contains("a bucket of S3, which this machine"),
+        "{ran}"
+    );
+}
+
+#[test]
 fn a_password_on_standard_input_is_for_the_registry_that_is_named_with_it() {
     let amazon = Amazon::start();
     amazon.push("team/app", "1", &image("abc"));

@@ -30,6 +30,7 @@ mod documents;
 mod ecr;
 mod ecr_into;
 mod fakes;
+mod fallback;
 mod fan_out;
 mod faults;
 mod find_tag;

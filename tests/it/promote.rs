@@ -423,6 +423,18 @@ fn signatures_and_other_referrers_are_counted() {
     assert_eq!(ran.result()["referrers"]["found"], 2);
 }
 
+#[test]
+fn what_points_at_an_image_is_unknown_where_neither_the_api_nor_the_list_of_tags_tells() {
+    let registry = versions();
+    point(&registry, "latest", "2026.34.102");
+    let hex = registry.resolve(APP, "2026.34.103").unwrap().replace(':', "-");
+    registry.push(APP, &hex, &Index::of([image("a"), image("b")]).build());
+    registry.before(|asked, _| asked.path.ends_with("/tags/list").then(|| Reply::error(403, "DENIED", "not the list")));
+    let ran = promote(&registry, ":2026.34.103", ["--move", "latest", "--allow-downgrade"]).run();
+    assert_eq!(actions(&ran), ["latest: moved"], "{ran}");
+    assert_eq!(ran.result()["referrers"], json!({"found": null, "copied": 0, "left": 0}), "{ran}");
+}
+
 /// Changes what is stored right after the first request that fits was answered.
 fn meanwhile(
     registry: &Registry,

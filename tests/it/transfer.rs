@@ -45,7 +45,7 @@ pub struct Case {
     retries: u32,
     ca_file: Option<String>,
     /// How many milliseconds were to be slept, which takes no time here.
-    slept: Arc<AtomicU64>,
+    pub slept: Arc<AtomicU64>,
 }
 
 /// What came of a copy, and how many bytes were told to be on their way.

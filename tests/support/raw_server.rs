@@ -7,7 +7,7 @@ use crate::pure::http::message::{Method, Request};
 use crate::pure::http::{Fault, Response, Url};
 use crate::world::{World, instant};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -133,6 +133,11 @@ impl Authority {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(self.certificate.pem().as_bytes()).unwrap();
         file
+    }
+
+    /// Its own certificate, as bytes.
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.certificate.der().clone()
     }
 
     /// A server with a certificate for these names.

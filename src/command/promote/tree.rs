@@ -5,7 +5,7 @@
 
 use crate::error::{Code, Error};
 use crate::pure::image::referrers::{cosign_tags, fallback_tag};
-use crate::pure::image::{Descriptor, Digest, Identifier, MediaType, RawManifest, ReferrerList, Tag};
+use crate::pure::image::{Descriptor, Digest, Identifier, MediaType, RawManifest, ReferrerList, Repository, Tag};
 use crate::pure::promote::{ManifestParts, copy};
 use crate::pure::text::{quoted, show};
 use crate::registry::{Remote, limits};
@@ -117,26 +117,14 @@ impl Tree {
             let mut met = HashSet::new();
             below.retain(|entry| !self.nodes.contains_key(&entry.digest) && met.insert(entry.digest.clone()));
             let declared = below.iter().fold(self.bytes, |sum, entry| sum.saturating_add(entry.size));
-            self.check(here, self.nodes.len() + below.len(), declared)?;
+            check(here.repository(), self.nodes.len() + below.len(), declared)?;
             let largest = below.iter().map(|entry| entry.size).max().unwrap_or_default();
             next.extend(threads::map_at(limits::at_once(largest), &below, |entry| child(here, &entry.digest))?);
             level = next;
             self.bytes += level.iter().map(|(_, node)| node.size()).sum::<u64>();
-            self.check(here, 0, self.bytes)?;
+            check(here.repository(), 0, self.bytes)?;
         }
         Ok(())
-    }
-
-    fn check(&self, here: &Remote, count: usize, bytes: u64) -> Result<(), Error> {
-        let what = match (count > MOST, bytes > limits::MANIFESTS) {
-            (false, false) => return Ok(()),
-            (true, _) => format!("more than {MOST} manifests belong"),
-            (_, true) => {
-                format!("manifests of {} belong, more than {},", show::bytes(bytes), show::bytes(limits::MANIFESTS))
-            }
-        };
-        let message = format!("{what} to the image in `{}`, which is not copied", here.repository());
-        Err(Error::new(Code::SizeExceeded, message))
     }
 
     /// Finds out what entries of a kind that is not known are: manifests, blobs, or nothing that is there.
@@ -144,7 +132,7 @@ impl Tree {
         let mut entries: Vec<Descriptor> = std::mem::take(&mut parts.unknown);
         let mut met = HashSet::new();
         entries.retain(|one| !self.nodes.contains_key(&one.digest) && met.insert(one.digest.clone()));
-        self.check(here, self.nodes.len() + entries.len(), self.bytes)?;
+        check(here.repository(), self.nodes.len() + entries.len(), self.bytes)?;
         let mut manifests = Vec::new();
         for entry in entries {
             match child(here, &entry.digest) {
@@ -245,7 +233,7 @@ impl Tree {
         let mut sizes: HashMap<&Digest, u64> = referrers.iter().map(|(one, size)| (&one.digest, *size)).collect();
         let has_read: HashSet<&Digest> = read.iter().map(|(digest, _)| digest).collect();
         sizes.retain(|&digest, _| !self.nodes.contains_key(digest) && !has_read.contains(digest));
-        self.check(here, self.nodes.len() + sizes.len(), self.bytes)
+        check(here.repository(), self.nodes.len() + sizes.len(), self.bytes)
             .map_err(|error| error.hint("copy the image without what points at it, with `--no-referrers`"))?;
         let largest = sizes.values().copied().max().unwrap_or_default();
         let mut fresh: Vec<&Digest> = sizes.into_keys().collect();
@@ -272,6 +260,19 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// Refuses more manifests, or more bytes of them, than any image has.
+fn check(repository: &Repository, count: usize, bytes: u64) -> Result<(), Error> {
+    let what = match (count > MOST, bytes > limits::MANIFESTS) {
+        (false, false) => return Ok(()),
+        (true, _) => format!("more than {MOST} manifests belong"),
+        (_, true) => {
+            format!("manifests of {} belong, more than {},", show::bytes(bytes), show::bytes(limits::MANIFESTS))
+        }
+    };
+    let message = format!("{what} to the image in `{repository}`, which is not copied");
+    Err(Error::new(Code::SizeExceeded, message))
 }
 
 /// What was read, or nothing where the failure is about this one manifest.
@@ -329,4 +330,26 @@ fn tagged(here: &Remote, subject: &Digest, names: Option<&HashSet<String>>) -> R
         outcome => Ok(Some((tag.clone(), readable(outcome)?))),
     })?;
     Ok(manifests.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_so_many_manifests_and_bytes_of_them_at_most() {
+        let repository = Repository::parse("registry.example/acme/app").unwrap();
+        for (count, bytes, expected) in [
+            (MOST, limits::MANIFESTS, None),
+            (MOST + 1, 0, Some("more than 2000 manifests belong to the image in `registry.example/acme/app`")),
+            (0, limits::MANIFESTS + 1, Some("manifests of 64.0 MiB belong, more than 64.0 MiB,")),
+        ] {
+            let said = check(&repository, count, bytes).err().map(|error| error.message().to_owned());
+            let is_expected = match (&said, expected) {
+                (Some(said), Some(expected)) => said.starts_with(expected),
+                (said, expected) => said.is_none() && expected.is_none(),
+            };
+            assert!(is_expected, "{count} {bytes}: {said:?}");
+        }
+    }
 }
