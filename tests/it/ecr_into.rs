@@ -104,6 +104,16 @@ fn an_image_goes_from_account_to_account_by_a_role_for_each() {
 }
 
 #[test]
+fn a_role_is_assumed_once_for_both_sides_of_a_copy_within_one_registry() {
+    let (amazon, into) = (staged(), format!("{HOST}/team/release"));
+    amazon.create([&into]);
+    amazon.signed(["promote", SOURCE, "--into", &into]).args(["--aws-role", READER]).run().result();
+    assert_eq!(amazon.resolve("team/release", "latest"), amazon.resolve("team/app", "2026.34.103"));
+    let calls = amazon.calls();
+    assert_eq!(calls.iter().filter(|call| *call == "sts:AssumeRole").count(), 1, "{calls:?}");
+}
+
+#[test]
 fn a_role_is_named_by_the_registry_that_it_is_for() {
     let roles = |run: Tagwright| {
         let [near, far] = [format!("{HOST}={READER}"), format!("{FAR}={WRITER}")];
