@@ -20,7 +20,7 @@ use crate::registry::login::Access;
 use std::io::{Cursor, Read};
 use std::time::Duration;
 
-/// How much a chunk holds where the registry does not ask for more.
+/// How much a chunk holds where the registry does not ask for more, and takes as much.
 const CHUNK: u64 = 8 << 20;
 /// No chunk is smaller, whatever a registry asks for, so that requests are not many more than there is to send.
 const LEAST_CHUNK: u64 = 64 << 10;
@@ -32,6 +32,8 @@ pub struct Upload {
     url: Url,
     /// The least that a chunk must hold, where the registry says so.
     least: Option<u64>,
+    /// How much there was when the registry was last asked.
+    held: Option<u64>,
 }
 
 /// What came of a mount.
@@ -115,7 +117,7 @@ fn started(wanted: &str, request: &Request, response: &Response) -> Result<Uploa
             .hint(format!("check that a registry answers at `{host}`, and no proxy in its place"))
     })?;
     let least = response.headers.get("oci-chunk-min-length").and_then(|text| text.trim().parse().ok());
-    Ok(Upload { url, least })
+    Ok(Upload { url, least, held: None })
 }
 
 fn located(wanted: &str, from: &Url, response: &Response) -> Result<Option<Url>, Error> {
@@ -143,12 +145,14 @@ struct Delivery<'a> {
     renewed: bool,
     /// Whether it goes in chunks, because it was not taken whole.
     chunks: bool,
+    /// How much one holds.
+    length: u64,
 }
 
 impl<'a> Delivery<'a> {
     fn new(target: &'a dyn Backend, digest: &'a Digest, size: u64) -> Self {
         let wanted = format!("push the blob `{}` to `{}`", digest.short(), target.access().repository);
-        Self { target, digest, size, wanted, open: None, renewed: false, chunks: false }
+        Self { target, digest, size, wanted, open: None, renewed: false, chunks: false, length: CHUNK }
     }
 
     fn run(mut self, started: Option<Upload>, content: &mut dyn BlobContent) -> Result<(), Error> {
@@ -234,12 +238,11 @@ impl<'a> Delivery<'a> {
     }
 
     fn send_chunks(&mut self, content: &mut dyn BlobContent) -> Result<UploadEnd, Error> {
-        let length = self.open.as_ref().and_then(|upload| upload.least).unwrap_or(CHUNK).max(LEAST_CHUNK);
         let exchange = self.target.access().client.exchange.clone();
         let mut high = 0;
         while content.at() < self.size {
             let end = repeat(exchange.world, exchange.pace(), exchange.until, |_| {
-                self.send_chunk(content, length, high).unwrap_or_else(|error| (Err(error), Verdict::Keep))
+                self.send_chunk(content, high).unwrap_or_else(|error| (Err(error), Verdict::Keep))
             });
             if let Some(end) = end? {
                 return Ok(end);
@@ -256,25 +259,35 @@ impl<'a> Delivery<'a> {
     fn send_chunk(
         &mut self,
         content: &mut dyn BlobContent,
-        length: u64,
         high: u64,
     ) -> Result<(Result<Option<UploadEnd>, Error>, Verdict), Error> {
+        let (least, told) = self.open.as_ref().map(|upload| (upload.least, upload.held)).unwrap_or_default();
+        let length = least.unwrap_or(self.length).max(LEAST_CHUNK);
         let (first, most) = (content.at(), (self.size - content.at()).min(length));
+        let step = if first == 0 { Step::First } else { Step::Chunk };
         content.mark();
         let range = format!("{first}-{}", first + most - 1);
         let request = self.request(Method::Patch)?.header("Content-Range", range);
         let mut payload = Payload::new(content, most);
         let outcome = self.target.access().upload(&self.wanted, &request, Some(&mut payload))?;
-        let end = match (upload::next(Step::Chunk, outcome.as_ref()), outcome) {
+        // Quay counts a byte too many when it is asked, and takes none from there on.
+        let is_lost = told == Some(first) && matches!(&outcome, Ok(response) if response.status == 416);
+        let end = match (upload::next(step, outcome.as_ref()), outcome) {
             (Next::GoOn, Ok(response)) => {
                 self.moved_to(&request.url, &response)?;
-                let held = upload::held(&response.headers).unwrap_or(first + most);
+                // ECR goes on naming the end of the first chunk, and Zot once told the length of the last one.
+                let held = upload::held(&response.headers).filter(|held| *held > first).unwrap_or(first + most);
                 content.seek(held.min(content.at()))?;
                 // A registry that keeps next to nothing of each chunk has the blob sent many times.
                 (content.at() <= high.max(first + most / 16))
                     .then(|| (Err(self.stuck(&request, &response)), Verdict::Passing(None)))
             }
-            (Next::Resume, outcome) if content.failed().is_none() => {
+            (Next::Smaller, _) if content.failed().is_none() && least.is_none() && most > LEAST_CHUNK => {
+                self.length = most / 2;
+                content.seek(first)?;
+                return Ok((Ok(None), Verdict::AtOnce));
+            }
+            (Next::Resume, outcome) if content.failed().is_none() && !is_lost => {
                 let error = self.failure(&request, &outcome, content);
                 let asked = self.asked(&outcome);
                 match self.ask_held()? {
@@ -285,7 +298,7 @@ impl<'a> Delivery<'a> {
                     None => Some((Err(error), Verdict::Passing(asked))),
                 }
             }
-            (_, outcome) => Some(self.end(Step::Chunk, &request, outcome, content)?),
+            (_, outcome) => Some(self.end(step, &request, outcome, content)?),
         };
         Ok((Ok(end), Verdict::Keep))
     }
@@ -324,7 +337,11 @@ impl<'a> Delivery<'a> {
         match self.target.access().upload(&self.wanted, &request, None)? {
             Ok(response) if response.is_success() => {
                 self.moved_to(&request.url, &response)?;
-                Ok(upload::held(&response.headers))
+                let held = upload::held(&response.headers);
+                if let Some(open) = self.open.as_mut() {
+                    open.held = held;
+                }
+                Ok(held)
             }
             _ => Ok(None),
         }

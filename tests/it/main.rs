@@ -21,6 +21,7 @@ mod bounds;
 mod bugs;
 mod cache;
 mod call;
+mod chunks;
 mod contributing;
 mod counts;
 mod crowd;

@@ -9,7 +9,9 @@ use crate::pure::http::{ErrorDocument, Fault, Headers, Response, retry};
 pub enum Step {
     /// The whole blob, in the request that ends the upload.
     Whole,
-    /// One chunk of it.
+    /// The chunk that it begins with.
+    First,
+    /// Any other chunk.
     Chunk,
     /// The request that ends an upload in chunks.
     Close,
@@ -24,6 +26,8 @@ pub enum Next {
     GoOn,
     /// The same content once more, in chunks.
     Chunks,
+    /// The same chunk once more, and all that follow, with less in each.
+    Smaller,
     /// The registry is asked how far it got, and the upload goes on from there.
     Resume,
     /// The same with a new token, once.
@@ -36,7 +40,8 @@ pub enum Next {
 
 /// What comes after this outcome.
 pub fn next(step: Step, outcome: Result<&Response, &Fault>) -> Next {
-    let broken = if step == Step::Chunk { Next::Resume } else { Next::Again };
+    let is_chunk = matches!(step, Step::First | Step::Chunk);
+    let broken = if is_chunk { Next::Resume } else { Next::Again };
     let response = match outcome {
         Ok(response) => response,
         Err(fault) if fault.repeatable() => return broken,
@@ -44,14 +49,20 @@ pub fn next(step: Step, outcome: Result<&Response, &Fault>) -> Next {
     };
     let lost = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID", "RANGE_INVALID"];
     match response.status {
-        200..=299 if step == Step::Chunk => Next::GoOn,
+        200..=299 if is_chunk => Next::GoOn,
         200..=299 => Next::Done,
         401 => Next::Renew,
         // Thus ECR refuses a password that has run out.
         403 if ErrorDocument::read(response).has_expired() => Next::Renew,
         // Too much at once; or a registry that takes a body with `PATCH` alone, whatever it says to one that ends an upload.
         400 | 405 | 411 | 413 | 415 | 501 if step == Step::Whole => Next::Chunks,
+        413 if is_chunk => Next::Smaller,
+        // Where nothing came before there is no wrong place: GHCR says so that a request is too long.
+        416 if step == Step::Whole => Next::Chunks,
+        416 if step == Step::First => Next::Smaller,
         416 => broken,
+        // Thus Artifactory once refused what came with the request that ends an upload.
+        404 if step == Step::Whole && ErrorDocument::read(response).has(&["BLOB_UNKNOWN"]) => Next::Chunks,
         404 if ErrorDocument::read(response).has(&["NAME_UNKNOWN"]) => Next::Refused,
         404 => Next::Again,
         // What was sent has the right size and digest, so something was lost on the way.
@@ -115,29 +126,30 @@ mod tests {
     #[test]
     fn every_answer_has_its_next_step() {
         use Next::*;
-        for (status, code, [whole, chunk, close]) in [
-            (201, "", [Done, GoOn, Done]),
-            (202, "", [Done, GoOn, Done]),
-            (401, "UNAUTHORIZED", [Renew; 3]),
-            (403, "DENIED", [Refused; 3]),
-            (404, "BLOB_UPLOAD_UNKNOWN", [Again; 3]),
-            (404, "", [Again; 3]),
-            (404, "NAME_UNKNOWN", [Refused; 3]),
-            (400, "DIGEST_INVALID", [Chunks, Again, Again]),
-            (400, "UNSUPPORTED", [Chunks, Refused, Refused]),
-            (405, "UNSUPPORTED", [Chunks, Refused, Refused]),
-            (501, "", [Chunks, Refused, Refused]),
-            (413, "", [Chunks, Refused, Refused]),
-            (416, "", [Again, Resume, Again]),
-            (429, "TOOMANYREQUESTS", [Again, Resume, Again]),
-            (500, "UNKNOWN", [Again, Resume, Again]),
-            (503, "", [Again, Resume, Again]),
-            (507, "", [Refused; 3]),
-            (302, "", [Refused; 3]),
+        for (status, code, [whole, first, chunk, close]) in [
+            (201, "", [Done, GoOn, GoOn, Done]),
+            (202, "", [Done, GoOn, GoOn, Done]),
+            (401, "UNAUTHORIZED", [Renew; 4]),
+            (403, "DENIED", [Refused; 4]),
+            (404, "BLOB_UPLOAD_UNKNOWN", [Again; 4]),
+            (404, "BLOB_UNKNOWN", [Chunks, Again, Again, Again]),
+            (404, "", [Again; 4]),
+            (404, "NAME_UNKNOWN", [Refused; 4]),
+            (400, "DIGEST_INVALID", [Chunks, Again, Again, Again]),
+            (400, "UNSUPPORTED", [Chunks, Refused, Refused, Refused]),
+            (405, "UNSUPPORTED", [Chunks, Refused, Refused, Refused]),
+            (501, "", [Chunks, Refused, Refused, Refused]),
+            (413, "", [Chunks, Smaller, Smaller, Refused]),
+            (416, "", [Chunks, Smaller, Resume, Again]),
+            (429, "TOOMANYREQUESTS", [Again, Resume, Resume, Again]),
+            (500, "UNKNOWN", [Again, Resume, Resume, Again]),
+            (503, "", [Again, Resume, Resume, Again]),
+            (507, "", [Refused; 4]),
+            (302, "", [Refused; 4]),
         ] {
             let reply = reply(status, code);
-            let steps = [Step::Whole, Step::Chunk, Step::Close].map(|step| next(step, Ok(&reply)));
-            assert_eq!(steps, [whole, chunk, close], "{status} {code}");
+            let steps = [Step::Whole, Step::First, Step::Chunk, Step::Close].map(|step| next(step, Ok(&reply)));
+            assert_eq!(steps, [whole, first, chunk, close], "{status} {code}");
         }
         for (fault, whole, chunk) in [
             (Fault::Reset { why: String::new() }, Again, Resume),
