@@ -535,9 +535,14 @@ fn a_registry_that_takes_no_body_at_the_end_of_an_upload_gets_it_before() {
 
 #[test]
 fn a_registry_that_takes_no_chunk_either_is_an_error_that_names_its_limit() {
-    let case = Case::with(900_000, Blobs::default(), Blobs { limit: Some(1000), ..Blobs::default() });
-    let error = case.fails(Code::Denied, "413 Request Entity Too Large");
-    assert!(error.hint_text().unwrap().contains("raise the limit"), "{error}");
+    // None has less than 64 KiB, or than the registry wants.
+    for (limit, least, expected) in [(1000, None, 5), (400_000, Some(500_000), 1)] {
+        let blobs = Blobs { limit: Some(limit), chunk_min: least, ..Blobs::default() };
+        let case = Case::with(900_000, Blobs::default(), blobs);
+        let error = case.fails(Code::Denied, "413 Request Entity Too Large");
+        assert!(error.hint_text().unwrap().contains("raise the limit"), "{error}");
+        assert_eq!(case.asked(&case.target, "PATCH").len(), expected, "{limit}");
+    }
 }
 
 #[test]
@@ -545,15 +550,16 @@ fn chunks_go_on_where_the_registry_is() {
     let blobs = Blobs { chunk_min: Some(500_000), limit: Some(600_000), ..Blobs::default() };
     let close = Reply::broken(Fault::Close);
     let cases = [
-        ("lost", false, close.clone()),
-        ("kept in part", true, close),
-        ("416", false, Reply::status(416)),
-        ("500", true, Reply::error(500, "UNKNOWN", "unknown error")),
+        ("lost", 1, false, close.clone()),
+        ("500 twice", 2, false, Reply::error(500, "UNKNOWN", "unknown error")),
+        ("kept in part", 1, true, close),
+        ("416", 1, false, Reply::status(416)),
+        ("500", 1, true, Reply::error(500, "UNKNOWN", "unknown error")),
     ];
-    side_by_side(cases, |(what, kept, reply)| {
+    side_by_side(cases, |(what, times, kept, reply)| {
         let case = Case::with(1_900_000, Blobs::default(), blobs.clone());
         let third = |asked: &Asked| asked.header("Content-Range").is_some_and(|range| range.starts_with("1000000-"));
-        case.target.cut_where(1, third, 200_000, kept, reply);
+        case.target.cut_where(times, third, 200_000, kept, reply);
         case.succeeds(what);
         let ranges: Vec<String> = case
             .asked(&case.target, "PATCH")
