@@ -86,7 +86,8 @@ impl<'a> SourceBlob<'a> {
     /// Opens the blob at the next byte.
     fn open(&mut self) -> Result<(), Interruption> {
         let (digest, size) = (&self.descriptor.digest, self.descriptor.size);
-        let range = (self.place.at > 0).then(|| format!("bytes={}-", self.place.at));
+        // The registry of go-containerregistry takes no range without an end.
+        let range = (self.place.at > 0).then(|| format!("bytes={}-{}", self.place.at, size.saturating_sub(1)));
         let (request, response, body) =
             self.from.open_blob(digest, &self.wanted, range.as_deref()).map_err(Interruption::Failed)?;
         let Some(mut body) = body else {

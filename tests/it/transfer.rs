@@ -250,7 +250,8 @@ fn a_source_that_breaks_is_read_on_from_where_it_broke() {
         case.succeeds(&format!("{:?}, ranges ignored: {no_ranges}", fault(0)));
         let gets = case.asked(&case.source, "GET");
         let ranges: Vec<_> = gets.iter().map(|asked| asked.header("Range")).collect();
-        assert!(ranges[0].is_none() && ranges[1..].iter().all(Option::is_some) && ranges.len() == 3, "{ranges:?}");
+        let has_end = |range: &Option<&str>| range.is_some_and(|range| range.ends_with("-1999999"));
+        assert!(ranges[0].is_none() && ranges[1..].iter().all(has_end) && ranges.len() == 3, "{ranges:?}");
         assert_eq!(case.asked(&case.target, "PUT").len(), 1, "the target notices nothing");
     });
 }
@@ -742,7 +743,7 @@ fn a_download_from_ecr_that_breaks_goes_on_at_a_new_address() {
     let log = amazon.log();
     let asked = log.0.iter().map(|one| &one.asked).filter(|asked| asked.path.contains(&digest(&layer)));
     let ranges: Vec<_> = asked.map(|asked| asked.header("Range").unwrap_or_default().to_owned()).collect();
-    assert!(ranges.len() == 2 && ranges[0].is_empty() && ranges[1] == "bytes=400000-", "{ranges:?}");
+    assert!(ranges.len() == 2 && ranges[0].is_empty() && ranges[1] == "bytes=400000-899999", "{ranges:?}");
     assert!(target.state(|state| state.repositories["to/app"].blobs[&digest(&layer)] == layer));
 }
 
