@@ -276,8 +276,9 @@ impl<'a> Delivery<'a> {
             (Next::GoOn, Ok(response)) => {
                 self.moved_to(&request.url, &response)?;
                 // ECR goes on naming the end of the first chunk, and Zot once told the length of the last one.
-                let held = upload::held(&response.headers).filter(|held| *held > first).unwrap_or(first + most);
-                content.seek(held.min(content.at()))?;
+                if let Some(held) = upload::held(&response.headers).filter(|held| *held > first) {
+                    content.seek(held.min(content.at()))?;
+                }
                 // A registry that keeps next to nothing of each chunk has the blob sent many times.
                 (content.at() <= high.max(first + most / 16))
                     .then(|| (Err(self.stuck(&request, &response)), Verdict::Passing(None)))

@@ -148,6 +148,15 @@ fn chunks_that_break_are_gone_on_with() {
 }
 
 #[test]
+fn a_target_that_takes_short_chunks_alone_does_not_keep_the_other_from_the_whole() {
+    let fan = Fan::with(3_000_000, Blobs::default(), Blobs { limit: Some(800_000), ..Blobs::default() });
+    fan.succeeds("in short chunks");
+    let chunks: Vec<usize> = fan.case.asked(&fan.second, "PATCH").iter().map(|asked| asked.length).collect();
+    assert_eq!(chunks, [3_000_000, 1_500_000, 750_000, 750_000, 750_000, 750_000]);
+    assert_eq!(fan.targets()[0].log().count(), 2, "the other is sent the whole");
+}
+
+#[test]
 fn a_source_that_breaks_is_read_on_for_both() {
     for no_ranges in [false, true] {
         let fan = Fan::with(2_000_000, Blobs { no_ranges, ..Blobs::default() }, Blobs::default());
