@@ -257,6 +257,20 @@ fn a_source_that_breaks_is_read_on_from_where_it_broke() {
 }
 
 #[test]
+fn a_source_that_tells_where_a_part_begins_without_a_unit_is_read_on() {
+    let case = Case::new(900_000);
+    let mut breaks = true;
+    case.source.after(move |asked, _, reply| {
+        if let Some(range) = reply.header_value("Content-Range").map(|range| range.replace("bytes ", "")) {
+            *reply = reply.clone().set("Content-Range", range);
+        } else if asked.method == "GET" && std::mem::take(&mut breaks) {
+            *reply = reply.clone().fault(Fault::CloseAfter(400_000));
+        }
+    });
+    case.succeeds("the pull request 24 of Nexus");
+}
+
+#[test]
 fn a_source_that_stays_broken_is_an_error() {
     let case = Case { retries: 1, ..Case::new(500_000) };
     spoil(&case.source, 99, |_, reply| *reply = reply.clone().fault(Fault::CloseAfter(0)));

@@ -96,9 +96,10 @@ pub fn held(headers: &Headers) -> Option<u64> {
 }
 
 /// What `Content-Range` says: the first byte, and the whole size where it is known; for a range that
-/// cannot be served there is no first byte.
+/// cannot be served there is no first byte. Nexus leaves the unit out.
 pub fn content_range(headers: &Headers) -> Option<(Option<u64>, Option<u64>)> {
-    let (range, whole) = headers.get("content-range")?.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let text = headers.get("content-range")?.trim();
+    let (range, whole) = text.strip_prefix("bytes ").unwrap_or(text).split_once('/')?;
     let first = match range {
         "*" => None,
         range => Some(range.split_once('-')?.0.parse().ok()?),
@@ -203,6 +204,7 @@ mod tests {
             ("bytes 5-9/10", Some((Some(5), Some(10)))),
             ("bytes 5-9/*", Some((Some(5), None))),
             ("bytes */10", Some((None, Some(10)))),
+            ("5-9/10", Some((Some(5), Some(10)))),
             ("bytes 5/10", None),
             ("items 5-9/10", None),
             ("bytes a-9/10", None),
