@@ -18,12 +18,6 @@ use std::time::Duration;
 use ureq::http::{self, HeaderName, HeaderValue, header};
 use ureq::{Agent, SendBody};
 
-/// Idle connections kept per server, as many as there are threads at most.
-const KEPT_PER_HOST: usize = 16;
-
-/// Idle connections kept in all.
-const KEPT: usize = 64;
-
 /// How long an idle connection is kept; servers close theirs after a minute or more.
 const KEPT_FOR: Duration = Duration::from_secs(50);
 
@@ -60,7 +54,7 @@ impl Http {
             resolve: options.resolve.clone(),
             proxies: Proxies::read(|name| world.env(name)),
             trust: Arc::new(Trust::new(world, options.ca_file.as_deref())?),
-            ready: Arc::default(),
+            pool: Arc::default(),
         };
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -69,9 +63,8 @@ impl Http {
             .user_agent(USER_AGENT)
             .accept_encoding("identity")
             .max_response_header_size(HEAD_LIMIT)
-            .max_idle_connections(KEPT)
-            .max_idle_connections_per_host(KEPT_PER_HOST)
-            .max_idle_age(KEPT_FOR)
+            // It hands every connection back at once: whoever waits for one learns of it from `pool` alone.
+            .max_idle_connections(0)
             .build();
         Ok(Self { agent: Agent::with_parts(config, dial.clone(), NoResolver), dial })
     }

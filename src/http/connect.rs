@@ -1,23 +1,22 @@
 //! Makes a connection for a request: name, address, proxy, TLS, all within one limit.
 
 use crate::http::Limits;
+use crate::http::pool::{Lent, Pool};
 use crate::http::stream::{Limit, Socket, Stream, plain};
 use crate::http::tls::Tls;
 use crate::http::transport::{Channel, TransportError};
 use crate::http::trust::Trust;
 use crate::http::tunnel;
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{Fault, Origin, Phase, Proxies, Proxy, Resolve, Url, bracketed};
+use crate::pure::http::{Fault, Phase, Proxies, Proxy, Resolve, Url, bracketed};
 use crate::system;
-use crate::threads::{WIDTH, lock};
 use crate::world::instant;
-use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
@@ -34,56 +33,15 @@ pub(super) struct Dial {
     pub proxies: Proxies,
     /// Whom to trust.
     pub trust: Arc<Trust>,
-    /// Connections that no request has come for yet.
-    pub ready: Arc<ReadyConnections>,
-}
-
-/// How long a connection that was made ahead counts; servers may close one that nothing comes on.
-const READY_FOR: Duration = Duration::from_secs(5);
-
-/// Connections that were made ahead, each with the server that it leads to and the moment when it was made.
-#[derive(Default)]
-pub(super) struct ReadyConnections {
-    waiting: Mutex<Vec<(Origin, Instant, Channel)>>,
-    /// Every server that one was made to, as often as that.
-    made: Mutex<Vec<Origin>>,
-}
-
-impl fmt::Debug for ReadyConnections {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReadyConnections")
-    }
-}
-
-impl ReadyConnections {
-    /// Whether one more may be made: of all together no server gets more than requests at once.
-    fn may_have(&self, origin: &Origin) -> bool {
-        let mut made = lock(&self.made);
-        let is_due = made.iter().filter(|one| *one == origin).count() < WIDTH;
-        if is_due {
-            made.push(origin.clone());
-        }
-        is_due
-    }
-
-    fn take(&self, origin: &Origin) -> Option<Channel> {
-        let mut ready = lock(&self.waiting);
-        ready.retain(|(_, made, _)| instant() < *made + READY_FOR);
-        let at = ready.iter().position(|(one, ..)| one == origin)?;
-        Some(ready.swap_remove(at).2)
-    }
+    /// Connections that no request is under way on.
+    pub pool: Arc<Pool>,
 }
 
 impl Dial {
-    /// Makes a connection for the next request that needs one. That it cannot be made is for that request to say.
+    /// Makes a connection for a request that is to come.
     pub fn ahead(&self, url: &Url, limits: &Limits) {
-        if !self.ready.may_have(url.origin()) {
-            return;
-        }
         let until = limits.over_at(Some(instant() + limits.connect)).until;
-        if let Ok(channel) = self.dial(url, Limit { until, what: Phase::Connect, idle: None }) {
-            lock(&self.ready.waiting).push((url.origin().clone(), instant(), channel.kept()));
-        }
+        self.pool.ahead(url.origin(), || self.dial(url, Limit { until, what: Phase::Connect, idle: None }));
     }
 
     fn dial(&self, url: &Url, limit: Limit) -> Result<Channel, Fault> {
@@ -201,18 +159,18 @@ fn look_up(host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Faul
 }
 
 impl Connector for Dial {
-    type Out = Channel;
+    type Out = Lent;
 
-    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Channel>, ureq::Error> {
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Lent>, ureq::Error> {
         let broken = |fault| ureq::Error::Other(Box::new(TransportError { fault, stale: false }));
         let url = Url::parse(&details.uri.to_string())
             .map_err(|error| broken(Fault::Malformed { why: error.message().to_owned() }))?;
-        if let Some(ready) = self.ready.take(url.origin()) {
-            return Ok(Some(ready));
-        }
         let limit = crate::http::transport::limit(details.timeout);
         let what = if limit.what == Phase::Overall { Phase::Unsent } else { limit.what };
-        self.dial(&url, Limit { idle: None, what, ..limit }).map(Some).map_err(broken)
+        let limit = Limit { idle: None, what, ..limit };
+        let (dialer, origin) = (self.clone(), url.origin().clone());
+        let dial = move || dialer.dial(&url, limit);
+        self.pool.connect(&origin, details.config.max_idle_age(), limit, dial).map(Some).map_err(broken)
     }
 }
 
@@ -223,61 +181,5 @@ pub(super) struct NoResolver;
 impl Resolver for NoResolver {
     fn resolve(&self, _: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         Ok(self.empty())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::testing::{ask, get, http, limits, read_request, server, shut};
-    use std::io::Write;
-
-    /// Answers with the number of the connection that a request came on.
-    fn numbering() -> SocketAddr {
-        server(|number, mut stream| {
-            while !read_request(&mut stream).is_empty() {
-                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}").unwrap();
-            }
-        })
-    }
-
-    #[test]
-    fn a_connection_that_was_made_ahead_serves_the_next_request_that_needs_one() {
-        let (http, request) = (http(&[]), get(numbering()));
-        let ask = || ask(&http, &request, &limits()).unwrap().body;
-        assert_eq!(ask(), b"0");
-        http.dial.ahead(&request.url, &limits());
-        // The one that is in use already comes first.
-        assert_eq!((ask(), lock(&http.dial.ready.waiting).len()), (b"0".to_vec(), 1));
-        assert!(http.dial.ready.take(request.url.origin()).is_some());
-        assert!(http.dial.ready.take(request.url.origin()).is_none());
-    }
-
-    #[test]
-    fn one_that_the_server_has_closed_meanwhile_is_made_again() {
-        let address = server(|number, mut stream| match number {
-            0 => shut(stream),
-            _ => {
-                read_request(&mut stream);
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
-            }
-        });
-        let (http, request) = (http(&[]), get(address));
-        http.dial.ahead(&request.url, &limits());
-        assert_eq!(ask(&http, &request, &limits()).unwrap().status, 200);
-    }
-
-    #[test]
-    fn no_server_gets_more_than_requests_at_once() {
-        let (http, url) = (http(&[]), get(numbering()).url);
-        (0..2 * WIDTH).for_each(|_| http.dial.ahead(&url, &limits()));
-        assert_eq!(lock(&http.dial.ready.waiting).len(), WIDTH);
-    }
-
-    #[test]
-    fn that_it_cannot_be_made_is_left_for_the_request_to_say() {
-        let http = http(&[]);
-        http.dial.ahead(&Url::parse("http://127.0.0.1:1/v2/").unwrap(), &limits());
-        assert!(lock(&http.dial.ready.waiting).is_empty());
     }
 }

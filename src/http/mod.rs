@@ -1,10 +1,10 @@
 //! Sends one request and brings back one reply, or says which fault kept it: the only place that
 //! names ureq and rustls.
 //!
-//! ureq speaks HTTP/1.1 and keeps idle connections. Everything below it is here, because the limits,
-//! the roots, the proxies and the words for a failure have to be exact: `connect` makes a
-//! connection, through `tunnel` and `tls` where needed, `transport` hands bytes between it and
-//! ureq, `stream` keeps the time. A status is data here, whatever it is.
+//! ureq speaks HTTP/1.1. Everything below it is here, because the limits, the roots, the proxies and the words for a
+//! failure have to be exact, and connections few and early: `connect` makes one, through `tunnel` and `tls` where needed,
+//! `pool` has those that no request is under way on, `transport` hands bytes between one and ureq, `stream` keeps the
+//! time. A status is data here, whatever it is.
 //!
 //! Above that, `exchange` is the one way out for everybody else: it alone repeats (`repeat`), follows redirects, and
 //! keeps notes for errors and for `--verbose` (`journal`), and lets no server be asked too much at once (`gate`).
@@ -16,6 +16,7 @@ pub mod exchange;
 mod gate;
 pub mod journal;
 mod limits;
+mod pool;
 mod probe;
 pub mod repeat;
 mod stream;
