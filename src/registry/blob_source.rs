@@ -15,7 +15,7 @@ use crate::registry::backend::Backend;
 use std::io::{self, Cursor, Read};
 
 /// Content that an upload takes its bytes from, any part of it more than once if need be.
-pub(crate) trait BlobContent: Read {
+pub(crate) trait BlobContent: Read + Send {
     /// Makes the byte at this place the next one, and makes sure that it can be read.
     fn seek(&mut self, to: u64) -> Result<(), Error>;
 

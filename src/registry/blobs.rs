@@ -17,7 +17,9 @@ use crate::registry::backend::Backend;
 use crate::registry::blob_source::{BlobContent, CountedContent};
 use crate::registry::limits;
 use crate::registry::login::Access;
+use crate::threads::both;
 use std::io::{Cursor, Read};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How much a chunk holds where the registry does not ask for more, and takes as much.
@@ -67,8 +69,9 @@ pub(super) fn mount_blob(target: &Access, source: &Repository, digest: &Digest) 
 
 /// Brings a blob to a repository, from wherever its content comes, without keeping more than a piece of it.
 ///
-/// An upload is begun before the content is read, unless one is `started` already. One that breaks is begun anew, unless
-/// the blob turns out to be there.
+/// An upload is begun before the content is opened, so that whoever may not write learns it before the source is asked;
+/// where one was begun at the target before, both at once. One that is `started` is gone on with. One that breaks is begun
+/// anew, unless the blob turns out to be there.
 /// `moved` is told of every number of bytes that are on their way for the first time: what is sent again
 /// is not told again, so that the sum is the size of the blob at most. Where it says no, the copy is given up.
 ///
@@ -178,8 +181,14 @@ impl<'a> Delivery<'a> {
 
     /// One upload, from its beginning to its end.
     fn attempt(&mut self, content: &mut dyn BlobContent) -> Result<UploadEnd, Error> {
-        self.begin()?;
-        content.seek(0)?;
+        let takes_uploads = self.target.access().takes_uploads.load(Ordering::Relaxed);
+        if self.open.is_none() && takes_uploads {
+            let (opened, begun) = both(|| content.seek(0), || self.begin());
+            begun.and(opened)?;
+        } else {
+            self.begin()?;
+            content.seek(0)?;
+        }
         if self.chunks { self.send_chunks(content) } else { self.send_whole(content) }
     }
 
@@ -200,6 +209,7 @@ impl<'a> Delivery<'a> {
                 });
             }
             self.open = Some(started(&self.wanted, &request, &response)?);
+            self.target.access().takes_uploads.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::registry::login::{Access, Client, grant};
 use crate::registry::{Acceptance, HubApi, Mount, Upload, blobs, distribution, referrers};
 use crate::threads;
 use crate::world::World;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How many tags are offered for one that is not there.
@@ -58,7 +58,7 @@ impl<'s, 'w> Remote<'s, 'w> {
         repository: &Repository,
         rights: Action,
     ) -> Self {
-        let access = Access { client, repository: repository.clone(), rights };
+        let access = Access { client, repository: repository.clone(), rights, takes_uploads: Arc::default() };
         Self { access, hub, via, kind: OnceLock::new(), alias: OnceLock::new() }
     }
 

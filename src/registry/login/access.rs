@@ -16,6 +16,8 @@ use crate::registry::login::refused::refused;
 use crate::registry::login::state::{AccessState, CredentialDomain};
 use crate::secret::Secret;
 use crate::threads::{both, lock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// One repository, with its caller and its rights.
 #[derive(Clone)]
@@ -26,6 +28,8 @@ pub struct Access<'c, 'w> {
     pub repository: Repository,
     /// The rights that are asked for.
     pub rights: Action,
+    /// Whether an upload was begun there in this run, so that the right to write need not be waited for.
+    pub takes_uploads: Arc<AtomicBool>,
 }
 
 impl Access<'_, '_> {
