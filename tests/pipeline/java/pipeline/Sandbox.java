@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.codehaus.groovy.runtime.DateGroovyMethods;
 import org.codehaus.groovy.runtime.DefaultGroovyMethods;
@@ -42,6 +43,10 @@ final class Sandbox extends GroovyInterceptor {
     private static final List<Class<?>> ADDED = List.of(DefaultGroovyMethods.class, StringGroovyMethods.class, EncodingGroovyMethods.class,
         IOGroovyMethods.class, ResourceGroovyMethods.class, DateGroovyMethods.class, ProcessGroovyMethods.class);
     private static final Set<String> ARITHMETIC = Set.of("plus", "minus", "multiply", "div", "compareTo", "mod", "negative", "next", "previous");
+
+    /** The methods of a class by name: each call of a script asks for some, and Java would hand out a copy of them all. */
+    private static final ClassValue<Map<String, List<Method>>> METHODS = byName(Class::getMethods);
+    private static final ClassValue<Map<String, List<Method>>> DECLARED = byName(Class::getDeclaredMethods);
 
     private final Set<String> permitted = new HashSet<>();
     private final Set<String> used;
@@ -75,7 +80,7 @@ final class Sandbox extends GroovyInterceptor {
         if (receiver instanceof Script && name.equals("invokeMethod") || receiver instanceof Globals.CurrentBuild) {
             return; // How compiled code asks a script for a step; what a controller marks as permitted itself.
         }
-        List<Method> own = applicable(receiver.getClass().getMethods(), name, args, false);
+        List<Method> own = applicable(METHODS, receiver.getClass(), name, args, false);
         if (ownCode(receiver) && !own.isEmpty() && own.stream().allMatch(method -> isOwn(method.getDeclaringClass()))) {
             return;
         }
@@ -93,7 +98,7 @@ final class Sandbox extends GroovyInterceptor {
         System.arraycopy(args, 0, withReceiver, 1, args.length);
         List<String> addedByGroovy = new ArrayList<>();
         for (Class<?> added : ADDED) {
-            applicable(added.getMethods(), name, withReceiver, true).stream().findFirst().ifPresent(method -> addedByGroovy.add("staticMethod " + text(method)));
+            applicable(METHODS, added, name, withReceiver, true).stream().findFirst().ifPresent(method -> addedByGroovy.add("staticMethod " + text(method)));
         }
         if (!addedByGroovy.isEmpty()) {
             require(addedByGroovy);
@@ -107,11 +112,11 @@ final class Sandbox extends GroovyInterceptor {
 
     @Override
     public Object onStaticCall(Invoker invoker, Class receiver, String name, Object... args) throws Throwable {
-        boolean ours = isOwn(receiver) && !applicable(receiver.getDeclaredMethods(), name, args, true).isEmpty();
+        boolean ours = isOwn(receiver) && !applicable(DECLARED, receiver, name, args, true).isEmpty();
         // How compiled CPS code makes a String of a GString; script-security lets it through as well.
         boolean cast = receiver == ScriptBytecodeAdapter.class && name.equals("asType");
         if (!ours && !cast) {
-            List<Method> found = applicable(receiver.getMethods(), name, args, true);
+            List<Method> found = applicable(METHODS, receiver, name, args, true);
             if (found.isEmpty()) {
                 throw reject("unclassified staticMethod " + receiver.getName() + " " + name + " " + types(args));
             }
@@ -154,8 +159,8 @@ final class Sandbox extends GroovyInterceptor {
             require(List.of("method java.util.Map get java.lang.Object"));
         } else if (receiver != null && !ownCode(receiver) && !(receiver instanceof Globals.CurrentBuild) && !(receiver instanceof Closure) && !(receiver instanceof Globals.Env)) {
             String tail = name.substring(0, 1).toUpperCase(java.util.Locale.ROOT) + name.substring(1);
-            List<Method> getters = new ArrayList<>(applicable(receiver.getClass().getMethods(), "get" + tail, new Object[0], false));
-            getters.addAll(applicable(receiver.getClass().getMethods(), "is" + tail, new Object[0], false));
+            List<Method> getters = new ArrayList<>(applicable(METHODS, receiver.getClass(), "get" + tail, new Object[0], false));
+            getters.addAll(applicable(METHODS, receiver.getClass(), "is" + tail, new Object[0], false));
             if (getters.isEmpty()) {
                 throw reject("unclassified field " + receiver.getClass().getName() + " " + name);
             }
@@ -233,8 +238,8 @@ final class Sandbox extends GroovyInterceptor {
             all.add("method java.lang.Comparable compareTo java.lang.Object");
         }
         for (Class<?> above : above(type, new LinkedHashSet<>())) {
-            for (Method declared : above.getDeclaredMethods()) {
-                if (declared.getName().equals(method.getName()) && Arrays.equals(declared.getParameterTypes(), method.getParameterTypes())) {
+            for (Method declared : DECLARED.get(above).getOrDefault(method.getName(), List.of())) {
+                if (Arrays.equals(declared.getParameterTypes(), method.getParameterTypes())) {
                     all.add((Modifier.isStatic(declared.getModifiers()) ? "staticMethod " : "method ") + text(declared));
                 }
             }
@@ -266,11 +271,20 @@ final class Sandbox extends GroovyInterceptor {
         }
     }
 
+    private static ClassValue<Map<String, List<Method>>> byName(Function<Class<?>, Method[]> methods) {
+        return new ClassValue<>() {
+            @Override
+            protected Map<String, List<Method>> computeValue(Class<?> type) {
+                return Arrays.stream(methods.apply(type)).collect(Collectors.groupingBy(Method::getName));
+            }
+        };
+    }
+
     /** Methods that take these arguments, the closest first. */
-    private static List<Method> applicable(Method[] methods, String name, Object[] args, boolean ofClass) {
+    private static List<Method> applicable(ClassValue<Map<String, List<Method>>> methods, Class<?> type, String name, Object[] args, boolean ofClass) {
         List<Method> found = new ArrayList<>();
-        for (Method method : methods) {
-            if (method.getName().equals(name) && (!ofClass || Modifier.isStatic(method.getModifiers())) && fits(method.getParameterTypes(), args)
+        for (Method method : methods.get(type).getOrDefault(name, List.of())) {
+            if ((!ofClass || Modifier.isStatic(method.getModifiers())) && fits(method.getParameterTypes(), args)
                 && Modifier.isPublic(method.getModifiers()) | ofClass) {
                 found.add(method);
             }
