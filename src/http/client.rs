@@ -212,11 +212,12 @@ impl From<Fault> for TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::stream::Limit;
     use crate::http::testing::{ask, get, http, limits, read_request, server, shut, stay, url};
     use crate::pure::http::message::Response;
     use crate::pure::http::url::Url;
     use std::io::{Read, Write};
-    use std::net::TcpStream;
+    use std::net::{IpAddr, SocketAddr, TcpStream};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
     use std::thread;
@@ -624,6 +625,22 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_an_upload_is_waited_for_longer_than_anything_else() {
+        let address = server(|_, mut stream| {
+            read_request(&mut stream);
+            thread::sleep(300 * MS);
+            let _ = stream.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+        });
+        let limits = Limits { idle: 100 * MS, commit: Duration::from_secs(60), ..limits() };
+        let send = |method| {
+            let (mut body, request) = (&b"abc"[..], Request::new(method, url(address)));
+            http(&[]).send(&request, Some(&mut Payload::new(&mut body, 3)), &limits).map(|incoming| incoming.status)
+        };
+        assert_eq!(send(Method::Put), Ok(201));
+        assert_eq!(send(Method::Patch), Err(Fault::Timeout { what: Phase::Idle, after: 100 * MS }));
+    }
+
+    #[test]
     fn unreachable_servers_are_told_apart() {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let fault = ask(&http(&[]), &get(closed), &limits()).unwrap_err();
@@ -665,6 +682,16 @@ mod tests {
         let http = Http::new(&crate::http::testing::world(&[]), &options).unwrap();
         let request = Request::new(Method::Get, parse(&format!("http://registry.example:{}/", address.port())));
         assert_eq!(ask(&http, &request, &limits()).unwrap().status, 200);
+        // Another host, and another port of the same host, are looked for where they are.
+        let limit = Limit { until: None, what: Phase::Connect, idle: None };
+        let [other, own]: [IpAddr; 2] = ["192.0.2.1", "127.0.0.1"].map(|text| text.parse().unwrap());
+        let dial = Dial { resolve: vec![Resolve { host: own.to_string(), port: 1, address: other }], ..http.dial };
+        for (host, port, expected) in [("127.0.0.1", 1, other), ("127.0.0.1", 2, own)] {
+            let found = dial.addresses(host, port, &limit).unwrap();
+            assert_eq!(found, [SocketAddr::new(expected, port)], "{host}:{port}");
+        }
+        let dial = Dial { resolve: vec![Resolve { host: "a.example".into(), port: 1, address: other }], ..dial };
+        assert_eq!(dial.addresses("127.0.0.1", 1, &limit).unwrap(), [SocketAddr::new(own, 1)]);
     }
 
     #[test]

@@ -67,8 +67,6 @@ pub fn next(step: Step, outcome: Result<&Response, &Fault>) -> Next {
         404 => Next::Again,
         // What was sent has the right size and digest, so something was lost on the way.
         400 if ErrorDocument::read(response).has(&lost) => Next::Again,
-        // The store is full; a repeat would only read the source again.
-        507 => Next::Refused,
         status if retry::is_passing(status) => broken,
         _ => Next::Refused,
     }
@@ -119,7 +117,7 @@ mod tests {
     use crate::pure::http::fault::Phase;
 
     fn reply(status: u16, code: &str) -> Response {
-        let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#).into_bytes();
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{code}"}}]}}"#).into_bytes();
         let from = crate::pure::http::url::Url::parse("https://r.example/").unwrap();
         Response { from, status, headers: Headers::new(), body, secrets: Default::default() }
     }
@@ -132,6 +130,7 @@ mod tests {
             (202, "", [Done, GoOn, GoOn, Done]),
             (401, "UNAUTHORIZED", [Renew; 4]),
             (403, "DENIED", [Refused; 4]),
+            (403, "your token has expired", [Renew; 4]),
             (404, "BLOB_UPLOAD_UNKNOWN", [Again; 4]),
             (404, "BLOB_UNKNOWN", [Chunks, Again, Again, Again]),
             (404, "", [Again; 4]),
