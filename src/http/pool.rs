@@ -308,6 +308,25 @@ mod tests {
     }
 
     #[test]
+    fn of_each_server_so_many_are_kept_and_so_many_of_all() {
+        let (http, url, mut state) = (http(&[]), get(numbering()).url, State::default());
+        let mut keep = |host: &str, count: usize| {
+            let origin = |host: &str| Url::parse(&format!("https://{host}.example/")).unwrap().origin().clone();
+            for _ in 0..count {
+                let stream = http.dial.reach(&url, None, LIMIT).unwrap();
+                state.keep(&origin(host), false, Channel::new(stream, false));
+            }
+            ["a", "b", "c", "d", "e"].map(|host| state.idle.iter().filter(|idle| idle.origin == origin(host)).count())
+        };
+        assert_eq!(keep("a", 1), [1, 0, 0, 0, 0]);
+        assert_eq!(keep("b", 17), [1, 16, 0, 0, 0]);
+        assert_eq!(keep("c", 16), [1, 16, 16, 0, 0]);
+        assert_eq!(keep("d", 16), [1, 16, 16, 16, 0]);
+        assert_eq!(keep("e", 15), [1, 16, 16, 16, 15]);
+        assert_eq!(keep("e", 1), [0, 16, 16, 16, 16]);
+    }
+
+    #[test]
     fn that_it_cannot_be_made_is_left_for_the_request_to_say() {
         let http = http(&[]);
         http.dial.ahead(&Url::parse("http://127.0.0.1:1/v2/").unwrap(), &limits());
