@@ -453,6 +453,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_longer_than_its_limit_for_what_never_comes() {
+        let requests = Requests::new();
+        let first = requests.first();
+        let limit = Limit { until: Some(instant() + Duration::from_millis(50)), ..LIMIT };
+        let when = requests.when.clone();
+        let dial = move || Err(lock(&when).recv().unwrap().unwrap());
+        let outcome = requests.http.dial.pool.connect(requests.url.origin(), MINUTE, limit, dial);
+        assert_eq!(outcome.unwrap_err(), Fault::Timeout { what: Phase::Connect, after: Duration::ZERO });
+        // What it was to be is told to nobody else.
+        requests.comes(Some(refused()));
+        requests.until(0, 0);
+        answered(first);
+        assert!(requests.connect(MINUTE).is_ok());
+    }
+
+    #[test]
     fn where_only_a_new_one_will_do_nothing_else_is_taken() {
         let requests = Requests::new();
         answered(requests.first());

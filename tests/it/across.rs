@@ -322,6 +322,35 @@ fn who_may_not_write_learns_it_before_a_blob_is_read() {
     }
 }
 
+/// Refuses all but the first of such requests.
+fn refuse_the_second(registry: &Registry, method: &'static str, place: &'static str, refusal: Reply) {
+    let mut seen = 0;
+    registry.before(move |asked, _| {
+        let is_one = asked.method == method && asked.path.contains(place);
+        seen += usize::from(is_one);
+        (is_one && seen > 1).then(|| refusal.clone())
+    });
+}
+
+#[test]
+fn what_was_begun_beside_a_refusal_of_the_other_side_is_ended() {
+    let gone = Reply::error(404, "BLOB_UNKNOWN", "blob unknown to registry");
+    let denied = Reply::error(403, "DENIED", "the quota is used up");
+    for code in ["blob-missing", "denied"] {
+        let (from, to) = two(&layers(3, 50_000));
+        match code {
+            "denied" => refuse_the_second(&to, "POST", "/blobs/uploads/", denied.clone()),
+            _ => refuse_the_second(&from, "GET", "/blobs/", gone.clone()),
+        }
+        let ran = across(&from, &to).args(["--jobs", "1"]).run();
+        assert_eq!(ran.code(), code, "{ran}");
+        let asked = (to.log().matching("POST", "/blobs/uploads/"), from.log().matching("GET", "/blobs/"));
+        assert_eq!(asked, (2, 2), "{code}: both at once");
+        assert_eq!(to.state(|state| state.uploads.open()), 0, "{code}: {:#?}", to.log().lines());
+        assert_eq!(to.resolve(TO, TAG), None, "{ran}");
+    }
+}
+
 #[test]
 fn the_credential_of_one_side_is_not_the_others() {
     let (from, to) = (Registry::basic("one", "secret-one"), Registry::basic("two", "secret-two"));
