@@ -20,6 +20,18 @@ struct Product {
     asked: &'static [&'static str],
 }
 
+/// A blob of 17 MiB where nothing in the chunks is to be sent again.
+const IN_CHUNKS: &[&str] = &[
+    "POST",
+    "PUT 17825792",
+    "DELETE",
+    "POST",
+    "PATCH 0-8388607",
+    "PATCH 8388608-16777215",
+    "PATCH 16777216-17825791",
+    "PUT 0",
+];
+
 /// Changes what is answered to a request about an upload.
 fn answered(registry: &Registry, method: &'static str, change: impl Fn(&mut Reply) + Send + 'static) {
     registry.after(move |asked, _, reply| {
@@ -104,16 +116,7 @@ fn products() -> Vec<Product> {
                     }
                 });
             },
-            asked: &[
-                "POST",
-                "PUT 17825792",
-                "DELETE",
-                "POST",
-                "PATCH 0-8388607",
-                "PATCH 8388608-16777215",
-                "PATCH 16777216-17825791",
-                "PUT 0",
-            ],
+            asked: IN_CHUNKS,
         },
         // The issue 961 of regclient: `Range` tells of the last chunk alone.
         Product {
@@ -127,16 +130,7 @@ fn products() -> Vec<Product> {
                     }
                 });
             },
-            asked: &[
-                "POST",
-                "PUT 17825792",
-                "DELETE",
-                "POST",
-                "PATCH 0-8388607",
-                "PATCH 8388608-16777215",
-                "PATCH 16777216-17825791",
-                "PUT 0",
-            ],
+            asked: IN_CHUNKS,
         },
         // The source of Quay: endpoints/v2/blob.py counts a byte too many where it is asked, and refuses one too many.
         Product {

@@ -36,15 +36,20 @@ fn meanwhile(
     });
 }
 
-#[test]
-fn somebody_elses_newer_version_supersedes_ours() {
-    let registry = versions();
+/// Somebody else promotes a newer version when this tag is written.
+fn newer_meanwhile(registry: &Registry, tag: &'static str) {
     let newer = image("2026.34.104");
-    meanwhile(&registry, "PUT", "latest", 1, move |state| {
+    meanwhile(registry, "PUT", tag, 1, move |state| {
         let digest = state.store(APP, &newer);
         state.tag(APP, "2026.34.104", &digest);
         state.tag(APP, "latest", &digest);
     });
+}
+
+#[test]
+fn somebody_elses_newer_version_supersedes_ours() {
+    let registry = versions();
+    newer_meanwhile(&registry, "latest");
     let ran = promote(&registry, ":2026.34.103", []).run();
     insta::assert_snapshot!(look(&registry, &ran));
     assert_eq!(registry.resolve(APP, "latest"), registry.resolve(APP, "2026.34.104"));
@@ -53,12 +58,7 @@ fn somebody_elses_newer_version_supersedes_ours() {
 #[test]
 fn somebody_elses_newer_version_before_our_move_is_not_overwritten() {
     let registry = versions();
-    let newer = image("2026.34.104");
-    meanwhile(&registry, "PUT", "2026.34.103-rc", 1, move |state| {
-        let digest = state.store(APP, &newer);
-        state.tag(APP, "2026.34.104", &digest);
-        state.tag(APP, "latest", &digest);
-    });
+    newer_meanwhile(&registry, "2026.34.103-rc");
     let ran = promote(&registry, ":2026.34.103", []).run();
     insta::assert_snapshot!(look(&registry, &ran));
     assert_eq!(registry.resolve(APP, "latest"), registry.resolve(APP, "2026.34.104"));
