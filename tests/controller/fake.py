@@ -47,13 +47,12 @@ class Fake:
         return xml.etree.ElementTree.fromstring(self.items[name]).findtext("definition/script") or ""
 
     def log(self, build):
-        """All that a script says by `echo`; up to its first word while it waits to be stopped."""
-        said = re.findall(r"echo '([^']*)'", self.script(build["job"]))
-        if build["waits"]:
-            said = said[:1]
-        else:
+        """All that a script says by `echo`, but what comes after a step that was waited for when the build was stopped."""
+        said = ["waiting for `a`", "nothing is left"]
+        if not build["waits"]:
+            said += re.findall(r"echo '([^']*)'", self.script(build["job"]))
             said += ["<****>", "first 5 ms, second 4 ms", f"2026.34.103 is sha256:00, tagwright/{self.host}/acme/serviceone"]
-        return "\n".join(["tagwright inspect", *said, self.log_of(build["job"])])
+        return "\n".join([*said, self.log_of(build["job"])])
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

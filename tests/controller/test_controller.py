@@ -66,7 +66,7 @@ class Stories(unittest.TestCase):
         self.assertEqual(status, 0, said)
         self.assert_gone(said)
         lines = [line for line in said.splitlines() if line.startswith(("passed", "failed", "skipped"))]
-        self.assertEqual([line.split()[0] for line in lines].count("passed"), 10, said)
+        self.assertEqual([line.split()[0] for line in lines].count("passed"), 11, said)
         self.assertIn("skipped lock without the plugin", said)
         self.assertIn("first 5 ms, second 4 ms", said)
         self.assertEqual([(one["id"], one["password"]) for one in self.jenkins.credentials],
