@@ -239,6 +239,7 @@ mod tests {
             ("https://reg.example/app@sha256:12", "`https://reg.example/app@sha256:12`"),
             ("a\nb", "`a\\nb`"),
             ("-----BEGIN PRIVATE KEY-----\nMIGH", "`…`"),
+            ("MIGRATION", "`MIGRATION`"),
         ] {
             assert_eq!(shown(text), expected);
         }

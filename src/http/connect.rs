@@ -88,7 +88,7 @@ impl Dial {
         let addresses = self.addresses(host, port, &limit)?;
         let mut last = None;
         for (i, address) in addresses.iter().enumerate() {
-            let share = limit.left()?.map(|left| left / u32::try_from(addresses.len() - i).unwrap_or(1));
+            let share = limit.share(addresses.len() - i)?;
             #[expect(clippy::disallowed_methods, reason = "this is where sockets are made")]
             let tried = match share {
                 Some(share) => TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))),
@@ -146,7 +146,6 @@ fn look_up(host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Faul
         None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
     };
     match found {
-        Ok(Ok(found)) if found.is_empty() => Err(failed("no address", false)),
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {
             let text = plain(&error);

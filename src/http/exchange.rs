@@ -230,16 +230,8 @@ mod tests {
     use std::io::Write;
     use std::time::Duration;
 
-    #[test]
-    fn a_reply_that_comes_byte_by_byte_ends_at_a_limit_of_its_own() {
-        let address = server(|_, mut stream| {
-            read_request(&mut stream);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-            while stream.write_all(b"a").is_ok() {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let world = world(&[]);
+    /// A way out on which a reply that is read whole may take so long.
+    fn limited(world: &World, whole: Duration) -> Exchange<'_> {
         let settings = ExchangeSettings {
             timeout: None,
             wait: None,
@@ -250,12 +242,36 @@ mod tests {
             https: false,
             plain_http: Vec::new(),
         };
-        let limits = Limits { whole: Duration::from_millis(300), ..Limits::default() };
-        let exchange = Exchange::new(&world, settings, http(&[])).with_limits(limits);
+        Exchange::new(world, settings, http(&[])).with_limits(Limits { whole, ..Limits::default() })
+    }
+
+    #[test]
+    fn a_reply_that_comes_byte_by_byte_ends_at_a_limit_of_its_own() {
+        let address = server(|_, mut stream| {
+            read_request(&mut stream);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while stream.write_all(b"a").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let world = world(&[]);
+        let exchange = limited(&world, Duration::from_millis(300));
         let error = exchange.send("read it", &get(address), 1 << 20).unwrap_err();
         assert_eq!((error.code(), error.is_unsent()), (Code::Timeout, false));
         assert!(error.causes()[0].contains("the reply was not complete within 0."), "{error}");
         assert_eq!(exchange.journal.exchanges().len(), 1, "it is not asked for again");
         assert_eq!(Limits::default().whole, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_reply_that_is_read_in_pieces_may_take_longer_than_one_that_is_read_whole() {
+        let address = server(|_, mut stream| {
+            read_request(&mut stream);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+        });
+        let world = world(&[]);
+        let exchange = limited(&world, Duration::ZERO);
+        assert_eq!(exchange.send("read it", &get(address), 1).unwrap_err().code(), Code::Timeout);
+        assert!(exchange.open("read it", &get(address)).is_ok_and(|(_, body)| body.is_some()));
     }
 }

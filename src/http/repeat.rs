@@ -6,7 +6,6 @@ use crate::pure::http::{Pace, Verdict};
 use crate::threads::is_stopped;
 use crate::world::World;
 use std::time::{Duration, Instant};
-use time::OffsetDateTime;
 
 /// How long is waited before a look at whether that is still wanted.
 const STEP: Duration = Duration::from_millis(100);
@@ -27,7 +26,9 @@ pub fn repeat<T>(world: &World, pace: Pace, until: Option<Instant>, mut attempt:
             Verdict::Passing(asked) => asked,
         };
         failures += 1;
-        match pace.wait(failures, asked, jitter(world.now())) {
+        // Enough chance to keep two runs from coming back at the same moment.
+        let jitter = u64::from(world.now().nanosecond());
+        match pace.wait(failures, asked, jitter) {
             Some(wait) if fits(world, wait, until) && pause(world, wait) => {}
             _ => return outcome,
         }
@@ -52,11 +53,18 @@ fn pause(world: &World, wait: Duration) -> bool {
 pub(super) fn fits(world: &World, wait: Duration, until: Option<Instant>) -> bool {
     match until {
         Some(until) => world.instant() + wait < until,
-        None => wait < LONGEST_WAIT,
+        None => wait <= LONGEST_WAIT,
     }
 }
 
-/// Enough chance to keep two runs from coming back at the same moment.
-fn jitter(now: OffsetDateTime) -> u64 {
-    u64::from(now.nanosecond()).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::world;
+
+    #[test]
+    fn without_a_limit_the_longest_wait_is_waited_and_no_longer_one() {
+        let longer = LONGEST_WAIT + Duration::from_nanos(1);
+        assert_eq!([LONGEST_WAIT, longer].map(|wait| fits(&world(&[]), wait, None)), [true, false]);
+    }
 }

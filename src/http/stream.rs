@@ -30,6 +30,11 @@ impl Limit {
         }
     }
 
+    /// What the next of so many tries may take of it.
+    pub fn share(&self, tries: usize) -> Result<Option<Duration>, Fault> {
+        Ok(self.left()?.map(|left| left / u32::try_from(tries).unwrap_or(1)))
+    }
+
     /// How long one read or write may wait from now.
     fn wait(&self) -> Result<Option<Duration>, Fault> {
         let left = self.left()?;
@@ -174,7 +179,13 @@ mod tests {
 
     #[test]
     fn what_the_system_said_is_told_in_words() {
-        assert_eq!(plain(&ErrorKind::BrokenPipe.into()), "the other side has closed it");
+        for (kind, expected) in [
+            (ErrorKind::BrokenPipe, "the other side has closed it"),
+            (ErrorKind::ConnectionAborted, "aborted"),
+            (ErrorKind::UnexpectedEof, "closed in the middle"),
+        ] {
+            assert_eq!(plain(&kind.into()), expected);
+        }
         // By the numbers of Linux, whose own words are others.
         #[cfg(target_os = "linux")]
         for (number, expected) in [(101, "network unreachable"), (113, "host unreachable"), (110, "timed out")] {
@@ -189,5 +200,12 @@ mod tests {
         let over = Limit { until: Some(instant()), what: Phase::Whole, idle: Some(Duration::from_secs(9)) };
         assert!(matches!(over.left(), Err(Fault::Timeout { what: Phase::Whole, .. })));
         assert_eq!(Limit { until: None, ..over }.left(), Ok(None));
+    }
+
+    #[test]
+    fn a_try_leaves_time_for_those_after_it() {
+        let all = Duration::from_secs(90);
+        let limit = Limit { until: Some(instant() + all), what: Phase::Connect, idle: None };
+        assert!((1..4).all(|tries| limit.share(tries).unwrap().unwrap() * tries as u32 <= all));
     }
 }

@@ -203,6 +203,7 @@ mod tests {
             (b"HTTP/1.1 503\r\n\r\n", Some(503), true, "no tunnel"),
             (b"SOCKS?\r\n\r\n", None, true, "in HTTP"),
             (b"HTTP/1.1 200 OK\r\nX: ", None, true, "without an answer"),
+            (&[b'x'; HEAD_LIMIT], None, true, "longer than 16384 bytes"),
         ] {
             let proxy = answering(answer);
             let http = http(&[("ALL_PROXY", &proxy.to_string())], None);

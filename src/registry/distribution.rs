@@ -7,7 +7,6 @@
 
 use crate::error::{Code, Error};
 use crate::http::Body;
-use crate::pure::auth::scope::Action;
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::{Budget, Repeat, Response, Subject, refusal};
 use crate::pure::image::listing::Via;
@@ -446,7 +445,6 @@ pub(super) fn some_tags(access: &Access) -> Result<Vec<String>, Error> {
     if !known.is_empty() {
         return Ok(known);
     }
-    let access = Access { rights: Action::Pull, ..access.clone() };
     let wanted = format!("list the tags of `{}`", access.repository);
     let request = Request::new(Method::Get, access.url("tags/list").with_query(format!("n={TAGS_PAGE}")));
     let response = access.ask(&wanted, &request, limits::TAGS)?;

@@ -226,6 +226,19 @@ fn signatures_that_only_the_target_has_are_not_written_over() {
     to.push(TO, &tag, &fewer);
     let ran = across(&from, &to).run();
     assert_eq!((to.resolve(TO, &tag), ran.warnings()), (Some(built.cosign[0].1.digest()), Vec::new()));
+    // One that somebody else has copied meanwhile is there.
+    let (from, to) = (Registry::start(), Registry::start());
+    built.push(&Client::new(&from.host()), FROM, TAG);
+    let (other, name) = (built.cosign[0].1.clone(), tag.clone());
+    to.before(move |asked, state| {
+        if asked.method == "PUT" && asked.path.contains("/manifests/sha256:") {
+            let digest = state.store(TO, &other);
+            state.tag(TO, &name, &digest);
+        }
+        None
+    });
+    let ran = across(&from, &to).run();
+    assert_eq!((actions(&ran).len(), ran.warnings()), (3, Vec::new()), "{ran}");
 }
 
 #[test]
@@ -562,6 +575,14 @@ fn a_tag_that_was_moved_is_put_back_by_the_command_that_is_printed() {
 fn a_copy_within_one_registry_that_wants_tokens_asks_for_one_each_side() {
     let registry = Registry::bearer(one_user("robot", "secret"));
     registry.push(FROM, TAG, &layers(8, 1000));
+    // Who mounts reads the source with the right to write; who only looks takes no more than each side's own.
+    across(&registry, &registry).arg("--dry-run").login("robot", "secret").run().result();
+    let log = registry.log();
+    let asked = log.0.iter().flat_map(|one| &one.asked.query).filter(|(name, _)| name == "scope");
+    let mut asked: Vec<&str> = asked.map(|(_, scope)| scope.as_str()).collect();
+    asked.sort_unstable();
+    assert_eq!(asked, ["repository:acme/build:pull", "repository:acme/release:pull"]);
+    registry.clear();
     registry.latency(STEP);
     let ran = across(&registry, &registry).args(["--to", "{tag}"]).login("robot", "secret").run();
     assert_eq!(copied(&ran)[1], 9);
@@ -660,6 +681,16 @@ fn a_mount_that_cannot_be_made_for_the_moment_is_made_later() {
         assert_eq!(registry.state(|state| state.uploads.open()), 0, "{reply:?}");
         check_whole(&registry);
     }
+}
+
+#[test]
+fn a_mount_that_is_to_be_made_much_later_is_no_mount_that_is_refused() {
+    let registry = Registry::start();
+    registry.push(FROM, TAG, &layered());
+    registry
+        .before(|asked, _| asked.query("mount").is_some().then(|| Reply::status(429).header("Retry-After", "9999")));
+    let ran = across(&registry, &registry).run();
+    assert_eq!((ran.code().as_str(), registry.log().method("PUT")), ("rate-limited", 0), "{ran}");
 }
 
 #[test]

@@ -409,6 +409,18 @@ fn several_challenges_are_answered_by_the_one_that_can_be() {
 }
 
 #[test]
+fn a_credential_of_a_kind_that_the_registry_does_not_take_is_named_by_its_kind() {
+    let registry = basic();
+    let folder = config(&json!({"auths": {registry.host(): {"identitytoken": "marked"}}}));
+    let ran = with(auth(&registry), folder.path()).run();
+    assert_eq!(ran.code(), "credential-missing", "{ran}");
+    assert!(
+        ran.stderr.contains("asked for a user name and a password, and what was found is an identity token"),
+        "{ran}"
+    );
+}
+
+#[test]
 fn a_refusal_names_who_was_refused_and_speaks_of_what_was_asked_about() {
     for registry in [basic(), bearer()] {
         let of = |object: &str| tagwright(["auth", object]).login("robert", "wrong").run();

@@ -9,8 +9,12 @@ use crate::support::hub::{Hub, HubTag, Options as HubOptions, Source};
 use crate::support::image::two_platforms;
 use crate::support::log::Log;
 use crate::support::registry::{Auth, Options, Registry, one_user};
+use crate::support::reply::Reply;
 use crate::support::token::{Rights, Rules};
+use serde_json::json;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 fn check_count(log: &Log, expected: usize) {
     assert_eq!(log.count(), expected, "{:#?}", log.lines());
@@ -53,6 +57,25 @@ fn labels_on_docker_hub_take_three_requests() {
         assert_eq!(run.run().result()["reference"], "docker.io/acme/app:1");
         check_count(&hub.registry.log(), 3);
     }
+}
+
+#[test]
+fn docker_hub_is_connected_to_while_its_token_is_fetched() {
+    let hub = Arc::new(DockerHub::start(one_user("robot", "secret").anonymous(Rights::PULL)));
+    hub.registry.push("acme/app", "1", &image("abc"));
+    let (seen, desk) = (Arc::downgrade(&hub), hub.registry.tokens().desk());
+    // None is lent before there is a connection to use it on.
+    hub.registry.tokens().hook(move |_| {
+        let asked = Instant::now();
+        let is_met = || seen.upgrade().is_some_and(|hub| hub.registry.connections() > 0);
+        while !is_met() && asked.elapsed() < Duration::from_secs(10) {
+            std::thread::yield_now();
+        }
+        let token = desk.mint("somebody", &[("acme/app".to_owned(), vec!["pull".to_owned()])]);
+        Some(if is_met() { Reply::json(&json!({"token": token})) } else { Reply::status(403) })
+    });
+    hub.reach(tagwright(["labels", "acme/app:1"])).run().result();
+    check_count(&hub.registry.log(), 3);
 }
 
 #[test]

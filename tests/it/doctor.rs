@@ -135,6 +135,13 @@ fn the_first_check_that_fails_decides_the_status_and_what_needs_it_is_skipped() 
     registry.before(|asked, _| (asked.path == "/v2/").then(|| Reply::error(403, "DENIED", "not from here")));
     let ran = doctor(&registry).run();
     assert!(ran.exit == Some(4) && check(&ran, "registry").1.contains("not from here"), "{ran}");
+    // What asks for a login says how, and what says how and lets nobody in is no registry's entrance either.
+    for reply in [Reply::status(401), Reply::status(403).header("WWW-Authenticate", "Basic realm=\"x\"")] {
+        let registry = Registry::start();
+        registry.before(move |asked, _| (asked.path == "/v2/").then(|| reply.clone()));
+        let ran = doctor(&registry).run();
+        assert_eq!((ran.exit, check(&ran, "registry").0.as_str()), (Some(4), "fail"), "{ran}");
+    }
 }
 
 #[test]

@@ -217,6 +217,24 @@ fn a_right_to_the_other_list_is_enough() {
         assert_eq!(result["tags"][0]["updated"], updated);
         amazon.signed(["find-tag", &team(), "--build", "103"]).run().result();
     }
+    // The other list is for whoever lacks that right, and for nothing else.
+    amazon.state(|state| state.allowed = None);
+    amazon.clear();
+    assert_eq!(amazon.signed(["tags", &format!("{HOST}/team/none")]).run().code(), "repository-unknown");
+    assert_eq!(amazon.calls().len(), 1, "{:?}", amazon.calls());
+}
+
+#[test]
+fn a_tag_that_cannot_be_looked_at_is_none_that_is_missing() {
+    let amazon = Amazon::start();
+    versions(&amazon);
+    amazon.hook(|asked, action, _| {
+        let hit = action == "ecr:BatchGetImage" && String::from_utf8_lossy(&asked.body).contains("\"x\"");
+        hit.then(|| refusal("AccessDeniedException", "not that one"))
+    });
+    let ran = amazon.signed(["promote", &format!("{}:2026.34.103", team()), "--to", "x"]).run();
+    assert_eq!((ran.code().as_str(), ran.error()["changed"].as_bool()), ("denied", Some(false)), "{ran}");
+    assert!(!amazon.calls().contains(&"ecr:PutImage".to_owned()), "{:?}", amazon.calls());
 }
 
 #[test]

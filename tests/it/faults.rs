@@ -8,6 +8,7 @@ use crate::support::cmd::{Ran, Tagwright, tagwright};
 use crate::support::image::{Built, Image, Index, attestation, generic_artifact, helm_chart, schema1, types};
 use crate::support::log::Exchange;
 use crate::support::registry::{Registry, one_user};
+use crate::support::release::referrer;
 use crate::support::reply::{Fault, Reply};
 use crate::support::token::Rights;
 use std::time::Duration;
@@ -105,6 +106,7 @@ fn images_that_are_none() {
         ("empty", Index::of([]).build()),
         ("chart", helm_chart()),
         ("artifact", generic_artifact()),
+        ("signature", referrer("application/vnd.dev.sigstore.bundle.v0.3+json", &image("x"), "{}")),
         ("old", schema1()),
         ("broken", broken),
         ("bare", bare),
@@ -119,6 +121,7 @@ fn images_that_are_none() {
         ("empty", "index-empty"),
         ("chart", "not-an-image"),
         ("artifact", "not-an-image"),
+        ("signature", "not-an-image"),
         ("old", "schema1-unsupported"),
         ("broken", "blob-missing"),
         ("bare", "blob-missing"),

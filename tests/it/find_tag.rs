@@ -55,6 +55,14 @@ fn a_candidate_names_the_same_version() {
 }
 
 #[test]
+fn a_spelling_that_is_gone_once_it_is_looked_at_is_none() {
+    let registry = with(&["2026.34.103", "2026.34.103-rc"]);
+    registry.before(|asked, _| asked.path.ends_with("-rc").then(|| Reply::error(404, "MANIFEST_UNKNOWN", "deleted")));
+    let result = find(&registry, "103", []).result();
+    assert_eq!((&result["tag"], &result["alternatives"]), (&json!("2026.34.103"), &json!([])));
+}
+
+#[test]
 fn of_several_versions_the_newest_is_taken_only_when_asked() {
     let registry = with(&["2025.52.103", "2026.9.103", "2026.34.103"]);
     let ran = find(&registry, "103", []);

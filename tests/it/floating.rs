@@ -74,6 +74,16 @@ fn a_patch_of_an_old_line_moves_its_own_floating_tag_and_leaves_those_of_newer_v
 }
 
 #[test]
+fn whether_a_tag_floats_is_found_out_only_where_it_decides() {
+    let registry = lines();
+    for (tag, lists) in [("x", 0), ("{version}-rc", 1)] {
+        registry.clear();
+        promote(&registry, "2.3", ["--to", tag]).run().result();
+        assert_eq!(registry.log().matching("GET", "/tags/list"), lists, "{:#?}", registry.log().lines());
+    }
+}
+
+#[test]
 fn a_newest_version_moves_every_floating_tag_of_its_own() {
     let registry = lines();
     push(&registry, APP, &["v3.2.0"]);

@@ -208,6 +208,13 @@ fn what_is_refused_is_not_taken_for_an_empty_history() {
         let ran = history(&registry, "", ["--retries", "0"]).run();
         assert!(matches!(ran.exit, Some(4 | 6)), "{part} {status}: {ran}");
     }
+    // Whoever may not ask about one image is not asked to take the rest for all there is.
+    let registry = promoted(true);
+    let image = registry.resolve(APP, "2026.34.102").unwrap();
+    registry.before(move |asked, _| {
+        asked.path.ends_with(&format!("/referrers/{image}")).then(|| Reply::error(403, "DENIED", "no"))
+    });
+    assert_eq!(history(&registry, "", []).run().code(), "denied");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::stage::image;
 use crate::support::client::Client;
 use crate::support::cmd::{Ran, Tagwright, tagwright};
-use crate::support::image::{Built, Family, Image, Index, descriptor, types};
+use crate::support::image::{Built, Family, Image, Index, descriptor, two_platforms, types};
 use crate::support::registry::{Options, Registry};
 use crate::support::release::{referrer, signed, with_foreign_layer};
 use crate::support::reply::Reply;
@@ -223,6 +223,17 @@ fn a_manifest_that_the_target_does_not_take_has_a_code_of_its_own() {
         assert_eq!(ran.error()["changed"], false);
         assert!(ran.stderr.contains("this manifest is not taken here"), "{ran}");
     }
+    // An image of an index is no entry that may stay behind, even where the target would take the index without it.
+    let (from, to) = (Registry::start(), Registry::with(Options { careless: true, ..Options::default() }));
+    let built = two_platforms("ours", "one");
+    from.push(FROM, TAG, &built);
+    let child = built.children[0].digest();
+    to.before(move |asked, _| {
+        let hit = asked.method == "PUT" && asked.path.ends_with(&child);
+        hit.then(|| Reply::error(400, "MANIFEST_INVALID", "this manifest is not taken here"))
+    });
+    let ran = across(&from, &to).run();
+    assert_eq!((ran.code().as_str(), to.tags(TO).len()), ("manifest-refused", 0), "{ran}");
 }
 
 #[test]
@@ -317,6 +328,12 @@ fn an_image_of_more_manifests_than_can_be_held_is_refused_before_anything_is_wri
     let ran = across(&from, &to).run();
     assert_eq!((ran.code().as_str(), to.log().writes()), ("size-exceeded", 0), "{ran}");
     assert_eq!(ran.error()["changed"], false);
+    // The index counts too: what it names may be as large as everything together, and then nothing of it is read.
+    let from = Registry::with(Options { careless: true, ..Options::default() });
+    let entry = |n: u8| json!({"mediaType": types::OCI_MANIFEST, "digest": digest(&[n]), "size": 32 << 20});
+    let index = json!({"schemaVersion": 2, "mediaType": types::OCI_INDEX, "manifests": [entry(1), entry(2)]});
+    from.push(FROM, TAG, &Built::raw(types::OCI_INDEX, index.to_string()));
+    assert_eq!(across(&from, &to).run().code(), "size-exceeded");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `promote --record` and `--attach-record`: what is kept, when, and what happens where it cannot be kept.
 
 use crate::stage::{STEP, check_trips, image, push, scrubbed};
-use crate::support::amazon::{Amazon, HOST};
+use crate::support::amazon::{Amazon, HOST, OTHER_KEY};
 use crate::support::cmd::{Tagwright, indented, tagwright};
 use crate::support::image::{Image, Index, helm_chart, two_platforms};
 use crate::support::registry::{Options, Registry};
@@ -314,6 +314,19 @@ fn amazon_is_asked_who_the_caller_is_for_a_record_alone() {
     let who = &kept.result()["record"]["identity"]["target"];
     assert!(who["name"].as_str().unwrap().starts_with("arn:aws:"), "{kept}");
     assert_eq!((&who["credential"], asked(&amazon)), (&json!("environment"), 1), "{kept}");
+    // At a registry that is none of Amazon's the key is nobody, and another key at the same one is asked about as well.
+    let other = Registry::start();
+    let words = ["promote", &source, "--into", &other.name("acme/app"), "--record", "r"];
+    let ran = amazon.signed(words).folder(folder.path()).run();
+    let identity = &ran.result()["record"]["identity"];
+    assert_eq!((&identity["source"]["name"], &identity["target"]["name"]), (&who["name"], &Value::Null), "{ran}");
+    let prod = format!("{HOST}/prod/app");
+    amazon.create([prod.as_str()]);
+    amazon.clear();
+    let run = amazon.signed(["promote", &source, "--into", &prod, "--record", "r"]).folder(folder.path());
+    let run = run.env("INTO_AWS_ACCESS_KEY_ID", OTHER_KEY.0).env("INTO_AWS_SECRET_ACCESS_KEY", OTHER_KEY.1);
+    run.run().result();
+    assert_eq!(asked(&amazon), 2, "{:?}", amazon.calls());
     // That nobody can tell stops nothing.
     amazon.hook(|asked, action, _| {
         (action == "sts:GetCallerIdentity").then(|| Reply::error(403, "AccessDenied", &asked.method))

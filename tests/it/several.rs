@@ -142,6 +142,19 @@ fn what_fails_at_one_place_is_told_place_by_place_with_one_undo_for_all() {
 }
 
 #[test]
+fn a_place_whose_tags_are_all_written_is_told_as_such() {
+    let fan = Fan::new();
+    let mut written = false;
+    fan.to[1].before(move |asked, _| {
+        written |= asked.method == "PUT" && asked.path.ends_with("/manifests/latest");
+        (written && asked.method == "HEAD").then(|| Reply::status(500))
+    });
+    let ran = fan.promote().args(["--retries", "0"]).run();
+    let places = ran.error()["details"]["targets"].as_array().unwrap().clone();
+    assert!(places.iter().all(|place| place["state"] == "written") && places.len() == 2, "{ran}");
+}
+
+#[test]
 fn a_blob_that_one_place_has_is_sent_to_the_other_alone() {
     let fan = Fan::new();
     let built = image("abc");

@@ -392,12 +392,28 @@ fn whoever_stops_a_promotion_is_told_what_was_written() {
         assert_eq!(shown.signal, Some(number), "{shown:?}");
         assert!(last.contains(told) && last.contains("tagwright promote ") == undo, "{shown:?}");
     }
+    // A copy leaves something without a tag.
+    let (from, to) = (story(), Registry::start());
+    to.before(|asked, _| (asked.method == "POST").then(|| Reply::broken(Fault::Hang)));
+    let words = ["promote", &from.name(&format!("{APP}:2026.34.103")), "--into", &to.name(APP)];
+    let mut run = tagwright(words).sit_down(100);
+    run.wait_for("waiting for");
+    run.signal("INT");
+    let shown = run.end();
+    assert!(shown.text.contains("without a tag, as far as the copy came"), "{shown:?}");
     // What only reads has written nothing, so there is nothing to tell.
     let registry = story();
     registry.before(|_, _| Some(Reply::broken(Fault::Hang)));
-    let mut run = tagwright(["tags", &registry.name(APP)]).sit_down(100);
+    let tags = tagwright(["tags", &registry.name(APP)]);
+    let mut run = tags.sit_down(100);
     run.wait_for("waiting for");
     run.signal("INT");
     let shown = run.end();
     assert!(shown.signal == Some(2) && !shown.text.contains("written"), "{shown:?}");
+    // Whoever has it pass over a signal is obeyed.
+    let mut run = tags.args(["--timeout", "4"]).ignoring("INT").sit_down(100);
+    run.wait_for("waiting for");
+    run.signal("INT");
+    let shown = run.end();
+    assert_eq!((shown.exit, shown.signal), (Some(6), None), "{shown:?}");
 }

@@ -46,7 +46,9 @@ fn what_is_not_there_yet_is_asked_for_again() {
         let registry = about_to_be_pushed(if n == 1 { 2 } else { 1 });
         let run = &commands(&registry)[n];
         let ran = run.clone().args(["--wait", "20"]).run();
-        assert!(ran.stderr.starts_with("waiting for "), "{ran}");
+        let app = registry.name("acme/app");
+        let sought = if n % 2 == 0 && n > 0 { format!("build 103 of `{app}`") } else { format!("`{app}:{TAG}`") };
+        assert!(ran.stderr.starts_with(&format!("waiting for {sought}")), "{ran}");
         ran.result();
         let quiet = about_to_be_pushed(2);
         let ran = commands(&quiet)[n].clone().args(["--wait", "20", "--quiet"]).run();

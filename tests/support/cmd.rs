@@ -16,6 +16,7 @@ pub struct Tagwright {
     env: Vec<(String, OsString)>,
     stdin: Option<Vec<u8>>,
     typed: bool,
+    ignored: Option<&'static str>,
     folder: Option<PathBuf>,
     limit: Duration,
 }
@@ -27,6 +28,7 @@ pub fn tagwright<const N: usize>(args: [&str; N]) -> Tagwright {
         env: Vec::new(),
         stdin: None,
         typed: false,
+        ignored: None,
         folder: None,
         limit: Duration::from_secs(60),
     }
@@ -92,6 +94,12 @@ impl Tagwright {
         Self { typed: true, ..self }
     }
 
+    /// Has it pass over a signal, as a shell does with what runs in the background.
+    #[must_use]
+    pub fn ignoring(self, signal: &'static str) -> Self {
+        Self { ignored: Some(signal), ..self }
+    }
+
     /// Runs it in this folder.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -118,7 +126,10 @@ impl Tagwright {
     }
 
     pub(super) fn spawn(&self, out: impl Fn() -> Stdio) -> Child {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.ignored.map_or(binary(), |_| "/usr/bin/env".into()));
+        if let Some(signal) = self.ignored {
+            command.arg(format!("--ignore-signal={signal}")).arg(binary());
+        }
         command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.folder {
             command.current_dir(folder);

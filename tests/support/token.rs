@@ -213,7 +213,7 @@ impl TokenServer {
 
     /// Answers from here first, where the function has an answer.
     pub fn hook(&self, hook: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) {
-        self.desk.hooks.lock().unwrap().push(Box::new(hook));
+        self.desk.hooks.lock().unwrap().insert(0, Box::new(hook));
     }
 }
 

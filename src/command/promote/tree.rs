@@ -337,6 +337,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_points_at_a_referrer_is_further_from_the_image_and_a_circle_has_an_end() {
+        let [image, signature, proof, other] =
+            ["image", "signature", "proof", "other"].map(|one| Digest::of(one.as_bytes()));
+        let subjects = HashMap::from([(&signature, &image), (&proof, &signature)]);
+        assert_eq!([&image, &signature, &proof, &other].map(|one| depth(one, &subjects)), [0, 1, 2, 0]);
+        let circle = HashMap::from([(&signature, &proof), (&proof, &signature)]);
+        assert_eq!(depth(&proof, &circle), 2);
+    }
+
+    #[test]
     fn an_image_has_so_many_manifests_and_bytes_of_them_at_most() {
         let repository = Repository::parse("registry.example/acme/app").unwrap();
         for (count, bytes, expected) in [
