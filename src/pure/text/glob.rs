@@ -129,6 +129,7 @@ mod tests {
             ("[a-]", &["a", "-"], &["b"]),
             ("x[ab]c*", &["xac", "xbcd"], &["xc", "xabc"]),
             ("**", &["", "anything"], &[]),
+            ("a**b", &["ab", "axyb"], &["a", "axc"]),
             ("é?", &["éa", "éé"], &["e?"]),
         ] {
             let glob = Glob::parse(pattern).unwrap();
