@@ -221,6 +221,8 @@ mod tests {
         ] {
             assert_eq!(moment(&value), expected, "{value}");
         }
+        let last = datetime!(9998-12-31 23:59:59 UTC).unix_timestamp();
+        assert_eq!((moment(&json!(last)).is_some(), moment(&json!(last + 1))), (true, None));
         let exponent: Value = serde_json::from_str("1.7E9").unwrap();
         assert_eq!(moment(&exponent), expected);
         for value in [json!(null), json!(true), json!("soon"), json!(-1), json!(1e300), json!("inf"), json!("NaN")] {

@@ -346,6 +346,8 @@ mod tests {
             whole["repositoryName"] = json!("team/app");
             assert_eq!(body, whole);
         }
+        let asked = json!({"registryId": "123456789012", "repositoryNames": ["team/app"]});
+        assert_eq!(PLACE.describe_repository(), asked);
     }
 
     #[test]

@@ -250,6 +250,7 @@ mod tests {
     use super::*;
     use crate::pure::http::message::{Headers, Method};
     use crate::pure::http::url::Url;
+    use serde_json::json;
     use time::macros::datetime;
 
     fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
@@ -299,6 +300,7 @@ mod tests {
                 Code::TokenExpired,
             ),
             (404, &[], r#"{"code":"NotFound","message":"gone"}"#, "NotFound", "gone", Code::Denied),
+            (404, &[], r#"{"code":"Not-`Found`.x"}"#, "NotFound.x", "", Code::Denied),
             (503, &[], "<html>busy</html>", "", "", Code::RegistryUnavailable),
             (500, &[], "boom", "", "boom", Code::RegistryUnavailable),
             (401, &[], "", "", "", Code::Unauthenticated),
@@ -358,6 +360,12 @@ mod tests {
                 "User: arn:x is not authorized to perform: sts:AssumeRole on resource: arn:y with an explicit deny in a service control policy",
                 "remove the explicit deny of `sts:AssumeRole` for the caller that the service names",
             ),
+            (
+                "User: arn:x is not authorized to perform: execute-api:Invoke on resource: arn:y",
+                "allow `execute-api:Invoke` for the caller that the service names",
+            ),
+            ("User: arn:x is not authorized to perform: this on resource: arn:y", RIGHT),
+            ("User: arn:x is not authorized to perform: ecr:`PutImage` on resource: arn:y", RIGHT),
             ("no", RIGHT),
         ] {
             assert_eq!(AwsFault::listed("AccessDeniedException", message).hint().as_deref(), Some(expected));
@@ -377,8 +385,16 @@ mod tests {
             let response = reply(403, &[("Date", date)], body);
             assert_eq!(skew(&AwsFault::read(&response), &response, now), expected, "{date}");
         }
-        let denied = reply(400, &[("Date", "Sat, 01 Aug 2026 13:00:00 GMT")], r#"{"__type":"AccessDeniedException"}"#);
-        assert_eq!(skew(&AwsFault::read(&denied), &denied, now), None);
+        for (name, message, expected) in [
+            ("SignatureDoesNotMatch", "no", true),
+            ("AccessDeniedException", "Signature expired: 1 is now earlier than 2", true),
+            ("AccessDeniedException", "Signature not yet current: 2 is still later than 1", true),
+            ("AccessDeniedException", "no", false),
+        ] {
+            let body = json!({"__type": name, "message": message}).to_string();
+            let response = reply(400, &[("Date", "Sat, 01 Aug 2026 13:00:00 GMT")], &body);
+            assert_eq!(skew(&AwsFault::read(&response), &response, now).is_some(), expected, "{body}");
+        }
         assert_eq!(skew_text(Duration::minutes(30)), "the clock of this machine is 30 minutes behind the clock of AWS");
         assert_eq!(skew_text(Duration::hours(-5)), "the clock of this machine is 5 hours ahead of the clock of AWS");
     }

@@ -247,10 +247,13 @@ mod tests {
             let host = format!("{account}.{tail}");
             let found = EcrHost::parse(&host);
             assert_eq!(found, private(account, region, fips, dual_stack), "{host}");
-            assert_eq!(found.unwrap().to_string(), host.to_ascii_lowercase());
+            let found = found.unwrap();
+            assert_eq!((found.region(), found.account()), (region, Some(account)));
+            assert_eq!(found.to_string(), host.to_ascii_lowercase());
         }
         assert_eq!(EcrHost::parse("public.ecr.aws"), Some(EcrHost::Public));
         assert_eq!(EcrHost::parse("ecr-public.aws.com"), Some(EcrHost::Public));
+        assert_eq!((EcrHost::Public.region(), EcrHost::Public.account()), ("us-east-1", None));
     }
 
     #[test]
@@ -262,6 +265,7 @@ mod tests {
             "123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil.example",
             "123456789012.dkr.ecr..amazonaws.com",
             "123456789012.dkr.ecr.-x.amazonaws.com",
+            "123456789012.dkr.ecr.eu~west.amazonaws.com",
             "123456789012.dkr.ecr.amazonaws.com",
             "123456789012.dkr_ecr.eu-west-1.amazonaws.com",
             "evil.example",
@@ -322,6 +326,8 @@ mod tests {
         let dual = EcrHost::parse("123456789012.dkr-ecr.eu-west-1.on.aws").unwrap();
         assert_eq!(dual.api_host(Variant::default()), "ecr.eu-west-1.api.aws");
         assert_eq!(EcrHost::Public.api_host(Variant::default()), "api.ecr-public.us-east-1.amazonaws.com");
+        let wanted = Variant { fips: true, dual_stack: true };
+        assert_eq!(EcrHost::Public.api_host(wanted), "ecr-public.us-east-1.api.aws");
         assert_eq!((dual.service(), EcrHost::Public.service()), ("ecr", "ecr-public"));
     }
 

@@ -242,6 +242,7 @@ mod tests {
             assert_eq!(found.get(name).and_then(|section| section.get("a")), value, "{name}");
         }
         assert_eq!(found.sso_session("s").unwrap().get("sso_region"), Some("r"));
+        assert_eq!(found.files(), ["config", "credentials"]);
     }
 
     #[test]
@@ -320,5 +321,7 @@ mod tests {
     fn debug_shows_no_value() {
         let found = read("[default]\naws_secret_access_key = sekret\n", "");
         assert!(!format!("{found:?}").contains("sekret"));
+        let shown = format!("{:?}", found.get("default").unwrap());
+        assert_eq!(shown, r#"Section { origin: "credentials:1", keys: ["aws_secret_access_key"] }"#);
     }
 }

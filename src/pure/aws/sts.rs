@@ -237,6 +237,7 @@ mod tests {
                 r#"{"Credentials":{"AccessKeyId":"ASIA","SecretAccessKey":"s","SessionToken":"sekret\nHost: other"}}"#,
                 "the `SessionToken` of the answer holds a character that no key has",
             ),
+            (r#"{"Credentials":{"AccessKeyId":""}}"#, "the answer has no `AccessKeyId`"),
             (r#"{"Credentials":{"AccessKeyId":"sekret","SecretAccessKey":1}}"#, "the answer has no `SecretAccessKey`"),
             ("<xResult><AccessKeyId>sekret</AccessKeyId></xResult>", "the answer has no `SecretAccessKey`"),
             ("<xResult><AccessKeyId>sekret", "the answer has no `AccessKeyId`"),

@@ -80,6 +80,7 @@ mod tests {
             ("https://github.com/acme", None),
             ("https://gitlab.com/acme", None),
             ("https://github.com/acme/app/tree/main", None),
+            ("bitbucket.org/acme/team/app", None),
             ("https://git.example/acme/app", None),
             ("https://github.com.evil.example/acme/app", None),
             ("https://github.com@evil.example/acme/app", None),
@@ -102,6 +103,8 @@ mod tests {
             (origin("aaaaaaa", "https://github.com/acme/old"), origin("bbbbbbb", source), false),
             (origin("aaaaaaa", source), origin("aaaaaaa", source), false),
             (origin("main", source), origin("bbbbbbb", source), false),
+            (origin("release", source), origin("bbbbbbb", source), false),
+            (origin("aaaaaa", source), origin("bbbbbbb", source), false),
             (origin("aaaaaaa", source), ImageOrigin::default(), false),
         ] {
             assert_eq!(link(&from, &to).is_some(), expected, "{from:?} {to:?}");

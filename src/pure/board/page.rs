@@ -242,7 +242,7 @@ mod tests {
         for (tags, expected) in [
             (vec![], "0 tags of here, 0 behind the newest version"),
             (vec![behind(Some(0))], "1 tag of here, 0 behind the newest version"),
-            (vec![behind(Some(1)), behind(None)], "2 tags of here, 1 behind the newest version"),
+            (vec![behind(Some(1)), behind(Some(2)), behind(None)], "3 tags of here, 2 behind the newest version"),
         ] {
             assert_eq!(summary(&[board(None, tags, None)], "here"), expected);
         }

@@ -277,6 +277,51 @@ mod tests {
         assert_eq!(origins(&records), [(Digest::of(b"image"), ImageOrigin::of(&told))]);
     }
 
+    #[test]
+    fn a_tag_has_moved_where_a_promotion_that_is_done_wrote_it_in_this_repository() {
+        let (image, old) = (Digest::of(b"image"), Digest::of(b"old"));
+        let tag = |tag: &str, action: &str| {
+            json!({"tag": tag, "before": old.as_str(), "beforeVersion": "1.2.2", "after": image.as_str(),
+                "action": action, "verified": true})
+        };
+        let tags = json!([tag("latest", "moved"), tag("1.2", "created"), tag("stable", "unchanged"), tag("1", "kept")]);
+        let claimed = json!({"user": "mo", "job": "release", "build": "7"});
+        let mut records = [
+            json!({"tags": tags, "claimed": claimed}),
+            json!({"repository": "reg.example/other"}),
+            json!({"state": "planned"}),
+        ]
+        .map(|more| kept("2026-08-23T10:00:00Z", more));
+        records[0].verified = Some(true);
+        let moves = moves(&records, &Repository::parse("reg.example/app").unwrap());
+        assert_eq!(moves.iter().map(|one| one.tag.as_str()).collect::<Vec<_>>(), ["latest", "1.2"]);
+        let first = &moves[0];
+        assert_eq!((&*first.at, &first.digest, first.before.as_ref()), ("2026-08-23T10:00:00Z", &image, Some(&old)));
+        assert_eq!((first.version.as_deref(), first.before_version.as_deref()), (Some("1.2.3"), Some("1.2.2")));
+        let from = first.from.as_ref().map(BuildOrigin::title);
+        assert_eq!(
+            (first.by.as_deref(), from.as_deref(), first.verified),
+            (Some("mo"), Some("release #7"), Some(true))
+        );
+    }
+
+    #[test]
+    fn a_row_tells_what_the_last_move_and_the_origins_of_both_images_say() {
+        let from = BuildOrigin { url: None, job: Some("release".to_owned()), build: None };
+        let last = moved("latest", "2026-08-23T10:00:00Z", "b", Some("a"));
+        let moves = [TagMove { verified: Some(true), from: Some(from.clone()), ..last }];
+        let [old, new] = ["a", "b"].map(|image| Digest::of(image.as_bytes()));
+        let revision = |revision: &str| ImageOrigin { revision: Some(revision.to_owned()), source: None };
+        let origins = [(new.clone(), revision("bbbbbbb")), (old, revision("aaaaaaa"))];
+        let facts = BoardFacts { listing: None, moves: &moves, origins: &origins };
+        let row = row(&facts, &Tag::parse("latest").unwrap(), Some((&new, None)));
+        assert_eq!((row.by.as_deref(), row.version.as_deref()), (Some("mo"), Some("1.2.3")));
+        assert_eq!((row.verified, row.from), (Some(true), Some(from)));
+        let change = row.change.unwrap();
+        let revisions = (change.before_revision.as_deref(), change.revision.as_deref());
+        assert_eq!(revisions, (Some("aaaaaaa"), Some("bbbbbbb")));
+    }
+
     fn moved(tag: &str, at: &str, to: &str, before: Option<&str>) -> TagMove {
         TagMove {
             tag: Tag::parse(tag).unwrap(),

@@ -227,7 +227,18 @@ mod tests {
             assert_eq!(error.message(), format!("the key {why}, where a public key is wanted"));
             assert!(error.hint_text().unwrap().contains(hint), "{why}: {:?}", error.hint_text());
         }
-        assert!(read(&fixture!("p256.pub").repeat(101), "the key").is_err());
+        let many = |count| read(&fixture!("p256.pub").repeat(count), "the key").map(|keys| keys.len());
+        assert_eq!(many(100).unwrap(), 100);
+        assert!(many(101).unwrap_err().message().contains("holds more than 100 keys"));
+    }
+
+    #[test]
+    fn the_bits_of_a_modulus_begin_with_the_first_that_is_set() {
+        for (modulus, expected) in [(&[0x7f, 0xff][..], 15), (&[0, 0xff], 8), (&[1], 1)] {
+            let numbers = [&[INTEGER, modulus.len() as u8][..], modulus, &[INTEGER, 1, 3]].concat();
+            let point = [&[SEQUENCE, numbers.len() as u8][..], &numbers].concat();
+            assert_eq!(bits(&point), Some(expected), "{modulus:?}");
+        }
     }
 
     #[test]

@@ -329,6 +329,7 @@ mod tests {
                 Err((1, 2, "is an attestation of the type `a:b`")),
             ),
             (required(), vec![by(&[1], None, "n")], 0, Err((0, 1, "alone"))),
+            (required(), vec![by(&[1], Some(COSIGN_SIGN), "n")], 0, Err((0, 1, "alone"))),
             (required(), vec![], 0, Err((0, 1, "nothing that points at it may be a signature"))),
             (required(), vec![], 2, Err((0, 2, "2 more were found, 2 of them not read"))),
             (required(), vec![refused("is odd")], 0, Err((0, 1, "is odd"))),

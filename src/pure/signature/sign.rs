@@ -153,6 +153,14 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_any_length_is_read_as_it_was_wrapped() {
+        for length in [0, 0x7f, 0x80, 0xff, 0x100, 0xffff] {
+            let content = vec![7; length];
+            assert_eq!(whole(&wrapped(BIT_STRING, &content), BIT_STRING), Some(&*content), "{length}");
+        }
+    }
+
+    #[test]
     fn what_is_no_key_to_sign_with_is_named_with_the_way_out() {
         let random = SystemRandom::new();
         let whole = fixture!("p256.key");

@@ -35,7 +35,6 @@ impl Glob {
         let mut rest = text.chars();
         while let Some(character) = rest.next() {
             match character {
-                '*' if pieces.last() == Some(&GlobPiece::Many) => {}
                 '*' => pieces.push(GlobPiece::Many),
                 '?' => pieces.push(GlobPiece::Any),
                 '[' => {
@@ -122,13 +121,15 @@ mod tests {
             ("*-rc", &["-rc", "1-rc", "a-rc-rc"], &["rc", "1-rc1"]),
             ("*a*b*c", &["abc", "xaybzc", "aabbcc", "abcabc"], &["acb", "abcx"]),
             ("v?.?", &["v1.2"], &["v1", "v12.3", "1.2"]),
-            ("[0-9]*", &["0", "9x"], &["x9", ""]),
+            ("[0-9]*", &["0", "5", "9x"], &["x9", "-", ""]),
+            ("[a-a]", &["a"], &["b", "-"]),
             ("[!0-9]*", &["x9"], &["9x", ""]),
             ("[^a]", &["b", "é"], &["a", "bb"]),
             ("[]]", &["]"], &["[", "]]"]),
             ("[a-]", &["a", "-"], &["b"]),
             ("x[ab]c*", &["xac", "xbcd"], &["xc", "xabc"]),
             ("**", &["", "anything"], &[]),
+            ("a**b", &["ab", "axyb"], &["a", "axc"]),
             ("é?", &["éa", "éé"], &["e?"]),
         ] {
             let glob = Glob::parse(pattern).unwrap();

@@ -108,7 +108,7 @@ impl Serialize for Document<'_> {
 pub fn why(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.find('"').zip(text.rfind("\", expected ")) {
-        Some((from, to)) if from < to => format!("{}\"…{}", &text[..from], &text[to..]),
+        Some((from, to)) => format!("{}\"…{}", &text[..from], &text[to..]),
         _ => text,
     }
 }

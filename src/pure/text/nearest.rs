@@ -93,11 +93,15 @@ mod tests {
         for known in [["images", "image"], ["image", "images"]] {
             assert_eq!(nearest("imege", known), Some("image"));
         }
+        for known in [["tag", "tap"], ["tap", "tag"]] {
+            assert_eq!(nearest("tax", known), Some(known[0]));
+        }
     }
 
     #[test]
     fn several_words_are_offered_the_nearest_first_and_the_last_of_those_that_are_as_near() {
-        let known = ["1.0", "2026.34.101", "2026.34.102", "2026.34.103", "2026.34.103-rc", "latest"].map(str::to_owned);
+        let known =
+            ["1.0", "9", "2026.34.101", "2026.34.102", "2026.34.103", "2026.34.103-rc", "latest"].map(str::to_owned);
         for (typed, expected) in [
             ("2026.34.1O3", &["2026.34.103", "2026.34.102", "2026.34.101"][..]),
             ("lates", &["latest"]),
@@ -113,7 +117,14 @@ mod tests {
     #[test]
     fn swapped_neighbours_are_one_edit() {
         let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        for (a, b, expected) in [("", "abc", 3), ("abc", "abc", 0), ("acb", "abc", 1), ("kitten", "sitting", 3)] {
+        for (a, b, expected) in [
+            ("", "abc", 3),
+            ("abc", "abc", 0),
+            ("bac", "abc", 1),
+            ("acb", "abc", 1),
+            ("abcdfe", "abcdef", 1),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(distance(&chars(a), &chars(b)), expected, "{a} {b}");
         }
     }

@@ -101,7 +101,7 @@ pub fn bytes(count: u64) -> String {
     }
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let (mut left, mut unit) = (count, 0);
-    while left >= 1024 * 1024 && unit + 1 < units.len() {
+    while left >= 1024 * 1024 {
         (left, unit) = (left / 1024, unit + 1);
     }
     format!("{}.{} {}", left / 1024, left % 1024 * 10 / 1024, units[unit])
@@ -152,6 +152,14 @@ mod tests {
             ("?a=1&b=2 &lt;b> &#x202e", "?a=1&b=2 \\u{26}lt;b> \\u{26}#x202e"),
         ] {
             assert_eq!(unmarked(text), expected);
+        }
+    }
+
+    #[test]
+    fn twenty_texts_are_listed_and_the_others_counted() {
+        for (count, expected) in [(0, ""), (2, "0, 1"), (20, ", 18, 19"), (22, ", 18, 19 and 2 more")] {
+            let shown = list((0..count).map(|n| n.to_string()));
+            assert!(shown.ends_with(expected) && shown.is_empty() == (count == 0), "{shown}");
         }
     }
 
