@@ -237,6 +237,7 @@ mod tests {
             ("{'manifests':[<D>],'layers':[]}", None, ReplyMalformed, "both"),
             ("{'manifests':[<D>],'config':<I>}", Some(OCI_INDEX), ReplyMalformed, "both"),
             ("{'config':<I>,'layers':[]}", Some(OCI_INDEX), ReplyMalformed, "holds `config`"),
+            ("{'layers':[]}", Some(OCI_INDEX), ReplyMalformed, "holds `config`"),
             ("{'manifests':[<D>]}", Some(OCI_MANIFEST), ReplyMalformed, "has no `config`"),
             ("{'layers':[]}", None, ReplyMalformed, "neither"),
             ("{'schemaVersion':3,'manifests':[<D>]}", None, ReplyMalformed, "`schemaVersion` 3"),
@@ -248,6 +249,12 @@ mod tests {
             ),
             ("{'schemaVersion':1,'fsLayers':[]}", None, Schema1Unsupported, "schema 1"),
             ("{'fsLayers':[{'blobSum':'x'}]}", None, Schema1Unsupported, "schema 1"),
+            (
+                "{'mediaType':'application/vnd.docker.distribution.manifest.v1+json','manifests':[<D>]}",
+                None,
+                Schema1Unsupported,
+                "schema 1",
+            ),
             ("x", Some("application/vnd.docker.distribution.manifest.v1+prettyjws"), Schema1Unsupported, "schema 1"),
             (&deep, None, ReplyMalformed, "the reply is"),
         ] {
@@ -274,6 +281,20 @@ mod tests {
                 panic!("{body} is of another kind");
             };
             assert_eq!((artifact.media_type.as_str(), artifact.blobs.len()), (kind, blobs));
+        }
+    }
+
+    #[test]
+    fn the_parts_of_each_kind_are_all_that_it_names() {
+        let config = "application/vnd.oci.image.config.v1+json";
+        for (body, expected) in [
+            ("{'config':<I>,'layers':[<D>,<D>]}", &[config, OCI_MANIFEST, OCI_MANIFEST][..]),
+            ("{'manifests':[<D>,<I>]}", &[OCI_MANIFEST, config]),
+            ("{'mediaType':'application/vnd.oci.artifact.manifest.v1+json','blobs':[<D>]}", &[OCI_MANIFEST]),
+        ] {
+            let content = Content::parse(json(body).as_bytes(), None).unwrap();
+            let kinds: Vec<&str> = content.parts().map(|part| &*part.media_type).collect();
+            assert_eq!(kinds, expected, "{body}");
         }
     }
 

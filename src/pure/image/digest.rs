@@ -182,6 +182,7 @@ mod tests {
         assert!(!Digest::parse(EMPTY).unwrap().matches(b"{}"));
         assert!(Digest::parse(EMPTY_512).unwrap().matches(b""));
         assert!(!Digest::parse(EMPTY_512).unwrap().matches(b"{}"));
+        assert!(Digest::parse(EMPTY).unwrap().is_usual() && !Digest::parse(EMPTY_512).unwrap().is_usual());
     }
 
     #[test]

@@ -141,6 +141,9 @@ mod tests {
         for (text, expected) in [
             ("nginx".to_owned(), "docker.io/library/nginx".to_owned()),
             ("acme/app:1".to_owned(), "docker.io/acme/app:1".to_owned()),
+            // What no port can be, behind what may be a host.
+            ("acme.app:202634".to_owned(), "docker.io/library/acme.app:202634".to_owned()),
+            ("acme.app:rc".to_owned(), "docker.io/library/acme.app:rc".to_owned()),
             ("localhost:5000/app".to_owned(), "localhost:5000/app".to_owned()),
             ("localhost:5000/app:Rc_1".to_owned(), "localhost:5000/app:Rc_1".to_owned()),
             ("[::1]:5000/app:1".to_owned(), "[::1]:5000/app:1".to_owned()),
@@ -163,6 +166,9 @@ mod tests {
             assert_eq!(reference.or_latest().identifier().map(|identifier| identifier.to_string()), latest);
         }
         assert_eq!(Reference::parse(&format!("a@sha256:{HEX}")).unwrap().or_latest().tag(), None);
+        let both = Reference::parse(&format!("a:1@sha256:{HEX}")).unwrap();
+        let named = (both.tag().map(Tag::as_str), both.digest().map(Digest::hex));
+        assert_eq!(named, (Some("1"), Some(HEX)));
     }
 
     #[test]
@@ -183,6 +189,7 @@ mod tests {
                 "upper-case `S` at position 6 of the repository",
                 Some("write `acme/serviceone:1.2`"),
             ),
+            ("Nginx:1", "upper-case `N` at position 1 of the repository", Some("write `nginx:1`")),
             ("", "it is empty", None),
             (":1", "it names no repository", None),
             (

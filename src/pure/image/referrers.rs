@@ -163,6 +163,12 @@ mod tests {
     }
 
     #[test]
+    fn what_no_tag_may_hold_of_a_digest_is_a_hyphen_in_its_tag() {
+        let digest = Digest::parse_any("sha256+b64:a_B-c=").unwrap();
+        assert_eq!(fallback_tag(&digest).as_str(), "sha256-b64-a_B-c-");
+    }
+
+    #[test]
     fn lists_of_referrers_are_read() {
         let digest = Digest::of(b"{}");
         let entry = format!(r#"{{"mediaType":"x","digest":"{digest}","size":2,"artifactType":"sig"}}"#);
@@ -191,10 +197,12 @@ mod tests {
         };
         let group = |kind: &str, count, digests| (kind.to_owned(), count, digests);
         let signature = "application/vnd.dev.cosign.simplesigning.v1+json";
+        let attestation = "application/vnd.dsse.envelope.v1+json";
         assert_eq!(told(&[], &[]), []);
         let listed = [one("b/c", 1), one("a/b", 2), one("b/c", 3), one("", 4), one(&"x".repeat(256), 5)];
-        let expected = [group("", 3, 2), group("a/b", 1, 1), group(signature, 1, 0), group("b/c", 2, 2)];
-        assert_eq!(told(&listed, &[tag(".sig"), tag(".sbom")]), expected);
+        let expected =
+            [group("", 3, 2), group("a/b", 1, 1), group(signature, 1, 0), group(attestation, 1, 0), group("b/c", 2, 2)];
+        assert_eq!(told(&listed, &[tag(".sig"), tag(".att"), tag(".sbom")]), expected);
         let many: Vec<_> = (0..300).map(|n| one("a/b", n)).collect();
         assert_eq!(told(&many, &[]), [group("a/b", 300, 100)]);
         let many: Vec<_> = (0..300).map(|n| one(&format!("a/{n}"), n)).collect();

@@ -19,10 +19,9 @@ pub(super) fn split(text: &str) -> Result<ReferenceParts<'_>, String> {
         return Err(format!("it begins with {}", quoted(&format!("{scheme}://"))));
     }
     let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
-    let last = rest.rfind('/').map_or(0, |slash| slash + 1);
-    let (name, tag) = match rest[last..].rfind(':') {
-        Some(colon) => (&rest[..last + colon], Some(&rest[last + colon + 1..])),
-        None => (rest, None),
+    let (name, tag) = match rest.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (rest, None),
     };
     if name.is_empty() {
         return Err("it names no repository".to_owned());
@@ -30,7 +29,7 @@ pub(super) fn split(text: &str) -> Result<ReferenceParts<'_>, String> {
     // Docker Hub would have to have an image by the name of a host.
     let is_port = tag.is_some_and(|tag| tag.len() < 6 && tag.bytes().all(|b| b.is_ascii_digit()));
     let fits_host = name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
-    if last == 0 && is_port && fits_host && (name == "localhost" || name.contains('.')) {
+    if is_port && fits_host && (name == "localhost" || name.contains('.')) {
         return Err(format!("it names the registry `{rest}` and no repository, as `{rest}/acme/app` does"));
     }
     Ok(ReferenceParts { name, tag, digest })

@@ -135,15 +135,18 @@ mod tests {
         Target { tag: Tag::parse(tag).unwrap(), kind, before: before.map(digest), comparison }
     }
 
-    fn check(target_list: Vec<Target>, allow_downgrade: bool) -> Result<Vec<(String, &'static str)>, Code> {
-        let facts = Facts {
+    fn facts(targets: Vec<Target>) -> Facts {
+        Facts {
             repository: "reg.example/app".into(),
             digest: digest("source"),
             version: Version::parse("2026.34.103"),
-            targets: target_list,
-        };
+            targets,
+        }
+    }
+
+    fn check(targets: Vec<Target>, allow_downgrade: bool) -> Result<Vec<(String, &'static str)>, Code> {
         let shown = |plan: Plan| plan.writes.iter().map(|s| (s.tag.to_string(), s.action.as_str())).collect();
-        plan(&facts, allow_downgrade).map(shown).map_err(|error| error.code())
+        plan(&facts(targets), allow_downgrade).map(shown).map_err(|error| error.code())
     }
 
     #[test]
@@ -172,6 +175,16 @@ mod tests {
                 let shown = check(vec![target("t", TagKind::Yielding, before, held.clone())], allow);
                 assert_eq!(shown, expected.map(|action| vec![("t".to_owned(), action)]), "{before:?} {held:?} {allow}");
             }
+        }
+    }
+
+    #[test]
+    fn a_tag_that_stays_at_a_newer_version_tells_which() {
+        let newer = Version::parse("2026.35.1").unwrap();
+        for (kind, version) in [(TagKind::Yielding, Some("2026.35.1")), (TagKind::Moving, None)] {
+            let facts = facts(vec![target("t", kind, Some("other"), Comparison::Newer(newer))]);
+            let written = plan(&facts, true).unwrap().writes.remove(0);
+            assert_eq!(written.before_version.as_deref(), version, "{kind:?}");
         }
     }
 

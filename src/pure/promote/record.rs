@@ -424,20 +424,46 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_record_where_it_is_listed_is_when_which_tags_were_written_and_for_whom() {
+        let at = "2026-08-23T10:00:00Z";
+        let tag = |tag: &str, action: &str| json!({"tag": tag, "before": null, "action": action});
+        let tags = json!([tag("1", "created"), tag("2", "unchanged"), tag("3", "moved"), tag("4", "kept")]);
+        let named = |name: &str| json!({"registry": "r", "name": name, "credential": null});
+        let identity = json!({"source": named("reader"), "target": named("robot")});
+        let user = |length| "x".repeat(length);
+        for (more, expected) in [
+            (json!({"tags": tags}), json!({CREATED: at, TAGS: "1 3"})),
+            (json!({"tags": []}), json!({CREATED: at})),
+            (json!({"claimed": {"user": "mo"}}), json!({CREATED: at, TAGS: "latest", BY: "mo"})),
+            // What a registry has confirmed counts for more.
+            (
+                json!({"claimed": {"user": "mo"}, "identity": identity}),
+                json!({CREATED: at, TAGS: "latest", BY: "robot"}),
+            ),
+            (json!({"claimed": {"user": user(4096)}}), json!({CREATED: at, TAGS: "latest", BY: user(4096)})),
+            (json!({"claimed": {"user": user(4097)}}), json!({CREATED: at, TAGS: "latest"})),
+        ] {
+            assert_eq!(json!(kept(at, more).record.annotations()), expected);
+        }
+    }
+
+    #[test]
     fn labels_are_kept_whole_where_they_agree_and_are_small() {
         let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
         let long = "x".repeat(LABELS);
-        let both = map(&[("a", "1"), ("git_revision", "abc")]);
+        let both = map(&[("a", "1"), ("team", "t"), ("git_revision", "abc")]);
         let other = map(&[("a", "2"), ("team", "t"), ("git_revision", "abc")]);
         let large = map(&[("a", &long), ("b", "1"), ("git_revision", "abc")]);
         let broad = map(&[(&"k".repeat(100), &"v".repeat(100))]);
+        let brim = map(&[("k", &long[1..])]);
         let required = [RequiredLabel { key: "b".to_owned(), value: None }];
         for (platforms, required, expected) in [
             (vec![], &[][..], map(&[])),
             (vec![&both, &both], &[], both.clone()),
             (vec![&broad], &[], broad.clone()),
+            (vec![&brim], &[], brim.clone()),
             (vec![&both, &other], &[], map(&[("git_revision", "abc")])),
             (vec![&large], &[], map(&[("git_revision", "abc")])),
             (vec![&large], &required, map(&[("b", "1"), ("git_revision", "abc")])),

@@ -34,11 +34,11 @@ pub fn record(value: &Value, place: &str) -> Result<Record, Error> {
         return Err(invalid("is the output of a command, and holds no record"));
     }
     match value.get("schema").and_then(Value::as_u64) {
-        Some(SCHEMA) => {}
         Some(newer) if newer > SCHEMA => {
             let why = format!("is a record of schema {newer}, and this tagwright knows schema {SCHEMA}");
             return Err(invalid(&why).hint("use the tagwright that wrote it, or a newer one").detail("schema", newer));
         }
+        Some(SCHEMA) => {}
         _ => return Err(invalid("is JSON, but no record of a promotion")),
     }
     let record = Record::deserialize(value).map_err(|why| invalid("is no proper record").cause(why.to_string()))?;

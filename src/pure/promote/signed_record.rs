@@ -68,6 +68,23 @@ pub fn read(text: &str, image: &Digest, keys: &[PublicKey]) -> Result<(String, b
 mod tests {
     use super::*;
     use ring::rand::SystemRandom;
+    use serde_json::json;
+
+    #[test]
+    fn a_list_tells_a_signed_record_by_its_type_and_what_it_says() {
+        let name = ANNOTATIONS[1].0;
+        for (kind, annotations, expected) in [
+            (Some(BUNDLE), json!({name: PREDICATE}), true),
+            (Some("application/vnd.dev.sigstore.bundle+json;version=0.3"), json!({name: PREDICATE}), true),
+            (Some(BUNDLE), json!({name: "https://slsa.dev/provenance/v1"}), false),
+            (Some(BUNDLE), json!({}), false),
+            (Some("a/b"), json!({name: PREDICATE}), false),
+            (None, json!({name: PREDICATE}), false),
+        ] {
+            let text = json!({"digest": Digest::of(b"x"), "size": 1, "artifactType": kind, "annotations": annotations});
+            assert_eq!(is_listed(&serde_json::from_value(text.clone()).unwrap()), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_bundle_is_read_as_it_was_made_and_verified_by_its_key_alone() {

@@ -99,10 +99,7 @@ impl Template {
                 Error::new(Code::RequestInvalid, message).hint("name the target tag in full, or the source by its tag")
             );
         };
-        Tag::parse(&text).map_err(|error| match self.pieces[..] {
-            [TemplatePiece::Text(_)] => error,
-            _ => error.restate(format!("{} does not become a tag", quoted(&self.text))),
-        })
+        Tag::parse(&text).map_err(|error| error.restate(format!("{} does not become a tag", quoted(&self.text))))
     }
 
     /// The same target tag for sources of any version: where it names none in braces, the version itself in its text
@@ -138,7 +135,7 @@ impl Template {
         }
         // Where a part of the version comes before all of it, it shows nowhere where that begins.
         let starts = if pieces[0].is_whole() { 0..1 } else { 0..rest.len() };
-        let values = starts.flat_map(|start| (start + 1..=rest.len()).rev().map(move |end| start..end));
+        let values = starts.flat_map(|start| (start..=rest.len()).rev().map(move |end| start..end));
         // Where the first placeholder's value ends shows when the others are filled in from it.
         values.into_iter().find_map(|range| {
             let value = rest.get(range)?;

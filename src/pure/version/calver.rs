@@ -308,4 +308,31 @@ mod tests {
         }
         assert_eq!(next((-1, 52), Number(1), None, OnConflict::Fail).unwrap_err().code(), Code::RequestInvalid);
     }
+
+    #[test]
+    fn a_version_is_refused_with_what_stands_in_its_way_and_what_to_do() {
+        let above = "pass a build number above 103, or `--on-conflict bump` for the next free one";
+        let clock = "check the clock, pass `--tag-format` if other tags look like versions, or `--on-conflict bump` for the next free build";
+        for (build, existing, message, hint) in [
+            (103, &["2026.34.103"][..], "the version `2026.34.103` exists, and is the highest there is", above),
+            (5, &["2026.34.103"], "the version `2026.34.5` is lower than `2026.34.103`, the highest there is", above),
+            (
+                103,
+                &["2026.34.103", "2026.35.7"],
+                "the version `2026.34.103` exists, and the highest there is, `2026.35.7`, is higher",
+                clock,
+            ),
+            (5, &["2027.34.7"], "the version `2026.34.5` is lower than `2027.34.7`, the highest there is", clock),
+            (
+                5,
+                &["3000.77.1"],
+                "the version `2026.34.5` is lower than `3000.77.1`, the highest there is",
+                "pass `--tag-format`, so that only tags of this scheme count",
+            ),
+        ] {
+            let existing: Vec<Version> = existing.iter().filter_map(|text| Version::parse(text)).collect();
+            let error = next((2026, 34), Build::Number(build), Some(&existing), OnConflict::Fail).unwrap_err();
+            assert_eq!((error.message(), error.hint_text()), (message, Some(hint)), "{build} {existing:?}");
+        }
+    }
 }

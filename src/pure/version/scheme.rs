@@ -290,6 +290,8 @@ mod tests {
         for pair in ordered.windows(2) {
             let (lower, higher) = (Version::parse(pair[0]).unwrap(), Version::parse(pair[1]).unwrap());
             assert!(lower < higher && lower.rough() <= higher.rough(), "{pair:?}");
+            let is_tie = ["1.2.0", "1.2.0.0", "4294967296.1"].contains(&pair[1]);
+            assert_eq!(lower.rough() == higher.rough(), is_tie, "{pair:?}");
         }
         assert_eq!(Version::parse("v1.02.3-rc"), Version::parse("1.2.3"));
         assert_eq!(Version::parse("1.2.3"), Some(Version::of(1, 2, 3)));
