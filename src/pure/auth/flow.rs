@@ -332,6 +332,13 @@ mod tests {
             assert_eq!(error.code(), code, "{header}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error}");
         }
+        for (credential, message) in [
+            (Credential::Anonymous, "`reg.example` asked for a credential and none was found"),
+            (identity(), "`reg.example` asked for a user name and a password, and what was found is an identity token"),
+        ] {
+            let error = ask("https://reg.example/", r#"Basic realm="x""#, &pull(), &credential).unwrap_err();
+            assert_eq!(error.message(), message);
+        }
         for (header, cause) in [
             ("", "the answer was 401 without a `WWW-Authenticate` challenge"),
             ("Negotiate", "it asked for Negotiate"),

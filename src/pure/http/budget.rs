@@ -132,7 +132,15 @@ mod tests {
                 ", 3 of 10 in 1 min are left, more come in 30 s",
                 Some("2026-11-27T08:00:30Z"),
             ),
+            (
+                &[("ratelimit-remaining", "1"), ("ratelimit-reset", "1000000000")],
+                (None, Some(1), None),
+                ", 1 are left, more come at 2001-09-09T01:46:40Z",
+                Some("2001-09-09T01:46:40Z"),
+            ),
             (&[("ratelimit-limit", "5;w=7")], (Some(5), None, Some(7)), ", the limit is 5 in 7 s", None),
+            (&[("ratelimit-limit", "5;w=90")], (Some(5), None, Some(90)), ", the limit is 5 in 90 s", None),
+            (&[("ratelimit-limit", "5;w=5400")], (Some(5), None, Some(5400)), ", the limit is 5 in 90 min", None),
             (&[("ratelimit-remaining", " 4")], (None, Some(4), None), ", 4 are left", None),
         ] {
             let mut headers = Headers::new();
@@ -141,6 +149,22 @@ mod tests {
             assert_eq!((budget.limit, budget.remaining, budget.window_seconds), numbers, "{fields:?}");
             assert_eq!(budget.words(), words);
             assert_eq!(budget.resets_at(NOW).map(instant::rfc3339).as_deref(), resets, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn whom_a_limit_is_counted_for_is_one_short_word() {
+        let [longest, longer] = [128, 129].map(|length| "x".repeat(length));
+        for (value, expected) in [
+            ("192.0.2.1", true),
+            ("2001:db8::1", true),
+            ("team-a_b", true),
+            ("two words", false),
+            (&longest, true),
+            (&longer, false),
+        ] {
+            let headers = Headers::new().with("Docker-RateLimit-Source", value);
+            assert_eq!(Budget::told(&headers).counted_by.as_deref(), expected.then_some(value), "{value}");
         }
     }
 

@@ -188,8 +188,19 @@ mod tests {
 
     #[test]
     fn debug_leaves_secrets_out() {
-        let headers = Headers::new().with("Authorization", "Bearer hunter2").with("Accept", "a/b");
-        let shown = format!("{headers:?}");
-        assert!(!shown.contains("hunter2") && shown.contains("a/b"), "{shown}");
+        for name in ["Authorization", "Proxy-Authorization", "Set-Cookie", "X-Amz-Security-Token", "Location"] {
+            let headers = Headers::new().with(name, "hunter2").with("Accept", "a/b");
+            let shown = format!("{headers:?}");
+            assert!(!shown.contains("hunter2") && shown.contains("a/b"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn every_status_from_200_to_299_is_a_success() {
+        for (status, expected) in [(199, false), (200, true), (299, true), (300, false)] {
+            let from = Url::parse("https://r.example/v2/").unwrap();
+            let reply = Response { from, status, headers: Headers::new(), body: (), secrets: Default::default() };
+            assert_eq!(reply.is_success(), expected, "{status}");
+        }
     }
 }

@@ -260,14 +260,19 @@ mod tests {
 
     #[test]
     fn unusable_values_matter_only_where_they_are_needed() {
-        for value in
-            ["socks5://u:secret@p:1", "socks5h://p:1", "ftp://p", "http://", "http://p:99999", "http://u:secret@:1"]
-        {
+        for (value, why) in [
+            ("socks5://u:secret@p:1", "`ALL_PROXY` names a SOCKS proxy, which is not supported"),
+            ("socks5h://p:1", "`ALL_PROXY` names a SOCKS proxy, which is not supported"),
+            ("ftp://p", "`ALL_PROXY` is not the address of an HTTP proxy"),
+            ("http://", "`ALL_PROXY` has a host or port that cannot be read"),
+            ("http://p:99999", "`ALL_PROXY` has a host or port that cannot be read"),
+            ("http://u:secret@:1", "`ALL_PROXY` has a host or port that cannot be read"),
+        ] {
             let variables = [("ALL_PROXY", value), ("NO_PROXY", "r.example")];
             assert_eq!(pick(&variables, "https://r.example/"), Ok(None));
             let fault = pick(&variables, "https://other.example/").unwrap_err();
             assert_eq!(fault.code(), crate::error::Code::ConfigMalformed, "{value}");
-            assert!(fault.to_string().contains("`ALL_PROXY`") && !format!("{fault:?}").contains("secret"));
+            assert!(fault.to_string().contains(why) && !format!("{fault:?}").contains("secret"), "{value}: {fault}");
         }
     }
 }

@@ -151,7 +151,7 @@ fn spelled(text: &str, secrets: &[Secret], is_wanted: fn(usize) -> bool) -> Vec<
 fn begun(text: &[u8], secret: &[u8]) -> Option<usize> {
     let same = text.iter().zip(secret).take_while(|(one, other)| one == other).count();
     let is_cut = same >= SHORTEST && (same == text.len() || text[same..].starts_with(GONE.as_bytes()));
-    (is_cut || same > 0 && same == secret.len()).then_some(same)
+    (is_cut || same == secret.len()).then_some(same)
 }
 
 /// Reads what stands for something else at the beginning of a text, and says how much of the text that took; 0 for
@@ -321,11 +321,13 @@ mod tests {
             // JSON, once and as it is shown here, and markup.
             ("<a\"b\\c>", r#"{"x":"\u003ca\"b\\c\u003E"}"#, r#"{"x":"…"}"#),
             ("<a\"b\\c>", "&lt;a&quot;b&#92;c&#x3E;", "…"),
+            ("a>b or c", "a&gt;b or c", "…"),
             ("p&ss'word", "p&amp;ss&apos;word", "…"),
             ("t\u{1f600}p\u{e9}", r"t\ud83d\ude00p\u00E9", "…"),
             ("bell\u{7}s", r"bell\u{7}s", "…"),
             // Base64 of either alphabet, padded or not, of the secret alone or among others, and within an address.
             ("p>ss?w~rd", "cD5zcz93fnJk", "…"),
+            ("p>ss?w~rd", "cD5zcz93fnJkx", "…"),
             ("p>ss?w~rd!", "cD5zcz93fnJkIQ== cD5zcz93fnJkIQ", "…== …"),
             ("p>ss?w~rd", "dXNlcjpwPnNzP3d-cmQ", "…"),
             ("p>ss?w~rd", "/v2/cD5zcz93fnJk?x=cD5zcz93fnJk", "…?x=…"),
@@ -371,6 +373,7 @@ mod tests {
                 "https://a.example/token?service=s&scope=repository:a:pull&refresh_token=…",
             ),
             ("https://b.example/x?0123456789abcdef0", "https://b.example/x?…"),
+            ("https://b.example/x?0123456789abcdef", "https://b.example/x?0123456789abcdef"),
         ] {
             assert_eq!(url(&Url::parse(input).unwrap()), expected);
         }
@@ -382,12 +385,15 @@ mod tests {
             ("nothing to hide: tag `1.2` is unknown", "nothing to hide: tag `1.2` is unknown"),
             ("requested access to the resource is denied", "requested access to the resource is denied"),
             ("sent Authorization: Bearer abc.def then", "sent Authorization: Bearer … then"),
+            ("sent Basic YWRhOnBhc3M= then", "sent Basic … then"),
+            ("the token: s3cr3t is wrong", "the token: … is wrong"),
             (r#"{"token":"s3cr3t","expires_in":300}"#, r#"{"token":"…","expires_in":300}"#),
             (r#"{"access_token" : "s3cr3t", "a": 1}"#, r#"{"access_token" : "…", "a": 1}"#),
             ("go to https://user:pw@h.example/p?sig=x&n=1 now", "go to https://h.example/p?sig=…&n=1 now"),
             ("password=hunter2", "password=…"),
             ("got eyJhbGciOiJSUzI1NiJ9.e30.x", "got …"),
-            ("dckr_pat_0123456789", "…"),
+            ("dckr_pat_0123", "…"),
+            ("dckr_pat_012", "dckr_pat_012"),
             ("token expired, log in again", "token expired, log in again"),
         ] {
             assert_eq!(text(input), expected, "{input}");

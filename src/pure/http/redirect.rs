@@ -136,6 +136,7 @@ mod tests {
             (Method::Get, "https://r.example/a", 302, "http://r.example/a", &[][..], "https to"),
             (Method::Get, "https://r.example/a", 302, "https://10.0.0.1/a", &[], "private"),
             (Method::Get, "https://r.example/a", 302, "https://localhost/a", &[], "private"),
+            (Method::Get, "https://r.example/a", 302, "https://2130706433/a", &[], "a number that some resolvers read"),
             (Method::Get, "http://127.0.0.1:5000/a", 302, "http://169.254.169.254/latest", &[], "link-local"),
             (Method::Get, "https://s3.example/a", 302, "https://10.0.0.1/a", &["https://r.example/"], "private"),
             (Method::Get, "https://r.example/a", 301, "/a", &[], "circle"),
@@ -153,6 +154,12 @@ mod tests {
             assert!(error.message().contains(why), "{to}: {error}");
             assert!(!error.to_string().contains("secret"));
         }
+    }
+
+    #[test]
+    fn five_redirects_in_a_row_are_followed() {
+        let before = ["https://r.example/1", "https://r.example/2", "https://r.example/3", "https://r.example/4"];
+        assert!(run(Method::Get, "https://r.example/5", 301, "/6", &before).unwrap().is_some());
     }
 
     #[test]

@@ -356,6 +356,7 @@ mod tests {
                 vec!["X"],
                 Some("no; policy 7"),
             ),
+            (r#"{"message":"no tag <1> here"}"#, vec![], Some("no tag <1> here")),
             (r#"{"detail":"Object not found","message":"x"}"#, vec![], Some("Object not found")),
             (
                 r#"{"message":"token issued from personal access token","errinfo":{}}"#,
@@ -366,6 +367,7 @@ mod tests {
             ("", vec![], None),
             ("{}", vec![], None),
             ("Too Many Requests", vec![], Some("Too Many Requests")),
+            ("5 > 4", vec![], Some("5 > 4")),
         ] {
             let said = ErrorDocument::read(&reply(400, body));
             assert_eq!(said.codes, codes, "{body}");
@@ -415,6 +417,20 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_is_known_by_its_header_or_by_the_document() {
+        let header = Headers::new().with("Docker-Distribution-Api-Version", "registry/2.0");
+        for (headers, body, expected) in [
+            (header.clone(), "", true),
+            (Headers::new(), r#"{"errors":[{"code":"NOT_FOUND"}]}"#, true),
+            (header, r#"{"errors":[{"code":"NOT_FOUND"}]}"#, true),
+            (Headers::new(), r#"{"error":"not found"}"#, false),
+        ] {
+            let reply = Response { headers, ..reply(404, body) };
+            assert_eq!(shows_registry(&reply), expected, "{reply:?}");
+        }
+    }
+
+    #[test]
     fn the_way_out_is_that_of_whoever_refused() {
         let said = |code: &str| format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
         for (subject, status, body, hint) in [
@@ -452,6 +468,30 @@ mod tests {
                 "check the spelling; a private repository may look the same without a credential",
             ),
             (Subject::Blob, 404, said("BLOB_UNKNOWN"), "push the image again: the registry has lost a part of it"),
+            (
+                Subject::Manifest,
+                429,
+                String::new(),
+                "run it again later, or give a credential: most limits are higher with one",
+            ),
+            (
+                Subject::Manifest,
+                404,
+                String::new(),
+                "check that a registry answers at `r.example`, and no proxy or login page in its place",
+            ),
+            (
+                Subject::Manifest,
+                400,
+                "Client sent an HTTP request to an HTTPS server.".to_owned(),
+                "speak HTTPS to `r.example`: add `--https`, or leave `--plain-http` out",
+            ),
+            (
+                Subject::Manifest,
+                400,
+                "The plain HTTP request was sent to HTTPS port".to_owned(),
+                "speak HTTPS to `r.example`: add `--https`, or leave `--plain-http` out",
+            ),
         ] {
             let request = Request::new(Method::Get, Url::parse("https://r.example/v2/").unwrap());
             let error = error(subject, "read `x`", &request, &reply(status, &body));
@@ -470,7 +510,11 @@ mod tests {
     #[test]
     fn a_refusal_says_what_was_refused() {
         let denied = r#"{"errors":[{"code":"DENIED"}]}"#;
+        let unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#;
         for (status, body, message) in [
+            (404, unknown, "cannot read `x`: it is not there"),
+            (429, "", "cannot read `x`: `r.example` asks to come back later"),
+            (503, "", "cannot read `x`: `r.example` cannot answer now"),
             (401, "", "`r.example` did not accept the credential to read `x`"),
             (403, denied, "`r.example` refused to read `x`"),
             (418, "", "cannot read `x`: `r.example` answered with the status 418, which means nothing here"),
@@ -482,6 +526,55 @@ mod tests {
         ] {
             let request = Request::new(Method::Get, Url::parse("https://r.example/v2/").unwrap());
             assert_eq!(error(Subject::Manifest, "read `x`", &request, &reply(status, body)).message(), message);
+        }
+        let immutable = r#"{"errors":[{"code":"TAG_INVALID"}]}"#;
+        let invalid = r#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#;
+        for (body, message) in [
+            (immutable, "cannot write `x`: the registry does not let the tag change"),
+            (invalid, "cannot write `x`: `r.example` does not take the manifest"),
+        ] {
+            let request = Request::new(Method::Put, Url::parse("https://r.example/v2/").unwrap());
+            assert_eq!(error(Subject::Write, "write `x`", &request, &reply(400, body)).message(), message);
+        }
+    }
+
+    #[test]
+    fn a_web_page_is_no_answer_of_a_registry() {
+        let headers = Headers::new().with("Content-Type", "Text/HTML; charset=utf-8");
+        for (subject, status, code, message) in [
+            (
+                Subject::HubTags,
+                404,
+                Code::ReplyMalformed,
+                "cannot read `x`: `r.example` answered 404 with a web page, as no registry does",
+            ),
+            (
+                Subject::Manifest,
+                418,
+                Code::ReplyMalformed,
+                "cannot read `x`: `r.example` answered 418 with a web page, as no registry does",
+            ),
+            (Subject::Manifest, 403, Code::Denied, "`r.example` refused to read `x`"),
+        ] {
+            let request = Request::new(Method::Get, Url::parse("https://r.example/v2/").unwrap());
+            let page = Response { headers: headers.clone(), ..reply(status, "<h1>Log in</h1>") };
+            let error = error(subject, "read `x`", &request, &page);
+            assert_eq!((error.code(), error.message()), (code, message), "{subject:?} {status}");
+        }
+    }
+
+    #[test]
+    fn the_cause_is_what_was_asked_and_what_was_said() {
+        for (body, cause) in [
+            ("", "GET https://r.example/v2/: 403"),
+            (r#"{"errors":[{"code":"DENIED"}]}"#, "GET https://r.example/v2/: 403; the registry said: DENIED"),
+            (
+                r#"{"errors":[{"code":"DENIED","message":"no"}]}"#,
+                r#"GET https://r.example/v2/: 403; the registry said: "no""#,
+            ),
+        ] {
+            let request = Request::new(Method::Get, Url::parse("https://r.example/v2/").unwrap());
+            assert_eq!(error(Subject::Manifest, "read `x`", &request, &reply(403, body)).causes(), [cause]);
         }
     }
 
@@ -524,10 +617,13 @@ mod tests {
             (Subject::Blob, 404, r#"{"errors":[{"code":"BLOB_UNKNOWN"}]}"#, Code::BlobMissing),
             (Subject::Tags, 404, r#"{"errors":[{"code":"NOT_FOUND"}]}"#, Code::RepositoryUnknown),
             (Subject::Tags, 404, r#"{"errors":[{"code":"UNSUPPORTED"}]}"#, Code::Denied),
+            (Subject::HubTags, 404, r#"{"message":"object not found"}"#, Code::RepositoryUnknown),
+            (Subject::HubTags, 404, "", Code::ReplyMalformed),
             (Subject::Blob, 404, "", Code::ReplyMalformed),
             (Subject::Tags, 404, "404 page not found", Code::ReplyMalformed),
             (Subject::Manifest, 404, r#"{"error":"not found"}"#, Code::ReplyMalformed),
             (Subject::Write, 400, immutable, Code::TagImmutable),
+            (Subject::Write, 413, "", Code::Denied),
             (Subject::Write, 400, r#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#, Code::ManifestRefused),
             (Subject::Manifest, 400, r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#, Code::RateLimited),
             (Subject::Manifest, 522, "", Code::RegistryUnavailable),

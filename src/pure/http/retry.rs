@@ -172,6 +172,8 @@ mod tests {
 
     #[test]
     fn jitter_stays_within_a_quarter() {
+        let waits = [0, 1, 500, 501].map(|jitter| Pace::usual(1).wait(1, None, jitter).unwrap().as_millis());
+        assert_eq!(waits, [750, 751, 1250, 750]);
         for number in [1, 2, 5, 30] {
             for jitter in [0, 1, 499, 500, 12_345, u64::MAX] {
                 let wait = Pace::usual(30).wait(number, None, jitter).unwrap().as_millis();
@@ -231,7 +233,10 @@ mod tests {
         for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             assert_eq!(http_date(text, NOW), Some(expected), "{text}");
         }
-        assert_eq!(http_date("Monday, 06-Nov-28 08:49:37 GMT", NOW).map(OffsetDateTime::year), Some(2028));
+        for (short, year) in [("28", 2028), ("76", 2076), ("77", 1977)] {
+            let date = http_date(&format!("Friday, 06-Nov-{short} 08:49:37 GMT"), NOW);
+            assert_eq!(date.map(OffsetDateTime::year), Some(year), "{short}");
+        }
         for text in ["", "yesterday", "Sun, 06 Nov 1994", "Sun Nov 6 1994 08:49:37", "06 Nov 1994 08:49:37 GMT"] {
             assert_eq!(http_date(text, NOW), None, "{text}");
         }

@@ -205,7 +205,7 @@ pub fn split_host_port(text: &str) -> Option<(String, Option<u16>)> {
         (host.to_ascii_lowercase(), port)
     };
     let port = match port {
-        Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
         Some(_) => return None,
         None => None,
     };
@@ -302,9 +302,17 @@ mod tests {
         ] {
             assert_eq!(Url::parse(input).unwrap().to_string(), expected, "{input}");
         }
-        for bad in
-            ["ftp://a/", "//a/", "https://", "https://u:p@h/", "https://a:99999/", "https://a:0/", "https://a/ b"]
-        {
+        for bad in [
+            "ftp://a/",
+            "//a/",
+            "https://",
+            "https://u:p@h/",
+            "https://a:99999/",
+            "https://a:0/",
+            "https://a:/",
+            "https://a:+80/",
+            "https://a/ b",
+        ] {
             assert!(Url::parse(bad).is_err(), "{bad}");
         }
     }
@@ -318,6 +326,8 @@ mod tests {
             ("/g", "https://a.example/g"),
             ("//other/g", "https://other/g"),
             ("?y", "https://a.example/b/c/d?y"),
+            (".", "https://a.example/b/c/"),
+            ("..", "https://a.example/b/"),
             ("../../g", "https://a.example/g"),
             ("../../../g", "https://a.example/g"),
             ("/v2/x?next=http://y", "https://a.example/v2/x?next=http://y"),
@@ -338,6 +348,7 @@ mod tests {
             ("172.31.0.1", Place::Private),
             ("100.100.0.1", Place::Private),
             ("0.0.0.0", Place::Private),
+            ("::", Place::Private),
             ("fd12::1", Place::Private),
             ("169.254.169.254", Place::LinkLocal),
             ("fe80::1", Place::LinkLocal),
@@ -348,6 +359,9 @@ mod tests {
             ("2130706433", Place::Odd),
             ("0x7f000001", Place::Odd),
             ("8.8.8.8", Place::Public),
+            ("100.0.0.1", Place::Public),
+            ("101.64.0.1", Place::Public),
+            ("2001:db8::1", Place::Public),
             ("registry.example", Place::Public),
         ] {
             assert_eq!(place(host), expected, "{host}");

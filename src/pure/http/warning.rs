@@ -54,6 +54,8 @@ mod tests {
             ("", &[]),
             (", ,", &[]),
             ("no form at all", &["no form at all"]),
+            (r#"2990 - "four digits""#, &[r#"2990 - "four digits""#]),
+            (r#"abc - "no digits""#, &[r#"abc - "no digits""#]),
             (r#"299 - "never closed"#, &[r#"299 - "never closed"#]),
             (r#"299 - "one", rubbish"#, &["one", "rubbish"]),
             (r#"299 - "one" two"#, &[r#"299 - "one" two"#]),
