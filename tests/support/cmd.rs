@@ -126,9 +126,9 @@ impl Tagwright {
     }
 
     pub(super) fn spawn(&self, out: impl Fn() -> Stdio) -> Child {
-        let mut command = Command::new(self.ignored.map_or(binary(), |_| "/usr/bin/env".into()));
+        let mut command = Command::new(self.ignored.map_or(binary(), |_| "/bin/sh".into()));
         if let Some(signal) = self.ignored {
-            command.arg(format!("--ignore-signal={signal}")).arg(binary());
+            command.arg("-c").arg(format!(r#"trap '' {signal} && exec "$0" "$@""#)).arg(binary());
         }
         command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.folder {
