@@ -28,6 +28,8 @@ class Fake:
         # By method and the end of a path: (status, headers, text) in place of the answer, or a function that is called first.
         self.instead, self.before = {}, {}
         self.log_of = lambda script: ""
+        self.waits = lambda script: "wait: 240" in script
+        self.first = ["waiting for `a`", "nothing is left"]
         self.result_of = lambda name: None
         self.pending, self.session, self.restarting = False, 1, 0
         fake = self
@@ -48,7 +50,7 @@ class Fake:
 
     def log(self, build):
         """All that a script says by `echo`, but what comes after a step that was waited for when the build was stopped."""
-        said = ["waiting for `a`", "nothing is left"]
+        said = list(self.first)
         if not build["waits"]:
             said += re.findall(r"echo '([^']*)'", self.script(build["job"]))
             said += ["<****>", "first 5 ms, second 4 ms", f"2026.34.103 is sha256:00, tagwright/{self.host}/acme/serviceone"]
@@ -138,7 +140,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         job, rest = parts[3], parts[4:]
         if rest[0].startswith("build"):
             number = len(fake.builds) + 1
-            fake.builds[number] = {"job": job, "waits": "wait: 240" in fake.script(job), "stopped": False}
+            fake.builds[number] = {"job": job, "waits": fake.waits(fake.script(job)), "stopped": False}
             # By a name of its own, which a controller behind a proxy may have.
             return self.answer(201, Location=f"http://jenkins.example/queue/item/{number}/")
         build = fake.builds[int(rest[0])]

@@ -1,6 +1,6 @@
 """`scripts/controller` against a fake of Jenkins' API: what it makes goes again, and what goes wrong is told.
 
-Run by `make controller-test`. That a real controller takes what is sent is not shown here.
+Run by `make controller-test`. That a real controller takes what is sent is not shown here, see docs/controller.md.
 """
 
 import base64
@@ -95,6 +95,23 @@ class Stories(unittest.TestCase):
         self.assertEqual(status, 1, said)
         self.assertRegex(said, r"failed  parallel \(.*\): the build ended with FAILURE, not SUCCESS\n(    .*\n)*    ERROR: \?\[31mno such tag")
         self.assertIn("passed  approvals", said)
+        self.assert_gone(said)
+
+    def test_a_build_that_has_ended_is_not_waited_for(self):
+        self.jenkins.waits, self.jenkins.first = lambda script: False, []
+        self.jenkins.log_of = lambda name: "ERROR: no such node" if name == "abort" else ""
+        status, said = self.run_stories()
+        self.assertEqual(status, 1, said)
+        self.assertRegex(said, r"failed  abort \(\d\.\d s\): the build ended before it said `waiting for ``\n(    .*\n)*    ERROR: no such node\n")
+        self.assert_gone(said)
+
+    def test_a_build_that_does_not_end_shows_what_it_says_without_the_stack_of_the_controller(self):
+        self.jenkins.waits = lambda script: "wait: 240" in script or "all three came back" in script
+        self.jenkins.log_of = lambda name: "Still waiting to schedule task\n\tat hudson.model.Queue" if name == "parallel" else ""
+        status, said = self.run_stories(LIMIT="1")
+        self.assertEqual(status, 1, said)
+        self.assertRegex(said, r"failed  parallel .*: the build of `parallel` took more than 1 s\n(    .*\n)*    Still waiting to schedule task\n")
+        self.assertNotIn("hudson.model", said)
         self.assert_gone(said)
 
     def test_a_secret_in_the_log_of_a_build_fails_its_story_and_is_not_repeated(self):
