@@ -462,6 +462,7 @@ mod tests {
     struct Seen {
         result: Result<AwsLookup, Error>,
         requests: Vec<Request>,
+        limits: Vec<Limits>,
     }
 
     impl Seen {
@@ -512,8 +513,9 @@ mod tests {
         let (log, stdin) = (Box::new(|_: &str| ()), Box::new(|_| Ok(Vec::new())));
         let (sleep, hidden) = (Box::new(|_| ()), std::sync::OnceLock::new());
         let world = World { environment, log, stdin, status: None, hidden, sleep, started: instant() };
-        let requests: Mutex<Vec<Request>> = Mutex::default();
-        let send = |request: &Request, _: &Limits, _: u32| {
+        let (requests, every): (Mutex<Vec<Request>>, Mutex<Vec<Limits>>) = Default::default();
+        let send = |request: &Request, limits: &Limits, _: u32| {
+            lock(&every).push(*limits);
             let mut requests = lock(&requests);
             let line = format!("{} {}", request.method.as_str(), request.url);
             let (expected, status, body) = case.answers.get(requests.len()).copied().unwrap_or(("nothing", 0, ""));
@@ -544,7 +546,7 @@ mod tests {
             let shown = format!("{error} {:?}", error.details());
             assert!(!shown.contains("sekret"), "{shown}");
         }
-        Seen { result, requests }
+        Seen { result, requests, limits: every.into_inner().unwrap() }
     }
 
     const STS: &str = "POST https://sts.eu-west-1.amazonaws.com/";
@@ -571,6 +573,21 @@ mod tests {
                 "metadata service: no answer",
             ]
         );
+    }
+
+    #[test]
+    fn an_endpoint_that_hangs_or_goes_on_and_on_has_limits_of_its_own() {
+        let began = instant();
+        let seen = search(&Case {
+            env: &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/c")],
+            answers: &[("GET http://127.0.0.1:1/c", 200, KEYS)],
+            ..Case::default()
+        });
+        let limits = seen.limits[0];
+        let all = limits.connect + limits.idle;
+        assert_eq!([limits.connect, limits.idle].map(|limit| limit.as_secs()), [1, 3]);
+        assert_eq!(limits.body, 1 << 20);
+        assert!((began + all..=instant() + all).contains(&limits.until.unwrap()));
     }
 
     #[test]

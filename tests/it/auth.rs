@@ -377,6 +377,23 @@ fn auth_says_what_is_granted_and_what_is_not() {
 }
 
 #[test]
+fn what_no_token_tells_is_tried_by_reading() {
+    let registry = bearer();
+    registry.tokens().hook(|_| Some(Reply::json(&json!({"token": "opaque"}))));
+    registry.before(|asked, _| {
+        let is_read = asked.path.ends_with("/tags/list") && asked.bearer() == Some("opaque");
+        is_read.then(|| Reply::json(&json!({"name": APP, "tags": ["1"]})))
+    });
+    let ran = auth(&registry).login("robot", "secret").run();
+    let granted = ran.result()["granted"].clone();
+    assert_eq!((granted, ran.warnings()), (json!(["repository:acme/app:pull"]), Vec::<String>::new()), "{ran}");
+    let registry = basic();
+    registry.fail(9, "GET", "/tags/list", Reply::error(403, "DENIED", "not the list"));
+    let ran = auth(&registry).login("robot", "secret").run();
+    assert_eq!((&ran.result()["granted"], ran.warnings()), (&json!([]), vec!["not-granted".to_owned()]), "{ran}");
+}
+
+#[test]
 fn a_token_server_without_get_gets_a_form() {
     let registry = bearer();
     registry.tokens().hook(|asked| (asked.method == "GET").then(|| Reply::status(405)));

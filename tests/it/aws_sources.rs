@@ -1,7 +1,7 @@
 //! Every place that AWS credentials may come from, each with a real file, program or endpoint on loopback behind it.
 
 use crate::stage::image;
-use crate::support::amazon::{Amazon, HOST, KEY, SESSION};
+use crate::support::amazon::{Amazon, HOST, KEY, PUBLIC, SESSION};
 use crate::support::cmd::{Ran, Tagwright};
 use crate::support::http::{Listener, closed_port};
 use crate::support::log::Asked;
@@ -195,6 +195,9 @@ fn the_container_endpoint_gets_its_token_and_is_taken_at_its_word() {
     check_failure(&lost, "config-malformed", &["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]);
     let foreign = stage.without_metadata().env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://creds.example/x");
     check_failure(&foreign, "plain-http-refused", &["`creds.example` over plain HTTP"]);
+    // What is no path would go on the address of the platform and make another host of it.
+    let no_path = stage.without_metadata().env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", ".creds.example/x");
+    check_failure(&no_path, "config-malformed", &["RELATIVE_URI is not a path that starts with `/`"]);
     let html = Listener::start(|_| Reply::with(200, "text/html", "<html>marked-secret</html>"));
     let run = stage.without_metadata().env("AWS_CONTAINER_CREDENTIALS_FULL_URI", html.url());
     check_failure(&run, "reply-malformed", &["the answer is HTML or XML, not JSON"]);
@@ -256,6 +259,36 @@ fn the_metadata_service_is_asked_in_version_2() {
 }
 
 #[test]
+fn the_metadata_service_is_asked_about_the_public_registry_only_where_an_identity_of_aws_is_wanted() {
+    let (stage, metadata) = (Stage::new(), metadata());
+    let role = "arn:aws:iam::123456789012:role/reader";
+    for (words, source) in [
+        (&[][..], "anonymous".to_owned()),
+        (&["--credentials-from", "aws"], "metadata service".to_owned()),
+        (&["--aws-role", role], format!("metadata service, role `{role}`")),
+    ] {
+        metadata.clear();
+        let run = stage.auth().clone_words(&["auth", PUBLIC]).args(words.iter().copied());
+        let result = run.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url()).run().result();
+        assert_eq!((result["source"].as_str(), metadata.log().count() > 0), (Some(&*source), !words.is_empty()));
+    }
+}
+
+#[test]
+fn a_credential_that_is_about_to_end_is_asked_for_anew_each_time() {
+    let stage = Stage::new();
+    for (left, is_asked_again) in [(time::Duration::MINUTE, true), (time::Duration::HOUR, false)] {
+        let mut lent = keys();
+        let end = time::OffsetDateTime::now_utc() + left;
+        lent["Expiration"] = json!(end.format(&time::format_description::well_known::Rfc3339).unwrap());
+        let endpoint = Listener::start(move |_| Reply::json(&lent));
+        let run = stage.without_metadata().env("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.url());
+        run.clone_words(&["promote", &format!("{HOST}/team/app:1"), "--to", "x"]).run().result();
+        assert_eq!(endpoint.log().count() > 1, is_asked_again, "{:#?}", endpoint.log().lines());
+    }
+}
+
+#[test]
 fn an_absent_or_odd_metadata_service_costs_little_and_is_told() {
     let stage = Stage::new();
     let hanging = Listener::start(|_| Reply::broken(Fault::Hang));
@@ -269,6 +302,12 @@ fn an_absent_or_odd_metadata_service_costs_little_and_is_told() {
         Listener::start(
             |asked| if asked.method == "PUT" { Reply::with(200, "text/plain", "t") } else { Reply::status(404) },
         );
+    let role = |reply: Reply| {
+        let token = Reply::with(200, "text/plain", "t");
+        Listener::start(move |asked| if asked.method == "PUT" { token.clone() } else { reply.clone() })
+    };
+    let refused = role(Reply::with(401, "text/plain", "Unauthorized"));
+    let astray = role(Reply::with(200, "text/plain", "../../user-data"));
     for (endpoint, said) in [
         (format!("http://{}", closed_port()), "no answer"),
         (hanging.url(), "set the instance's metadata hop limit to 2"),
@@ -276,6 +315,8 @@ fn an_absent_or_odd_metadata_service_costs_little_and_is_told() {
         (html.url(), "it answered with something that is no token"),
         (old.url(), "it answered 405 to version 2, and version 1 is not used"),
         (bare.url(), "the instance has no role"),
+        (refused.url(), "it answered 401 when asked for the role"),
+        (astray.url(), "it answered with something that is no role name"),
     ] {
         let run = stage.auth().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint).args(["--credentials-from", "aws"]);
         // Not the time that a registry has for an answer.

@@ -263,6 +263,12 @@ fn a_host_that_stands_for_ecr_is_treated_as_ecr() {
     }
     let ran = amazon.signed(["labels", "images.internal/team/app:1", "--via", "ecr-api"]).run();
     assert_eq!(ran.code(), "request-invalid");
+    // A name without a port is the host at every port.
+    for name in ["images.internal", "images.internal:5000"] {
+        let named = format!("{name}={HOST}");
+        let run = amazon.signed(["labels", "images.internal:5000/team/app:1", "--via", "ecr-api", "--ecr", &named]);
+        assert_eq!(run.run().result()["labels"]["git_revision"], "abc");
+    }
 }
 
 #[test]
@@ -360,6 +366,10 @@ fn a_role_may_want_an_external_id() {
     assert_eq!(error["code"], "denied", "{ran}");
     assert!(error["hint"].as_str().unwrap().contains("trust policy"), "{ran}");
     run.args(["--aws-external-id", "agreed"]).run().result();
+    // It goes with the role that it was given with, and with no other.
+    let other = ["--aws-role", "arn:aws:iam::123456789012:role/reader", "--aws-external-id", "agreed"];
+    let run = amazon.signed(["labels", &format!("{}:1", team()), "--aws-role-for", &format!("{HOST}={role}")]);
+    assert_eq!(run.args(other).run().code(), "denied");
 }
 
 #[test]
@@ -582,7 +592,9 @@ fn flags_for_amazon_are_refused_elsewhere() {
         ["labels", "acme/app:1", "--aws-role", "arn:aws:iam::123456789012:role/x"],
         ["labels", "public.ecr.aws/acme/app:1", "--via", "ecr-api"],
     ] {
-        assert_eq!(tagwright(words).run().code(), "request-invalid", "{words:?}");
+        let ran = tagwright(words).run();
+        let named = ran.error()["message"].as_str().unwrap().starts_with(&format!("`{}", words[2]));
+        assert!(ran.code() == "request-invalid" && named, "{ran}");
     }
 }
 

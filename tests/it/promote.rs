@@ -6,7 +6,7 @@ use crate::support::hub::{Hub, HubTag, Options as HubOptions, Source};
 use crate::support::image::{Image, Index, attestation, cosign_signature, generic_artifact, two_platforms, types};
 use crate::support::log::Asked;
 use crate::support::registry::{Auth, Options, Registry, one_user};
-use crate::support::reply::Reply;
+use crate::support::reply::{Fault, Reply};
 use crate::support::token::{Rights, Rules};
 use serde_json::json;
 use std::collections::HashMap;
@@ -250,6 +250,25 @@ fn what_was_not_shown_to_be_missing_is_not_taken_for_missing() {
         let ran = promote(&registry, ":2026.34.103", ["--retries", "0"]).run();
         assert!(matches!(ran.exit, Some(4 | 6)), "{status}: {ran}");
         assert_eq!(registry.log().writes(), 0, "{status}: {ran}");
+    }
+}
+
+#[test]
+fn a_look_that_breaks_off_is_not_asked_in_other_words() {
+    let registry = versions();
+    registry.fail(9, "HEAD", "/2026.34.103-rc", Reply::broken(Fault::Close));
+    let ran = promote(&registry, ":2026.34.103", ["--retries", "0"]).run();
+    assert_eq!((ran.code().as_str(), registry.log().writes()), ("unreachable", 0), "{ran}");
+    assert_eq!(registry.log().matching("GET", "/2026.34.103-rc"), 0, "{:#?}", registry.log().lines());
+}
+
+#[test]
+fn a_run_that_finds_no_image_has_looked_once_wet_or_dry() {
+    for dry in [&[][..], &["--dry-run"]] {
+        let registry = versions();
+        let ran = promote(&registry, ":none", ["--to", "x"]).args(dry.iter().copied()).run();
+        let looks = registry.log().matching("GET", "/manifests/none");
+        assert_eq!((ran.code().as_str(), looks), ("tag-unknown", 1), "{:#?}", registry.log().lines());
     }
 }
 

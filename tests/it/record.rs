@@ -441,6 +441,21 @@ fn a_record_that_cannot_be_attached_is_a_warning_and_the_promotion_is_done() {
 }
 
 #[test]
+fn a_record_of_64_kibibytes_is_attached_and_a_longer_one_is_not() {
+    let (registry, _) = versions();
+    let source = registry.name("acme/app:2026.34.103");
+    let attach = |tag: &str, url: usize| {
+        let run = tagwright(["promote", &source, "--to", tag, "--attach-record"]).env("BUILD_URL", "u".repeat(url));
+        let ran = run.run();
+        (ran.result()["attached"].is_string(), ran.warnings(), ran.result()["record"].to_string().len())
+    };
+    let (_, _, rest) = attach("a", 1);
+    let most = (64 << 10) - rest + 1;
+    assert_eq!(attach("b", most), (true, vec![], 64 << 10));
+    assert_eq!(attach("c", most + 1), (false, vec!["record-unattached".to_owned()], (64 << 10) + 1));
+}
+
+#[test]
 fn a_request_takes_the_same_keys() {
     let (registry, folder) = versions();
     let file: PathBuf = folder.path().join("record.jsonl");

@@ -193,6 +193,25 @@ fn two_versions_of_one_repository_in_a_release_are_no_runs_beside_each_other() {
 }
 
 #[test]
+fn a_tag_that_a_release_makes_elsewhere_hides_no_run_beside_it() {
+    let (registry, newer) = (Registry::start(), "2026.34.104");
+    for (path, tag) in [("acme/app", TAG), ("acme/app", newer), ("acme/web", newer)] {
+        registry.push(path, tag, &image(tag));
+    }
+    // Another run begins with the newer version of the one, whose tag this run makes of the other.
+    registry.after(move |asked, state, _| {
+        if asked.method == "PUT" && asked.path.ends_with("acme/app/manifests/latest") {
+            let digest = state.resolve("acme/app", newer).unwrap();
+            state.tag("acme/app", &format!("{newer}-rc"), &digest);
+        }
+    });
+    let of = |name: &str| json!({"image": registry.name(name), "to": ["{version}-rc"], "move": ["latest"]});
+    let list = json!([of(&format!("acme/app:{TAG}")), of(&format!("acme/web:{newer}"))]);
+    let ran = tagwright(["release", "-"]).stdin(list.to_string()).run();
+    assert_eq!((count(&ran, "created"), ran.warnings()), (4, vec!["overlapped".to_owned()]), "{ran}");
+}
+
+#[test]
 fn a_hostile_place_stops_a_release_before_a_write_and_sees_no_credential() {
     let elsewhere = Registry::basic("robot", "secret");
     let url = format!("{}/v2/acme/app0/manifests/latest", elsewhere.url());

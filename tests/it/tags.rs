@@ -1,10 +1,11 @@
 //! `tags`: every tag, in an order that means something.
 
-use crate::stage::{image, push, shown};
+use crate::stage::{image, many, push, shown};
 use crate::support::amazon::{Amazon, HOST};
 use crate::support::cmd::{Ran, tagwright};
 use crate::support::hub::{Hub, HubTag, Options as HubOptions, Source};
-use crate::support::registry::Registry;
+use crate::support::registry::{Options, Registry};
+use crate::support::reply::Reply;
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -44,6 +45,28 @@ fn versions_come_newest_first_then_the_rest_by_name() {
     let ran = tags(&registry, []);
     insta::assert_snapshot!(shown(&ran, &[(&registry.host(), "[registry]")]));
     assert_eq!(registry.log().count(), 1);
+}
+
+#[test]
+fn a_tag_that_stands_on_two_pages_is_listed_once() {
+    let registry = Registry::with(Options { page: Some(2), ..Options::default() });
+    push(&registry, "acme/app", &["1", "2", "3"]);
+    registry.before(|asked, _| {
+        asked.query("last").map(|last| Reply::json(&json!({"name": "acme/app", "tags": [last, "3"]})))
+    });
+    assert_eq!(names(&tags(&registry, [])), ["1", "2", "3"]);
+}
+
+#[test]
+fn a_list_without_links_is_read_on_behind_a_full_page_and_ends_where_nothing_new_comes() {
+    let registry = Registry::start();
+    many(&registry, "acme/app", 1500);
+    registry.after(|_, _, reply| *reply = reply.clone().without("Link"));
+    assert_eq!(tags(&registry, []).result()["scanned"], 1500);
+    // One that always gives its first page.
+    let page: Vec<String> = (1..=1000).map(|n| format!("1.{n}")).collect();
+    registry.before(move |_, _| Some(Reply::json(&json!({"name": "acme/app", "tags": page}))));
+    assert_eq!(tags(&registry, []).result()["scanned"], 1000);
 }
 
 #[test]

@@ -153,10 +153,12 @@ fn source_and_target_on_one_registry_may_have_a_pair_each() {
     let registry = Registry::bearer(rules);
     registry.push("acme/app", TAG, &image("abc"));
     let run = tagwright(["promote", &registry.name(&format!("acme/app:{TAG}")), "--into", &registry.name("prod/app")]);
-    pair(pair(run, "", 0), "INTO_", 1).run().result();
+    pair(pair(run.clone(), "", 0), "INTO_", 1).run().result();
     let log = registry.tokens().log();
     let users: BTreeSet<String> = log.0.iter().filter_map(|one| one.asked.basic()).map(|(user, _)| user).collect();
     assert_eq!(users.into_iter().collect::<Vec<_>>(), ["user-0", "user-1"]);
+    // Without one of its own the target has that of the source, from wherever it comes.
+    run.args(["--username", "user-0", "--password-stdin"]).stdin("word-0").run().result();
 }
 
 #[test]
@@ -212,14 +214,16 @@ fn in_a_release_each_pair_is_for_the_registry_that_its_host_names_on_whatever_si
         named(run, &three, prefixes).run().result();
         assert_eq!(three.seen(), own(), "{prefixes:?}");
     }
-    // Where two name the registry of a target, that of a target speaks there.
-    let three = Three::new();
-    let [from, one, two] = &three.0;
-    let into = [one.name("prod/app"), two.name("prod/app")];
-    let list = json!([{"image": from.name(&format!("acme/app:{TAG}")), "into": into}]);
-    let run = named(tagwright(["release", "-"]).stdin(list.to_string()), &three, ["INTO_8_", "INTO_9_", "INTO_"]);
-    pinned(pair(run, "", 0), "", two).run().result();
-    assert_eq!(three.seen(), own());
+    // Where two name the registry of a target, that of its own number speaks there, else that of a target.
+    for (prefixes, other) in [(["INTO_8_", "INTO_9_", "INTO_"], ""), (["INTO_8_", "INTO_1_", "INTO_2_"], "INTO_")] {
+        let three = Three::new();
+        let [from, one, two] = &three.0;
+        let into = [one.name("prod/app"), two.name("prod/app")];
+        let list = json!([{"image": from.name(&format!("acme/app:{TAG}")), "into": into}]);
+        let run = named(tagwright(["release", "-"]).stdin(list.to_string()), &three, prefixes);
+        pinned(pair(run, other, 0), other, two).run().result();
+        assert_eq!(three.seen(), own());
+    }
     // A pair that names nobody is nobody's, and the hint says what lacks.
     let three = Three::new();
     let list = json!([{"image": three.0[0].name(&format!("acme/app:{TAG}"))}]);
@@ -258,7 +262,9 @@ fn a_record_of_several_registries_is_taken_back_by_the_pairs_that_name_them() {
         assert_eq!(run.run().json()["error"]["code"], "credential-missing");
         assert_eq!(three.seen(), vec![Vec::<String>::new(); 3]);
     }
-    named(back, &three, ["", "INTO_1_", "INTO_2_"]).run().result();
+    // The first pair was for where the images came from, whatever it names.
+    let back = pinned(pair(back, "", 0), "", &three.0[2]);
+    named(back, &three, ["INTO_3_", "INTO_1_", "INTO_2_"]).run().result();
     assert_eq!(three.seen()[1..], own()[1..]);
     for (registry, path) in [(&three.0[1], "prod/one"), (&three.0[2], "prod/two")] {
         assert_eq!(registry.resolve(path, "latest"), registry.resolve(path, "2026.34.102"));
