@@ -90,6 +90,8 @@ fn an_image_arrives_with_its_three_tags() {
     assert_eq!(actions(&ran), ["2026.34.103: created", "2026.34.103-rc: created", "latest: created"]);
     check_whole(&to);
     assert_eq!(from.log().writes(), 0);
+    // The list of tags has told that nothing points at the image.
+    assert_eq!(["GET", "HEAD"].map(|method| from.log().matching(method, "/manifests/sha256-")), [0, 0]);
     // Run again, everything is as it was, and no blob is even asked about.
     to.clear();
     let ran = across(&from, &to).run();
@@ -187,7 +189,14 @@ fn what_points_at_an_image_goes_along_wherever_it_is_listed() {
             let listed = client.referrers(TO, &subject);
             assert!(listed.iter().any(|entry| entry["digest"] == *referrer), "{api_there} {api_here}: {listed:#?}");
         }
-        assert_eq!(to.resolve(TO, &built.cosign_tag("sig")), Some(built.cosign[0].1.digest()));
+        let signature = built.cosign[0].1.digest();
+        assert_eq!(
+            from.log().matching("GET", &format!("/manifests/{signature}")),
+            0,
+            "it was read by its tag: {:#?}",
+            from.log().lines()
+        );
+        assert_eq!(to.resolve(TO, &built.cosign_tag("sig")), Some(signature));
         to.clear();
         let again = across(&from, &to).run();
         assert_eq!(again.result()["referrers"], json!({"found": 5, "copied": 0, "left": 0}));
@@ -207,6 +216,27 @@ fn a_list_that_is_cut_short_between_two_runs_is_made_whole() {
     let ran = across(&from, &to).run();
     assert_eq!(ran.result()["referrers"], json!({"found": 4, "copied": 2, "left": 0}), "{ran}");
     assert_eq!(Client::new(&to.host()).referrers(TO, &built.image.digest()).len(), 2);
+}
+
+#[test]
+fn a_signature_that_is_made_after_a_promotion_is_promoted_by_the_next() {
+    let built = signed(image("abc"));
+    let (from, to) = two(&built.image);
+    across(&from, &to).run().result();
+    built.push(&Client::new(&from.host()), FROM, TAG);
+    let ran = across(&from, &to).run();
+    let (told, result) = (ran.stderr.starts_with("promoted "), ran.result());
+    assert_eq!(result["referrers"], json!({"found": 4, "copied": 4, "left": 0}), "{ran}");
+    assert!(told && ran.stderr.contains(" blobs copied, "), "{ran}");
+}
+
+#[test]
+fn what_the_target_has_of_another_image_is_counted_and_not_sent() {
+    let (from, to) = two(&layers(4, 50_000));
+    // The same config and two of the layers.
+    to.push(TO, "other", &layers(2, 50_000));
+    assert_eq!(copied(&across(&from, &to).run())[..3], [2, 0, 3]);
+    check_whole(&to);
 }
 
 #[test]

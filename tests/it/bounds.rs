@@ -110,6 +110,26 @@ fn eighty_thousand_referrers_are_worked_through_in_time() {
 }
 
 #[test]
+fn an_image_is_one_of_the_two_thousand_manifests_that_may_belong_to_it() {
+    for points in [false, true] {
+        let registry = Registry::with(Options { referrers: true, careless: true, ..Options::default() });
+        let list = many(types::OCI_MANIFEST, 2000, 0, None);
+        if points {
+            push(&registry, APP, &["1.2.3"]);
+            registry.before(move |asked, _| {
+                asked.path.contains("/referrers/").then(|| Reply::with(200, types::OCI_INDEX, list.clone()))
+            });
+        } else {
+            registry.push(APP, "1.2.3", &Built::raw(types::OCI_INDEX, list));
+        }
+        let target = Registry::start();
+        let ran = tagwright(["promote", &registry.name("acme/app:1.2.3"), "--into", &target.name(APP)]).run();
+        assert_eq!((ran.code().as_str(), target.log().writes()), ("size-exceeded", 0), "{ran}");
+        assert_eq!(registry.log().matching("GET", "/manifests/sha256:"), 0, "none is read in vain");
+    }
+}
+
+#[test]
 fn a_list_of_more_tags_than_any_repository_has_is_refused() {
     let names = vec!["\"\""; 2_000_001].join(",");
     let registry = Registry::start();

@@ -319,9 +319,12 @@ fn a_repository_that_is_not_there_is_told_before_a_blob_is_read() {
         assert!(error["hint"].as_str().unwrap().contains(made), "{ran}");
         assert_eq!(requests(&amazon, "GET", "team/app/sha256:"), 0, "{:#?}", amazon.log().lines());
         // A creation template makes it with the first push.
+        let tag = format!("{}.sig", image("abc").digest().replace(':', "-"));
+        let signature = amazon.push("team/app", &tag, &image("signature"));
         amazon.state(|state| state.creates = true);
         promote(&amazon).args(via).run().result();
         is_whole(&amazon, "latest", &image("abc"));
+        assert_eq!(far(&amazon, &tag), Some(signature));
     }
     // Whether there is such a template cannot be seen without pushing.
     let amazon = Amazon::start();
@@ -388,8 +391,15 @@ fn signatures_come_along_and_are_not_written_twice() {
     // The registry API takes a right of its own; without it the image is copied all the same.
     let amazon = staged();
     amazon.allow(READER, ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]);
-    let ran = promote(&amazon).args(["--aws-role", READER, "--into-aws-role", WRITER]).run();
+    let run = promote(&amazon).args(["--aws-role", READER, "--into-aws-role", WRITER]);
+    let ran = run.run();
     assert_eq!(ran.result()["referrers"]["found"], Value::Null);
+    assert_eq!(ran.warnings(), ["referrers-unknown"], "{ran}");
+    // What has a tag is found, whatever else there may be.
+    let tag = format!("{}.sig", image("abc").digest().replace(':', "-"));
+    amazon.push("team/app", &tag, &Image::new().layer("signature").build());
+    let ran = run.run();
+    assert_eq!(ran.result()["referrers"], json!({"found": 1, "copied": 1, "left": 0}), "{ran}");
     assert_eq!(ran.warnings(), ["referrers-unknown"], "{ran}");
 }
 

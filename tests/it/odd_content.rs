@@ -85,10 +85,53 @@ fn a_signature_whose_tag_cannot_be_read_for_the_moment_is_not_left_behind() {
     let built = signed(image("ours"));
     let (from, to) = (with_referrers(), with_referrers());
     built.push(&Client::new(&from.host()), FROM, TAG);
+    // The same of the target, before anything is sent to it.
+    for registry in [&to, &from] {
+        let place = format!("/manifests/{}", built.cosign_tag("sig"));
+        registry.before(move |asked, _| asked.path.ends_with(&place).then(|| Reply::status(503)));
+        let ran = across(&from, &to).args(["--retries", "0"]).run();
+        assert_eq!((ran.code().as_str(), to.log().writes()), ("registry-unavailable", 0), "{ran}");
+    }
+}
+
+#[test]
+fn a_signature_that_is_damaged_is_told_to_stay_behind() {
+    let built = signed(image("ours"));
+    let (from, to) = (with_referrers(), with_referrers());
+    built.push(&Client::new(&from.host()), FROM, TAG);
     let place = format!("/manifests/{}", built.cosign_tag("sig"));
-    from.before(move |asked, _| asked.path.ends_with(&place).then(|| Reply::status(503)));
-    let ran = across(&from, &to).args(["--retries", "0"]).run();
-    assert_eq!((ran.code().as_str(), to.resolve(TO, "latest")), ("registry-unavailable", None), "{ran}");
+    from.before(move |asked, _| asked.path.ends_with(&place).then(|| Reply::with(200, types::OCI_MANIFEST, "{")));
+    let ran = across(&from, &to).run();
+    assert_eq!(referrers(&ran), [json!(4), json!(3), json!(1)], "{ran}");
+    assert_eq!(ran.warnings(), ["referrers-left"]);
+}
+
+/// An index that points at an image and names one manifest.
+fn index_about(subject: &Built, child: &Value) -> Built {
+    let index = json!({
+        "schemaVersion": 2, "mediaType": types::OCI_INDEX, "artifactType": "application/vnd.example.set",
+        "manifests": [child], "subject": descriptor(&subject.media_type, &subject.bytes),
+    });
+    Built::raw(types::OCI_INDEX, index.to_string())
+}
+
+#[test]
+fn a_referrer_that_lacks_a_part_stays_behind_and_one_whose_part_cannot_be_read_for_the_moment_does_not() {
+    for (reply, is_gone) in [(Reply::error(404, "MANIFEST_UNKNOWN", "gone"), true), (Reply::status(503), false)] {
+        let (from, to) = (with_referrers(), with_referrers());
+        let (built, child) = (image("ours"), image("a part"));
+        from.push(FROM, TAG, &built);
+        let set = index_about(&built, &child.descriptor());
+        from.state(|state| [&child, &set].map(|one| state.store(FROM, one)));
+        let place = format!("/manifests/{}", child.digest());
+        from.before(move |asked, _| asked.path.ends_with(&place).then(|| reply.clone()));
+        let ran = across(&from, &to).args(["--retries", "0"]).run();
+        if is_gone {
+            assert_eq!(referrers(&ran), [json!(1), json!(0), json!(1)], "{ran}");
+        } else {
+            assert_eq!((ran.code().as_str(), to.log().writes()), ("registry-unavailable", 0), "{ran}");
+        }
+    }
 }
 
 #[test]
@@ -207,6 +250,16 @@ fn an_index_entry_of_a_kind_that_nobody_knows_never_ends_a_run() {
             assert_eq!(tagwright(["labels", &name]).run().result()["labels"]["git_revision"], "ours");
         }
     }
+}
+
+#[test]
+fn an_index_entry_that_cannot_be_read_for_the_moment_is_not_left_behind() {
+    let (from, to) = (Registry::start(), Registry::start());
+    let bytes = br#"{"schemaVersion":2,"thing":true}"#;
+    with_entry(&from, "application/vnd.example.thing+json", bytes, "manifest");
+    from.fail(9, "GET", &digest(bytes), Reply::status(503));
+    let ran = across(&from, &to).args(["--retries", "0"]).run();
+    assert_eq!((ran.code().as_str(), to.log().writes()), ("registry-unavailable", 0), "{ran}");
 }
 
 #[test]
@@ -334,6 +387,22 @@ fn an_image_of_more_manifests_than_can_be_held_is_refused_before_anything_is_wri
     let index = json!({"schemaVersion": 2, "mediaType": types::OCI_INDEX, "manifests": [entry(1), entry(2)]});
     from.push(FROM, TAG, &Built::raw(types::OCI_INDEX, index.to_string()));
     assert_eq!(across(&from, &to).run().code(), "size-exceeded");
+}
+
+#[test]
+fn what_points_at_an_image_shares_the_room_that_manifests_have() {
+    let (from, to) = (with_referrers(), with_referrers());
+    let built = Image::new().annotations(json!({"padding": "x".repeat(4_000_000)})).build();
+    from.push(FROM, TAG, &built);
+    // Alone it would fit.
+    let child = image("a part");
+    let mut entry = child.descriptor();
+    entry["size"] = json!((64 << 20) - 3_000_000);
+    let set = index_about(&built, &entry);
+    from.state(|state| [&child, &set].map(|one| state.store(FROM, one)));
+    let ran = across(&from, &to).run();
+    assert_eq!(referrers(&ran), [json!(1), json!(0), json!(1)], "{ran}");
+    assert_eq!(from.log().matching("GET", &child.digest()), 0, "{:#?}", from.log().lines());
 }
 
 #[test]
