@@ -163,7 +163,7 @@ mod tests {
             stdin,
             status: None,
             hidden: Default::default(),
-            sleep: Box::new(std::thread::sleep),
+            sleep: Box::new(|_| ()),
             started: instant(),
         }
     }
@@ -185,7 +185,8 @@ mod tests {
     ) -> (Result<Result<Response, AwsFault>, Error>, Vec<String>, ClockSkew) {
         let (world, clock) = (world(), ClockSkew::default());
         let (left, stamps) = (Mutex::new(outcomes), Mutex::new(Vec::new()));
-        let send = |request: &Request, _: &Limits, _: u32| {
+        let send = |request: &Request, limits: &Limits, _: u32| {
+            assert_eq!(limits.body, 100);
             lock(&stamps).push(request.headers.get("x-amz-date").unwrap_or("unsigned").to_owned());
             lock(&left).remove(0)
         };
@@ -220,6 +221,25 @@ mod tests {
             (error.code(), error.message()),
             (Code::Unreachable, "cannot do it: the connection to `api.example` broke")
         );
+        // An answer is one, whatever it holds.
+        let (answer, stamps, _) = calls(vec![Ok(reply(200, r#"{"__type":"ThrottlingException"}"#))], 2);
+        assert_eq!((answer.unwrap().unwrap().status, stamps.len()), (200, 1));
+    }
+
+    #[test]
+    fn what_came_nowhere_on_any_try_was_not_sent() {
+        let refused = || Err(Fault::Connect { addr: "api.example:443".into(), why: "refused".into() });
+        let broken = || Err(Fault::Reset { why: "gone".into() });
+        let busy = || Ok(reply(503, "{}"));
+        for (outcomes, is_unsent) in [
+            (vec![refused(), refused()], true),
+            (vec![broken(), refused()], false),
+            (vec![busy(), refused()], false),
+            (vec![refused(), broken()], false),
+        ] {
+            let (answer, ..) = calls(outcomes, 1);
+            assert_eq!(answer.unwrap_err().is_unsent(), is_unsent);
+        }
     }
 
     #[test]
@@ -227,6 +247,27 @@ mod tests {
         let denied = Ok(reply(400, r#"{"__type":"AccessDeniedException","message":"no"}"#));
         let (answer, stamps, _) = calls(vec![denied], 3);
         assert_eq!((answer.unwrap().unwrap_err().code(), stamps.len()), (Code::Denied, 1));
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_explains_why_a_credential_is_refused_and_nothing_else() {
+        let (world, journal) = (world(), Journal::default());
+        let explained = |ahead: Option<i64>, code: Code| {
+            let clock = ClockSkew(Mutex::new(ahead.map(time::Duration::minutes)));
+            let send = Box::new(|_: &Request, _: &Limits, _: u32| Ok(reply(200, "{}")));
+            let caller = Caller { world: &world, send, until: None, retries: 0, clock: &clock, journal: &journal };
+            let error = caller.explained(Error::new(code, "cannot do it").hint("ask for it"));
+            (error.causes().to_vec(), error.hint_text().map(str::to_owned))
+        };
+        let clock = vec![fault::skew_text(time::Duration::minutes(40))];
+        for (ahead, code, causes, hint) in [
+            (Some(40), Code::Unauthenticated, &clock[..], "set the clock of this machine"),
+            (Some(40), Code::TokenExpired, &clock[..], "set the clock of this machine"),
+            (Some(40), Code::Denied, &[], "ask for it"),
+            (None, Code::Unauthenticated, &[], "ask for it"),
+        ] {
+            assert_eq!(explained(ahead, code), (causes.to_vec(), Some(hint.to_owned())), "{ahead:?} {code:?}");
+        }
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Flag {
 /// What a positional argument of a command is.
 #[derive(Debug)]
 pub struct Object {
-    /// Its name in capitals; empty where the command takes none.
+    /// Its name in capitals.
     pub value: &'static str,
     /// Whether the command can do without.
     pub optional: bool,

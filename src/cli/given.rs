@@ -231,6 +231,7 @@ mod tests {
 
     #[test]
     fn messages_hold_no_password() {
+        let shortest = format!("MC4C{}", "A".repeat(57));
         for (text, expected) in [
             ("acme/app:1", "`acme/app:1`"),
             ("https://ci:secret@reg.example/app", "`https://…@reg.example/app`"),
@@ -240,6 +241,9 @@ mod tests {
             ("a\nb", "`a\\nb`"),
             ("-----BEGIN PRIVATE KEY-----\nMIGH", "`…`"),
             ("MIGRATION", "`MIGRATION`"),
+            // No key is as short as that.
+            (&shortest[..60], &format!("`{}`", &shortest[..60])),
+            (&shortest, "`…`"),
         ] {
             assert_eq!(shown(text), expected);
         }

@@ -118,12 +118,10 @@ fn command_long(command: &Command) -> String {
         out.push('\n');
         wrapped(&mut out, paragraph, 0, 0);
     }
-    if !command.object.value.is_empty() {
-        out.push_str(if command.object.then.is_some() { "\nArguments:\n" } else { "\nArgument:\n" });
-        for object in command.objects() {
-            out.push_str(&format!("  {}\n", object.value));
-            wrapped(&mut out, object.more, 6, 6);
-        }
+    out.push_str(if command.object.then.is_some() { "\nArguments:\n" } else { "\nArgument:\n" });
+    for object in command.objects() {
+        out.push_str(&format!("  {}\n", object.value));
+        wrapped(&mut out, object.more, 6, 6);
     }
     if command.own_flags().next().is_some() {
         out.push_str("\nFlags:\n");
@@ -140,12 +138,8 @@ fn command_long(command: &Command) -> String {
 
 /// How a command is called, on as many lines as it takes.
 pub fn usage(command: &Command) -> String {
-    let object = &format!("{}{}", command.object.value, if command.object.repeats { "..." } else { "" });
-    let mut words = match command.object.optional {
-        _ if object.is_empty() => Vec::new(),
-        true => vec![format!("[{object}]")],
-        false => vec![object.to_owned()],
-    };
+    let object = format!("{}{}", command.object.value, if command.object.repeats { "..." } else { "" });
+    let mut words = vec![if command.object.optional { format!("[{object}]") } else { object }];
     words.extend(command.object.then.map(|then| then.value.to_owned()));
     for needed in command.needs {
         words.extend(command.flag(needed).map(Flag::spelled));

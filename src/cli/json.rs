@@ -397,6 +397,7 @@ fn node<'a>(raw: &'a RawValue, place: &str) -> Result<Node<'a>, Error> {
 mod tests {
     use super::*;
     use crate::cli::parse::{CommandLine, parse};
+    use crate::command::request::{PromotionSource, Request};
 
     fn refusal(text: &str) -> (Code, String) {
         let misuse = invocation(text).expect_err(text);
@@ -541,6 +542,65 @@ mod tests {
         ] {
             assert_eq!(refusal(text).0, code, "{text}");
         }
+    }
+
+    #[test]
+    fn a_wrong_form_comes_with_the_right_one() {
+        let quotes = "write the text in quotes, or leave the key out";
+        let one = "write one value; only keys whose flag may be repeated take a list";
+        for (command, args, wanted, hint) in [
+            ("promote", r#""build":true"#, "a number", "write the number, or leave the key out"),
+            ("promote", r#""build":[1]"#, "a number", one),
+            ("promote", r#""image":false"#, "a text", quotes),
+            ("promote", r#""to":true"#, "a text or a list of texts", quotes),
+            (
+                "promote",
+                r#""to":{"a":"b"}"#,
+                "a text or a list of texts",
+                "write one value; only `requireLabel` and `record` take a map",
+            ),
+            ("promote", r#""image":["a"]"#, "a text", one),
+            ("rollback", r#""record":true"#, "a map or a text", quotes),
+        ] {
+            let text = format!(r#"{{"command":"{command}","args":{{{args}}}}}"#);
+            let error = invocation(&text).expect_err(&text).error;
+            assert_eq!(error.code(), Code::RequestInvalid, "{text}");
+            assert!(error.message().ends_with(&format!(", and takes {wanted}")), "{text}: {error}");
+            assert_eq!(error.hint_text(), Some(hint), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_near_no_other_comes_with_where_all_are() {
+        let all = "`tagwright labels --help` lists every flag, and a key is a flag in camelCase";
+        for (key, hint) in [("frobnicate", all), ("mySecretThing", suggest::SECRETS)] {
+            let text = format!(r#"{{"command":"labels","args":{{"image":"a","{key}":"x"}}}}"#);
+            assert_eq!(invocation(&text).expect_err(key).error.hint_text(), Some(hint), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_release_has_a_thousand_promotions_and_no_more() {
+        for (count, fits) in [(MOST, true), (MOST + 1, false)] {
+            let list = vec![r#"{"image":"acme/app:1"}"#; count];
+            for text in [list.join("\n"), format!("[{}]", list.join(","))] {
+                let mut given = Arguments::new(command(RELEASE).unwrap(), Dialect::Words);
+                let read = entries(&mut given, &text).map_err(|error| error.code());
+                assert_eq!(read, if fits { Ok(()) } else { Err(Code::SizeExceeded) });
+            }
+        }
+    }
+
+    #[test]
+    fn what_needs_another_flag_goes_to_the_promotions_of_a_release_that_have_it() {
+        let images = r#"[{"repository":"acme/app","build":1,"into":"acme/prod"},{"image":"acme/app:1"}]"#;
+        let args = format!(r#"{{"images":{images},"newest":true,"noReferrers":true,"jobs":2}}"#);
+        let (read, _) = invocation(&format!(r#"{{"command":"release","args":{args}}}"#)).unwrap();
+        let Request::Release(release) = read.request else { panic!("{read:?}") };
+        let [built, named] = &release.promotions[..] else { panic!("{release:?}") };
+        assert!(matches!(built.source, PromotionSource::Build { newest: true, .. }), "{built:?}");
+        assert_eq!((built.referrers, built.jobs), (false, 2));
+        assert!(named.referrers && named.jobs != 2, "{named:?}");
     }
 
     #[test]

@@ -159,9 +159,6 @@ fn positional(given: &mut Arguments, text: String) -> Result<(), Error> {
     if let Some(record) = command.flag("record").filter(|_| command.name == "rollback" && is_path(&text)) {
         return given.add(record, Some(text));
     }
-    if command.object.value.is_empty() {
-        return Err(invalid(format!("`{}` takes flags alone, not {word}", command.name), command.second));
-    }
     let next = match (&given.object, command.object.then) {
         (None, _) => given.object_key,
         _ if command.object.repeats => given.object_key,

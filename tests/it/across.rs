@@ -272,6 +272,36 @@ fn signatures_that_only_the_target_has_are_not_written_over() {
 }
 
 #[test]
+fn as_many_connections_are_made_ahead_as_the_first_questions_leave_blobs_without_one() {
+    // The config and eight layers, and before them three tags and the list.
+    let (image, words) = (layers(8, 1000), ["--to", "a", "--to", "b", "--move", "latest", "--dry-run"]);
+    let made = || {
+        let (from, to) = two(&image);
+        to.latency(STEP);
+        across(&from, &to).args(words).run().result();
+        to.connections()
+    };
+    // A question that comes before a connection is there may make one of its own.
+    let made: Vec<usize> = (0..4).map(|_| made()).collect();
+    assert_eq!(made.iter().min(), Some(&9), "{made:?}");
+}
+
+#[test]
+fn the_first_promotion_into_a_repository_sees_another_that_comes_meanwhile() {
+    let (from, to) = two(&layered());
+    let mut done = false;
+    to.after(move |asked, state, _| {
+        if !done && asked.method == "PUT" && asked.path.ends_with(&format!("/manifests/{TAG}")) {
+            done = true;
+            let newer = state.store(TO, &image("newer"));
+            state.tag(TO, "2026.34.104", &newer);
+        }
+    });
+    let ran = across(&from, &to).args(["--to", "{version}", "--move", "latest"]).run();
+    assert_eq!((actions(&ran).len(), ran.warnings()), (2, vec!["overlapped".to_owned()]), "{ran}");
+}
+
+#[test]
 fn layers_that_lie_elsewhere_stay_there() {
     for family in [Family::Oci, Family::Docker] {
         let to = Registry::with(Options { careless: true, ..Options::default() });

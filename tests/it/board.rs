@@ -10,7 +10,9 @@ use crate::support::registry::{Options, Registry};
 use crate::support::reply::Reply;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::Path;
+use tagwright::cli::parse::parse;
 
 const APP: &str = "acme/app";
 const LONG: &str = "0123456789abcdef0123456789abcdef0123456";
@@ -92,11 +94,11 @@ fn records_are_followed_no_further_than_the_board_needs() {
     assert_eq!(registry.log().matching("GET", "/referrers/"), 2, "{:#?}", registry.log().lines());
     // Of versions without a tag on them, a row takes those that are newer than what its tag holds, a timeline all.
     let registry = Registry::with(Options { referrers: true, ..Options::default() });
-    push(&registry, APP, &["1.2.3", "1.2.4", "1.2.5"]);
+    push(&registry, APP, &["1.2.3", "1.2.4", "1.2.4-rc", "1.2.5"]);
     registry.push(APP, "latest", &image("1.2.4"));
     let folder = tempfile::tempdir().unwrap();
     let page = ["--html".into(), folder.path().as_os_str().to_owned()];
-    for (words, asked) in [(&[][..], 2), (&page, 3)] {
+    for (words, asked) in [(&[][..], 2), (&page, 4)] {
         registry.clear();
         board(&registry, "", []).args(words).run().result();
         assert_eq!(registry.log().matching("GET", "/referrers/"), asked, "{:#?}", registry.log().lines());
@@ -357,6 +359,8 @@ fn words_that_make_no_sense_are_refused() {
         let ran = tagwright([]).args(words).run();
         assert_eq!((ran.code().as_str(), ran.exit), (code, Some(exit)), "{ran}");
     }
+    let hundred: Vec<OsString> = many[..=100].iter().map(OsString::from).collect();
+    assert!(parse(&hundred).is_ok(), "a board is of a hundred repositories at most");
     for (args, code) in [
         (json!({"repositories": []}), "missing-value"),
         (json!({"repositories": ["acme/app", null]}), "missing-value"),

@@ -148,6 +148,35 @@ fn a_promotion_to_a_tag_and_then_another_takes_six_round_trips() {
 }
 
 #[test]
+fn a_promotion_of_a_build_takes_eight_round_trips() {
+    // The list, and then what is asked side by side on connections that were made meanwhile, which count all the same.
+    check_trips(8, || {
+        let registry = Registry::start();
+        fill(&registry);
+        registry.latency(STEP);
+        tagwright(["promote", &registry.name("acme/app"), "--build", "103"]).run().result();
+        registry.log().round_trips()
+    });
+}
+
+#[test]
+fn what_a_build_is_asked_about_is_connected_for_while_the_list_is_read() {
+    let registry = Arc::new(Registry::start());
+    fill(&registry);
+    let seen = Arc::downgrade(&registry);
+    // No list comes before there is a connection besides its own.
+    registry.before(move |asked, _| {
+        let began = Instant::now();
+        let is_met = || seen.upgrade().is_some_and(|registry| registry.connections() > 1);
+        while asked.path.ends_with("/tags/list") && !is_met() && began.elapsed() < Duration::from_secs(10) {
+            std::thread::yield_now();
+        }
+        (!is_met()).then(|| Reply::status(403))
+    });
+    tagwright(["promote", &registry.name("acme/app"), "--build", "103"]).run().result();
+}
+
+#[test]
 fn a_promotion_with_tokens_takes_nine_round_trips() {
     check_promotion(|| Registry::bearer(one_user("robot", "secret")), true, 9);
 }
@@ -373,6 +402,10 @@ fn a_promotion_on_docker_hub_decides_by_the_digests_of_the_pages() {
     check_count(&docker.registry.log(), 10);
     // Login and four pages.
     check_count(&hub.log(), 5);
+    // A build that moves nothing is found in one page.
+    let run = docker.reach(tagwright(["promote", "acme/app", "--build", "299", "--to", "x", "--hub-api", &hub.url()]));
+    run.login("robot", "secret").run().result();
+    check_count(&hub.log(), 5 + 2);
 }
 
 #[test]

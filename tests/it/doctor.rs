@@ -9,6 +9,9 @@ use crate::support::registry::{Auth, Options, Registry, one_user};
 use crate::support::reply::{Fault, Reply};
 use crate::support::tls::Authority;
 use crate::support::token::Rights;
+use std::time::SystemTime;
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
 
 const APP: &str = "acme/app";
 const VERSIONS: [&str; 3] = ["2026.34.101", "2026.34.102", "latest"];
@@ -44,6 +47,11 @@ fn a_registry_that_is_as_it_should_be_is_fine_in_every_check() {
         insta::assert_snapshot!(shown(&ran, &names));
     });
     assert_eq!(registry.log().writes(), 0);
+    // Whoever gives no credential and is let in all the same has none.
+    let open = Registry::bearer(one_user("robot", "secret").anonymous(Rights::PULL));
+    push(&open, APP, &VERSIONS);
+    let (state, text) = check(&tagwright(["doctor", &open.name(APP)]).run(), "credential");
+    assert!(state == "ok" && text.starts_with("none was found, and the registry answers all the same"), "{text}");
     // Without a repository the way and the credential are looked at.
     let ran = tagwright(["doctor", &registry.host()]).login("robot", "secret").run();
     assert_eq!(
@@ -92,17 +100,27 @@ fn a_certificate_is_told_of_before_its_end() {
 
 #[test]
 fn a_clock_that_is_wrong_is_told_with_how_much() {
-    let registry = Registry::start();
-    push(&registry, APP, &VERSIONS);
-    registry.after(|asked, _, reply| {
-        if asked.path == "/v2/" {
-            *reply = reply.clone().header("Date", "Sun, 06 Nov 1994 08:49:37 GMT");
-        }
-    });
-    let ran = doctor(&registry).run();
-    let (state, text) = check(&ran, "clock");
-    assert!(state == "warn" && text.contains("s ahead of that of the registry | set the clock"), "{ran}");
-    assert_eq!(ran.exit, Some(0));
+    let format =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    let now = OffsetDateTime::from(SystemTime::now());
+    for (theirs, state, told) in [
+        (now - Duration::days(1), "warn", "s ahead of that of the registry | set the clock"),
+        (now + Duration::days(1), "warn", "s behind that of the registry | set the clock"),
+        (now, "ok", " s from that of the registry | "),
+    ] {
+        let registry = Registry::start();
+        push(&registry, APP, &VERSIONS);
+        let date = theirs.format(format).unwrap();
+        registry.after(move |asked, _, reply| {
+            if asked.path == "/v2/" {
+                *reply = reply.clone().header("Date", &date);
+            }
+        });
+        let ran = doctor(&registry).run();
+        let (is, text) = check(&ran, "clock");
+        assert!(is == state && text.contains(told), "{ran}");
+        assert_eq!(ran.exit, Some(0));
+    }
 }
 
 #[test]

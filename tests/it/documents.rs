@@ -43,15 +43,11 @@ fn one(out: &mut String, command: &Command) {
         out.push_str(&format!("\n{}\n", sentences(paragraph)));
     }
     let schema = format!("[{0}.request.json](schema/{0}.request.json)", command.name);
-    if command.object.value.is_empty() {
-        out.push_str(&format!("\nIt takes flags alone; a request is described by {schema}.\n"));
-    } else {
-        for object in command.objects() {
-            out.push_str(&format!("\n`{}`: {}\n", object.value, sentences(object.more)));
-            let keys = object.keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>();
-            if !keys.is_empty() {
-                out.push_str(&format!("In JSON it is the key {} ({schema}).\n", keys.join(" or ")));
-            }
+    for object in command.objects() {
+        out.push_str(&format!("\n`{}`: {}\n", object.value, sentences(object.more)));
+        let keys = object.keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>();
+        if !keys.is_empty() {
+            out.push_str(&format!("In JSON it is the key {} ({schema}).\n", keys.join(" or ")));
         }
     }
     if command.own_flags().next().is_some() {

@@ -159,6 +159,15 @@ fn what_was_to_be_moved_is_kept_where_a_newer_version_is_there_at_the_second_loo
 }
 
 #[test]
+fn what_somebody_moved_meanwhile_is_told_with_the_version_that_it_held_by_then() {
+    let registry = lines();
+    after(&registry, "PUT", "2.3.5-rc", |state| float(state, "latest", "2.3.4"));
+    let ran = promote(&registry, "2.3.5", ["--to", "{version}-rc", "--move", "latest", "--allow-downgrade"]).run();
+    assert_eq!(actions(&ran), ["2.3.5-rc created", "latest moved"]);
+    assert_eq!(ran.result()["tags"][1]["beforeVersion"], "2.3.4");
+}
+
+#[test]
 fn a_rollback_leaves_a_kept_tag_alone() {
     let registry = lines();
     let record = promote(&registry, "2.3.5", PATCH).run().result()["record"].to_string();

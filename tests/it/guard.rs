@@ -3,9 +3,10 @@
 use crate::promote::{APP, actions, look, point, promote, versions};
 use crate::stage::{image, many, push};
 use crate::support::cmd::tagwright;
-use crate::support::image::{Image, Index};
+use crate::support::image::{Image, Index, two_platforms};
 use crate::support::registry::Registry;
 use crate::support::reply::Reply;
+use crate::support::text::sha512;
 use serde_json::{Value, json};
 
 #[test]
@@ -126,6 +127,10 @@ fn a_tag_and_a_digest_that_are_not_the_same_image_are_refused() {
     let ran = promote(&registry, &format!(":2026.34.103@{digest}"), ["--move", "latest"]).run();
     assert_eq!((ran.code().as_str(), registry.log().writes()), ("digest-unexpected", 0), "{ran}");
     assert_eq!(ran.error()["details"]["expected"], digest);
+    // By whatever algorithm: it is about the bytes.
+    let digest = sha512(&two_platforms("abc", "one").bytes);
+    let ran = promote(&registry, &format!(":2026.34.103@{digest}"), ["--move", "latest"]).run();
+    assert_eq!(actions(&ran), ["latest: moved"]);
 }
 
 #[test]
@@ -136,6 +141,8 @@ fn a_source_without_version_does_not_replace_a_version() {
     let ran = promote(&registry, ":nightly", ["--move", "latest"]).run();
     assert_eq!((ran.code().as_str(), registry.log().writes()), ("order-unknown", 0), "{ran}");
     assert_eq!(ran.error()["details"]["beforeVersion"], "2026.34.102");
+    // The list that tells of the tags tells of the source too.
+    assert_eq!(registry.log().matching("GET", "/tags/list"), 1, "{:#?}", registry.log().lines());
     let ran = promote(&registry, ":nightly", ["--move", "latest", "--allow-downgrade"]).run();
     assert_eq!((actions(&ran), ran.warnings()), (vec!["latest: moved".into()], vec!["order-unknown".to_owned()]));
     // What is no version either is replaced, and what is new is made.
@@ -182,7 +189,20 @@ fn a_tag_list_that_is_denied_stops_a_move() {
     // What compares nothing needs no list.
     assert_eq!(actions(&promote(&registry, ":2026.34.103", ["--to", "x"]).run()), ["x: created"]);
     let ran = promote(&registry, ":2026.34.103", ["--move", "latest", "--allow-downgrade"]).run();
-    assert_eq!(actions(&ran), ["latest: moved"]);
+    assert_eq!((actions(&ran), ran.warnings()), (vec!["latest: moved".into()], Vec::<String>::new()));
+}
+
+#[test]
+fn only_what_a_tag_that_moves_holds_is_looked_for_among_the_versions() {
+    let registry = versions();
+    registry.push(APP, "latest", &image("by hand"));
+    for tag in ["there", "stable"] {
+        point(&registry, tag, "2026.34.102");
+    }
+    let words = ["--to", "there", "--move", "stable", "--move", "latest", "--dry-run"];
+    let ran = promote(&registry, ":2026.34.102", words).run();
+    assert_eq!(actions(&ran), ["there: unchanged", "stable: unchanged", "latest: moved"]);
+    assert_eq!(registry.log().matching("HEAD", "/manifests/2026.34.103"), 1, "{:#?}", registry.log().lines());
 }
 
 #[test]

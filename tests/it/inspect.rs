@@ -123,8 +123,22 @@ fn what_is_no_image_tells_its_type_and_its_size() {
         assert_eq!((&result["digest"], &result["mediaType"]), (&json!(built.digest()), &json!(built.media_type)));
         let none = (&json!("1.2.3"), &Value::Null, &json!([]));
         assert_eq!((&result["version"], &result["created"], &result["platforms"]), none, "{ran}");
+        let told = kind.as_str().map_or("no image".to_owned(), |kind| format!("`{kind}`"));
+        assert!(ran.stderr.contains(&format!("` is 1.2.3, {told}, ")), "{ran}");
     }
     assert_eq!(inspect(&Registry::start(), ":none").code(), "repository-unknown");
+}
+
+#[test]
+fn an_image_that_names_a_type_of_its_own_has_its_platform_all_the_same() {
+    let registry = Registry::start();
+    let built = Image::new().build();
+    let mut manifest: Value = serde_json::from_slice(&built.bytes).unwrap();
+    manifest["artifactType"] = json!("application/vnd.acme.model");
+    registry.push("acme/app", "1", &Built { bytes: manifest.to_string().into_bytes(), ..built });
+    let result = inspect(&registry, ":1").result();
+    let told = (&result["artifactType"], &result["platforms"][0]["platform"]);
+    assert_eq!(told, (&json!("application/vnd.acme.model"), &json!("linux/amd64")));
 }
 
 #[test]

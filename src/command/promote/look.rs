@@ -174,11 +174,12 @@ impl SecondLook<'_> {
             None => (None, Totals::default()),
         };
 
-        let is_compared = |kind: TagKind, before: &Option<Digest>| {
-            kind.moves() && before.as_ref().is_some_and(|before| *before != manifest.digest)
+        let compared = |kind: TagKind, before: &Option<Digest>| {
+            before.clone().filter(|before| kind.moves() && *before != manifest.digest)
         };
         let mut versions = None;
-        let mut moved = self.wanted.iter().zip(&befores).filter(|((_, kind), before)| is_compared(*kind, before));
+        let mut moved =
+            self.wanted.iter().zip(&befores).filter(|((_, kind), before)| compared(*kind, before).is_some());
         if let Some(((tag, _), _)) = moved.next() {
             // Without a version, and with leave to go back, nothing would be gained from the list.
             if version.is_none() && !request.is_free() {
@@ -205,13 +206,10 @@ impl SecondLook<'_> {
         let own = version.as_ref().map(|tag| tag.version);
         let mut targets = Vec::new();
         for ((tag, kind), before) in self.wanted.iter().cloned().zip(befores) {
-            let comparison = match (&before, &versions) {
-                (Some(before), Some(versions)) if is_compared(kind, &Some(before.clone())) => {
-                    versions.compare(target, own.as_ref(), before)?
-                }
+            let comparison = match (compared(kind, &before), &versions) {
+                (Some(before), Some(versions)) => versions.compare(target, own.as_ref(), &before)?,
                 // Only `--allow-downgrade` comes here without a list, and then nothing is compared.
-                (before, None) if is_compared(kind, before) && own.is_none() => Comparison::Unversioned,
-                (before, None) if is_compared(kind, before) => Comparison::NotNewer,
+                (Some(_), None) if own.is_none() => Comparison::Unversioned,
                 _ => Comparison::Nothing,
             };
             targets.push(Target { tag, kind, before, comparison });

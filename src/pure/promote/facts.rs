@@ -33,7 +33,7 @@ impl TagKind {
 /// What is known about the version that a moving tag holds, compared with the source's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// There is nothing to compare: the tag is new, or has the source's digest.
+    /// There is nothing to compare: the tag is new, or has the source's digest; or nothing to compare with is asked for.
     Nothing,
     /// The source has no version, and neither has what the tag holds, as far as was looked.
     Unversioned,
