@@ -259,7 +259,7 @@ mod tests {
             let error = caller.explained(Error::new(code, "cannot do it").hint("ask for it"));
             (error.causes().to_vec(), error.hint_text().map(str::to_owned))
         };
-        let clock = vec![fault::skew_text(time::Duration::minutes(40))];
+        let clock = [fault::skew_text(time::Duration::minutes(40))];
         for (ahead, code, causes, hint) in [
             (Some(40), Code::Unauthenticated, &clock[..], "set the clock of this machine"),
             (Some(40), Code::TokenExpired, &clock[..], "set the clock of this machine"),
