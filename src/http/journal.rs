@@ -142,6 +142,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_warning_is_told_without_a_secret_that_came_after_it() {
+        let journal = Journal::default();
+        journal.warn("one", "`registry.example` says: soon hunter2");
+        journal.guard(&Secret::new("hunter2"));
+        assert_eq!(journal.warnings()[0].message, "`registry.example` says: soon …");
+    }
+
+    #[test]
     fn a_bug_that_strikes_whoever_holds_a_lock_leaves_the_last_words_to_be_said() {
         let journal = Journal::default();
         journal.warn("one", "it was slow");

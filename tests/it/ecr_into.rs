@@ -104,13 +104,17 @@ fn an_image_goes_from_account_to_account_by_a_role_for_each() {
 }
 
 #[test]
-fn a_role_is_assumed_once_for_both_sides_of_a_copy_within_one_registry() {
-    let (amazon, into) = (staged(), format!("{HOST}/team/release"));
-    amazon.create([&into]);
-    amazon.signed(["promote", SOURCE, "--into", &into]).args(["--aws-role", READER]).run().result();
+fn a_role_is_assumed_once_for_all_repositories_of_one_registry() {
+    let (amazon, into, more) = (staged(), format!("{HOST}/team/release"), format!("{FAR}/prod/more"));
+    amazon.create([&into, &more]);
+    let run = amazon.signed(["promote", SOURCE, "--into", &into]);
+    run.clone().args(["--aws-role", READER]).run().result();
     assert_eq!(amazon.resolve("team/release", "latest"), amazon.resolve("team/app", "2026.34.103"));
-    let calls = amazon.calls();
-    assert_eq!(calls.iter().filter(|call| *call == "sts:AssumeRole").count(), 1, "{calls:?}");
+    let assumed = || amazon.calls().iter().filter(|call| *call == "sts:AssumeRole").count();
+    assert_eq!(assumed(), 1, "{:?}", amazon.calls());
+    amazon.clear();
+    run.args(["--into", TARGET, "--into", &more, "--into-aws-role", WRITER]).run().result();
+    assert_eq!(assumed(), 2, "one for each registry: {:?}", amazon.calls());
 }
 
 #[test]
