@@ -155,6 +155,27 @@ fn a_place_whose_tags_are_all_written_is_told_as_such() {
 }
 
 #[test]
+fn a_place_without_a_tag_of_the_run_is_told_as_untouched() {
+    let fan = Fan::new();
+    fan.to[1].before(|asked, _| {
+        let refused = asked.method == "PUT" && asked.path.contains("/manifests/2026");
+        refused.then(|| Reply::error(403, "DENIED", "not on Fridays"))
+    });
+    let ran = fan.promote().run();
+    let place = ran.error()["details"]["targets"][1].clone();
+    assert_eq!(place, json!({"repository": fan.to[1].name(TO), "state": "untouched", "done": []}), "{ran}");
+}
+
+#[test]
+fn the_record_of_one_image_into_several_places_is_named_after_where_it_comes_from() {
+    let fan = Fan::new();
+    let folder = tempfile::tempdir().unwrap();
+    fan.promote().arg("--record").arg(folder.path().join("{repository}.jsonl")).run().result();
+    let name = fan.from.name(FROM).replace(':', "_");
+    assert!(folder.path().join(format!("{name}.jsonl")).is_file(), "{name}");
+}
+
+#[test]
 fn a_blob_that_one_place_has_is_sent_to_the_other_alone() {
     let fan = Fan::new();
     let built = image("abc");
