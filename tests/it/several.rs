@@ -179,12 +179,12 @@ fn what_somebody_else_wrote_over_is_left_out_of_what_undoes_the_rest() {
     let other = Mutex::new(other);
     fan.to[0].after(move |asked, _, _| {
         if is_latest(asked) {
-            written.send(()).unwrap()
+            written.send(()).unwrap();
         }
     });
     fan.to[1].gate(move |asked| {
         if is_latest(asked) {
-            other.lock().unwrap().recv().unwrap()
+            other.lock().unwrap().recv().unwrap();
         }
     });
     fan.to[1].after(move |asked, state, _| {
