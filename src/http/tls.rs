@@ -162,6 +162,7 @@ mod tests {
     use crate::pure::http::fault::Phase;
     use crate::pure::http::message::{Method, Request, Response};
     use crate::pure::http::url::Url;
+    use crate::world::instant;
     use std::net::SocketAddr;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -285,9 +286,12 @@ mod tests {
 
         let silent = server(|_, _stream| crate::http::testing::stay());
         let wait = Duration::from_millis(150);
-        let fault =
-            ask(&http(&[], None), &get("127.0.0.1", silent), &Limits { connect: wait, ..limits() }).unwrap_err();
+        let ask = |limits: Limits| ask(&http(&[], None), &get("127.0.0.1", silent), &limits).unwrap_err();
+        // However long it is silent on the way, it has the time of a connection; and nothing has been sent.
+        let fault = ask(Limits { connect: wait, idle: wait / 3, ..limits() });
         assert_eq!(fault, Fault::Timeout { what: Phase::Connect, after: wait });
+        let fault = ask(Limits { until: Some(instant() + wait), ..limits() });
+        assert!(matches!(fault, Fault::Timeout { what: Phase::Unsent, .. }), "{fault:?}");
     }
 
     #[test]

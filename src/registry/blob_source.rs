@@ -14,6 +14,9 @@ use crate::pure::promote::upload::content_range;
 use crate::registry::backend::Backend;
 use std::io::{self, Cursor, Read};
 
+/// How much is read at once of what is not sent.
+const PIECE: usize = 64 << 10;
+
 /// Content that an upload takes its bytes from, any part of it more than once if need be.
 pub(crate) trait BlobContent: Read + Send {
     /// Makes the byte at this place the next one, and makes sure that it can be read.
@@ -111,16 +114,15 @@ impl<'a> SourceBlob<'a> {
         if let Some(whole) = whole.filter(|whole| *whole != size) {
             return Err(Interruption::Failed(self.sized(whole)));
         }
-        if skipped > 0 {
-            // Ranges are not known here, so what was read already comes again.
-            let mut buffer = vec![0; 64 * 1024];
-            while skipped > 0 {
-                let most = buffer.len().min(usize::try_from(skipped).unwrap_or(usize::MAX));
-                match body.next(&mut buffer[..most]) {
-                    Ok(0) => return Err(Interruption::Broke(self.sized(self.place.at - skipped))),
-                    Ok(amount) => skipped -= amount as u64,
-                    Err(fault) => return Err(self.broke(&fault)),
-                }
+        // Where ranges are not known, what was read already comes again.
+        let mut buffer = Vec::new();
+        while skipped > 0 {
+            buffer.resize(PIECE, 0);
+            let most = buffer.len().min(usize::try_from(skipped).unwrap_or(usize::MAX));
+            match body.next(&mut buffer[..most]) {
+                Ok(0) => return Err(Interruption::Broke(self.sized(self.place.at - skipped))),
+                Ok(amount) => skipped -= amount as u64,
+                Err(fault) => return Err(self.broke(&fault)),
             }
         }
         self.body = Some(body);
@@ -169,7 +171,7 @@ impl<'a> SourceBlob<'a> {
         let (digest, size, repository) =
             (&self.descriptor.digest, self.descriptor.size, &self.from.access().repository);
         let than = if got < size { "shorter" } else { "longer" };
-        let got = if got > size && self.place.at == size { format!("more than {size}") } else { got.to_string() };
+        let got = if self.place.at == size { format!("more than {size}") } else { got.to_string() };
         Error::new(Code::DigestMismatch, format!("the blob `{digest}` of `{repository}` is {than} than it has to be"))
             .cause(format!("the manifest says {size} bytes, the registry has {got}"))
             .hint("push the image again; if it stays, the registry or a proxy in between serves damaged content")
@@ -225,7 +227,7 @@ impl BlobContent for SourceBlob<'_> {
         // Content that is there at the target already is read all the same: the digest needs it.
         let mut buffer = Vec::new();
         while self.place.at < to {
-            buffer.resize(64 * 1024, 0);
+            buffer.resize(PIECE, 0);
             let most = buffer.len().min(usize::try_from(to - self.place.at).unwrap_or(usize::MAX));
             self.persist(|blob| blob.some(&mut buffer[..most]))?;
         }
@@ -264,14 +266,9 @@ impl Read for CountedContent<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let amount = self.content.read(buffer)?;
         let fresh = self.content.at().saturating_sub(self.high);
-        if fresh > 0 {
-            self.high += fresh;
-            self.called_off = !(self.moved)(fresh);
-            if self.called_off {
-                return Err(unreadable());
-            }
-        }
-        Ok(amount)
+        self.high += fresh;
+        self.called_off = !(self.moved)(fresh);
+        if self.called_off { Err(unreadable()) } else { Ok(amount) }
     }
 }
 

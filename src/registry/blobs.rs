@@ -73,7 +73,7 @@ pub(super) fn mount_blob(target: &Access, source: &Repository, digest: &Digest) 
 /// where one was begun at the target before, both at once. One that is `started` is gone on with. One that breaks is begun
 /// anew, unless the blob turns out to be there.
 /// `moved` is told of every number of bytes that are on their way for the first time: what is sent again
-/// is not told again, so that the sum is the size of the blob at most. Where it says no, the copy is given up.
+/// counts as none, so that the sum is the size of the blob at most. Where it says no, the copy is given up.
 ///
 /// # Errors
 /// `denied`, `registry-unavailable`, those of the target, and what the content has failed with.

@@ -535,6 +535,27 @@ fn blobs_that_were_written_before_one_is_refused_are_told() {
 }
 
 #[test]
+fn a_copy_of_as_many_blobs_as_manifests_is_told_where_the_next_manifest_is_refused() {
+    let built = two_platforms("abc", "one");
+    let (from, to) = two(&built);
+    let (lacking, refused) = (digest(&built.children[0].blobs[0]), Reply::error(403, "DENIED", "no more of them"));
+    to.state(|state| {
+        state.store(TO, &built);
+        let home = state.repositories.get_mut(TO).unwrap();
+        home.manifests.clear();
+        home.blobs.remove(&lacking);
+    });
+    to.before(move |asked, state| {
+        let is_next = asked.method == "PUT" && asked.path.contains("/manifests/");
+        (is_next && !state.repositories[TO].manifests.is_empty()).then(|| refused.clone())
+    });
+    let done = format!("1 blobs and 1 manifests in `{}`, without a tag", to.name(TO));
+    let ran = across(&from, &to).run();
+    assert_eq!(ran.error()["done"], json!([done]), "{ran}");
+    check_untagged(&to);
+}
+
+#[test]
 fn a_registry_that_forgets_an_upload_gets_it_anew() {
     let (from, to) = two(&layered());
     let mut left = 1;

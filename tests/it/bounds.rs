@@ -190,6 +190,11 @@ fn an_answer_of_call_has_four_mebibytes_at_most() {
     let error = &ran.json()["error"];
     assert_eq!((&error["code"], &error["changed"]), (&json!("size-exceeded"), &json!(false)), "{}", ran.stderr);
     assert_eq!(registry.log().writes(), 0);
+    // Several places together have twice as much room, for their answer does not tell everything again.
+    let into = [registry.name("acme/one"), registry.name("acme/two")];
+    let args = json!({"image": registry.name("acme/app:1.2.3"), "into": into, "to": tags[..4000], "dryRun": true});
+    let answer = call("promote", args).json();
+    assert!(answer["result"]["record"].to_string().len() > 1 << 20, "{}", answer["error"]);
 }
 
 #[test]

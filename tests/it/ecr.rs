@@ -314,8 +314,11 @@ fn a_pair_of_the_environment_counts_only_where_it_is_pinned_to_ecr() {
     assert_eq!(amazon.calls(), ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]);
     amazon.clear();
     let pinned = amazon.signed(["labels", &format!("{}:1", team())]).login("AWS", PASSWORD).env("REGISTRY_HOST", HOST);
-    pinned.run().result();
+    pinned.clone().run().result();
     assert_eq!(amazon.calls(), [""; 0]);
+    // A role that is asked for goes before it.
+    pinned.args(["--aws-role", "arn:aws:iam::123456789012:role/reader"]).run().result();
+    assert_eq!(amazon.calls(), ["sts:AssumeRole", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]);
     amazon.clear();
     assert_eq!(run.env("REGISTRY_HOST", "docker.io").run().code(), "credential-host-mismatch");
     assert_eq!(amazon.log().count(), 0);

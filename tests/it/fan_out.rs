@@ -7,7 +7,7 @@ use crate::support::registry::{Options, Registry};
 use crate::support::reply::{Fault, Reply};
 use crate::support::text::digest;
 use crate::support::uploads::Blobs;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::time::Duration;
 use tagwright::error::{Code, Error};
@@ -230,6 +230,21 @@ fn whoever_does_not_want_more_stops_both() {
     assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap_err().code() == Code::Internal), "{outcomes:?}");
     assert!(moved < 2_000_000, "{moved}");
     assert_eq!(fan.arrived(), [false, false]);
+}
+
+#[test]
+fn whoever_does_not_want_more_stops_what_is_sent_again() {
+    let (fan, wanted) = (Fan::new(300_000), Arc::new(AtomicBool::new(true)));
+    for target in fan.targets() {
+        let told = wanted.clone();
+        target.before(move |asked, _| {
+            let ends = asked.method == "PUT";
+            told.fetch_and(!ends, Ordering::SeqCst);
+            ends.then(|| Reply::status(503))
+        });
+    }
+    let (outcomes, _) = fan.run_while(|_| wanted.load(Ordering::SeqCst));
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap_err().code() == Code::Internal), "{outcomes:?}");
 }
 
 #[test]

@@ -291,7 +291,7 @@ fn a_hundred_records_are_told_and_more_where_they_are_asked_for() {
                 (value["schema"] == 1 && value["source"]["digest"] == image.as_str()).then_some(value)
             })
             .unwrap();
-        for second in 0..120 {
+        for second in 0..350 {
             let mut record = record.clone();
             record["at"] = json!(format!("2026-08-20T10:{:02}:{:02}Z", second / 60, second % 60));
             let bytes = reordered(&record).into_bytes();
@@ -307,8 +307,8 @@ fn a_hundred_records_are_told_and_more_where_they_are_asked_for() {
     });
     let ran = history(&registry, "", []).run();
     assert_eq!(found(&ran).len(), 100, "{ran}");
-    assert!(ran.stderr.ends_with("`: the newest 100 of 123 promotions\n"), "{ran}");
-    assert_eq!(found(&history(&registry, "", ["--limit", "200"]).run()).len(), 123);
+    assert!(ran.stderr.ends_with("`: the newest 100 of 353 promotions\n"), "{ran}");
+    assert_eq!(found(&history(&registry, "", ["--limit", "400"]).run()).len(), 353);
 }
 
 #[test]
@@ -342,13 +342,17 @@ fn what_does_not_belong_into_a_record_is_not_passed_on() {
 #[test]
 fn more_tags_than_are_looked_at_are_told() {
     let registry = promoted(true);
-    registry.state(|state| {
-        let digest = state.resolve(APP, "2026.34.101").unwrap();
-        (200..420).for_each(|n| state.tag(APP, &format!("2026.34.{n}"), &digest));
-    });
-    let ran = history(&registry, ":latest", []).run();
-    assert_eq!((found(&ran).len(), ran.warnings()), (3, vec!["history-incomplete".to_owned()]), "{ran}");
-    assert_eq!(registry.log().matching("HEAD", "/manifests/"), 200);
+    let just_all = 200 - registry.tags(APP).len();
+    for (more, warnings) in [(just_all, vec![]), (220, vec!["history-incomplete".to_owned()])] {
+        registry.state(|state| {
+            let digest = state.resolve(APP, "2026.34.101").unwrap();
+            (0..more).for_each(|n| state.tag(APP, &format!("2026.34.{}", 200 + n), &digest));
+        });
+        registry.clear();
+        let ran = history(&registry, ":latest", []).run();
+        assert_eq!((found(&ran).len(), ran.warnings()), (3, warnings), "{ran}");
+        assert_eq!(registry.log().matching("HEAD", "/manifests/"), 200);
+    }
 }
 
 #[test]
@@ -424,6 +428,25 @@ fn without_the_api_only_images_with_a_fallback_tag_are_asked_about() {
     let asked = log.0.iter().filter(|one| one.asked.path.contains("/manifests/sha256-")).count();
     assert_eq!(asked, 3, "{:#?}", log.lines());
     assert!(log.matching("GET", "/referrers/") <= 9, "{:#?}", log.lines());
+}
+
+#[test]
+fn an_api_that_knows_none_of_sixteen_images_is_not_asked_about_another() {
+    let registry = promoted(false);
+    // Only a record leads to the first image.
+    let first = registry.resolve(APP, "2026.34.101").unwrap();
+    let list = first.replace(':', "-");
+    registry.state(|state| {
+        let tags = &mut state.repositories.get_mut(APP).unwrap().tags;
+        tags.retain(|tag, digest| *digest != first && *tag != list);
+    });
+    for n in 2..16 {
+        registry.push(APP, &format!("2026.34.{}", 200 + n), &image(&n.to_string()));
+    }
+    registry.clear();
+    assert_eq!(found(&history(&registry, "", []).run()), ["2026.34.103", "2026.34.102"]);
+    let log = registry.log();
+    assert_eq!(log.matching("GET", "/referrers/"), 16, "{:#?}", log.lines());
 }
 
 #[test]

@@ -291,17 +291,41 @@ fn a_manifest_that_the_target_does_not_take_has_a_code_of_its_own() {
 
 #[test]
 fn foreign_layers_are_named_where_they_are_why_a_manifest_is_refused() {
-    let from = Registry::with(Options { careless: true, ..Options::default() });
-    let to = Registry::start();
-    from.push(FROM, TAG, &with_foreign_layer(Family::Docker));
-    // As a registry that wants every layer.
-    to.before(|asked, _| {
-        let hit = asked.method == "PUT" && asked.path.contains("/manifests/");
-        hit.then(|| Reply::error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"))
-    });
-    let ran = across(&from, &to).run();
-    assert_eq!(ran.code(), "manifest-refused", "{ran}");
-    assert!(ran.stderr.contains("1 of its layers are not distributed by registries"), "{ran}");
+    // As a registry that wants every layer, and as one that takes none from this user.
+    for (status, code, expected) in [(400, "MANIFEST_BLOB_UNKNOWN", "manifest-refused"), (403, "DENIED", "denied")] {
+        let from = Registry::with(Options { careless: true, ..Options::default() });
+        let to = Registry::start();
+        from.push(FROM, TAG, &with_foreign_layer(Family::Docker));
+        to.before(move |asked, _| {
+            let hit = asked.method == "PUT" && asked.path.contains("/manifests/");
+            hit.then(|| Reply::error(status, code, "it is not taken"))
+        });
+        let ran = across(&from, &to).run();
+        assert_eq!(ran.code(), expected, "{ran}");
+        let named = ran.stderr.contains("1 of its layers are not distributed by registries");
+        assert_eq!(named, expected == "manifest-refused", "{ran}");
+    }
+}
+
+#[test]
+fn an_index_entry_of_another_kind_stays_behind_where_the_target_does_not_take_it_and_not_where_nobody_may_write() {
+    for (status, code, refused) in
+        [(400, "MANIFEST_INVALID", None), (405, "UNSUPPORTED", None), (403, "DENIED", Some(4))]
+    {
+        let careless = || Registry::with(Options { careless: true, ..Options::default() });
+        let (from, to) = (careless(), careless());
+        let bytes = br#"{"schemaVersion":2,"thing":true}"#;
+        let index = with_entry(&from, "application/vnd.example.thing+json", bytes, "manifest");
+        let entry = digest(bytes);
+        to.before(move |asked, _| {
+            let hit = asked.method == "PUT" && asked.path.ends_with(&entry);
+            hit.then(|| Reply::error(status, code, "it is not taken"))
+        });
+        let ran = across(&from, &to).run();
+        let taken = Some(index.digest()).filter(|_| refused.is_none());
+        assert_eq!((ran.exit, to.resolve(TO, "latest")), (refused.or(Some(0)), taken), "{ran}");
+        assert_eq!(ran.warnings().contains(&"entries-left".to_owned()), refused.is_none(), "{ran}");
+    }
 }
 
 /// An image whose layer has a digest that cannot be checked here.

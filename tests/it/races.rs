@@ -66,6 +66,26 @@ fn somebody_elses_newer_version_before_our_move_is_not_overwritten() {
 }
 
 #[test]
+fn a_newer_version_that_comes_while_the_registry_keeps_us_waiting_is_not_overwritten() {
+    let registry = versions();
+    let mut lists = 0;
+    registry.before(move |asked, _| {
+        lists += usize::from(asked.path.ends_with("/tags/list"));
+        (lists == 1 && asked.path.ends_with("/tags/list")).then(|| Reply::status(429).header("Retry-After", "2"))
+    });
+    let newer = image("2026.34.104");
+    registry.after(move |asked, state, reply| {
+        if asked.path.ends_with("/tags/list") && reply.status == 200 {
+            let digest = state.store(APP, &newer);
+            state.tag(APP, "2026.34.104", &digest);
+            state.tag(APP, "latest", &digest);
+        }
+    });
+    let ran = promote(&registry, ":2026.34.103", ["--move", "latest"]).run();
+    assert_eq!((ran.code().as_str(), registry.log().writes()), ("downgrade-refused", 0), "{ran}");
+}
+
+#[test]
 fn somebody_elses_older_version_is_written_over_again() {
     let registry = versions();
     let older = registry.resolve(APP, "2026.34.101").unwrap();

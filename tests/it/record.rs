@@ -5,6 +5,7 @@ use crate::support::amazon::{Amazon, HOST, OTHER_KEY};
 use crate::support::cmd::{Tagwright, indented, tagwright};
 use crate::support::image::{Image, Index, helm_chart, two_platforms};
 use crate::support::registry::{Options, Registry};
+use crate::support::release::referrer;
 use crate::support::reply::{Fault, Reply};
 use crate::support::text::sha512;
 use serde_json::{Value, json};
@@ -345,14 +346,21 @@ fn amazon_is_asked_who_the_caller_is_for_a_record_alone() {
 
 #[test]
 fn a_copy_is_recorded_at_its_target() {
-    let (registry, folder) = versions();
-    let file = folder.path().join("record.jsonl");
+    let registry = Registry::with(Options { referrers: true, ..Options::default() });
+    fill(&registry);
+    let folder = tempfile::tempdir().unwrap();
     let into = registry.name("prod/app");
+    let file = folder.path().join(format!("{}.jsonl", into.replace(':', "_")));
+    let sbom = referrer("application/spdx+json", &image("2026.34.103"), "{}");
+    registry.state(|state| state.store(APP, &sbom));
     registry.push("prod/app", "latest", &image("older"));
     let before = registry.resolve("prod/app", "latest").unwrap();
-    let ran = promote(&registry, &file).args(["--into", &into]).run();
+    let named = folder.path().join("{repository}.jsonl");
+    let ran = promote(&registry, &named).args(["--into", &into, "--require-label", "git_revision"]).run();
     let result = ran.result();
     let told = lines(&file);
+    assert_eq!(told[0]["labels"], json!({"git_revision": "2026.34.103"}));
+    assert_eq!((&told[0]["referrers"]["found"], &told[1]["referrers"]), (&json!(1), &result["referrers"]));
     assert_eq!((&told[0]["repository"], &told[1]["repository"]), (&json!(into), &json!(into)));
     assert_eq!(told[1]["copied"], result["copied"]);
     assert_eq!(told[0]["copied"]["mounted"], result["copied"]["mounted"]);

@@ -139,11 +139,12 @@ fn all_of_a_release_goes_back_by_one_record() {
         }
     }
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("{digest}.jsonl");
+    let file = folder.path().join("{repository}-{digest}.jsonl");
     let ran = set.release().arg("--record").arg(&file).run();
     assert_eq!(count(&ran, "moved"), 6, "{ran}");
     let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
-    assert_eq!((files.len(), files[0].file_stem().unwrap().len()), (1, 12));
+    let stem = files[0].file_stem().unwrap().to_str().unwrap();
+    assert!(files.len() == 1 && stem.strip_prefix("release-").unwrap().len() == 12, "{files:?}");
     let text = std::fs::read_to_string(&files[0]).unwrap();
     assert_eq!(text.lines().count(), 2);
     let undo: Vec<String> = serde_json::from_value(ran.result()["rollback"][0].clone()).unwrap();

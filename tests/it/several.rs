@@ -2,10 +2,11 @@
 
 use crate::stage::image;
 use crate::support::cmd::{Ran, Tagwright, tagwright};
+use crate::support::log::Asked;
 use crate::support::registry::Registry;
 use crate::support::reply::Reply;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 const FROM: &str = "acme/build";
 const TO: &str = "acme/release";
@@ -152,6 +153,78 @@ fn a_place_whose_tags_are_all_written_is_told_as_such() {
     let ran = fan.promote().args(["--retries", "0"]).run();
     let places = ran.error()["details"]["targets"].as_array().unwrap().clone();
     assert!(places.iter().all(|place| place["state"] == "written") && places.len() == 2, "{ran}");
+}
+
+#[test]
+fn a_place_without_a_tag_of_the_run_is_told_as_untouched() {
+    let fan = Fan::new();
+    fan.to[1].before(|asked, _| {
+        let refused = asked.method == "PUT" && asked.path.contains("/manifests/2026");
+        refused.then(|| Reply::error(403, "DENIED", "not on Fridays"))
+    });
+    let ran = fan.promote().run();
+    let place = ran.error()["details"]["targets"][1].clone();
+    assert_eq!(place, json!({"repository": fan.to[1].name(TO), "state": "untouched", "done": []}), "{ran}");
+}
+
+#[test]
+fn what_somebody_else_wrote_over_is_left_out_of_what_undoes_the_rest() {
+    let fan = Fan::new();
+    for to in &fan.to {
+        to.push(TO, "latest", &image("before"));
+    }
+    let is_latest = |asked: &Asked| asked.method == "PUT" && asked.path.ends_with("/manifests/latest");
+    // The one is written over when the other has its tags.
+    let (written, other) = mpsc::channel();
+    let other = Mutex::new(other);
+    fan.to[0].after(move |asked, _, _| {
+        if is_latest(asked) {
+            written.send(()).unwrap();
+        }
+    });
+    fan.to[1].gate(move |asked| {
+        if is_latest(asked) {
+            other.lock().unwrap().recv().unwrap();
+        }
+    });
+    fan.to[1].after(move |asked, state, _| {
+        if is_latest(asked) {
+            let digest = state.store(TO, &image("by hand"));
+            state.tag(TO, "latest", &digest);
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.jsonl");
+    let ran = fan.promote().arg("--allow-downgrade").arg("--record").arg(&file).run();
+    assert_eq!(ran.code(), "raced", "{ran}");
+    let undo = ["tagwright", "rollback", &fan.to[0].name(TO), "--record", file.to_str().unwrap()];
+    assert_eq!(ran.error()["rollback"], json!([undo]), "{ran}");
+    tagwright([]).args(&undo[1..]).run().result();
+    assert_eq!(
+        fan.to.each_ref().map(|to| to.resolve(TO, "latest").unwrap()),
+        ["before", "by hand"].map(|name| image(name).digest())
+    );
+}
+
+#[test]
+fn of_places_that_all_refuse_a_blob_the_first_is_told() {
+    let fan = Fan::new();
+    for to in &fan.to {
+        to.before(|asked, _| {
+            asked.path.contains("/blobs/uploads/").then(|| Reply::error(403, "DENIED", "not on Fridays"))
+        });
+    }
+    let error = fan.promote().run().error();
+    assert!(error["message"].as_str().unwrap().contains(&fan.to[0].name(TO)), "{error}");
+}
+
+#[test]
+fn the_record_of_one_image_into_several_places_is_named_after_where_it_comes_from() {
+    let fan = Fan::new();
+    let folder = tempfile::tempdir().unwrap();
+    fan.promote().arg("--record").arg(folder.path().join("{repository}.jsonl")).run().result();
+    let name = fan.from.name(FROM).replace(':', "_");
+    assert!(folder.path().join(format!("{name}.jsonl")).is_file(), "{name}");
 }
 
 #[test]

@@ -232,9 +232,14 @@ fn what_is_no_public_key_is_refused_before_anything_is_asked() {
     ] {
         let ran = signed.promote(&["--require-signature", &value]).run();
         assert_eq!((ran.code().as_str(), signed.registry.log().count()), ("config-malformed", 0), "{ran}");
-        assert!(ran.error()["message"].as_str().unwrap().contains(message), "{ran}");
+        let told = ran.error()["message"].as_str().unwrap().to_owned();
+        let place = if value.starts_with("env:") { "the variable `" } else { "the file `" };
+        assert!(told.starts_with(place) && told.contains(message), "{ran}");
         assert!(ran.error()["hint"].is_string(), "{ran}");
     }
+    let ran = signed.called(&std::fs::read_to_string(file("p521.pub")).unwrap());
+    let told = ran.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(told.starts_with("the text of `--require-signature` holds a key of the curve P-521"), "{ran}");
 }
 
 #[test]

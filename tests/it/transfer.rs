@@ -271,6 +271,32 @@ fn a_source_that_tells_where_a_part_begins_without_a_unit_is_read_on() {
 }
 
 #[test]
+fn a_source_that_cannot_be_read_on_is_told_as_what_it_is() {
+    let range = |range: &str| Reply::status(416).header("Content-Range", range);
+    let part =
+        |range: &str| Reply::with(206, "application/octet-stream", noise(500_000)).header("Content-Range", range);
+    let short = || Reply::with(200, "application/octet-stream", noise(300_000)).fault(Fault::Chunked);
+    let another = "the registry answered with another part of it";
+    for (reply, code, words) in [
+        (range("bytes */900000"), Code::ReplyMalformed, "answered with the status 416, which means nothing here"),
+        (range("bytes */899999"), Code::DigestMismatch, "the manifest says 900000 bytes, the registry has 899999"),
+        (part("bytes 300000-799999/900000"), Code::ReplyMalformed, another),
+        (part("bytes */900000"), Code::ReplyMalformed, another),
+        (short(), Code::DigestMismatch, "the manifest says 900000 bytes, the registry has 300000"),
+    ] {
+        let case = Case { retries: 1, ..Case::new(900_000) };
+        let mut breaks = true;
+        case.source.after(move |asked, _, answer| {
+            if asked.method == "GET" {
+                let broken = answer.clone().fault(Fault::CloseAfter(400_000));
+                *answer = if std::mem::take(&mut breaks) { broken } else { reply.clone() };
+            }
+        });
+        let _ = case.fails(code, words);
+    }
+}
+
+#[test]
 fn a_source_that_stays_broken_is_an_error() {
     let case = Case { retries: 1, ..Case::new(500_000) };
     spoil(&case.source, 99, |_, reply| *reply = reply.clone().fault(Fault::CloseAfter(0)));
@@ -284,18 +310,20 @@ fn content_that_is_not_what_it_should_be_is_never_committed() {
     let cut = |reply: &mut Reply, size: usize| reply.body.resize(size, 0);
     let chunked = |reply: &mut Reply| *reply = reply.clone().fault(Fault::Chunked);
     type Change = Box<dyn Fn(&mut Reply) + Send>;
-    let cases: Vec<(&str, Change, &str, bool)> = vec![
-        ("a wrong first byte", Box::new(|r| r.body[0] ^= 1), "is not what its digest says", true),
-        ("a wrong last byte", Box::new(|r| r.body[299_999] ^= 1), "is not what its digest says", true),
-        ("short by its header", Box::new(move |r| cut(r, 299_999)), "shorter than it has to be", false),
-        ("long by its header", Box::new(move |r| cut(r, 300_001)), "longer than it has to be", false),
+    let (other, short, long) = ("is not what its digest says", "shorter than it has to be", "longer than it has to be");
+    let cases: Vec<(&str, Change, &str, &str, bool)> = vec![
+        ("a wrong first byte", Box::new(|r| r.body[0] ^= 1), other, "received 300000 bytes", true),
+        ("a wrong last byte", Box::new(|r| r.body[299_999] ^= 1), other, "received 300000 bytes", true),
+        ("short by its header", Box::new(move |r| cut(r, 299_999)), short, "the registry has 299999", false),
+        ("long by its header", Box::new(move |r| cut(r, 300_001)), long, "the registry has 300001", false),
         (
             "long in chunks",
             Box::new(move |r| {
                 cut(r, 300_001);
                 chunked(r)
             }),
-            "longer than it has to be",
+            long,
+            "the registry has more than 300000",
             true,
         ),
         (
@@ -304,11 +332,12 @@ fn content_that_is_not_what_it_should_be_is_never_committed() {
                 cut(r, 299_999);
                 chunked(r)
             }),
-            "shorter than it has to be",
+            short,
+            "the registry has 299999",
             true,
         ),
     ];
-    for (what, change, words, begins) in cases {
+    for (what, change, words, told, begins) in cases {
         let case = Case { retries: 1, ..Case::new(300_000) };
         case.source.after(move |asked, _, reply| {
             if asked.method == "GET" && reply.status == 200 {
@@ -320,6 +349,7 @@ fn content_that_is_not_what_it_should_be_is_never_committed() {
         let error = case.fails(Code::DigestMismatch, words);
         let whole = error.to_string();
         assert!(whole.contains(&digest(&case.bytes)) && whole.contains("from/app"), "{what}: {whole}");
+        assert!(whole.contains(told), "{what}: {whole}");
         assert_eq!(case.target.traffic(&digest(&case.bytes)).uploads, 0, "{what}: nothing was ended");
         assert!(begins || case.asked(&case.target, "PUT").is_empty(), "{what}: nothing was sent");
     }

@@ -227,6 +227,9 @@ fn words_of_other_tools_are_answered_with_ours() {
         (vec!["tag", "acme/app:1", "2"], "write `promote REFERENCE --to TAG`, or `--move TAG` for a tag that may move"),
         (vec!["cp", "a:1", "b:1"], "write `promote REFERENCE --into REPOSITORY`"),
         (vec!["digest", "acme/app:1"], "write `inspect REFERENCE --print digest`"),
+        (vec!["compare", "a:1", "a:2"], "write `diff REFERENCE REFERENCE`"),
+        (vec!["manifest", "a:1"], "write `inspect REFERENCE --raw`, or `--config`"),
+        (vec!["pull", "a:1"], "no image has to come here: `promote` gives it tags where it is"),
         (vec!["undo"], "write `rollback --record FILE`, or run the command that the promotion printed"),
         (vec!["login", "hub"], "no flag takes one"),
         (vec!["labels", "a", "--insecure"], "write `--plain-http HOST` for plain HTTP"),
@@ -236,6 +239,7 @@ fn words_of_other_tools_are_answered_with_ours() {
         (vec!["tags", "a", "--filter", "x"], "write `--match GLOB`"),
         (vec!["tags", "a", "-n", "3"], "write `--limit N`"),
         (vec!["tags", "a", "--debug"], "write `--verbose`"),
+        (vec!["tags", "a", "-u", "ci"], "write `--username NAME --password-stdin`"),
     ] {
         let ran = cmd::tagwright([]).args(words).run();
         let hint = ran.error()["hint"].as_str().unwrap().to_owned();

@@ -131,6 +131,19 @@ fn nobody_waits_after_a_refusal_or_an_error() {
 }
 
 #[test]
+fn a_refusal_ends_the_waiting_and_is_told_as_nothing_else() {
+    let registry = about_to_be_pushed(usize::MAX);
+    let mut looks = 0;
+    registry.before(move |asked, _| {
+        looks += usize::from(asked.path.ends_with(TAG));
+        (looks > 1).then(|| Reply::error(403, "DENIED", "not on Fridays"))
+    });
+    let ran = commands(&registry)[0].clone().args(["--wait", "20"]).run();
+    assert_eq!(ran.code(), "denied", "{ran}");
+    assert!(ran.stderr.starts_with("waiting for") && !ran.stderr.contains("waited"), "{ran}");
+}
+
+#[test]
 fn a_promotion_does_not_wait_for_its_target() {
     let registry = Registry::start();
     push(&registry, "acme/app", &[TAG]);
