@@ -60,6 +60,7 @@ fn wrong_commands_and_flags() {
         &["acme/app:1.2.3"],
         &["--verbose"],
         &["--build", "103", "promote", "acme/app"],
+        &["--frobnicate", "labels", "acme/app"],
         &["-x", "labels", "acme/app"],
         &["promote", "acme/app", "--biuld", "103"],
         &["promote", "acme/app", "-build", "103"],
