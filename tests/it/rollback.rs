@@ -163,7 +163,6 @@ fn a_file_alone_decides_about_no_credential() {
 fn what_was_rolled_back_can_be_put_back_again() {
     let story = Story::new();
     let result = story.rollback([]).run().result();
-    assert_eq!(result["record"]["rollback"], result["rollback"]);
     for undo in result["rollback"].as_array().unwrap() {
         let words: Vec<&str> = undo.as_array().unwrap().iter().skip(1).map(|word| word.as_str().unwrap()).collect();
         tagwright([]).args(words).run().result();
