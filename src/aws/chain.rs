@@ -646,10 +646,41 @@ mod tests {
         assert!(empty.error().message().ends_with("cannot be used: it is empty"), "{}", empty.error());
         let half = search(&Case { env: &env[..1], wanted: ASK, ..Case::default() });
         assert_eq!(half.error().code(), Code::MissingValue);
-        let body = r#"{"Error":{"Code":"ExpiredTokenException","Message":"Token expired"}}"#;
-        let old = search(&Case { env: &env, files: &[("token", "sekret")], answers: &[(STS, 400, body)], wanted: ASK });
-        assert_eq!(old.error().code(), Code::TokenExpired);
-        assert_eq!(old.error().details()["tried"][1]["source"], "web identity");
+    }
+
+    #[test]
+    fn a_web_identity_that_is_refused_is_told_with_what_to_do_about_the_role_or_the_token() {
+        let env = [("AWS_WEB_IDENTITY_TOKEN_FILE", "$HOME/token"), ("AWS_ROLE_ARN", "arn:r")];
+        for (name, code, begin, end) in [
+            ("ExpiredTokenException", Code::TokenExpired, "check who renews `", "/token`; the token in it has run out"),
+            (
+                "AccessDenied",
+                Code::Denied,
+                "let the role's trust policy name the cluster's OIDC provider and this service account",
+                "(`system:serviceaccount:NAMESPACE:NAME`)",
+            ),
+        ] {
+            let body = format!(r#"{{"Error":{{"Code":"{name}","Message":"no"}}}}"#);
+            let answers = [(STS, 400, body.as_str())];
+            let seen = search(&Case { env: &env, files: &[("token", "sekret")], answers: &answers, wanted: ASK });
+            let hint = seen.error().hint_text().unwrap();
+            assert!(seen.error().code() == code && hint.starts_with(begin) && hint.ends_with(end), "{name}: {hint}");
+            assert_eq!(seen.error().details()["tried"][1]["source"], "web identity");
+        }
+    }
+
+    #[test]
+    fn shared_files_are_where_the_variables_say_and_none_that_is_there_is_passed_over() {
+        let files = [("keys", "[default]\naws_access_key_id=AKIDP\naws_secret_access_key=sekret\n")];
+        for path in ["~/keys", "$HOME/keys"] {
+            let env = [("AWS_SHARED_CREDENTIALS_FILE", path)];
+            let seen = search(&Case { env: &env, files: &files, wanted: ASK, ..Case::default() });
+            assert_eq!(seen.source(), ("AKIDP", "profile `default`"), "{path}");
+        }
+        let env = [("AWS_CONFIG_FILE", "~/.aws"), ("AWS_SHARED_CREDENTIALS_FILE", "~/keys")];
+        let folder = search(&Case { env: &env, files: &files, wanted: ASK, ..Case::default() });
+        assert_eq!(folder.error().code(), Code::ConfigMalformed);
+        assert!(folder.error().message().contains(".aws` cannot be read: "), "{}", folder.error());
     }
 
     #[test]

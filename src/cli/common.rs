@@ -249,9 +249,7 @@ fn seconds(given: &Arguments, long: &str) -> Result<Option<Duration>, Error> {
         let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
         let (whole, nanos) = (format!("0{whole}"), format!("{part:0<9}"));
         let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-        let is_number = text.len() > 1 || digits(text);
-        let whole = whole.parse().ok().filter(|_| is_number && digits(&whole) && digits(&nanos))?;
-        Some(Duration::new(whole, nanos.get(..9)?.parse().ok()?))
+        Some(Duration::new(whole.parse().ok()?, nanos.get(..9).filter(|_| digits(&nanos))?.parse().ok()?))
     };
     let fits = |limit: &Duration| !limit.is_zero() && *limit <= Duration::from_secs(LONGEST_TIMEOUT);
     parsed().filter(fits).map(Some).ok_or_else(|| {

@@ -7,7 +7,6 @@ use crate::pure::http::{Fault, Phase, Response};
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
-use ureq::Timeout;
 
 /// A reply whose body has yet to be read.
 pub type Incoming = Response<Body>;
@@ -177,16 +176,6 @@ impl Read for Payload<'_> {
     }
 }
 
-/// Which limit ureq has noticed itself.
-fn timed_out(timeout: Timeout) -> Fault {
-    let what = match timeout {
-        Timeout::Connect | Timeout::Resolve => Phase::Connect,
-        Timeout::PerRead | Timeout::PerWrite => Phase::Idle,
-        _ => Phase::Overall,
-    };
-    Fault::Timeout { what, after: Duration::ZERO }
-}
-
 /// What a failure of ureq means here.
 pub(super) fn broken(error: ureq::Error) -> TransportError {
     use ureq::Error as E;
@@ -198,7 +187,8 @@ pub(super) fn broken(error: ureq::Error) -> TransportError {
         E::Io(error) if error.kind() == ErrorKind::UnexpectedEof => Fault::Truncated { got: 0, expected: None },
         E::BodyStalled => Fault::Truncated { got: 0, expected: None },
         E::Io(error) => crate::http::stream::fault(error),
-        E::Timeout(timeout) => timed_out(timeout),
+        // The other limits are kept where the connection is.
+        E::Timeout(_) => Fault::Timeout { what: Phase::Overall, after: Duration::ZERO },
         E::Protocol(error) => {
             let text = error.to_string();
             let text = text.strip_prefix("http parse fail: ").unwrap_or(&text);
@@ -211,4 +201,38 @@ pub(super) fn broken(error: ureq::Error) -> TransportError {
         other => Fault::Malformed { why: other.to_string() },
     };
     TransportError { fault, stale: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::gate::Gate;
+    use crate::http::testing::{get, http, limits, read_request, server, shut};
+    use std::io::Write;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_request_is_under_way_until_its_body_is_dropped() {
+        let address = server(|_, mut stream| {
+            read_request(&mut stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+            shut(stream);
+        });
+        let gate = Arc::new(Gate::default());
+        let body = http(&[]).send(&get(address), None, &limits()).unwrap().body;
+        let body = body.under(gate.enter("a".to_owned()));
+        // The pass holds the gate.
+        assert_eq!(Arc::strong_count(&gate), 2);
+        drop(body);
+        assert_eq!(Arc::strong_count(&gate), 1);
+    }
+
+    #[test]
+    fn a_body_on_its_way_out_is_exactly_as_long_as_was_announced() {
+        for (length, expected) in [(0, Ok("")), (3, Ok("abc")), (5, Ok("abcde")), (6, Err(ErrorKind::UnexpectedEof))] {
+            let (mut body, mut sent) = (&b"abcde"[..], String::new());
+            let read = Payload::new(&mut body, length).read_to_string(&mut sent);
+            assert_eq!(read.map(|_| sent.as_str()).map_err(|error| error.kind()), expected, "{length}");
+        }
+    }
 }

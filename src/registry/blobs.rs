@@ -419,7 +419,6 @@ impl<'a> Delivery<'a> {
                     request.url.authority()
                 ))
             }
-            Ok(response) if response.is_success() => Error::new(Code::Internal, "an upload that went well"),
             Ok(response) => self.target.access().write_refused(&self.wanted, request, response),
         };
         error.cause(format!("{} of {} bytes were sent", content.at(), self.size))

@@ -1,7 +1,7 @@
 //! `board`: what is on the moving tags of repositories, from lists, times and records; as rows and as a page.
 
 use crate::history::rewrite;
-use crate::stage::{image, push, shown};
+use crate::stage::{image, many, push, shown};
 use crate::support::amazon::{Amazon, HOST};
 use crate::support::cmd::{Ran, Tagwright, tagwright};
 use crate::support::hub::{Hub, HubTag, Options as HubOptions, Source};
@@ -116,7 +116,11 @@ fn a_tag_that_is_named_is_told_whatever_it_is() {
     assert_eq!((&rows[2]["digest"], &rows[2]["version"]), (&Value::Null, &Value::Null), "{ran}");
     let ran = board(&registry, ":pr-7", [&registry.name(APP)]).run();
     assert_eq!(names(&ran), ["pr-7", "latest", "beta", "stable"]);
-    assert_eq!(names(&board(&registry, "", ["--limit", "2"]).run()), ["latest", "beta"]);
+    let ran = board(&registry, "", ["--limit", "2"]).run();
+    assert_eq!((names(&ran).len(), ran.warnings()), (2, vec!["board-incomplete".to_owned()]), "{ran}");
+    assert_eq!(names(&ran), ["latest", "beta"]);
+    let ran = board(&registry, "", ["--limit", "3"]).run();
+    assert_eq!((names(&ran).len(), ran.warnings()), (3, Vec::new()), "{ran}");
 }
 
 #[test]
@@ -234,6 +238,37 @@ fn of_fifty_thousand_tags_few_are_looked_at() {
     let log = registry.log();
     assert_eq!(log.matching("HEAD", "/manifests/"), 20 + 14 * 16, "{:#?}", log.lines());
     assert!(log.count() < 330, "{:#?}", log.lines());
+}
+
+#[test]
+fn versions_are_looked_at_until_it_is_known_which_one_a_tag_holds() {
+    let registry = Registry::start();
+    many(&registry, APP, 40);
+    registry.push(APP, "2026.34.20", &image("2026.34.20"));
+    for (version, batches) in [("2026.34.40", 1), ("2026.34.20", 2)] {
+        let digest = registry.resolve(APP, version).unwrap();
+        registry.state(|state| state.tag(APP, "latest", &digest));
+        registry.clear();
+        assert_eq!(rows(&board(&registry, "", []).run())[0]["version"], version);
+        assert_eq!(registry.log().matching("HEAD", "/manifests/"), 1 + batches * 16, "{:#?}", registry.log().lines());
+    }
+}
+
+#[test]
+fn where_the_list_tells_digests_a_row_asks_about_sixteen_versions_and_a_timeline_about_twice_as_many() {
+    let amazon = Amazon::start();
+    amazon.push("team/app", "latest", &image("2026.34.1"));
+    for n in 1..=40 {
+        let tag = format!("2026.34.{n}");
+        amazon.push("team/app", &tag, &image(&tag));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let page = ["--html".into(), folder.path().as_os_str().to_owned()];
+    for (words, versions) in [(&[][..], 16), (&page, 32)] {
+        amazon.clear();
+        amazon.signed(["board", &format!("{HOST}/team/app")]).args(words).run().result();
+        assert_eq!(amazon.log().matching("GET", "/referrers/"), 1 + versions, "{:#?}", amazon.log().lines());
+    }
 }
 
 #[test]

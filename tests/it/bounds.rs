@@ -86,6 +86,20 @@ fn nested_indexes_of_many_entries_are_worked_through_in_time() {
 }
 
 #[test]
+fn an_index_may_name_five_hundred_images_and_no_more() {
+    let (registry, one) = (Registry::start(), image("1.2.3"));
+    for (tag, count) in [("most", 500), ("more", 501)] {
+        let entries = vec![one.descriptor().to_string(); count].join(",");
+        let body = format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{entries}]}}"#, types::OCI_INDEX);
+        registry.push(APP, tag, &Built { children: vec![one.clone()], ..Built::raw(types::OCI_INDEX, body) });
+    }
+    let labels = |tag: &str| tagwright(["labels", &registry.name(&format!("{APP}:{tag}")), "--all-platforms"]).run();
+    assert_eq!(labels("most").result()["platforms"].as_array().unwrap().len(), 500);
+    let ran = labels("more");
+    assert!(ran.code() == "size-exceeded" && ran.stderr.contains("names more than 500 images"), "{ran}");
+}
+
+#[test]
 fn eighty_thousand_referrers_are_worked_through_in_time() {
     let registry = Registry::with(Options { referrers: true, ..Options::default() });
     push(&registry, APP, &["1.2.3"]);

@@ -253,6 +253,19 @@ fn a_large_blob_comes_into_every_product_in_the_pieces_that_it_takes() {
 }
 
 #[test]
+fn where_a_proxy_leads_no_upload_goes_on() {
+    let case = Case::with(
+        3 * MIB,
+        Blobs::default(),
+        Blobs { chunk_min: Some(2 * MIB), limit: Some(5 * MIB / 2), ..Blobs::default() },
+    );
+    broken(&case.target, 0, false);
+    answered(&case.target, "GET", |reply| *reply = Reply::status(302).header("Location", "/login"));
+    case.succeeds("a page to log in at in place of how far the upload got");
+    assert!(!case.target.log().lines().iter().any(|line| line.contains("/login")));
+}
+
+#[test]
 fn chunks_become_smaller_until_what_is_in_front_of_a_registry_lets_them_through() {
     let case = Case::with(5 * MIB, Blobs::default(), Blobs { limit: Some(MIB), ..Blobs::default() });
     case.succeeds("a limit of a mebibyte");

@@ -105,6 +105,10 @@ fn what_is_no_image_tells_its_type_and_its_size() {
     let plain = Built::raw(retired, format!(r#"{{"mediaType":"{retired}","artifactType":"a/b","blobs":[]}}"#));
     let signature = cosign_signature();
     let cache = build_cache();
+    let mut nested = vec![Index::of([chart.clone()]).build()];
+    for depth in 0..4 {
+        nested.push(Index::of([nested[depth].clone()]).build());
+    }
     for (built, kind, size) in [
         (&chart, json!(types::HELM_CONFIG), of(&chart)),
         (&other, json!(types::OCI_EMPTY), of(&other)),
@@ -114,6 +118,8 @@ fn what_is_no_image_tells_its_type_and_its_size() {
         // Layers of one digest are one.
         (&cache, Value::Null, cache.bytes.len() + b"layer".len()),
         (&empty, Value::Null, empty.bytes.len()),
+        // Of what is nested deeper than three times no more is known than how large its index says it is.
+        (&nested[4], Value::Null, nested.iter().map(|index| index.bytes.len()).sum()),
     ] {
         let registry = Registry::start();
         registry.push("acme/app", "1.2.3", built);

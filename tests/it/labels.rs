@@ -114,6 +114,8 @@ fn a_label_that_is_not_there_is_missing_or_the_default() {
     assert_eq!(labels(&registry, ":1", []).result()["labels"], json!({}));
     let ran = labels(&registry, ":1", ["--label", "x"]);
     assert_eq!(ran.error()["details"]["labels"], json!([]));
+    let hint = ran.error()["hint"].as_str().unwrap().to_owned();
+    assert!(hint.starts_with("check that the build sets labels, this image has none; or give"), "{ran}");
 }
 
 #[test]

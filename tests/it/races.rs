@@ -165,6 +165,30 @@ fn a_tag_that_goes_on_showing_the_old_image_is_not_verified() {
     assert_eq!(registry.log().matching("PUT", "/latest"), 1);
 }
 
+#[test]
+fn a_version_that_came_meanwhile_is_replaced_by_what_has_none_only_where_that_is_allowed() {
+    let words = ["--to", "x", "--move", "edge", "--allow-downgrade"];
+    for (words, allowed) in [(&words[..4], false), (&words, true)] {
+        let registry = versions();
+        registry.push(APP, "nightly", &image("nightly"));
+        let held = registry.resolve(APP, "2026.34.103").unwrap();
+        meanwhile(&registry, "PUT", "x", 1, move |state| state.tag(APP, "edge", &held));
+        let ran = promote(&registry, ":nightly", []).args(words).run();
+        let expected = if allowed { "nightly" } else { "2026.34.103" };
+        assert_eq!(registry.resolve(APP, "edge"), registry.resolve(APP, expected), "{ran}");
+        if allowed {
+            assert_eq!(
+                (actions(&ran), ran.warnings()),
+                (vec!["x: created".into(), "edge: moved".into()], vec!["order-unknown".into()])
+            );
+            // Nothing would be gained from the list.
+            assert_eq!(registry.log().matching("GET", "/tags/list"), 0, "{:#?}", registry.log().lines());
+        } else {
+            assert_eq!(ran.code(), "order-unknown", "{ran}");
+        }
+    }
+}
+
 /// Makes a candidate of a version, as a promotion of that version does before it looks at `latest` again.
 fn announce(state: &mut State, version: &str) {
     let digest = state.resolve(APP, version).unwrap();
@@ -183,6 +207,18 @@ fn a_newer_version_that_was_promoted_at_the_same_time_and_is_not_there_in_the_en
     let ran = promote(&registry, ":2026.34.102", []).run();
     assert_eq!(actions(&ran), ["2026.34.102-rc: unchanged", "latest: unchanged"]);
     assert_eq!(ran.warnings(), ["overlapped"]);
+}
+
+#[test]
+fn a_new_tag_that_names_no_version_tells_no_other_run_of_this_one() {
+    let registry = versions();
+    point(&registry, "latest", "2026.34.101");
+    registry.state(|state| ["2026.34.102", "2026.34.103"].iter().for_each(|version| announce(state, version)));
+    let words = ["--to", "{version}-rc", "--to", "x", "--move", "latest"];
+    let ran = promote(&registry, ":2026.34.102", words).run();
+    assert_eq!(actions(&ran), ["2026.34.102-rc: unchanged", "x: created", "latest: moved"]);
+    // The other one may have been under way all the time, and cannot have seen this one.
+    assert_eq!(ran.warnings(), ["overlapped"], "{ran}");
 }
 
 #[test]

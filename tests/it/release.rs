@@ -67,6 +67,17 @@ fn a_list_is_an_array_or_an_object_a_line_in_a_file_on_stdin_or_in_a_request() {
 }
 
 #[test]
+fn a_list_in_a_file_leaves_standard_input_to_a_password() {
+    let registry = Registry::basic("ci", "secret");
+    registry.push("acme/app", "2026.34.103", &image("103"));
+    let folder = tempfile::tempdir().unwrap();
+    let list = json!([{"image": registry.name("acme/app:2026.34.103"), "to": "{version}-ok"}]);
+    std::fs::write(folder.path().join("set.json"), list.to_string()).unwrap();
+    let run = tagwright(["release", "set.json", "--username", "ci", "--password-stdin"]).folder(folder.path());
+    assert_eq!(actions(&run.env("REGISTRY_HOST", registry.host()).stdin("secret").run()), ["2026.34.103-ok created"]);
+}
+
+#[test]
 fn a_flag_holds_for_each_promotion_that_does_not_have_its_key() {
     let registry = two();
     let (app, web) = (registry.name("acme/app"), registry.name("acme/web"));

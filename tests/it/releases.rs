@@ -152,6 +152,11 @@ fn all_of_a_release_goes_back_by_one_record() {
     assert_eq!(count(&dry, "moved"), 6, "{dry}");
     let back = tagwright([]).args(&undo[1..]).run();
     assert_eq!(count(&back, "moved"), 6, "{back}");
+    // What undoes that stands in the record of each place as well.
+    let result = back.result();
+    let places = result["record"]["promotions"].as_array().unwrap();
+    let own: Vec<_> = places.iter().flat_map(|place| place["rollback"].as_array().unwrap()).collect();
+    assert_eq!(own, result["rollback"].as_array().unwrap().iter().collect::<Vec<_>>());
     let mut held = Vec::new();
     for n in 0..3 {
         held.extend(set.to.iter().map(|to| to.resolve(&format!("acme/app{n}"), "latest").unwrap()));

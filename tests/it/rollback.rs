@@ -129,6 +129,15 @@ fn a_file_alone_decides_about_no_credential() {
         (run(&["rollback", "--record", "-"]).stdin(record.clone()), false),
         (run(&["rollback", &app, "--record", &file]), true),
         (run(&["rollback", "--record", &file]).env("REGISTRY_HOST", registry.host()), true),
+        // What was promoted in place did not come with the pair of a target, though that is named for the registry too.
+        (
+            run(&["rollback", "--record", &file])
+                .env("REGISTRY_HOST", registry.host())
+                .env("INTO_REGISTRY_HOST", registry.host())
+                .env("INTO_REGISTRY_USERNAME", "other")
+                .env("INTO_REGISTRY_PASSWORD", "other"),
+            true,
+        ),
         (run(&["call"]).env("TAGWRIGHT_REQUEST", given), true),
     ] {
         registry.clear();
@@ -285,6 +294,20 @@ fn a_change_between_the_two_looks_is_noticed() {
     story.registry.clear();
     let ran = story.rollback([]).run();
     assert_eq!((ran.code().as_str(), story.registry.log().writes()), ("tag-conflict", 0), "{ran}");
+}
+
+#[test]
+fn a_tag_that_is_not_put_back_may_change_between_the_two_looks() {
+    let story = Story::new();
+    let mut heads = 0;
+    story.registry.after(move |asked, state, _| {
+        heads += usize::from(asked.method == "HEAD" && asked.path.ends_with("-rc"));
+        if heads == 1 {
+            state.repositories.get_mut(APP).unwrap().tags.remove("2026.34.103-rc");
+        }
+    });
+    assert_eq!(actions(&story.rollback([]).run()), ["2026.34.103-rc: unchanged", "latest: moved", "stable: moved"]);
+    assert_eq!(story.now()[1..], [Some("102".to_owned()), Some("101".to_owned())]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `--require-signature` and `--require-attestation`: what counts as signed, what does not, and where that is looked at.
 
-use crate::stage::image;
+use crate::stage::{STEP, image};
 use crate::support::client::Client;
 use crate::support::cmd::{Ran, Tagwright, tagwright};
 use crate::support::image::{Built, Image, descriptor, two_platforms, types};
@@ -11,6 +11,8 @@ use crate::support::signing::{
     BUNDLE, PROVENANCE, SIGN, Signer, bundled, key_file, signatures, statement, tag_of, under_tag,
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const APP: &str = "acme/app";
 const TAG: &str = "2026.34.103";
@@ -156,6 +158,7 @@ fn what_does_not_count_is_told_with_the_reason_before_anything_is_written() {
     cut = bundled(&image, Value::String(String::from_utf8_lossy(&cut.blobs[1][..end]).into_owned()));
     for (signed, cause) in [
         (new(), "nothing that points at it may be a signature"),
+        (new().tagged("sig", &under_tag("text/plain", &[(good.0.clone(), None)])), "nothing that points at it may be"),
         (new().simple(&[P384.simple(&digest, "a/b")]), "is by another key, or damaged"),
         (new().simple(&[beside(&damaged)]), "is by another key, or damaged"),
         (new().simple(&[P256.simple(&other, "a/b")]), &format!("is of `{other}`")),
@@ -312,16 +315,63 @@ fn an_attestation_counts_by_its_type_and_by_a_key_that_is_required() {
 }
 
 #[test]
+fn what_says_of_itself_that_it_is_no_signature_or_no_attestation_that_is_asked_for_is_not_read() {
+    let image = SignedImage::new().image;
+    let list = referrer("application/spdx+json", &image, "a list of parts");
+    let mut other = P256.attests(&image, PROVENANCE);
+    let mut body: Value = serde_json::from_slice(&other.bytes).unwrap();
+    body["annotations"]["dev.sigstore.bundle.predicateType"] = json!(PROVENANCE);
+    other.bytes = body.to_string().into_bytes();
+    let signed = SignedImage::new().and(&list).and(&other).and(&P256.attests(&image, SIGN));
+    assert_eq!(signed.requiring(P256).result()["signatures"].as_array().unwrap().len(), 1);
+    for built in [list, other] {
+        assert!(!signed.registry.log().mentions(&built.digest()), "{:#?}", signed.registry.log().lines());
+    }
+}
+
+/// Signatures of these sizes that are not there.
+fn of_sizes(sizes: &[u64]) -> Built {
+    let layer = |(n, size): (usize, &u64)| json!({"mediaType": types::COSIGN, "digest": format!("sha256:{n:064}"), "size": size});
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": types::OCI_MANIFEST, "config": descriptor(types::OCI_CONFIG, b"{}"),
+        "layers": sizes.iter().enumerate().map(layer).collect::<Vec<_>>(),
+    });
+    Built::raw(types::OCI_MANIFEST, manifest.to_string())
+}
+
+#[test]
+fn large_signatures_are_read_one_after_another() {
+    let signed = SignedImage::new().tagged("sig", &of_sizes(&[4 << 20; 4]));
+    let (now, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let seen = most.clone();
+    signed.registry.gate(move |asked| {
+        if asked.path.contains("/blobs/") {
+            seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            // Time enough for others to come meanwhile; nothing depends on it where they may not.
+            std::thread::sleep(STEP);
+            now.fetch_sub(1, Ordering::SeqCst);
+        }
+    });
+    signed.check_refused(&signed.requiring(P256), "signature-missing", "cannot be read: ");
+    assert_eq!((most.load(Ordering::SeqCst), signed.registry.log().matching("GET", "/blobs/")), (1, 4));
+}
+
+#[test]
 fn a_layer_of_a_hundred_megabytes_and_ten_thousand_signatures_are_not_read() {
     let image = SignedImage::new().image;
-    let huge = json!({
-        "schemaVersion": 2, "mediaType": types::OCI_MANIFEST, "config": descriptor(types::OCI_CONFIG, b"{}"),
-        "layers": [{"mediaType": types::COSIGN, "digest": format!("sha256:{}", "1".repeat(64)), "size": 100_000_000}],
-    });
-    let signed = SignedImage::new().tagged("sig", &Built::raw(types::OCI_MANIFEST, huge.to_string()));
+    for (size, cause, asked) in [
+        (100_000_000, "has 95.3 MiB, and 16.0 MiB are read at most", 0),
+        // One that is not too large, and is not there.
+        (16 << 20, "cannot be read: ", 1),
+    ] {
+        let signed = SignedImage::new().tagged("sig", &of_sizes(&[size]));
+        signed.check_refused(&signed.requiring(P256), "signature-missing", cause);
+        assert_eq!(signed.registry.log().matching("GET", "/blobs/"), asked);
+    }
+    let signed =
+        SignedImage::new().simple(&(0..201).map(|n| ("one".to_owned(), format!("{n:04}"))).collect::<Vec<_>>());
     let ran = signed.requiring(P256);
-    signed.check_refused(&ran, "signature-missing", "has 95.3 MiB, and 16.0 MiB are read at most");
-    assert_eq!(signed.registry.log().matching("GET", "/blobs/"), 0);
+    signed.check_refused(&ran, "signature-missing", "198 more were found, 1 of them not read");
 
     let payload = |n: usize| (format!("{n}"), Some(("dev.cosignproject.cosign/signature", "AQ==".to_owned())));
     let many: Vec<_> = (0..10_000).map(payload).collect();

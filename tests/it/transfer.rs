@@ -726,6 +726,20 @@ fn a_mount_that_is_not_made_goes_on_as_an_upload() {
 }
 
 #[test]
+fn a_registry_that_mounts_nothing_for_the_moment_is_not_sent_the_blob_instead() {
+    for (status, code) in [(429, Code::RateLimited), (503, Code::RegistryUnavailable)] {
+        let case = Case::new(1000);
+        let world = case.world();
+        let client = case.client(&world);
+        case.target.fail(9, "POST", "/blobs/uploads/", Reply::status(status));
+        let other = Repository::parse(&case.target.name("other/app")).unwrap();
+        let target = remote(&client, &case.repositories().1, Action::Push);
+        let outcome = target.mount(&other, &case.descriptor().digest);
+        assert_eq!(outcome.map(|_| ()).map_err(|error| error.code()), Err(code));
+    }
+}
+
+#[test]
 fn a_token_that_runs_out_on_the_way_is_renewed_once() {
     for times in [1, 9] {
         let to = Options { auth: Auth::Bearer(one_user("ci", "pass")), ..Options::default() };

@@ -60,13 +60,17 @@ fn wrong_commands_and_flags() {
         &["acme/app:1.2.3"],
         &["--verbose"],
         &["--build", "103", "promote", "acme/app"],
+        &["--frobnicate", "labels", "acme/app"],
         &["-x", "labels", "acme/app"],
         &["promote", "acme/app", "--biuld", "103"],
         &["promote", "acme/app", "-build", "103"],
         &["promote", "acme/app", "--dryRun"],
         &["labels", "acme/app", "--to", "latest"],
         &["labels", "acme/app", "--frobnicate"],
+        &["labels", "acme/app", "--frobnicate=often"],
         &["labels", "acme/app", "-q"],
+        &["labels", "acme/app", "-x"],
+        &["labels", "acme/app", "--registry-password", "x"],
         &["labels", "-acme/app"],
         &["labels", "acme/app", "--password", "x"],
         &["promote", "acme/app:1.2.3", "latest"],
@@ -76,6 +80,8 @@ fn wrong_commands_and_flags() {
         &["promote", "acme/app", "--build", "1", "--build", "2"],
         &["call", "request.json"],
         &["call", "--dry-run"],
+        &["call", "--frobnicate"],
+        &["--verbose", "call"],
     ]));
 }
 
@@ -119,6 +125,7 @@ fn wrong_digests() {
 
 #[test]
 fn wrong_values() {
+    let role_for = "123456789012.dkr.ecr.eu-west-1.amazonaws.com=arn:aws:iam::123456789012:role/reader";
     insta::assert_snapshot!(refusals(&[
         &["find-tag", "acme/app", "--build", ""],
         &["find-tag", "acme/app", "--build", "#103"],
@@ -148,9 +155,12 @@ fn wrong_values() {
         &["inspect", "acme/app", "--via", "hub"],
         &["inspect", "acme/app", "--credentials-from", "docker"],
         &["inspect", "acme/app", "--aws-role", "reader"],
+        &["inspect", "acme/app", "--aws-role", "arn:aws:iam::123456789012:user/reader"],
+        &["inspect", "acme/app", "--aws-role", "123456789012:role/reader"],
         &["inspect", "acme/app", "--aws-external-id", "agreed"],
         &["inspect", "acme/app", "--aws-profile", "ci", "--credentials-from", "env"],
         &["inspect", "acme/app", "--aws-role-for", "docker.io=arn:aws:iam::123456789012:role/reader"],
+        &["inspect", "acme/app", "--credentials-from", "env", "--aws-role-for", role_for],
         &["inspect", "acme/app", "--ecr", "images.internal"],
         &["inspect", "acme/app", "--ecr", "images.internal=public.ecr.aws"],
         &["inspect", "acme/app", "--verbose", "--quiet"],
