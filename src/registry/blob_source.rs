@@ -171,7 +171,7 @@ impl<'a> SourceBlob<'a> {
         let (digest, size, repository) =
             (&self.descriptor.digest, self.descriptor.size, &self.from.access().repository);
         let than = if got < size { "shorter" } else { "longer" };
-        let got = if self.place.at == size { format!("more than {size}") } else { got.to_string() };
+        let got = if got > size && self.place.at == size { format!("more than {size}") } else { got.to_string() };
         Error::new(Code::DigestMismatch, format!("the blob `{digest}` of `{repository}` is {than} than it has to be"))
             .cause(format!("the manifest says {size} bytes, the registry has {got}"))
             .hint("push the image again; if it stays, the registry or a proxy in between serves damaged content")
