@@ -264,6 +264,19 @@ mod tests {
     }
 
     #[test]
+    fn when_to_come_back_is_of_no_interest_where_nobody_is_asked_to_wait() {
+        for status in [200, 404] {
+            let address = server(move |_, mut stream| {
+                read_request(&mut stream);
+                let _ = write!(stream, "HTTP/1.1 {status} So\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n");
+            });
+            let world = world(&[]);
+            let reply = limited(&world, Duration::from_secs(60)).send("read it", &get(address), 1);
+            assert_eq!(reply.unwrap().status, status);
+        }
+    }
+
+    #[test]
     fn a_reply_that_is_read_in_pieces_may_take_longer_than_one_that_is_read_whole() {
         let address = server(|_, mut stream| {
             read_request(&mut stream);

@@ -199,6 +199,7 @@ impl fmt::Debug for Pool {
 }
 
 /// A connection with a request under way; it comes back by itself.
+#[derive(Debug)]
 pub(super) struct Lent {
     /// Gone only while this is dropped.
     channel: Option<Channel>,
@@ -234,12 +235,6 @@ impl Transport for Lent {
 
     fn is_tls(&self) -> bool {
         self.channel.as_ref().is_some_and(Channel::is_tls)
-    }
-}
-
-impl fmt::Debug for Lent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lent").field(&self.channel).finish()
     }
 }
 

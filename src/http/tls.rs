@@ -162,11 +162,12 @@ mod tests {
     use crate::pure::http::fault::Phase;
     use crate::pure::http::message::{Method, Request, Response};
     use crate::pure::http::url::Url;
+    use crate::threads::lock;
     use crate::world::instant;
     use std::net::SocketAddr;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{Receiver, channel};
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -388,6 +389,30 @@ mod tests {
         let request = Request { method: Method::Put, ..get("127.0.0.1", address) };
         let fault = ask(&http, &request, &Limits { idle, ..limits() }).unwrap_err();
         assert_eq!(fault, Fault::Timeout { what: Phase::Idle, after: idle });
+    }
+
+    #[test]
+    fn a_kept_connection_stays_where_the_server_changes_its_keys_meanwhile() {
+        let authority = Authority::new();
+        let file = authority.file();
+        let http = http(&[], file.path().to_str());
+        let ((go, answered), (tell, changed)) = (channel(), channel());
+        let answered = Arc::new(Mutex::new(answered));
+        let address = tls_server(authority.server(&["127.0.0.1"]), move |number, mut stream| {
+            while !read_request(&mut stream).is_empty() {
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}").unwrap();
+                if lock(&answered).recv().is_ok() {
+                    stream.conn.refresh_traffic_keys().unwrap();
+                    stream.flush().unwrap();
+                    tell.send(()).unwrap();
+                }
+            }
+        });
+        let ask = || ask(&http, &get("127.0.0.1", address), &limits()).unwrap().body;
+        assert_eq!(ask(), b"0");
+        go.send(()).unwrap();
+        changed.recv().unwrap();
+        assert_eq!(ask(), b"0");
     }
 
     #[test]

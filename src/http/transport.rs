@@ -379,6 +379,18 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_connection_keeps_no_room_of_a_long_body() {
+        for (input, output, expected) in
+            [(INPUT_START, OUTPUT, (INPUT_START, OUTPUT)), (INPUT_START, LARGE, (0, 0)), (LARGE, OUTPUT, (0, 0))]
+        {
+            let mut channel = Channel::new(Box::new(Silence), false);
+            channel.buffers = Room { input: vec![0; input], output: vec![0; output], ..Room::default() };
+            assert!(channel.is_open());
+            assert_eq!((channel.buffers.input.len(), channel.buffers.output.len()), expected);
+        }
+    }
+
+    #[test]
     fn what_came_and_was_not_used_yet_stays_when_room_is_made() {
         let mut room = Room::default();
         let size = room.room().unwrap().len();

@@ -384,3 +384,43 @@ fn patience(target: &Remote) -> Duration {
     let left = |until: Instant| until.saturating_duration_since(target.world().instant()) / 2;
     target.exchange().until.map_or(PATIENCE, left).min(PATIENCE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::promote::TagKind;
+    use crate::pure::version::Version;
+
+    /// Finds the same newer version in everything, and counts how often it is asked to.
+    #[derive(Default)]
+    struct Finder(Mutex<usize>);
+
+    impl Judge for Finder {
+        fn decide(&self, write: &TagWrite, _now: Option<Digest>) -> Result<TagWrite, Error> {
+            Ok(write.clone())
+        }
+
+        fn again(&self) -> &'static str {
+            "promote again"
+        }
+
+        fn reading(&self, _write: &TagWrite, _other: &Digest) -> Result<Reading, Error> {
+            *lock(&self.0) += 1;
+            Ok(Reading::Newer(Version::of(2026, 34, 104)))
+        }
+    }
+
+    #[test]
+    fn a_newer_version_that_stays_is_looked_up_once() {
+        let [ours, theirs, other] = ["ours", "theirs", "other"].map(|text| Some(Digest::of(text.as_bytes())));
+        let tag = Tag::parse("latest").unwrap();
+        let mut write = TagWrite::new(tag, TagKind::Moving, None, ours, TagAction::Created);
+        let (finder, mut watch) = (Finder::default(), Watch::default());
+        // One that is newer still is on its way, so the tag is read on.
+        let overlap = Overlap { newer: Some(Version::of(2026, 34, 105)), older: Vec::new() };
+        for (now, lookups) in [(&theirs, 1), (&theirs, 1), (&other, 2)] {
+            let ruling = ruling(&finder, &mut write, now.clone(), &mut watch, &overlap).unwrap();
+            assert_eq!((ruling, *lock(&finder.0)), (Ruling::Again, lookups));
+        }
+    }
+}
