@@ -236,6 +236,7 @@ fn tag_lists_that_are_not_what_they_claim() {
             "reply-malformed",
         ),
         ("another shape", Reply::with(200, "application/json", r#"{"tags":[1]}"#), "reply-malformed"),
+        ("no list", Reply::with(200, "application/json", r#"{"tags":1}"#), "reply-malformed"),
         (
             "next page elsewhere",
             Reply::with(200, "application/json", r#"{"tags":["1"]}"#)

@@ -45,6 +45,7 @@ fn a_limit_is_told_without_spending_of_it() {
     let host = registry.host();
     let on = |columns| run.clone().env("TERM", "dumb").on_terminal(columns).text.replace(&host, "[registry]");
     insta::assert_snapshot!("a_limit_on_a_terminal", on(80) + "\n" + &on(120));
+    assert_eq!(run.args(["--text", "--quiet"]).run().stdout, "76\n");
 }
 
 #[test]

@@ -64,6 +64,9 @@ fn a_list_is_an_array_or_an_object_a_line_in_a_file_on_stdin_or_in_a_request() {
     assert_eq!(registry.resolve("acme/web", "2026.34.7-ok"), registry.resolve("acme/web", "2026.34.7"));
     let shown = ran.json().to_string();
     assert!(!shown.contains("images[0]"), "{ran}");
+    let quiet = typed(&json!([app, web]).to_string(), &["--text", "--quiet"]).stdout;
+    let digests = ["2026.34.103", "2026.34.7"].map(|version| image(version).digest() + "\n");
+    assert_eq!(quiet, digests.concat());
 }
 
 #[test]

@@ -232,6 +232,7 @@ fn a_flag_decides_where_the_place_would_not() {
     let piped = find().arg("--text").run();
     let shown = find().on_terminal(80);
     assert_eq!((piped.stdout.as_str(), piped.stderr.as_str()), (shown.text.as_str(), ""));
+    assert_eq!(find().args(["--text", "--quiet"]).run().stdout, "2026.34.103\n");
     let json = find().arg("--json").on_terminal(80);
     assert!(json.text.starts_with("{\n  \"schema\": 1,\n"), "{}", json.text);
     assert_eq!(find().arg("--json").run().stdout, find().run().stdout);

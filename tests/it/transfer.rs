@@ -691,6 +691,14 @@ fn an_upload_never_goes_on_in_the_clear() {
     });
     let error = case.fails(Code::RedirectRefused, "from https to");
     assert!(error.hint_text().unwrap().contains("X-Forwarded-Proto"), "{error}");
+    // What is no matter of a proxy is not told as one.
+    case.target.after(|asked, _, reply| {
+        if asked.method == "POST" {
+            *reply = reply.clone().set("Location", "https://169.254.169.254/upload");
+        }
+    });
+    let error = case.fails(Code::RedirectRefused, "link-local");
+    assert!(error.hint_text().unwrap().contains("correct the `Location`"), "{error}");
 }
 
 #[test]
