@@ -68,11 +68,7 @@ fn somebody_elses_newer_version_before_our_move_is_not_overwritten() {
 #[test]
 fn a_newer_version_that_comes_while_the_registry_keeps_us_waiting_is_not_overwritten() {
     let registry = versions();
-    let mut lists = 0;
-    registry.before(move |asked, _| {
-        lists += usize::from(asked.path.ends_with("/tags/list"));
-        (lists == 1 && asked.path.ends_with("/tags/list")).then(|| Reply::status(429).header("Retry-After", "2"))
-    });
+    registry.fail(1, "GET", "/tags/list", Reply::status(429).header("Retry-After", "2"));
     let newer = image("2026.34.104");
     registry.after(move |asked, state, reply| {
         if asked.path.ends_with("/tags/list") && reply.status == 200 {
