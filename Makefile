@@ -66,9 +66,12 @@ program:
 doc: ## rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
+# Some tests send signals, which whoever starts this in the background, or by nohup, passes over.
+SIGNALS := $(shell env --default-signal true 2>/dev/null && echo env --default-signal)
+
 # Most tests wait for answers and not for a processor.
 test: ## unit and integration tests, with servers that answer as told
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} $(CARGO) test --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} $(SIGNALS) $(CARGO) test --locked
 
 live: tools ## the same stories against real servers, which are started and stopped
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --locked --test live
