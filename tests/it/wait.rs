@@ -93,7 +93,7 @@ fn when_the_time_is_over_the_last_answer_is_told_with_how_long_was_waited() {
     }
     // One look at once, one after a second, one when the time is over.
     registry.clear();
-    commands(&registry)[0].clone().args(["--wait", "1.2"]).run();
+    commands(&registry)[0].clone().args(["--wait", "1.9"]).run();
     assert_eq!(registry.log().matching("GET", "/manifests/"), 3);
     // What would be asked after that is not connected for.
     let registry = about_to_be_pushed(usize::MAX);
