@@ -257,8 +257,8 @@ mod tests {
     use crate::pure::http::{Phase, Url};
     use std::io::Write;
     use std::net::SocketAddr;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread::ThreadId;
 
     /// Answers with the number of the connection that a request came on.
     fn numbering() -> SocketAddr {
@@ -297,9 +297,14 @@ mod tests {
 
     #[test]
     fn no_server_gets_more_than_requests_at_once() {
-        let (http, url) = (http(&[]), get(numbering()).url);
-        (0..2 * WIDTH).for_each(|_| http.dial.ahead(&url, &limits()));
-        assert_eq!(lock(&http.dial.pool.state).idle.len(), WIDTH);
+        let (http, url, mut made) = (http(&[]), get(numbering()).url, 0);
+        for _ in 0..2 * WIDTH {
+            http.dial.pool.ahead(url.origin(), || {
+                made += 1;
+                http.dial.reach(&url, None, LIMIT).map(|stream| Channel::new(stream, false))
+            });
+        }
+        assert_eq!((made, lock(&http.dial.pool.state).idle.len()), (WIDTH, WIDTH));
     }
 
     #[test]
@@ -335,7 +340,8 @@ mod tests {
     struct Requests {
         http: Http,
         url: Url,
-        made: Arc<AtomicUsize>,
+        /// By which threads connections were made.
+        made: Arc<Mutex<Vec<ThreadId>>>,
         comes: Sender<Option<Fault>>,
         when: Arc<Mutex<Receiver<Option<Fault>>>>,
     }
@@ -355,7 +361,7 @@ mod tests {
             let (dialer, url) = (self.http.dial.clone(), self.url.clone());
             let (made, when) = (self.made.clone(), self.when.clone());
             let dial = move || {
-                made.fetch_add(1, Ordering::SeqCst);
+                lock(&made).push(thread::current().id());
                 match lock(&when).recv() {
                     Ok(Some(fault)) => Err(fault),
                     _ => dialer.reach(&url, None, LIMIT).map(|stream| Channel::new(stream, false)),
@@ -408,7 +414,7 @@ mod tests {
             answered(third.join().unwrap().unwrap());
             answered(second);
         });
-        assert_eq!((requests.made.load(Ordering::SeqCst), requests.idle()), (2, 2));
+        assert_eq!((lock(&requests.made).len(), requests.idle()), (2, 2));
     }
 
     #[test]
@@ -469,6 +475,13 @@ mod tests {
         answered(requests.first());
         requests.comes(None);
         answered(requests.connect(Duration::ZERO).unwrap());
-        assert_eq!(requests.made.load(Ordering::SeqCst), 2);
+        assert_eq!(lock(&requests.made).len(), 2);
+    }
+
+    #[test]
+    fn a_request_makes_its_connection_itself_where_no_other_is_under_way() {
+        let requests = Requests::new();
+        (0..2).for_each(|_| drop(requests.first()));
+        assert_eq!(*lock(&requests.made), [thread::current().id(); 2]);
     }
 }

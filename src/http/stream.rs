@@ -176,6 +176,7 @@ impl Stream for Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::testing::{server, stay};
 
     #[test]
     fn what_the_system_said_is_told_in_words() {
@@ -191,6 +192,8 @@ mod tests {
         for (number, expected) in [(101, "network unreachable"), (113, "host unreachable"), (110, "timed out")] {
             assert_eq!(plain(&io::Error::from_raw_os_error(number)), expected);
         }
+        let of_windows = "No connection could be made because the target machine actively refused it. (os error 10061)";
+        assert_eq!(plain(&io::Error::new(ErrorKind::ConnectionRefused, of_windows)), "connection refused");
         let unknown = io::Error::other("No buffer space available (os error 105)");
         assert_eq!(plain(&unknown), "no buffer space available");
     }
@@ -200,6 +203,41 @@ mod tests {
         let over = Limit { until: Some(instant()), what: Phase::Whole, idle: Some(Duration::from_secs(9)) };
         assert!(matches!(over.left(), Err(Fault::Timeout { what: Phase::Whole, .. })));
         assert_eq!(Limit { until: None, ..over }.left(), Ok(None));
+        // A wait that is over a moment before the end has run into the end.
+        let nearly = Limit { until: Some(instant() + Duration::from_millis(1)), ..over };
+        assert!(matches!(nearly.reached(), Fault::Timeout { what: Phase::Whole, .. }));
+    }
+
+    /// One whose other side says nothing.
+    fn socket() -> Socket {
+        #[expect(clippy::disallowed_methods, reason = "a test has sockets of its own")]
+        let tcp = TcpStream::connect(server(|_, _stream| stay())).unwrap();
+        Socket::new(tcp, Limit { until: None, what: Phase::Whole, idle: None })
+    }
+
+    #[test]
+    fn the_system_is_told_of_a_limit_that_changes_and_only_for_what_is_done() {
+        let mut socket = socket();
+        for (reads, minutes, expected) in [
+            (false, 9, [None, Some(9)]),
+            (true, 9, [Some(9), Some(9)]),
+            (true, 5, [Some(5), Some(9)]),
+            (true, 5, [Some(5), Some(9)]),
+            (true, 7, [Some(7), Some(9)]),
+            (false, 2, [Some(7), Some(2)]),
+        ] {
+            socket.limit(Limit { idle: Some(Duration::from_secs(minutes * 60)), ..socket.limit });
+            socket.within(reads, |_| Ok(0)).unwrap();
+            let told = [socket.tcp.read_timeout(), socket.tcp.write_timeout()];
+            let minutes = |wait: Duration| wait.as_secs().div_ceil(60);
+            assert_eq!(told.map(|wait| wait.unwrap().map(minutes)), expected);
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_no_read() {
+        let mut calls = [Err(ErrorKind::Interrupted.into()), Ok(3)].into_iter();
+        assert_eq!(socket().within(true, |_| calls.next().unwrap()).unwrap(), 3);
     }
 
     #[test]

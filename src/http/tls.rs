@@ -96,7 +96,6 @@ impl Read for Tls {
         loop {
             match self.connection.reader().read(&mut buffer[amount..]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) if amount > 0 => return Ok(amount),
                 Ok(more) if more > 0 && amount + more < buffer.len() => amount += more,
                 done => return done.map(|more| amount + more),
             }
@@ -105,10 +104,7 @@ impl Read for Tls {
             }
             // Answers to the other side's housekeeping; if they cannot be sent there may still be a reply.
             let _ = self.send();
-            match self.receive() {
-                Err(_) if amount > 0 => return Ok(amount),
-                received => received?,
-            };
+            self.receive()?;
         }
     }
 }
@@ -392,27 +388,33 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_connection_stays_where_the_server_changes_its_keys_meanwhile() {
+    fn a_kept_connection_stays_where_the_server_changes_its_keys_meanwhile_and_not_where_it_cannot_be_read() {
         let authority = Authority::new();
         let file = authority.file();
-        let http = http(&[], file.path().to_str());
-        let ((go, answered), (tell, changed)) = (channel(), channel());
-        let answered = Arc::new(Mutex::new(answered));
-        let address = tls_server(authority.server(&["127.0.0.1"]), move |number, mut stream| {
-            while !read_request(&mut stream).is_empty() {
-                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}").unwrap();
-                if lock(&answered).recv().is_ok() {
-                    stream.conn.refresh_traffic_keys().unwrap();
-                    stream.flush().unwrap();
-                    tell.send(()).unwrap();
+        for (is_broken, second) in [(false, b"0"), (true, b"1")] {
+            let http = http(&[], file.path().to_str());
+            let ((go, answered), (tell, changed)) = (channel(), channel());
+            let answered = Arc::new(Mutex::new(answered));
+            let address = tls_server(authority.server(&["127.0.0.1"]), move |number, mut stream| {
+                while !read_request(&mut stream).is_empty() {
+                    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}").unwrap();
+                    if lock(&answered).recv().is_ok() {
+                        stream.conn.refresh_traffic_keys().unwrap();
+                        stream.flush().unwrap();
+                        if is_broken {
+                            stream.sock.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").unwrap();
+                        }
+                        tell.send(()).unwrap();
+                    }
                 }
-            }
-        });
-        let ask = || ask(&http, &get("127.0.0.1", address), &limits()).unwrap().body;
-        assert_eq!(ask(), b"0");
-        go.send(()).unwrap();
-        changed.recv().unwrap();
-        assert_eq!(ask(), b"0");
+                crate::http::testing::stay()
+            });
+            let ask = || ask(&http, &get("127.0.0.1", address), &limits()).unwrap().body;
+            assert_eq!(ask(), b"0");
+            go.send(()).unwrap();
+            changed.recv().unwrap();
+            assert_eq!(ask(), second);
+        }
     }
 
     #[test]

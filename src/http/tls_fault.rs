@@ -72,9 +72,8 @@ fn refused(error: &CertificateError) -> Fault {
         E::NotValidForNameContext { presented, .. } => {
             return Fault::Tls { trouble: WrongName, why: other_names(presented) };
         }
-        E::NotValidForName => (WrongName, "the server's certificate is for other names"),
         E::Expired | E::ExpiredContext { .. } => (Expired, "the server's certificate has expired"),
-        E::NotValidYet | E::NotValidYetContext { .. } => {
+        E::NotValidYetContext { .. } => {
             (Expired, "the server's certificate is not valid yet; the clock of this machine may be wrong")
         }
         E::BadEncoding => (Other, "the server's certificate cannot be read"),
@@ -82,9 +81,7 @@ fn refused(error: &CertificateError) -> Fault {
         E::UnsupportedSignatureAlgorithmContext { .. } | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             (Other, "the server's certificate is signed in a way that is not accepted any more")
         }
-        E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
-            (Other, "the server's certificate is not one for servers")
-        }
+        E::InvalidPurposeContext { .. } => (Other, "the server's certificate is not one for servers"),
         E::Other(rule) => match rule.0.downcast_ref::<Fault>() {
             Some(fault) => return fault.clone(),
             None if is_authority(rule) => {
@@ -142,7 +139,7 @@ fn broken_off(alert: AlertDescription) -> String {
 mod tests {
     use super::*;
     use crate::http::testing::Authority;
-    use rustls::PeerIncompatible;
+    use rustls::{ExtendedKeyPurpose, PeerIncompatible};
 
     fn text(error: impl Into<Error>) -> String {
         explain(&error.into()).to_string()
@@ -175,16 +172,40 @@ mod tests {
             (presented(&["DnsName(\"a.example\")", "IpAddress(10.0.0.1)"]), "for other names: `a.example`, `10.0.0.1`"),
             (presented(&["DnsName(\"a\")"; 7]), "`a`, `a`, `a`, `a`, `a` and 2 more"),
             (presented(&["DnsName(\"\u{1b}[2J\")"]), "`\\u{1b}[2J`"),
+            (CertificateError::BadEncoding, "cannot be read"),
             (CertificateError::BadSignature, "handshake is wrong"),
+            (
+                CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                    signature_algorithm_id: vec![],
+                    public_key_algorithm_id: vec![],
+                },
+                "not accepted any more",
+            ),
+            (
+                CertificateError::InvalidPurposeContext {
+                    required: ExtendedKeyPurpose::ServerAuth,
+                    presented: vec![ExtendedKeyPurpose::ClientAuth],
+                },
+                "not one for servers",
+            ),
             (other("CaUsedAsEndEntity"), "(`CA:TRUE`)"),
             (other("UnsupportedCertVersion"), "before 3"),
+            (other("UnsupportedCriticalExtension"), "a critical extension"),
+            (other("EndEntityUsedAsCa"), "is no authority"),
+            (other("NameConstraintViolation"), "may not speak for this name"),
             (other("MaximumPathDepthExceeded"), "further from its authority"),
             (other("TrailingData(Certificate)"), "a rule of X.509"),
         ] {
             assert!(text(error).contains(expected), "{expected}");
         }
-        let strange = Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13);
-        assert!(text(strange).contains("speaks no version or form of TLS"));
+        for (error, expected) in [
+            (Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13), "no version or form of TLS"),
+            (Error::NoCertificatesPresented, "shows no certificate"),
+            (Error::DecryptError, "cannot be decrypted"),
+            (Error::PeerSentOversizedRecord, "breaks the rules of TLS"),
+        ] {
+            assert!(text(error).contains(expected), "{expected}");
+        }
         for (alert, expected) in [
             (AlertDescription::HandshakeFailure, "none of the ciphers offered"),
             (AlertDescription::CertificateRequired, "a client's certificate"),
