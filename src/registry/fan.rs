@@ -122,6 +122,16 @@ impl BlobWindow<'_> {
         self.ring.len() - usize::try_from(self.end - self.base()).unwrap_or(self.ring.len())
     }
 
+    /// Takes note that so many more bytes are being read, at most.
+    fn promise(&mut self, most: usize) {
+        self.promised = self.end + most as u64;
+    }
+
+    /// Whether the bytes from this place on are there, and are not written over by what is being read.
+    fn keeps(&self, at: u64) -> bool {
+        at <= self.end && at + self.ring.len() as u64 >= self.promised
+    }
+
     /// The last place up to where a reader is whose hash is known.
     fn hashed(&self, number: usize) -> HashedPlace {
         let (first, known) = (&self.hashes[0], |at| self.hashes.iter().rev().find(move |place| place.at <= at));
@@ -196,8 +206,7 @@ impl<'a> SharedBlob<'a> {
     /// Puts a reader at a place; not where that is outside of the window, or the reader was let go.
     fn place(&self, number: usize, to: u64) -> bool {
         let mut window = lock(&self.window);
-        let kept = to <= window.end && to + window.ring.len() as u64 >= window.promised;
-        let stays = kept && matches!(window.readers[number], ReaderPlace::At(_));
+        let stays = window.keeps(to) && matches!(window.readers[number], ReaderPlace::At(_));
         if stays {
             window.readers[number] = ReaderPlace::At(to);
         }
@@ -230,7 +239,7 @@ impl<'a> SharedBlob<'a> {
                 && let Some(source) = window.source.take()
             {
                 let most = buffer.len().min(room);
-                window.promised = window.end + most as u64;
+                window.promise(most);
                 drop(window);
                 return self.read(source, number, &mut buffer[..most]);
             }
@@ -309,7 +318,7 @@ impl FanReader<'_, '_> {
 
 impl Read for FanReader<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() || self.at == self.shared.descriptor.size {
+        if buffer.is_empty() {
             return Ok(0);
         }
         let amount = match (self.shared(buffer).map_err(|_| unreadable())?, &mut self.alone) {
@@ -350,5 +359,50 @@ impl BlobContent for FanReader<'_, '_> {
 impl Drop for FanReader<'_, '_> {
     fn drop(&mut self) {
         self.shared.let_go(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::image::{Digest, Hasher};
+
+    /// A window that nobody reads for.
+    fn window(length: u64) -> BlobWindow<'static> {
+        BlobWindow {
+            source: None,
+            ring: vec![0; usize::try_from(length).unwrap()],
+            end: 0,
+            promised: 0,
+            readers: Vec::new(),
+            hashes: VecDeque::from([place(0)]),
+            failed: None,
+        }
+    }
+
+    fn place(at: u64) -> HashedPlace {
+        HashedPlace { at, hasher: Hasher::like(&Digest::of(b"")) }
+    }
+
+    #[test]
+    fn whoever_goes_on_alone_begins_near_its_place_and_few_hashes_are_kept_whatever_the_pieces() {
+        for piece in [1000, 100_000] {
+            let mut window = window(WINDOW);
+            while window.end < 3 * WINDOW {
+                let place = place(window.end + piece as u64);
+                window.add(&vec![0; piece], &place);
+            }
+            window.readers = vec![ReaderPlace::At(window.end)];
+            assert!(window.end - window.hashed(0).at < STRIDE, "{piece}: {}", window.hashed(0).at);
+            assert!(window.hashes.len() as u64 <= WINDOW / STRIDE + 1, "{piece}: {}", window.hashes.len());
+        }
+    }
+
+    #[test]
+    fn a_place_is_kept_until_something_is_read_over_it() {
+        let mut window = window(1000);
+        window.add(&[0; 990], &place(990));
+        window.promise(20);
+        assert_eq!([0, 9, 10, 990, 991].map(|at| window.keeps(at)), [false, false, true, true, false]);
     }
 }

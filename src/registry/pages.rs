@@ -58,3 +58,15 @@ pub(super) fn linked(wanted: &str, from: &Url, response: &Response) -> Result<Op
         error.restate(format!("cannot {wanted}: the next page is not where it must be")).hint(hint)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_twenty_thousand_pages_at_most() {
+        let walk = |count| walk("list", 1, |page| Ok(Some(page + 1).filter(|next| *next <= count)));
+        assert_eq!(walk(limits::PAGES), Ok(()));
+        assert_eq!(walk(limits::PAGES + 1).unwrap_err().code(), Code::SizeExceeded);
+    }
+}

@@ -373,6 +373,7 @@ fn auth_says_what_is_granted_and_what_is_not() {
     let open = filled(Registry::start());
     let ran = auth(&open).login("robot", "secret").run();
     assert_eq!((ran.result()["challenge"].as_str(), ran.result()["source"].as_str()), (Some("none"), None));
+    assert_eq!(auth(&open).args(["--action", "push"]).run().warnings(), ["push-unknown"]);
     insta::assert_snapshot!([partial, basic, look(&open, Path::new("/none"), &ran)].join("\n\n"));
 }
 

@@ -99,11 +99,10 @@ fn an_index_may_name_five_hundred_images_and_no_more() {
     assert!(ran.code() == "size-exceeded" && ran.stderr.contains("names more than 500 images"), "{ran}");
 }
 
-#[test]
-fn eighty_thousand_referrers_are_worked_through_in_time() {
+/// An image, and these pages of what points at it.
+fn pointed_at(pages: Vec<Vec<u8>>) -> Registry {
     let registry = Registry::with(Options { referrers: true, ..Options::default() });
     push(&registry, APP, &["1.2.3"]);
-    let pages: Vec<Vec<u8>> = (0..8).map(|page| many(types::OCI_MANIFEST, 10_000, page * 10_000, None)).collect();
     registry.before(move |asked, _| {
         if !asked.path.contains("/referrers/") {
             return None;
@@ -113,6 +112,12 @@ fn eighty_thousand_referrers_are_worked_through_in_time() {
         let next = format!("<{}?page={}>; rel=\"next\"", asked.path, page + 1);
         Some(if page + 1 < pages.len() { reply.header("Link", next) } else { reply })
     });
+    registry
+}
+
+#[test]
+fn eighty_thousand_referrers_are_worked_through_in_time() {
+    let registry = pointed_at((0..8).map(|page| many(types::OCI_MANIFEST, 10_000, page * 10_000, None)).collect());
     let (source, target) = (registry.name("acme/app:1.2.3"), Registry::start());
     let timed = |words: &[&str]| tagwright([]).args(words).args(["--timeout", LIMIT]).run();
     let ran = timed(&["promote", &source, "--to", "x"]);
@@ -121,6 +126,20 @@ fn eighty_thousand_referrers_are_worked_through_in_time() {
     assert_eq!(ran.code(), "size-exceeded", "{ran}");
     assert!(ran.stderr.contains("--no-referrers") && target.log().writes() == 0, "{ran}");
     assert_eq!(timed(&["history", &registry.name(APP)]).result()["records"], json!([]));
+}
+
+#[test]
+fn the_pages_of_what_points_at_an_image_have_sixty_four_mebibytes_at_most() {
+    for (more, warnings) in [(0, vec![]), (1, vec!["referrers-unknown".to_owned()])] {
+        let page = |n: usize| {
+            let mut page = many(types::OCI_MANIFEST, 1, n, None);
+            page.resize((4 << 20) + if n == 0 { more } else { 0 }, b' ');
+            page
+        };
+        let registry = pointed_at((0..16).map(page).collect());
+        let ran = tagwright(["promote", &registry.name("acme/app:1.2.3"), "--to", "x"]).run();
+        assert_eq!((&ran.result()["referrers"]["found"], ran.warnings()), (&json!(16), warnings), "{ran}");
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use crate::stage::{STEP, image};
 use crate::support::amazon::{self, API, Amazon, BUCKET, HOST, KEY, PASSWORD, PUBLIC, SESSION, refusal};
 use crate::support::cmd::tagwright;
 use crate::support::image::{Built, Image, two_platforms};
-use crate::support::reply::Reply;
-use crate::support::text::base64;
+use crate::support::reply::{Fault, Reply};
+use crate::support::text::{base64, base64_url};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -226,15 +226,20 @@ fn a_right_to_the_other_list_is_enough() {
 
 #[test]
 fn a_tag_that_cannot_be_looked_at_is_none_that_is_missing() {
-    let amazon = Amazon::start();
-    versions(&amazon);
-    amazon.hook(|asked, action, _| {
-        let hit = action == "ecr:BatchGetImage" && String::from_utf8_lossy(&asked.body).contains("\"x\"");
-        hit.then(|| refusal("AccessDeniedException", "not that one"))
-    });
-    let ran = amazon.signed(["promote", &format!("{}:2026.34.103", team()), "--to", "x"]).run();
-    assert_eq!((ran.code().as_str(), ran.error()["changed"].as_bool()), ("denied", Some(false)), "{ran}");
-    assert!(!amazon.calls().contains(&"ecr:PutImage".to_owned()), "{:?}", amazon.calls());
+    // Alone it is refused, among others it is listed with the reason.
+    let why = json!({"imageId": {"imageTag": "x"}, "failureCode": "ImageInaccessible", "failureReason": "archived"});
+    let listed = Reply::json(&json!({"images": [], "failures": [why]}));
+    for (more, reply) in [(&[][..], refusal("AccessDeniedException", "not that one")), (&["--to", "y"], listed)] {
+        let amazon = Amazon::start();
+        versions(&amazon);
+        amazon.hook(move |asked, action, _| {
+            let hit = action == "ecr:BatchGetImage" && String::from_utf8_lossy(&asked.body).contains("\"x\"");
+            hit.then(|| reply.clone())
+        });
+        let ran = amazon.signed(["promote", &format!("{}:2026.34.103", team()), "--to", "x"]).args(more).run();
+        assert_eq!((ran.code().as_str(), ran.error()["changed"].as_bool()), ("denied", Some(false)), "{ran}");
+        assert!(!amazon.calls().contains(&"ecr:PutImage".to_owned()), "{:?}", amazon.calls());
+    }
 }
 
 #[test]
@@ -356,6 +361,38 @@ fn auth_says_who_from_where_and_until_when() {
     assert_eq!(result["challenge"], "aws");
     assert_eq!(result["granted"], json!(["repository:team/app:pull"]));
     assert!(result["expiresAt"].as_str().unwrap() > "2900");
+    assert_eq!(result["tried"][0]["source"], "environment");
+    for via in ["ecr-api", "registry"] {
+        let ran = amazon.signed(["auth", &team(), "--action", "push", "--via", via]).run();
+        assert_eq!((&ran.result()["missing"], ran.warnings()), (&json!([]), vec!["push-unknown".to_owned()]), "{ran}");
+    }
+    // An agent may reach the registry and not who tells its name.
+    amazon.hook(|_, action, _| (action == "sts:GetCallerIdentity").then(|| Reply::broken(Fault::Close)));
+    let ran = amazon.signed(["auth", &team(), "--retries", "0"]).run();
+    assert_eq!(
+        (&ran.result()["identity"], ran.warnings()),
+        (&json!(null), vec!["identity-unknown".to_owned()]),
+        "{ran}"
+    );
+    assert_eq!(ran.result()["granted"], result["granted"]);
+}
+
+#[test]
+fn auth_says_what_the_public_registrys_token_grants() {
+    let amazon = Amazon::start();
+    amazon.push("acme/app", "1", &image("abc"));
+    let claims = json!({"access": [{"type": "repository", "name": "acme/app", "actions": ["pull"]}]}).to_string();
+    let token = json!({"token": format!("e30.{}.e30", base64_url(claims.as_bytes())), "expires_in": 300});
+    amazon.watch(move |asked, _, reply| {
+        if asked.path == "/token/" {
+            *reply = Reply::json(&token);
+        }
+    });
+    let ran = amazon.signed(["auth", &format!("{PUBLIC}/acme/app"), "--action", "push"]).run();
+    let result = ran.result();
+    assert_eq!((&result["challenge"], &result["source"]), (&json!("bearer"), &json!("environment")), "{ran}");
+    assert_eq!(result["missing"], json!(["repository:acme/app:push"]), "{ran}");
+    assert!(result["identity"].is_string() && result["expiresAt"].is_string(), "{ran}");
 }
 
 #[test]

@@ -408,6 +408,49 @@ fn signatures_come_along_and_are_not_written_twice() {
 }
 
 #[test]
+fn what_points_at_an_image_is_not_left_behind_where_ecr_cannot_tell_for_the_moment() {
+    let amazon = staged();
+    amazon.watch(|asked, _, reply| {
+        if asked.path.contains("/referrers/") {
+            *reply = Reply::status(503);
+        }
+    });
+    let ran = promote(&amazon).args(["--retries", "0"]).run();
+    assert_eq!((ran.code().as_str(), far(&amazon, "latest")), ("registry-unavailable", None), "{ran}");
+}
+
+#[test]
+fn what_points_at_an_image_and_may_not_be_written_is_not_left_behind() {
+    for name in ["AccessDeniedException", "LimitExceededException"] {
+        let amazon = staged();
+        let sbom = Image::new().layer("sbom").subject(&image("abc")).build();
+        amazon.state(|state| drop(state.store.store("team/app", &sbom)));
+        amazon.hook(move |asked, action, _| {
+            let hit = action == "ecr:PutImage" && String::from_utf8_lossy(&asked.body).contains(&sbom.digest());
+            hit.then(|| refusal(name, "no more of them"))
+        });
+        let ran = promote(&amazon).run();
+        assert_eq!((ran.code().as_str(), far(&amazon, "latest")), ("denied", None), "{ran}");
+    }
+}
+
+#[test]
+fn a_part_that_cannot_be_looked_for_in_the_target_is_none_that_is_missing() {
+    let (amazon, built) = (Amazon::start(), two_platforms("abc", "layer"));
+    amazon.push("team/app", "2026.34.103", &built);
+    amazon.create([TARGET]);
+    let child = built.children[0].digest();
+    amazon.hook(move |asked, action, _| {
+        let body = String::from_utf8_lossy(&asked.body);
+        let hit = action == "ecr:BatchGetImage" && body.contains("prod/app") && body.contains(&child);
+        hit.then(|| refusal("KmsException", "key disabled"))
+    });
+    let ran = promote(&amazon).run();
+    assert_eq!((ran.code().as_str(), changed(&ran)), ("denied", false), "{ran}");
+    assert_eq!(requests(&amazon, "POST", "/blobs/uploads/"), 0, "{:#?}", amazon.log().lines());
+}
+
+#[test]
 fn a_password_that_runs_out_on_the_way_is_replaced() {
     // By its own word, before it is refused.
     let amazon = staged();

@@ -64,9 +64,13 @@ fn a_list_that_loses_what_was_added_again_and_again_is_given_up_after_eight_time
 }
 
 #[test]
-fn a_list_that_goes_on_reading_as_before_is_warned_of() {
-    let (_, outcome, warnings, puts) = put(|state, tag, _| {
+fn a_list_that_goes_on_reading_as_before_is_written_again_after_three_looks_and_warned_of() {
+    let (case, outcome, warnings, puts) = put(|state, tag, _| {
         state.repositories.get_mut("to/app").unwrap().tags.remove(tag);
     });
     assert_eq!((outcome, warnings, puts), (Ok(()), vec!["unverified"], 3));
+    let log = case.target.log();
+    let of_list = log.0.iter().map(|one| &one.asked).filter(|asked| asked.path.contains("/manifests/sha256-"));
+    let methods: Vec<&str> = of_list.map(|asked| asked.method.as_str()).collect();
+    assert_eq!(methods.join(" "), "HEAD PUT HEAD HEAD HEAD PUT HEAD HEAD HEAD PUT HEAD");
 }

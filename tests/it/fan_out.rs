@@ -249,28 +249,41 @@ fn whoever_does_not_want_more_stops_what_is_sent_again() {
 
 #[test]
 fn a_target_that_begins_late_takes_what_it_has_missed_from_the_source() {
-    let fan = Fan::new(3_000_000);
-    let ended = Arc::new((Mutex::new(false), Condvar::new()));
-    let told = ended.clone();
-    fan.case.target.after(move |asked, _, _| {
-        if asked.method == "PUT" {
-            *told.0.lock().unwrap() = true;
-            told.1.notify_all();
-        }
-    });
-    fan.second.gate(move |asked| {
-        if asked.method == "POST" {
-            let wait = ended.1.wait_timeout_while(ended.0.lock().unwrap(), Duration::from_secs(20), |ended| !*ended);
-            assert!(!wait.unwrap().1.timed_out(), "the other one ends first");
-        }
-    });
-    fan.succeeds("late");
-    assert_eq!(fan.ranges(), [None, None]);
+    // What fits into the window is there, and whoever has all of it in chunks waits for nobody.
+    let chunks = Blobs { limit: Some(399_999), chunk_min: Some(100_000), ..Blobs::default() };
+    for (size, early, reads) in [(3_000_000, Blobs::default(), 2), (400_000, chunks, 1)] {
+        let fan = Fan::with(size, Blobs::default(), early);
+        let ended = Arc::new((Mutex::new(false), Condvar::new()));
+        let told = ended.clone();
+        fan.second.after(move |asked, _, reply| {
+            if asked.method == "PUT" && reply.status == 201 {
+                *told.0.lock().unwrap() = true;
+                told.1.notify_all();
+            }
+        });
+        fan.case.target.gate(move |asked| {
+            if asked.method == "POST" {
+                let most = Duration::from_secs(20);
+                let wait = ended.1.wait_timeout_while(ended.0.lock().unwrap(), most, |ended| !*ended);
+                assert!(!wait.unwrap().1.timed_out(), "the other one ends first");
+            }
+        });
+        fan.succeeds("late");
+        assert_eq!(fan.ranges(), vec![None; reads]);
+    }
+}
+
+#[test]
+fn a_source_that_takes_its_time_is_waited_for_by_both() {
+    let fan = Fan::new(300_000);
+    spoil(&fan.case.source, 1, |_, reply| reply.delay = Duration::from_secs(3));
+    fan.succeeds("slow");
+    assert_eq!(fan.ranges(), [None]);
 }
 
 #[test]
 fn where_no_thread_is_left_one_target_comes_after_the_other() {
-    for (size, reads) in [(3_000_000, 2), (300_000, 1)] {
+    for (size, reads) in [(3_000_000, 2), (512 << 10, 1)] {
         let (fan, all) = (Fan::new(size), Barrier::new(threads::WIDTH));
         let one = |number: &usize| {
             all.wait();

@@ -159,6 +159,13 @@ impl Case {
         })
     }
 
+    /// What the source says when it is asked whether it has the blob.
+    fn look(&self) -> Result<bool, Error> {
+        let world = self.world();
+        let client = self.client(&world);
+        remote(&client, &self.repositories().0, Action::Pull).has_blob(&Digest::of(&self.bytes))
+    }
+
     /// The copy succeeds, tells every byte once and leaves no upload open.
     pub fn succeeds(&self, what: &str) {
         self.succeeds_leaving(what, 0);
@@ -838,10 +845,30 @@ fn a_store_that_answers_no_head_is_asked_for_a_byte() {
             heads.fetch_add(1, Ordering::SeqCst);
             (asked.method == "HEAD").then(|| Reply::status(status))
         });
-        let world = case.world();
-        let client = case.client(&world);
-        let source = remote(&client, &case.repositories().0, Action::Pull);
-        assert!(source.has_blob(&Digest::of(&case.bytes)).unwrap(), "{status}");
+        assert_eq!(case.look(), Ok(true), "{status}");
+    }
+}
+
+#[test]
+fn a_store_that_answers_no_head_lacks_a_blob_only_by_a_registrys_own_word() {
+    for (reply, expected) in [
+        (Reply::error(404, "BLOB_UNKNOWN", "blob unknown"), Ok(false)),
+        (Reply::status(404), Err(Code::ReplyMalformed)),
+    ] {
+        let case = Case::new(1000);
+        case.source
+            .before(move |asked, _| Some(if asked.method == "HEAD" { Reply::status(403) } else { reply.clone() }));
+        assert_eq!(case.look().map_err(|error| error.code()), expected, "{:#?}", case.source.log().lines());
+    }
+}
+
+#[test]
+fn a_store_that_cannot_tell_for_the_moment_is_not_asked_for_a_byte() {
+    for (status, code) in [(503, Code::RegistryUnavailable), (429, Code::RateLimited)] {
+        let case = Case::new(1000);
+        case.source.before(move |asked, _| (asked.method == "HEAD").then(|| Reply::status(status)));
+        assert_eq!(case.look().unwrap_err().code(), code);
+        assert_eq!(case.source.log().matching("GET", "/blobs/"), 0, "{:#?}", case.source.log().lines());
     }
 }
 

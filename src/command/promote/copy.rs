@@ -319,7 +319,8 @@ pub fn checkable(source: &Remote, blob: &Descriptor) -> Result<(), Error> {
 
 /// Whether the target does not take a manifest, whoever sends it.
 fn is_refused(error: &Error) -> bool {
-    let status = error.refusal().map(|refusal| refusal.status);
+    // A call to an API is refused with 400 for want of a right as well.
+    let status = error.refusal().filter(|refusal| refusal.method != "POST").map(|refusal| refusal.status);
     error.code() == Code::ManifestRefused || error.code() == Code::Denied && matches!(status, Some(400 | 405 | 415))
 }
 

@@ -674,6 +674,18 @@ esac
     }
 
     #[test]
+    fn what_a_failing_helper_said_is_not_told_where_it_looks_like_an_answer() {
+        for (said, told) in [
+            ("\n  the key ring is locked \nsee the manual\n", Some("the key ring is locked")),
+            ("warning: old\n{\"Username\":\"a\",\"Secret\":\"b\"}", None),
+            ("{\"username\":\"a\",\"password\":\"b\"}", None),
+            ("", None),
+        ] {
+            assert_eq!(words(said), told, "{said}");
+        }
+    }
+
+    #[test]
     fn a_failing_helper_for_all_only_warns_and_one_for_the_registry_ends_the_search() {
         let auths = &LOGIN[1..LOGIN.len() - 1];
         let folder = Folder::new()
