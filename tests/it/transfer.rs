@@ -755,7 +755,7 @@ fn a_token_that_runs_out_on_the_way_is_renewed_once() {
         let challenge =
             format!("Bearer realm=\"{}\",service=\"{SERVICE}\",error=\"invalid_token\"", case.target.tokens().realm());
         let reply = Reply::error(401, "UNAUTHORIZED", "the token has expired");
-        // A registry that says nowhere else how to log in says so at its entrance.
+        // Some say how to log in at their entrance alone.
         let reply = if challenged { reply.header("WWW-Authenticate", challenge) } else { reply };
         let mut expired: Vec<String> = Vec::new();
         case.target.before(move |asked, _| {
