@@ -269,7 +269,7 @@ impl Room {
                 self.input = vec![0; self.filled * 2];
             }
             (self.used, self.filled) = (0, 0);
-        } else if self.used > 0 && self.filled == self.input.len() {
+        } else if self.filled == self.input.len() {
             self.input.copy_within(self.used..self.filled, 0);
             (self.used, self.filled) = (0, self.filled - self.used);
         }
@@ -329,19 +329,24 @@ mod tests {
     use super::*;
     use std::io;
 
-    /// The end of a connection that has nothing to say.
+    /// The end of a connection that says this, and reads whatever comes or nothing of it.
     #[derive(Debug)]
-    struct Silence;
+    struct End {
+        says: &'static [u8],
+        reads: bool,
+    }
 
-    impl Read for Silence {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Ok(0)
+    const SILENT: End = End { says: b"", reads: true };
+
+    impl Read for End {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.says.read(buffer)
         }
     }
 
-    impl Write for Silence {
+    impl Write for End {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            Ok(bytes.len())
+            if self.reads { Ok(bytes.len()) } else { Err(io::Error::other(LATE)) }
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -349,11 +354,11 @@ mod tests {
         }
     }
 
-    impl Stream for Silence {
+    impl Stream for End {
         fn limit(&mut self, _: Limit) {}
 
         fn is_quiet(&mut self) -> bool {
-            true
+            self.says.is_empty()
         }
 
         fn set_nonblocking(&mut self, _: bool) -> io::Result<()> {
@@ -361,29 +366,64 @@ mod tests {
         }
     }
 
+    const LATE: Fault = Fault::Timeout { what: Phase::Idle, after: std::time::Duration::ZERO };
+
+    fn told(error: ureq::Error) -> Fault {
+        let ureq::Error::Other(error) = error else { panic!("it is an error of another layer: {error}") };
+        error.downcast::<TransportError>().unwrap().fault
+    }
+
+    #[test]
+    fn words_in_between_are_not_the_last() {
+        for (input, expected) in [
+            ("", false),
+            ("HTTP/1.1 ", false),
+            ("HTTP/1.1 4", true),
+            ("HTTP/1.1 100 Continue\r\n", false),
+            ("HTTP/1.1 100 Continue\r\n\r\n", false),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n", false),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 413 Too Large\r\n", true),
+        ] {
+            assert_eq!(has_last_word(input.as_bytes()), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_stops_reading_is_late_unless_it_has_said_its_last_word() {
+        for (says, expected) in
+            [("", Err(LATE)), ("HTTP/1.1 100 Continue\r\n\r\n", Err(LATE)), ("HTTP/1.1 413 Too Large\r\n\r\n", Ok(()))]
+        {
+            let mut channel = Channel::new(Box::new(End { says: says.as_bytes(), reads: false }), false);
+            let amount = channel.buffers.output().len();
+            let sent = channel.transmit_output(amount, NextTimeout::default()).map_err(told);
+            assert_eq!(sent, expected, "{says:?}");
+            assert_eq!(channel.buffers.tmp_and_output().1.is_empty(), sent.is_ok(), "the rest is not wanted: {says:?}");
+        }
+    }
+
     #[test]
     fn why_sending_failed_is_told_where_the_connection_is_lost_and_nothing_was_answered() {
         let reset = |why: &str| Fault::Reset { why: why.to_owned() };
-        let late = Fault::Timeout { what: Phase::Idle, after: std::time::Duration::ZERO };
         for (unsent, answered, fault, expected) in [
             (Some(reset("sending")), false, reset("reading"), reset("sending")),
             (None, false, reset("reading"), reset("reading")),
             (Some(reset("sending")), true, reset("reading"), reset("reading")),
-            (Some(reset("sending")), false, late.clone(), late.clone()),
+            (Some(reset("sending")), false, LATE, LATE),
         ] {
-            let mut channel = Channel { unsent, answered, ..Channel::new(Box::new(Silence), false) };
-            let ureq::Error::Other(error) = channel.broken(fault) else { panic!("it is an error of another layer") };
-            let told = &error.downcast_ref::<TransportError>().unwrap().fault;
-            assert_eq!(told.to_string(), expected.to_string(), "{answered}");
+            let mut channel = Channel { unsent, answered, ..Channel::new(Box::new(SILENT), false) };
+            assert_eq!(told(channel.broken(fault)), expected, "{answered}");
         }
     }
 
     #[test]
     fn an_idle_connection_keeps_no_room_of_a_long_body() {
-        for (input, output, expected) in
-            [(INPUT_START, OUTPUT, (INPUT_START, OUTPUT)), (INPUT_START, LARGE, (0, 0)), (LARGE, OUTPUT, (0, 0))]
-        {
-            let mut channel = Channel::new(Box::new(Silence), false);
+        for (input, output, expected) in [
+            (INPUT_START, OUTPUT, (INPUT_START, OUTPUT)),
+            (HEAD_LIMIT, OUTPUT, (HEAD_LIMIT, OUTPUT)),
+            (INPUT_START, LARGE, (0, 0)),
+            (LARGE, OUTPUT, (0, 0)),
+        ] {
+            let mut channel = Channel::new(Box::new(SILENT), false);
             channel.buffers = Room { input: vec![0; input], output: vec![0; output], ..Room::default() };
             assert!(channel.is_open());
             assert_eq!((channel.buffers.input.len(), channel.buffers.output.len()), expected);
@@ -407,16 +447,27 @@ mod tests {
     }
 
     #[test]
-    fn buffers_grow_where_a_body_fills_them_and_nowhere_else() {
-        let mut room = Room::default();
+    fn buffers_grow_where_a_body_fills_them_and_no_further_than_they_may() {
+        let mut channel = Channel::new(Box::new(SILENT), false);
+        let room = &mut channel.buffers;
         let size = room.room().unwrap().len();
-        for (came, expected) in [(size - 1, size), (size, size * 2)] {
+        for (came, expected) in [
+            (size - 1, size),
+            (size, size * 2),
+            (size * 2 - 1, size * 2),
+            (size * 2, size * 4),
+            (size * 4, LARGE),
+            (LARGE, LARGE),
+        ] {
             room.input_appended(came);
             room.input_consume(came);
-            assert_eq!(room.room().unwrap().len(), expected);
+            assert_eq!(room.room().unwrap().len(), expected, "{came}");
         }
-        assert_eq!(room.tmp_and_output().1.len(), OUTPUT);
-        room.fills = true;
-        assert_eq!(room.tmp_and_output().1.len(), LARGE);
+        room.output();
+        // The header of a request comes first, however long.
+        for (amount, expected) in [(OUTPUT, OUTPUT), (OUTPUT - 1, OUTPUT), (OUTPUT, LARGE), (LARGE, LARGE)] {
+            channel.transmit_output(amount, NextTimeout::default()).unwrap();
+            assert_eq!(channel.buffers.tmp_and_output().1.len(), expected, "{amount}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What proves that something is not there, and what does not: by registries, routers and proxies that say it differently.
 
-use crate::stage::push;
+use crate::stage::{image, push};
 use crate::support::cmd::tagwright;
 use crate::support::image::two_platforms;
 use crate::support::registry::{Registry, one_user};
@@ -103,6 +103,33 @@ fn a_repository_that_has_answered_is_not_absent_whatever_is_said_of_one_manifest
     // Without any other answer, the word of the registry counts.
     let ran = tagwright(["labels", &registry.name(&format!("acme/app@sha256:{}", "0".repeat(64)))]).run();
     assert_eq!(ran.error()["code"], "repository-unknown", "{ran}");
+}
+
+#[test]
+fn who_never_says_to_be_a_registry_is_known_for_one_by_its_answers() {
+    // No header of registries, and nothing in a 404: to `HEAD` it has no body anyway.
+    let registry = Registry::start();
+    registry.before(|asked, _| {
+        Some(match asked.path.as_str() {
+            "/v2/acme/app/tags/list" => {
+                Reply::json(&json!({"name": "acme/app", "tags": ["2026.34.1", "2026.34.1-rc"]}))
+            }
+            "/v2/acme/app/manifests/2026.34.1" => {
+                Reply::status(200).header("Docker-Content-Digest", image("abc").digest())
+            }
+            _ => Reply::status(404),
+        })
+    });
+    let ran = tagwright(["find-tag", &registry.name("acme/app"), "--build", "1"]).run();
+    assert_eq!((&ran.result()["tag"], &ran.result()["alternatives"]), (&json!("2026.34.1"), &json!([])), "{ran}");
+    // Where nothing else has come yet, its entrance is an answer.
+    let (source, target) = (Registry::start(), Registry::start());
+    push(&source, "acme/app", &["2026.34.1"]);
+    target.before(|asked, _| Some(Reply::status(if asked.path == "/v2/" { 200 } else { 404 })));
+    let words = ["promote", &source.name("acme/app:2026.34.1"), "--into", &target.name("to/app"), "--to", "new"];
+    let run = tagwright(words).arg("--dry-run").env("INTO_REGISTRY_USERNAME", "robot");
+    let ran = run.env("INTO_REGISTRY_PASSWORD", "secret").run();
+    assert_eq!(ran.result()["tags"][0]["action"], "created", "{ran} {:#?}", target.log().lines());
 }
 
 #[test]

@@ -682,6 +682,18 @@ fn a_copy_within_one_registry_that_wants_tokens_asks_for_one_each_side() {
 }
 
 #[test]
+fn the_first_scope_of_a_token_is_about_the_repository_that_it_is_for() {
+    // Some token servers look at no other.
+    let registry = Registry::bearer(one_user("robot", "secret"));
+    registry.push(FROM, TAG, &layered());
+    let run = tagwright(["promote", &registry.name(FROM), "--build", "103", "--into", &registry.name(TO)]);
+    run.login("robot", "secret").run().result();
+    let log = registry.tokens().log();
+    let first: Vec<_> = log.0.iter().filter_map(|one| one.asked.query("scope")).collect();
+    assert_eq!(first, ["repository:acme/build:pull", "repository:acme/release:pull,push"]);
+}
+
+#[test]
 fn an_upload_that_was_begun_for_a_blob_that_is_there_is_given_up() {
     let blobs = Blobs { mounts: Mounts::Ignored, ..Blobs::default() };
     let registry = Registry::with(Options { blobs, ..Options::default() });

@@ -179,6 +179,24 @@ fn helpers_answer_for_their_registry() {
 }
 
 #[test]
+fn a_helper_is_asked_once_whatever_becomes_of_a_token() {
+    let registry = bearer();
+    let folder = config(&json!({"credHelpers": {registry.host(): "told"}}));
+    let answer = r#"echo once >> "${0%/*}/asked"; echo '{"ServerURL":"x","Username":"robot","Secret":"secret"}'"#;
+    helper(folder.path(), "told", answer);
+    let (desk, mut armed) = (registry.tokens().desk(), true);
+    registry.before(move |asked, _| {
+        if asked.path.contains("/blobs/") && std::mem::take(&mut armed) {
+            desk.revoke();
+        }
+        None
+    });
+    with(tagwright(["labels", &registry.name("acme/app:1")]), folder.path()).run().result();
+    assert_eq!(registry.tokens().log().count(), 2);
+    assert_eq!(std::fs::read_to_string(folder.path().join("asked")).unwrap(), "once\n");
+}
+
+#[test]
 fn a_helper_gets_no_secret_that_is_not_its_own_and_is_never_one_of_the_working_directory() {
     let registry = basic();
     let (folder, bin) = (config(&json!({"credHelpers": {registry.host(): "told"}})), tempfile::tempdir().unwrap());
@@ -436,6 +454,49 @@ fn a_credential_of_a_kind_that_the_registry_does_not_take_is_named_by_its_kind()
         ran.stderr.contains("asked for a user name and a password, and what was found is an identity token"),
         "{ran}"
     );
+}
+
+#[test]
+fn an_identity_token_that_is_refused_is_called_one_with_the_way_to_another() {
+    let registry = bearer();
+    let folder = config(&json!({"auths": {registry.host(): {"identitytoken": "marked"}}}));
+    let ran = with(auth(&registry), folder.path()).run();
+    assert_eq!(ran.code(), "unauthenticated", "{ran}");
+    assert!(ran.stderr.contains("did not accept the identity token from"), "{ran}");
+    assert!(ran.error()["hint"].as_str().unwrap().starts_with("log in again with the tool that wrote it"), "{ran}");
+}
+
+#[test]
+fn a_right_that_is_missing_is_told_without_another_token() {
+    let registry = bearer();
+    registry.fail(9, "GET", "/blobs/", Reply::error(403, "DENIED", "not for you"));
+    let ran = tagwright(["labels", &registry.name("acme/app:1")]).login("robot", "secret").run();
+    let (log, tokens) = (registry.log(), registry.tokens().log());
+    assert_eq!((ran.code().as_str(), log.matching("GET", "/blobs/"), tokens.count()), ("denied", 1, 1), "{ran}");
+}
+
+#[test]
+fn a_credential_that_docker_hub_does_not_accept_is_shown_once_and_nothing_is_asked_without_it() {
+    let docker = DockerHub::start(one_user("robot", "secret").anonymous(Rights::PULL));
+    push(&docker.registry, APP, &["1"]);
+    let ran = docker.reach(tagwright(["labels", "acme/app:1"])).login("robot", "wrong").run();
+    let log = docker.registry.log();
+    assert_eq!((ran.code().as_str(), log.matching("GET", "/token"), log.count()), ("unauthenticated", 1, 1), "{ran}");
+}
+
+#[test]
+fn a_repository_that_asks_for_nothing_does_without_what_its_neighbour_asks_for() {
+    let registry = Registry::start();
+    push(&registry, APP, &["2026.34.101"]);
+    registry.before(|asked, _| {
+        let is_closed = asked.path.starts_with("/v2/acme/app/") && asked.basic().is_none();
+        is_closed.then(|| Reply::status(401).header("WWW-Authenticate", "Basic realm=\"tests\""))
+    });
+    let name = registry.name(APP);
+    let folder = config(&json!({"auths": {name.as_str(): {"auth": base64(b"robot:secret")}}}));
+    let run = tagwright(["promote", &name, "--build", "101", "--into", &registry.name("open/app")]);
+    let ran = run.env("REGISTRY_AUTH_FILE", folder.path().join("config.json").into_os_string()).run();
+    assert_eq!(ran.result()["tags"][0]["action"], "created", "{ran}");
 }
 
 #[test]

@@ -258,6 +258,15 @@ fn the_registry_api_is_spoken_to_by_choice_and_no_credential_follows_to_the_buck
 }
 
 #[test]
+fn a_password_that_is_over_on_arrival_by_the_clock_here_serves_the_run() {
+    let amazon = Amazon::start();
+    amazon.push("team/app", "1", &image("abc"));
+    amazon.state(|state| state.lifetime = Some(0));
+    amazon.signed(["labels", &format!("{}:1", team()), "--via", "registry"]).run().result();
+    assert_eq!(amazon.calls(), ["ecr:GetAuthorizationToken"]);
+}
+
+#[test]
 fn a_host_that_stands_for_ecr_is_treated_as_ecr() {
     let amazon = Amazon::start();
     amazon.push("team/app", "1", &image("abc"));

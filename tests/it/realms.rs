@@ -4,11 +4,14 @@ use crate::faults::{Texts, once, versions};
 use crate::stage::{DockerHub, image, push};
 use crate::support::http::Listener;
 use crate::support::hub::{Hub, Options as HubOptions, Source};
+use crate::support::image::two_platforms;
 use crate::support::registry::{Auth, Options, Registry, one_user};
 use crate::support::reply::{Fault, Reply};
 use crate::support::tls::Authority;
 use crate::support::token::{Rights, Rules};
 use std::collections::HashMap;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -38,6 +41,23 @@ fn a_token_that_runs_out_meanwhile_is_fetched_again() {
     let ran = once(["promote", &registry.name("acme/app:2026.34.1")]).login("robot", "secret").run();
     ran.result();
     assert_eq!(registry.log().matching("GET", "/token"), 2);
+}
+
+#[test]
+fn questions_that_are_refused_side_by_side_take_one_token_together() {
+    let registry = Registry::bearer(one_user("robot", "secret"));
+    registry.push("acme/app", "1", &two_platforms("abc", "one"));
+    let (desk, both, seen) = (registry.tokens().desk(), Barrier::new(2), AtomicUsize::new(0));
+    registry.gate(move |asked| {
+        if asked.path.contains("/manifests/sha256:") && seen.fetch_add(1, Ordering::SeqCst) < 2 {
+            if both.wait().is_leader() {
+                desk.revoke();
+            }
+            both.wait();
+        }
+    });
+    once(["labels", &registry.name("acme/app:1")]).login("robot", "secret").run().result();
+    assert_eq!(registry.log().matching("GET", "/token"), 2, "{:#?}", registry.log().lines());
 }
 
 #[test]

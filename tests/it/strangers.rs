@@ -164,6 +164,23 @@ fn who_an_upload_is_sent_to_gets_no_credential_and_is_named_as_the_one_who_refus
 }
 
 #[test]
+fn an_entrance_that_leads_elsewhere_asks_for_no_credential() {
+    let registry = Login::Open.registry(Blobs::default());
+    let store = stranger(401, None);
+    let there = format!("{}/v2/", store.url());
+    registry.before(move |asked, _| {
+        Some(if asked.path == "/v2/" {
+            Reply::redirect(307, &there)
+        } else {
+            Reply::error(403, "DENIED", "not for you")
+        })
+    });
+    let ran = Login::Open.run(&registry, &["labels", &registry.name("acme/app:1")]).run();
+    assert_eq!(ran.code(), "denied", "{ran}");
+    check_nothing_was_given("the entrance", Login::Open, &registry, &store, 1);
+}
+
+#[test]
 fn a_store_that_asks_who_is_there_is_no_registry_whose_404_proves_absence() {
     let registry = Login::Open.registry(Blobs::default());
     let store = Arc::new(Listener::start(|asked| Reply::status(if asked.path == "/v2/" { 401 } else { 404 })));

@@ -756,12 +756,14 @@ fn a_registry_that_mounts_nothing_for_the_moment_is_not_sent_the_blob_instead() 
 
 #[test]
 fn a_token_that_runs_out_on_the_way_is_renewed_once() {
-    for times in [1, 9] {
+    for (times, challenged) in [(1, true), (1, false), (9, true)] {
         let to = Options { auth: Auth::Bearer(one_user("ci", "pass")), ..Options::default() };
         let case = Case { password: true, ..Case::of(100_000, Options::default(), to) };
         let challenge =
             format!("Bearer realm=\"{}\",service=\"{SERVICE}\",error=\"invalid_token\"", case.target.tokens().realm());
-        let reply = Reply::error(401, "UNAUTHORIZED", "the token has expired").header("WWW-Authenticate", challenge);
+        let reply = Reply::error(401, "UNAUTHORIZED", "the token has expired");
+        // Some say how to log in at their entrance alone.
+        let reply = if challenged { reply.header("WWW-Authenticate", challenge) } else { reply };
         let mut expired: Vec<String> = Vec::new();
         case.target.before(move |asked, _| {
             let token = asked.bearer()?.to_owned();
@@ -777,6 +779,36 @@ fn a_token_that_runs_out_on_the_way_is_renewed_once() {
             let _ = case.fails(Code::TokenExpired, "expired");
         }
         assert_eq!(case.asked(&case.target, "PUT").len(), 2);
+    }
+}
+
+#[test]
+fn a_registry_that_asks_for_a_password_only_where_the_content_comes_gets_it() {
+    let case = Case { password: true, ..Case::new(100_000) };
+    case.target.before(|asked, _| {
+        let is_late = asked.method == "PUT" && asked.basic().is_none();
+        is_late.then(|| Reply::status(401).header("WWW-Authenticate", "Basic realm=\"tests\""))
+    });
+    case.succeeds("asked late");
+}
+
+#[test]
+fn an_upload_takes_one_token_whether_it_is_taken_or_refused() {
+    for refused in [false, true] {
+        let to = Options { auth: Auth::Bearer(one_user("ci", "pass")), ..Options::default() };
+        let case = Case { password: true, ..Case::of(100_000, Options::default(), to) };
+        if refused {
+            let challenge = format!(
+                "Bearer realm=\"{}\",service=\"{SERVICE}\",error=\"insufficient_scope\"",
+                case.target.tokens().realm()
+            );
+            let reply = Reply::error(403, "DENIED", "the quota is used up").header("WWW-Authenticate", challenge);
+            case.target.fail(9, "PUT", "/blobs/uploads/", reply);
+            let _ = case.fails(Code::Denied, "refused");
+        } else {
+            case.succeeds("taken");
+        }
+        assert_eq!(case.target.tokens().log().count(), 1, "refused: {refused}");
     }
 }
 

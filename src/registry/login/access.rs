@@ -226,7 +226,8 @@ impl Access<'_, '_> {
                 return Err(refusal::elsewhere(&home, wanted, request, response));
             }
             let values: Vec<&str> = response.headers.all("www-authenticate").collect();
-            if own && (response.status == 401 && !values.is_empty() || sent.is_some() && has_run_out(response)) {
+            let is_over = response.status == 401 || has_run_out(response);
+            if own && is_over && (sent.is_some() || !values.is_empty()) {
                 client.answer(&standing, &challenge::parse(&values), sent.as_ref())?;
             }
         }
