@@ -358,6 +358,8 @@ fn auth_says_what_is_granted_and_what_is_not() {
     assert_eq!((granted(&ran), ran.warnings()), (json!(["repository:acme/app:pull"]), vec!["not-granted".to_owned()]));
     assert_eq!(ran.result()["missing"], json!(["repository:acme/app:push"]));
     let partial = look(&registry, Path::new("/none"), &ran);
+    let quiet = push().login("reader", "secret").args(["--text", "--quiet"]).run();
+    assert_eq!(quiet.stdout, "repository:acme/app:pull\n");
     let ran = push().run();
     assert_eq!((ran.result()["source"].as_str(), ran.result()["identity"].as_str()), (Some("anonymous"), None));
     // A registry alone: what it asks for, and nothing about rights.
