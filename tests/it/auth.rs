@@ -244,6 +244,11 @@ fn a_helper_that_has_nothing_is_followed_by_the_next_place() {
     let ran = with(auth(&registry), folder.path()).run();
     assert_eq!((ran.result()["source"].as_str(), ran.warnings()), (Some("anonymous"), vec![]));
     insta::assert_snapshot!(look(&registry, folder.path(), &ran));
+    // It may tell at length how it has looked.
+    let log = "yes looking | head -c 9999 >&2; echo 'credentials not found in native keychain' >&2; exit 1";
+    helper(folder.path(), "empty", log);
+    let again = with(auth(&registry), folder.path()).run();
+    assert_eq!((&again.result()["tried"], again.warnings()), (&ran.result()["tried"], vec![]));
 }
 
 #[test]
