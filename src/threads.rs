@@ -304,6 +304,12 @@ mod tests {
     }
 
     #[test]
+    fn each_of_several_servers_has_sixteen_threads_up_to_four_of_them() {
+        let others = [0, 1, 2, 4, 5].map(|servers| across(servers, free));
+        assert_eq!(others, [15, 15, 31, 63, 63], "beside the one that asks");
+    }
+
+    #[test]
     fn a_question_of_its_own_width_keeps_it_within_another() {
         let busy = Busy::default();
         let items: Vec<usize> = (0..12).collect();
@@ -357,13 +363,13 @@ mod tests {
                 return Err(Error::new(Code::Denied, "no"));
             }
             // What waits may itself have asked about several things at once.
-            let inner = map(&[1, 2], |_| {
+            let wait = |_: &usize| {
                 while !is_stopped() {
                     thread::yield_now();
                 }
                 Err::<(), _>(Error::new(Code::Timeout, "it was waited for in vain"))
-            });
-            both(|| (), || inner).1.map(drop)
+            };
+            both(|| (), || map(&[1, 2], wait)).1.map(drop)
         };
         let items: Vec<usize> = (0..8).collect();
         assert_eq!(map(&items, wait).unwrap_err().code(), Code::Denied);

@@ -307,21 +307,21 @@ fn open(path: &Path, options: &mut OpenOptions, follow: bool) -> io::Result<File
 /// Opens a regular file that no link leads to; made where that is meant and it is not there.
 fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     without_links(path)?;
-    // A link that comes up meanwhile is not followed.
-    let made = match path.symlink_metadata() {
-        Ok(_) => open(path, options, false),
-        Err(_) => open(path, options.clone().create_new(true), false),
-    };
-    let file = match made {
-        // Somebody else has made it first.
-        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => open(path, options, false),
-        made => made,
-    }?;
+    let file = open_or_make(path, options, path.symlink_metadata().is_ok())?;
     let opened = file.metadata()?;
     if !opened.is_file() || !system::is_named(path, &opened)? {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     Ok(file)
+}
+
+/// Opens a file that was there, and makes one that was not. A link that has come up meanwhile is not followed.
+fn open_or_make(path: &Path, options: &mut OpenOptions, was_there: bool) -> io::Result<File> {
+    match open(path, options.clone().create_new(!was_there), false) {
+        // Somebody else has made it first.
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => open(path, options, false),
+        made => made,
+    }
 }
 
 /// Refuses a file that a link leads to: by its own name, or below the working directory.
@@ -542,6 +542,15 @@ mod tests {
     }
 
     #[test]
+    fn of_output_that_is_too_long_no_more_is_kept_than_shows_it() {
+        let (pipe, mut program) = io::pipe().unwrap();
+        let heard = hear(pipe, b"the end".to_vec(), 10).unwrap();
+        program.write_all(&[7; 100_000]).unwrap();
+        program.write_all(b"the end").unwrap();
+        assert_eq!(expect(&heard, instant() + LONG).unwrap(), [7; 11]);
+    }
+
+    #[test]
     fn a_missing_program_or_file_says_so() {
         let world = world(&[]);
         let error = world.run("no-such-program-here", &[], b"", LONG, 1, false).unwrap_err();
@@ -558,11 +567,12 @@ mod tests {
         let path = folder.path().join("lines");
         world.append_line(&path, "one").unwrap();
         world.append_line(&path, "two").unwrap();
-        let read = || String::from_utf8(read_file(&path, 100).unwrap()).unwrap();
-        assert_eq!(read(), "one\ntwo\n");
+        // A limit that a file just keeps is none.
+        let read = |limit| String::from_utf8(read_file(&path, limit).unwrap()).unwrap();
+        assert_eq!(read(8), "one\ntwo\n");
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"cut o").unwrap();
         world.append_line(&path, "three").unwrap();
-        assert_eq!(read(), "one\ntwo\ncut o\nthree\n");
+        assert_eq!(read(20), "one\ntwo\ncut o\nthree\n");
     }
 
     #[test]
@@ -576,6 +586,7 @@ mod tests {
             };
             thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(add))));
             assert_eq!(read_file(&path, 100).unwrap(), b"line\n".repeat(8));
+            assert!(open_or_make(&path, OpenOptions::new().append(true), false).is_ok());
         }
     }
 
@@ -589,6 +600,9 @@ mod tests {
         assert_eq!(kind("none/new"), Err(io::ErrorKind::NotFound));
         assert_eq!(kind("file/new"), Err(io::ErrorKind::NotADirectory));
         assert!(world.append_line(&folder.path().join("none/new"), "x").is_err());
+        // What cannot be made is told by what the system says to that.
+        let error = world.append_line(&folder.path().join("new/"), "x").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
         assert!(world.may_append(Path::new("name-without-folder")).is_ok());
     }
 }

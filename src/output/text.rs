@@ -430,8 +430,13 @@ mod tests {
         };
         let moved = json!([{"tag": "1.2.3-rc", "action": "created"}, {"tag": "latest", "action": "moved"}, {"tag": "x", "action": "unchanged"}]);
         let records = [
-            record("2026-08-21T10:00:00Z", moved, json!({"user": "mo"}), json!({"target": {"name": "robot"}})),
-            record("2026-08-20\n10:00", json!([]), json!("damaged"), json!(7)),
+            record(
+                "2026-08-21T10:00:00Z",
+                moved,
+                json!({"user": "mo", "job": "nightly"}),
+                json!({"target": {"name": "robot"}}),
+            ),
+            record("2026-08-20\n10:00, or so", json!([]), json!("damaged"), json!(7)),
             record(
                 "2026-08-19T10:00:00Z",
                 json!(3),
@@ -440,17 +445,17 @@ mod tests {
             ),
         ];
         let shown = of("history", &json!({"records": records}), "`app` has 3 records", PLAIN);
-        let expected = "WHEN               VERSION  TAGS              FROM                 BY\n\
-            2026-08-21 10:00   1.2.3    1.2.3-rc, latest  sha256:2467338c9cf8  robot\n\
-            2026-08-20\\n10:00  1.2.3                      sha256:2467338c9cf8\n\
-            2026-08-19 10:00   1.2.3                      sha256:2467338c9cf8  mo, release #7\n\n\
+        let expected = "WHEN                      VERSION  TAGS              FROM                 BY\n\
+            2026-08-21 10:00          1.2.3    1.2.3-rc, latest  sha256:2467338c9cf8  robot, nightly\n\
+            2026-08-20\\n10:00, or so  1.2.3                      sha256:2467338c9cf8\n\
+            2026-08-19 10:00          1.2.3                      sha256:2467338c9cf8  mo, release #7\n\n\
             `app` has 3 records\n";
         assert_eq!(shown, expected);
     }
 
     #[test]
     fn what_was_copied_stands_below_the_tags() {
-        let tags = json!([{"tag": "latest", "action": "created", "after": "sha256:0"}]);
+        let tags = json!([{"tag": "latest", "action": "unchanged", "before": "sha256:0"}]);
         for (copied, expected) in [
             (json!({"blobs": 2, "mounted": 0, "bytes": 2048}), "copied  2 blobs, 2.0 KiB\n"),
             (json!({"blobs": 0, "mounted": 3, "bytes": 0}), "mounted  3 blobs\n"),
@@ -459,6 +464,34 @@ mod tests {
             let shown = of("promote", &json!({"tags": tags, "copied": copied}), "the sentence", PLAIN);
             let below: String = shown.split_inclusive('\n').filter(|line| line.contains("blobs")).collect();
             assert_eq!(below, expected, "{shown}");
+            // Whatever was brought along was something to do.
+            assert_eq!(shown.starts_with("nothing to do"), expected.is_empty(), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_points_at_an_image_is_told_up_to_five_of_a_kind_and_with_whole_digests_where_they_fit() {
+        let digests = |count| vec![format!("sha256:{}", "0123456789abcdef".repeat(4)); count];
+        let kind = |name: &str, count| json!({"artifactType": name, "count": count, "digests": digests(count)});
+        let result = json!({"referrers": [kind("some", 5), kind("more", 6)]});
+        // Three for the branch, four for the kind, two between, and 71.
+        for (columns, digest) in [(80, digests(1)[0].as_str()), (79, "sha256:0123456789ab")] {
+            let shown = of("inspect", &result, "the sentence", Screen { columns, colour: false });
+            let expected = format!("referrers\n{}└─ more  6\n", format!("├─ some  {digest}\n").repeat(5));
+            assert_eq!(shown, expected);
+        }
+    }
+
+    #[test]
+    fn a_command_goes_on_in_the_next_line_where_a_word_and_what_says_so_have_no_room() {
+        let words = ["tagwright", "promote", "a:1"].map(str::to_owned);
+        for (width, expected) in [
+            (25, &["  tagwright promote a:1"][..]),
+            (24, &["  tagwright promote \\", "    a:1"]),
+            (21, &["  tagwright promote \\", "    a:1"]),
+            (20, &["  tagwright \\", "    promote a:1"]),
+        ] {
+            assert_eq!(typed(&words, width), expected, "{width}");
         }
     }
 

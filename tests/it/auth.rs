@@ -262,6 +262,11 @@ fn a_helper_that_has_nothing_is_followed_by_the_next_place() {
     let ran = with(auth(&registry), folder.path()).run();
     assert_eq!((ran.result()["source"].as_str(), ran.warnings()), (Some("anonymous"), vec![]));
     insta::assert_snapshot!(look(&registry, folder.path(), &ran));
+    // It may tell at length how it has looked.
+    let log = "yes looking | head -c 9999 >&2; echo 'credentials not found in native keychain' >&2; exit 1";
+    helper(folder.path(), "empty", log);
+    let again = with(auth(&registry), folder.path()).run();
+    assert_eq!((&again.result()["tried"], again.warnings()), (&ran.result()["tried"], vec![]));
 }
 
 #[test]
@@ -376,6 +381,8 @@ fn auth_says_what_is_granted_and_what_is_not() {
     assert_eq!((granted(&ran), ran.warnings()), (json!(["repository:acme/app:pull"]), vec!["not-granted".to_owned()]));
     assert_eq!(ran.result()["missing"], json!(["repository:acme/app:push"]));
     let partial = look(&registry, Path::new("/none"), &ran);
+    let quiet = push().login("reader", "secret").args(["--text", "--quiet"]).run();
+    assert_eq!(quiet.stdout, "repository:acme/app:pull\n");
     let ran = push().run();
     assert_eq!((ran.result()["source"].as_str(), ran.result()["identity"].as_str()), (Some("anonymous"), None));
     // A registry alone: what it asks for, and nothing about rights.

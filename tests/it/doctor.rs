@@ -73,6 +73,9 @@ fn a_terminal_shows_a_line_a_check_with_what_to_do_below() {
         texts += &shown.text.replace(&registry.port().to_string(), "55555");
     }
     insta::assert_snapshot!(texts);
+    let quiet = doctor(&registry).login("robot", "wrong").args(["--text", "--quiet"]).run();
+    let [ok, skipped] = ["ok\n", "skipped\n"].map(|state| move |times| state.repeat(times));
+    assert_eq!(quiet.stdout, [ok(3), skipped(1), ok(1), skipped(1), "fail\n".to_owned(), skipped(5)].concat());
 }
 
 #[test]

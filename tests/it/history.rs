@@ -135,7 +135,8 @@ fn every_promotion_is_listed_newest_first() {
         }
         let first = &ran.result()["records"][0];
         assert_eq!((&first["claimed"]["job"], &first["state"]), (&json!("release"), &json!("done")));
-        assert!(first["digest"].as_str().unwrap().starts_with("sha256:"));
+        let quiet = history(&registry, "", ["--limit", "1", "--text", "--quiet"]).run().stdout;
+        assert!(quiet.starts_with("sha256:") && first["digest"] == quiet.trim_end(), "{quiet}");
         assert_eq!(registry.log().writes(), 0);
     }
 }

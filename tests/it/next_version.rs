@@ -51,6 +51,7 @@ fn the_highest_version_is_the_previous_one() {
     let registry = with(&["2026.34.99", "2026.34.102-rc", "2026.9.500", "latest", "2027.1", "9999.1.1.1"]);
     let ran = next(&registry, ["--build", "103", "--at", AT]);
     insta::assert_snapshot!(shown(&ran, &[(&registry.host(), "[registry]")]));
+    assert_eq!(next(&registry, ["--build", "103", "--at", AT, "--text", "--quiet"]).stdout, "2026.34.103\n");
 }
 
 #[test]

@@ -579,11 +579,13 @@ fn records_and_requests_are_regular_files_without_a_link_on_the_way() {
     let closed = Registry::basic("robot", "secret");
     let ran = quick(tagwright(["labels", &closed.name("acme/app:1")]).env("DOCKER_CONFIG", at("docker")));
     assert_eq!(ran.code(), "config-malformed", "{ran}");
-    // A link above the working directory is somebody else's business, and what is regular is written.
+    // A link above the working directory or elsewhere is somebody else's business, and what is regular is written.
     let linked = std::env::temp_dir().join(format!("tagwright-linked-{}", std::process::id()));
     std::os::unix::fs::symlink(folder.path(), &linked).unwrap();
-    let ran = tagwright(["promote", &source, "--to", "x", "--record", "real/new"]).folder(&linked).run();
+    let promote = |tag: &str, name: &str| tagwright(["promote", &source, "--to", tag, "--record", name]);
+    let above = promote("x", "real/new").folder(&linked).run();
+    let elsewhere = promote("y", &linked.join("real/new").display().to_string()).run();
     std::fs::remove_file(&linked).unwrap();
-    ran.result();
-    assert_eq!(lines(&folder.path().join("real/new")).len(), 2);
+    assert_eq!((above.exit, elsewhere.exit), (Some(0), Some(0)), "{above} {elsewhere}");
+    assert_eq!(lines(&folder.path().join("real/new")).len(), 4);
 }

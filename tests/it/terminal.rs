@@ -233,6 +233,9 @@ fn a_flag_decides_where_the_place_would_not() {
     let shown = find().on_terminal(80);
     assert_eq!((piped.stdout.as_str(), piped.stderr.as_str()), (shown.text.as_str(), ""));
     assert_eq!(find().args(["--text", "--quiet"]).run().stdout, "2026.34.103\n");
+    let print = find().args(["--print", "tag"]);
+    let piped = print.run();
+    assert_eq!(print.env("TERM", "dumb").on_terminal(200).text, piped.stdout + &piped.stderr);
     let json = find().arg("--json").on_terminal(80);
     assert!(json.text.starts_with("{\n  \"schema\": 1,\n"), "{}", json.text);
     assert_eq!(find().arg("--json").run().stdout, find().run().stdout);
@@ -358,8 +361,9 @@ fn what_is_waited_for_shows_after_two_seconds_and_goes_again() {
     assert!(lines.last().unwrap().starts_with("git_revision"), "{shown:?}");
 
     registry.before(|asked, _| asked.path.contains("/manifests/").then(|| Reply::broken(Fault::Hang)));
-    let shown = labels.clone().args(["--timeout", "4"]).on_terminal(80);
+    // A line may reach up to the last column.
     let waiting = format!("waiting for {host}, 2 s");
+    let shown = labels.clone().args(["--timeout", "4"]).on_terminal(waiting.len() as u16 + 1);
     assert!(shown.exit == Some(6) && drawn(&shown.text).contains(&waiting.as_str()), "{shown:?}");
     let wiped = format!("\r{}\r", " ".repeat(waiting.len()));
     assert!(shown.text.contains(&wiped), "{shown:?}");

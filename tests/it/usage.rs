@@ -216,7 +216,7 @@ fn help_and_version_are_text_on_stdout_whatever_else_is_wrong() {
 
 #[test]
 fn a_usage_error_is_one_document_and_status_2() {
-    for line in [&["promot"][..], &["promote", "acme/app", "--biuld", "103"], &["labels"], &["--quiet"]] {
+    for line in [&["promot"][..], &["promote", "acme/app", "--biuld", "103"], &["inspect"], &["labels"], &["--quiet"]] {
         let output = run(line);
         let stdout: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let misuse = refusal(line);
