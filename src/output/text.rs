@@ -483,6 +483,33 @@ mod tests {
     }
 
     #[test]
+    fn labels_stand_between_the_layers_and_the_platforms_where_some_are_not_the_same() {
+        let changed = json!({"c": {"from": "1", "to": "2"}});
+        for (labels, expected) in [
+            (
+                json!({"added": {"a": "1"}, "removed": {"r": "1"}, "changed": changed}),
+                "labels\n  ~ c  1 → 2\n  + a  1\n  - r  1\n",
+            ),
+            (json!({"added": {}, "removed": {"r": "1"}, "changed": {}}), "labels\n  - r  1\n"),
+            (json!({"added": {}, "removed": {}, "changed": {}}), ""),
+        ] {
+            let result = json!({"from": {"digest": "sha256:0"}, "to": {"digest": "sha256:1"}, "labels": labels});
+            let shown = of("diff", &result, "the sentence", PLAIN);
+            assert!(shown.contains(&format!(" to pull\n{expected}platforms\n")), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_a_check_has_failed_at_or_warns_of_has_a_colour() {
+        let check = |state: &str| json!({"state": state, "name": "clock", "message": "it is said"});
+        let result = json!({"checks": (["ok", "warn", "fail"].map(check))});
+        let shown = of("doctor", &result, "the sentence", Screen { colour: true, ..PLAIN });
+        let expected = ["ok   ", "\x1b[33mwarn\x1b[0m ", "\x1b[31mfail\x1b[0m "]
+            .map(|state| format!("{state} clock  it is said\n"));
+        assert_eq!(shown, expected.concat() + "the sentence\n");
+    }
+
+    #[test]
     fn a_command_goes_on_in_the_next_line_where_a_word_and_what_says_so_have_no_room() {
         let words = ["tagwright", "promote", "a:1"].map(str::to_owned);
         for (width, expected) in [

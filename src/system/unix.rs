@@ -122,3 +122,41 @@ fn is_ignored(signal: i32) -> bool {
     let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     ignored.is_some_and(|ignored| ignored >> (signal - 1) & 1 == 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_name_that_nobody_knows_is_told_from_one_that_nobody_could_look_up() {
+        for (said, expected) in [
+            ("failed to lookup address information: Name or service not known", true),
+            ("failed to lookup address information: Name does not resolve", true),
+            ("failed to lookup address information: nodename nor servname provided, or not known", true),
+            ("failed to lookup address information: No address associated with hostname", true),
+            ("failed to lookup address information: Temporary failure in name resolution", false),
+            ("failed to lookup address information: Try again", false),
+        ] {
+            assert_eq!(is_lasting(&io::Error::other(said)), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_a_link_leads_to_is_not_what_the_links_name_stands_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| folder.path().join(name));
+        symlink(&file, &link).unwrap();
+        let opened = File::create(&file).unwrap().metadata().unwrap();
+        assert_eq!([&file, &link].map(|path| is_named(path, &opened).unwrap()), [true, false]);
+    }
+
+    #[test]
+    fn a_folder_that_nobody_may_write_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        for (mode, expected) in [(0o555, true), (0o755, false)] {
+            std::fs::set_permissions(&folder, PermissionsExt::from_mode(mode)).unwrap();
+            assert_eq!(is_closed(&folder.path().metadata().unwrap()), expected, "{mode:o}");
+        }
+    }
+}
