@@ -4,7 +4,6 @@ use crate::http::gate::Pass;
 use crate::http::limits::{REFUSAL, Stopwatch};
 use crate::http::transport::TransportError;
 use crate::pure::http::{Fault, Phase, Response};
-use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 
@@ -121,12 +120,6 @@ impl Read for Body {
     }
 }
 
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("expected", &self.expected).field("got", &self.got).finish_non_exhaustive()
-    }
-}
-
 /// A body on its way out, exactly as long as was announced.
 ///
 /// It goes out once: where something goes wrong after some of it was read, it cannot be sent from its beginning.
@@ -134,6 +127,7 @@ impl fmt::Debug for Body {
 /// for the reader to keep.
 pub struct Payload<'a> {
     body: &'a mut dyn Read,
+    length: u64,
     left: u64,
     begun: bool,
 }
@@ -141,17 +135,21 @@ pub struct Payload<'a> {
 impl<'a> Payload<'a> {
     /// The next so many bytes of a reader.
     pub fn new(body: &'a mut dyn Read, length: u64) -> Self {
-        Self { body, left: length, begun: false }
+        Self { body, length, left: length, begun: false }
     }
 
-    /// How many bytes are still to come.
+    /// How many bytes are still to come. Those that a connection takes no more of count as sent.
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// Whether anything was taken from the body, so that it cannot be sent from its beginning.
-    pub fn is_begun(&self) -> bool {
-        self.begun
+    /// Makes it whole for another connection, unless anything was taken from the body: it cannot be sent from its
+    /// beginning then.
+    pub fn restart(&mut self) -> bool {
+        if !self.begun {
+            self.left = self.length;
+        }
+        !self.begun
     }
 }
 
@@ -234,5 +232,17 @@ mod tests {
             let read = Payload::new(&mut body, length).read_to_string(&mut sent);
             assert_eq!(read.map(|_| sent.as_str()).map_err(|error| error.kind()), expected, "{length}");
         }
+    }
+
+    #[test]
+    fn a_body_is_whole_for_another_connection_where_nothing_was_taken_from_it() {
+        let mut body = &b"abcde"[..];
+        let mut payload = Payload::new(&mut body, 5);
+        assert_eq!((payload.read(&mut []).unwrap(), payload.left()), (5, 0));
+        assert!(payload.restart());
+        assert_eq!((payload.read(&mut [0; 2]).unwrap(), payload.left()), (2, 3));
+        assert_eq!((payload.read(&mut []).unwrap(), payload.left()), (3, 0));
+        assert!(!payload.restart());
+        assert_eq!((payload.left(), body), (0, &b"cde"[..]));
     }
 }

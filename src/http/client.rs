@@ -88,11 +88,12 @@ impl Http {
         let mut outcome = self.attempt(request, payload.as_deref_mut(), proxy, &watch, kept_for);
         // A server may close a kept connection at the very moment it is used again. That says nothing
         // about the request, which goes out once more on a new connection.
-        let again = match &payload {
-            Some(payload) => !payload.is_begun(),
-            None => request.repeat == Repeat::Freely,
-        };
-        if again && matches!(&outcome, Err(broken) if broken.stale) {
+        let again = matches!(&outcome, Err(broken) if broken.stale)
+            && match &mut payload {
+                Some(payload) => payload.restart(),
+                None => request.repeat == Repeat::Freely,
+            };
+        if again {
             outcome = self.attempt(request, payload.as_deref_mut(), proxy, &watch, Duration::ZERO);
         }
         if payload.is_some_and(|payload| payload.left() == 0) {
@@ -645,13 +646,15 @@ mod tests {
             thread::sleep(300 * MS);
             let _ = stream.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
         });
-        let limits = Limits { idle: 100 * MS, commit: Duration::from_secs(60), ..limits() };
-        let send = |method| {
+        let send = |method, commit| {
+            let limits = Limits { idle: 100 * MS, commit, ..limits() };
             let (mut body, request) = (&b"abc"[..], Request::new(method, url(address)));
             http(&[]).send(&request, Some(&mut Payload::new(&mut body, 3)), &limits).map(|incoming| incoming.status)
         };
-        assert_eq!(send(Method::Put), Ok(201));
-        assert_eq!(send(Method::Patch), Err(Fault::Timeout { what: Phase::Idle, after: 100 * MS }));
+        assert_eq!(send(Method::Put, 60_000 * MS), Ok(201));
+        let late = |after| Err(Fault::Timeout { what: Phase::Idle, after });
+        assert_eq!(send(Method::Put, 50 * MS), late(50 * MS));
+        assert_eq!(send(Method::Patch, 60_000 * MS), late(100 * MS));
     }
 
     #[test]
@@ -868,7 +871,7 @@ mod tests {
             let mut source = Source { fails, ..Source::new(100_000) };
             let request = Request::new(Method::Put, url(address));
             let mut payload = Payload::new(&mut source, LONG as u64);
-            let fault = http(&[]).send(&request, Some(&mut payload), &limits()).unwrap_err();
+            let fault = http(&[]).send(&request, Some(&mut payload), &limits()).err().unwrap();
             let mine = Fault::Reset { why: "mine".to_owned() };
             assert_eq!(fault, if fails { mine } else { Fault::Truncated { got: 0, expected: None } });
             assert!(heard.load(Ordering::SeqCst) < 200_000);

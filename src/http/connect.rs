@@ -11,7 +11,7 @@ use crate::pure::http::url::Scheme;
 use crate::pure::http::{Fault, Phase, Proxies, Proxy, Resolve, Url, bracketed};
 use crate::system;
 use crate::world::instant;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -118,21 +118,24 @@ impl Dial {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let found = look_up(host, port, limit)?;
-        let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
-        let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
-        let mut second = second.into_iter();
-        let mut mixed: Vec<SocketAddr> =
-            first.into_iter().flat_map(|address| [Some(address), second.next()]).flatten().collect();
-        mixed.extend(second);
-        mixed.truncate(ADDRESSES);
-        Ok(mixed)
+        Ok(by_turns(look_up(host, port, limit)?))
     }
+}
+
+/// The two families by turns, the one first that the system has named first.
+fn by_turns(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let mut second = second.into_iter();
+    let mut mixed: Vec<SocketAddr> =
+        first.into_iter().flat_map(|address| [Some(address), second.next()]).flatten().collect();
+    mixed.extend(second);
+    mixed.truncate(ADDRESSES);
+    mixed
 }
 
 /// Asks the system for the addresses of a name, in a thread because that cannot be interrupted.
 fn look_up(host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Fault> {
-    let failed = |why: &str, temporary| Fault::Resolve { host: host.to_owned(), why: why.to_owned(), temporary };
     let (sender, receiver) = channel();
     let name = host.to_owned();
     let ask = move || drop(sender.send((name.as_str(), port).to_socket_addrs().map(Vec::from_iter)));
@@ -147,14 +150,17 @@ fn look_up(host: &str, port: u16, limit: &Limit) -> Result<Vec<SocketAddr>, Faul
     };
     match found {
         Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => {
-            let text = plain(&error);
-            let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-            Err(failed(why, !system::is_lasting(&error)))
-        }
+        Ok(Err(error)) => Err(not_found(host, &error)),
         Err(RecvTimeoutError::Timeout) => Err(Fault::Timeout { what: limit.what, after: Duration::ZERO }),
-        Err(RecvTimeoutError::Disconnected) => Err(failed("the resolver failed", true)),
+        Err(RecvTimeoutError::Disconnected) => Err(not_found(host, &io::Error::other("the resolver failed"))),
     }
+}
+
+/// What it means that the system has no address for a name.
+fn not_found(host: &str, error: &io::Error) -> Fault {
+    let text = plain(error);
+    let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned();
+    Fault::Resolve { host: host.to_owned(), why, temporary: !system::is_lasting(error) }
 }
 
 impl Connector for Dial {
@@ -180,5 +186,37 @@ pub(super) struct NoResolver;
 impl Resolver for NoResolver {
     fn resolve(&self, _: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         Ok(self.empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families_have_their_turn_and_the_first_is_the_systems_choice() {
+        let addresses =
+            |text: &str| -> Vec<SocketAddr> { text.split_whitespace().map(|one| one.parse().unwrap()).collect() };
+        for (found, expected) in [
+            ("", ""),
+            ("10.0.0.1:1", "10.0.0.1:1"),
+            ("[::1]:1 [::2]:1 10.0.0.1:1", "[::1]:1 10.0.0.1:1 [::2]:1"),
+            ("10.0.0.1:1 [::1]:1 [::2]:1 [::3]:1", "10.0.0.1:1 [::1]:1 [::2]:1 [::3]:1"),
+            ("10.0.0.1:1 10.0.0.2:1 10.0.0.3:1 10.0.0.4:1 [::1]:1", "10.0.0.1:1 [::1]:1 10.0.0.2:1 10.0.0.3:1"),
+        ] {
+            assert_eq!(by_turns(addresses(found)), addresses(expected), "{found}");
+        }
+    }
+
+    // In the words of glibc.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_name_that_is_known_to_nobody_is_not_looked_up_again() {
+        for (said, temporary) in [("Name or service not known", false), ("Temporary failure in name resolution", true)]
+        {
+            let error = io::Error::other(format!("failed to lookup address information: {said}"));
+            let expected = Fault::Resolve { host: "a.example".to_owned(), why: said.to_ascii_lowercase(), temporary };
+            assert_eq!(not_found("a.example", &error), expected);
+        }
     }
 }

@@ -253,7 +253,8 @@ impl Drop for Lent {
 mod tests {
     use super::*;
     use crate::http::Http;
-    use crate::http::testing::{ask, get, http, limits, read_request, server, shut};
+    use crate::http::testing::{ask, get, http, limits, read_request, server, shut, stay};
+    use crate::pure::http::message::{Method, Request};
     use crate::pure::http::{Phase, Url};
     use std::io::Write;
     use std::net::SocketAddr;
@@ -476,6 +477,28 @@ mod tests {
         requests.comes(None);
         answered(requests.connect(Duration::ZERO).unwrap());
         assert_eq!(lock(&requests.made).len(), 2);
+    }
+
+    #[test]
+    fn nothing_for_https_goes_over_a_connection_without_tls() {
+        let http = http(&[]);
+        let plain = get(server(|_, _stream| stay())).url;
+        let secure = Url::parse("https://a.example/v2/").unwrap();
+        let stream = http.dial.reach(&plain, None, LIMIT).unwrap();
+        http.dial.pool.ahead(secure.origin(), || Ok(Channel::new(stream, false)));
+        let fault = ask(&http, &Request::new(Method::Get, secure), &limits()).unwrap_err();
+        assert!(fault.to_string().contains("TLS required"), "{fault}");
+    }
+
+    #[test]
+    fn nothing_of_what_goes_over_a_connection_is_shown_with_it() {
+        let mut lent = Requests::new().first();
+        lent.buffers().output().fill(199);
+        lent.buffers().input_append_buf()[0] = 199;
+        lent.buffers().input_appended(1);
+        let shown = format!("{lent:?}");
+        assert!(shown.contains("Channel(Socket") && shown.contains("pool: Pool"), "{shown}");
+        assert!(!shown.contains("199"), "{shown}");
     }
 
     #[test]

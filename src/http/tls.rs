@@ -116,8 +116,9 @@ impl Write for Tls {
         Ok(amount)
     }
 
+    /// What is written has been sent.
     fn flush(&mut self) -> io::Result<()> {
-        self.send()
+        Ok(())
     }
 }
 
@@ -209,10 +210,14 @@ mod tests {
 
     #[test]
     fn a_self_signed_certificate_can_be_given_itself() {
-        for (is_authority, name, accepted) in
-            [(true, "127.0.0.1", true), (false, "127.0.0.1", true), (true, "other.example", false)]
-        {
-            let alone = Authority::alone(is_authority, name);
+        for (is_authority, name, until, accepted) in [
+            (true, "127.0.0.1", 2100, true),
+            (false, "127.0.0.1", 2100, true),
+            (true, "other.example", 2100, false),
+            (true, "127.0.0.1", 2002, false),
+            (false, "127.0.0.1", 2002, false),
+        ] {
+            let alone = Authority::alone(is_authority, name, until);
             let file = alone.file();
             let run = |http: &Http| {
                 let address = tls_server(alone.itself(), |_, mut stream| {
@@ -221,9 +226,10 @@ mod tests {
                 });
                 ask(http, &get("127.0.0.1", address), &limits())
             };
-            assert_eq!(run(&http(&[], file.path().to_str())).is_ok(), accepted, "{is_authority} {name}");
+            assert_eq!(run(&http(&[], file.path().to_str())).is_ok(), accepted, "{is_authority} {name} {until}");
             let fault = run(&http(&[], None)).unwrap_err();
-            assert!(fault.hint().contains("--ca-file"), "{fault:?}");
+            let wanted = if until == 2002 { "renewed" } else { "--ca-file" };
+            assert!(fault.hint().contains(wanted), "{fault:?}");
         }
     }
 
@@ -236,7 +242,7 @@ mod tests {
             ask(&http(&[], file.path().to_str()), &get("127.0.0.1", address), &limits()).unwrap_err()
         };
         for is_authority in [true, false] {
-            let fault = run(Authority::alone(is_authority, "127.0.0.1").itself());
+            let fault = run(Authority::alone(is_authority, "127.0.0.1", 2100).itself());
             assert!(matches!(&fault, Fault::Tls { trouble: Trouble::UnknownIssuer, .. }), "{fault:?}");
             assert!(fault.to_string().contains("signed by itself"), "{fault}");
         }
@@ -414,6 +420,25 @@ mod tests {
             go.send(()).unwrap();
             changed.recv().unwrap();
             assert_eq!(ask(), second);
+        }
+    }
+
+    #[test]
+    fn a_read_that_is_not_to_wait_runs_into_no_limit() {
+        let authority = Authority::new();
+        let file = authority.file();
+        let http = http(&[], file.path().to_str());
+        let address = tls_server(authority.server(&["127.0.0.1"]), |_, mut stream| drop(read_request(&mut stream)));
+        for is_tls in [false, true] {
+            let limit = Limit { until: Some(instant() + limits().idle), what: Phase::Whole, idle: None };
+            let stream = http.dial.reach(&get("127.0.0.1", address).url, None, limit).unwrap();
+            let mut stream: Box<dyn Stream> = match is_tls {
+                true => Box::new(Tls::open(&http.dial.trust, "127.0.0.1", stream).unwrap()),
+                false => stream,
+            };
+            stream.set_nonblocking(true).unwrap();
+            let fault = fault(stream.read(&mut [0]).unwrap_err());
+            assert!(matches!(fault, Fault::Timeout { what: Phase::Idle, .. }), "{is_tls}: {fault:?}");
         }
     }
 

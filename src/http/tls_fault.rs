@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_rule_that_a_certificate_breaks_is_told_whoever_signed_it() {
-        let by_itself = Authority::alone(false, "registry.example").der();
+        let by_itself = Authority::alone(false, "registry.example", 2100).der();
         for (rule, expected) in [
             ("UnsupportedCertVersion", "before 3"),
             ("CaUsedAsEndEntity", "signed by itself"),

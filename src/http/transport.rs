@@ -122,7 +122,8 @@ impl Channel {
     /// Whether the server has said its last word although it has not got everything.
     fn heard(&mut self) -> bool {
         if !self.stream.is_quiet() {
-            let outcome = self.buffers.room().map_or(Ok(0), |room| self.stream.read(room));
+            let room = self.buffers.input_append_buf();
+            let outcome = if room.is_empty() { Ok(0) } else { self.stream.read(room) };
             match outcome {
                 Ok(0) => {
                     self.unsent = Some(Fault::Reset { why: "closed without a reply".to_owned() });
@@ -198,10 +199,11 @@ impl Transport for Channel {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         self.stream.limit(limit(timeout));
-        let Some(room) = self.buffers.room() else {
+        let room = self.buffers.input_append_buf();
+        if room.is_empty() {
             let why = format!("its header, or a line between its chunks, is longer than {HEAD_LIMIT} bytes");
             return Err(self.broken(Fault::Malformed { why }));
-        };
+        }
         match self.stream.read(room) {
             Ok(0) if self.answered => {
                 self.ended = true;
@@ -260,30 +262,6 @@ struct Room {
     shut: bool,
 }
 
-impl Room {
-    /// Where more can be received; `None` when there is as much as ever may be.
-    fn room(&mut self) -> Option<&mut [u8]> {
-        if self.used == self.filled {
-            // Bytes that fill all of it and are used at once belong to a body.
-            if (INPUT_START..LARGE).contains(&self.filled) && self.filled == self.input.len() {
-                self.input = vec![0; self.filled * 2];
-            }
-            (self.used, self.filled) = (0, 0);
-        } else if self.filled == self.input.len() {
-            self.input.copy_within(self.used..self.filled, 0);
-            (self.used, self.filled) = (0, self.filled - self.used);
-        }
-        if self.filled == self.input.len() {
-            let wanted = (self.input.len() * 2).clamp(INPUT_START, HEAD_LIMIT);
-            if wanted <= self.input.len() {
-                return None;
-            }
-            self.input.resize(wanted, 0);
-        }
-        Some(&mut self.input[self.filled..])
-    }
-}
-
 impl Buffers for Room {
     fn output(&mut self) -> &mut [u8] {
         if self.output.is_empty() {
@@ -296,8 +274,23 @@ impl Buffers for Room {
         &self.input[self.used..self.filled]
     }
 
+    /// Where more can be received; empty when there is as much as ever may be.
     fn input_append_buf(&mut self) -> &mut [u8] {
-        self.room().unwrap_or_default()
+        if self.used == self.filled {
+            // Bytes that fill all of it and are used at once belong to a body.
+            if (INPUT_START..LARGE).contains(&self.filled) && self.filled == self.input.len() {
+                self.input = vec![0; self.filled * 2];
+            }
+            (self.used, self.filled) = (0, 0);
+        } else if self.filled == self.input.len() {
+            self.input.copy_within(self.used..self.filled, 0);
+            (self.used, self.filled) = (0, self.filled - self.used);
+        }
+        if self.filled == self.input.len() {
+            let wanted = (self.input.len() * 2).clamp(INPUT_START, HEAD_LIMIT);
+            self.input.resize(wanted.max(self.filled), 0);
+        }
+        &mut self.input[self.filled..]
     }
 
     fn input_appended(&mut self, amount: usize) {
@@ -327,16 +320,19 @@ impl Buffers for Room {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Payload;
+    use crate::http::testing::{http, limits, read_request, server, url};
+    use crate::pure::http::message::{Method, Request};
     use std::io;
 
-    /// The end of a connection that says this, and reads whatever comes or nothing of it.
+    /// The end of a connection that says this, and reads whatever comes unless that fails.
     #[derive(Debug)]
     struct End {
         says: &'static [u8],
-        reads: bool,
+        fails: Option<Fault>,
     }
 
-    const SILENT: End = End { says: b"", reads: true };
+    const SILENT: End = End { says: b"", fails: None };
 
     impl Read for End {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -346,7 +342,7 @@ mod tests {
 
     impl Write for End {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.reads { Ok(bytes.len()) } else { Err(io::Error::other(LATE)) }
+            self.fails.clone().map_or(Ok(bytes.len()), |fault| Err(io::Error::other(fault)))
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -393,7 +389,7 @@ mod tests {
         for (says, expected) in
             [("", Err(LATE)), ("HTTP/1.1 100 Continue\r\n\r\n", Err(LATE)), ("HTTP/1.1 413 Too Large\r\n\r\n", Ok(()))]
         {
-            let mut channel = Channel::new(Box::new(End { says: says.as_bytes(), reads: false }), false);
+            let mut channel = Channel::new(Box::new(End { says: says.as_bytes(), fails: Some(LATE) }), false);
             let amount = channel.buffers.output().len();
             let sent = channel.transmit_output(amount, NextTimeout::default()).map_err(told);
             assert_eq!(sent, expected, "{says:?}");
@@ -416,6 +412,21 @@ mod tests {
     }
 
     #[test]
+    fn an_upload_that_nothing_was_taken_of_goes_out_whole_on_another_connection() {
+        let address = server(|_, mut stream| {
+            let whole = read_request(&mut stream).ends_with("\r\n\r\nabc");
+            let status = if whole { "202 Accepted" } else { "400 Bad Request" };
+            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").unwrap();
+        });
+        let (http, request) = (http(&[]), Request::new(Method::Patch, url(address)));
+        let lost = End { fails: Some(Fault::Reset { why: "lost".to_owned() }), ..SILENT };
+        http.dial.pool.ahead(request.url.origin(), || Ok(Channel::new(Box::new(lost), false)));
+        let mut body = &b"abc"[..];
+        let reply = http.send(&request, Some(&mut Payload::new(&mut body, 3)), &limits()).unwrap();
+        assert_eq!(reply.status, 202);
+    }
+
+    #[test]
     fn an_idle_connection_keeps_no_room_of_a_long_body() {
         for (input, output, expected) in [
             (INPUT_START, OUTPUT, (INPUT_START, OUTPUT)),
@@ -433,16 +444,16 @@ mod tests {
     #[test]
     fn what_came_and_was_not_used_yet_stays_when_room_is_made() {
         let mut room = Room::default();
-        let size = room.room().unwrap().len();
+        let size = room.input_append_buf().len();
         let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
-        room.room().unwrap().copy_from_slice(&bytes);
+        room.input_append_buf().copy_from_slice(&bytes);
         room.input_appended(size);
         room.input_consume(size - 100);
-        assert_eq!(room.room().unwrap().len(), size - 100);
+        assert_eq!(room.input_append_buf().len(), size - 100);
         assert_eq!(room.input(), &bytes[size - 100..]);
         // With none of it used, there is room for as much again.
         room.input_appended(size - 100);
-        assert_eq!(room.room().unwrap().len(), size);
+        assert_eq!(room.input_append_buf().len(), size);
         assert_eq!(room.input()[..100], bytes[size - 100..]);
     }
 
@@ -450,7 +461,7 @@ mod tests {
     fn buffers_grow_where_a_body_fills_them_and_no_further_than_they_may() {
         let mut channel = Channel::new(Box::new(SILENT), false);
         let room = &mut channel.buffers;
-        let size = room.room().unwrap().len();
+        let size = room.input_append_buf().len();
         for (came, expected) in [
             (size - 1, size),
             (size, size * 2),
@@ -461,7 +472,7 @@ mod tests {
         ] {
             room.input_appended(came);
             room.input_consume(came);
-            assert_eq!(room.room().unwrap().len(), expected, "{came}");
+            assert_eq!(room.input_append_buf().len(), expected, "{came}");
         }
         room.output();
         // The header of a request comes first, however long.

@@ -110,15 +110,16 @@ pub struct Authority {
 impl Authority {
     /// One that nobody trusts yet.
     pub fn new() -> Self {
-        Self::of(CertificateParams::default(), true)
+        Self::of(CertificateParams::default(), true, 2100)
     }
 
-    /// One that makes out a certificate to itself, as a server.
-    pub fn alone(is_authority: bool, name: &str) -> Self {
-        Self::of(CertificateParams::new(vec![name.to_owned()]).unwrap(), is_authority)
+    /// One that makes out a certificate to itself, as a server, valid to the beginning of a year.
+    pub fn alone(is_authority: bool, name: &str, until: i32) -> Self {
+        Self::of(CertificateParams::new(vec![name.to_owned()]).unwrap(), is_authority, until)
     }
 
-    fn of(mut params: CertificateParams, is_authority: bool) -> Self {
+    fn of(mut params: CertificateParams, is_authority: bool, until: i32) -> Self {
+        params.not_after = date_time_ymd(until, 1, 1);
         if is_authority {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
