@@ -477,13 +477,14 @@ mod tests {
         let error = Trust::new(&world(&[]), Some("/no/such/file")).err().unwrap();
         assert!(error.message().contains("`/no/such/file`"), "{error}");
 
-        let address = server(|_, _| ());
-        let fault =
-            ask(&http(&[("SSL_CERT_FILE", "/no/such/file")], None), &get("127.0.0.1", address), &limits()).unwrap_err();
-        assert_eq!(fault.code(), Code::ConfigMalformed);
-        assert!(
-            fault.to_string().contains("`SSL_CERT_FILE`") && fault.to_string().contains("`/no/such/file`"),
-            "{fault}"
-        );
+        let (mut other, address) = (tempfile::NamedTempFile::new().unwrap(), server(|_, _| ()));
+        other.write_all(b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n").unwrap();
+        for name in ["/no/such/file", other.path().to_str().unwrap()] {
+            let http = http(&[("SSL_CERT_FILE", name)], None);
+            let fault = ask(&http, &get("127.0.0.1", address), &limits()).unwrap_err();
+            assert_eq!(fault.code(), Code::ConfigMalformed);
+            let text = fault.to_string();
+            assert!(text.contains("`SSL_CERT_FILE`") && text.contains(&format!("`{name}`")), "{fault}");
+        }
     }
 }
