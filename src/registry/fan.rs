@@ -366,6 +366,7 @@ impl Drop for FanReader<'_, '_> {
 mod tests {
     use super::*;
     use crate::pure::image::{Digest, Hasher};
+    use crate::registry::login::Access;
 
     /// A window that nobody reads for.
     fn window(length: u64) -> BlobWindow<'static> {
@@ -396,6 +397,27 @@ mod tests {
             assert!(window.end - window.hashed(0).at < STRIDE, "{piece}: {}", window.hashed(0).at);
             assert!(window.hashes.len() as u64 <= WINDOW / STRIDE + 1, "{piece}: {}", window.hashes.len());
         }
+    }
+
+    /// A registry that nobody asks.
+    struct Nobody;
+
+    impl Backend for Nobody {
+        fn access(&self) -> &Access<'_, '_> {
+            unreachable!("nothing is asked")
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_target_that_has_given_up() {
+        let json = serde_json::json!({"digest": Digest::of(b"").as_str(), "size": 9000});
+        let (descriptor, mut window) = (serde_json::from_value(json).unwrap(), window(1000));
+        window.add(&[0; 500], &place(500));
+        window.readers = vec![ReaderPlace::At(0), ReaderPlace::At(500)];
+        let shared =
+            SharedBlob { from: &Nobody, descriptor: &descriptor, window: Mutex::new(window), turn: Condvar::new() };
+        drop(shared.reader(0));
+        assert_eq!(lock(&shared.window).room(), 1000);
     }
 
     #[test]

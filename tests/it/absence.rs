@@ -122,14 +122,20 @@ fn who_never_says_to_be_a_registry_is_known_for_one_by_its_answers() {
     });
     let ran = tagwright(["find-tag", &registry.name("acme/app"), "--build", "1"]).run();
     assert_eq!((&ran.result()["tag"], &ran.result()["alternatives"]), (&json!("2026.34.1"), &json!([])), "{ran}");
-    // Where nothing else has come yet, its entrance is an answer.
-    let (source, target) = (Registry::start(), Registry::start());
-    push(&source, "acme/app", &["2026.34.1"]);
-    target.before(|asked, _| Some(Reply::status(if asked.path == "/v2/" { 200 } else { 404 })));
-    let words = ["promote", &source.name("acme/app:2026.34.1"), "--into", &target.name("to/app"), "--to", "new"];
-    let run = tagwright(words).arg("--dry-run").env("INTO_REGISTRY_USERNAME", "robot");
-    let ran = run.env("INTO_REGISTRY_PASSWORD", "secret").run();
-    assert_eq!(ran.result()["tags"][0]["action"], "created", "{ran} {:#?}", target.log().lines());
+    // Where nothing else has come yet, its entrance is an answer: an open one, and one that asks who is there.
+    for (entrance, is_registry) in [(200, true), (401, true), (404, false)] {
+        let (source, target) = (Registry::start(), Registry::start());
+        push(&source, "acme/app", &["2026.34.1"]);
+        target.before(move |asked, _| Some(Reply::status(if asked.path == "/v2/" { entrance } else { 404 })));
+        let words = ["promote", &source.name("acme/app:2026.34.1"), "--into", &target.name("to/app"), "--to", "new"];
+        let run = tagwright(words).arg("--dry-run").env("INTO_REGISTRY_USERNAME", "robot");
+        let ran = run.env("INTO_REGISTRY_PASSWORD", "secret").run();
+        if is_registry {
+            assert_eq!(ran.result()["tags"][0]["action"], "created", "{ran} {:#?}", target.log().lines());
+        } else {
+            assert_eq!(ran.code(), "reply-malformed", "{ran} {:#?}", target.log().lines());
+        }
+    }
 }
 
 #[test]

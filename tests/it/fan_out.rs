@@ -148,6 +148,20 @@ fn chunks_that_break_are_gone_on_with() {
 }
 
 #[test]
+fn a_chunk_that_breaks_late_is_not_read_again_from_the_beginning_of_the_blob() {
+    let blobs = Blobs { limit: Some(3_999_999), chunk_min: Some(2_000_000), ..Blobs::default() };
+    let fan = Fan::with(4_000_000, Blobs::default(), blobs);
+    let second = |asked: &Asked| asked.header("Content-Range").is_some_and(|range| range.starts_with("2000000-"));
+    fan.second.cut_where(1, second, 1_000_000, false, Reply::status(503));
+    fan.succeeds("in chunks");
+    // More is taken already than the window holds, and hashes are known near the place of the chunk.
+    let ranges = fan.ranges();
+    let begins = |range: &String| range.strip_prefix("bytes=")?.split('-').next()?.parse::<u32>().ok();
+    let begins: Vec<u32> = ranges.iter().flatten().filter_map(begins).collect();
+    assert!(begins.iter().any(|at| (1_500_000..=2_000_000).contains(at)), "{ranges:?}");
+}
+
+#[test]
 fn a_target_that_takes_short_chunks_alone_does_not_keep_the_other_from_the_whole() {
     let fan = Fan::with(3_000_000, Blobs::default(), Blobs { limit: Some(800_000), ..Blobs::default() });
     fan.succeeds("in short chunks");

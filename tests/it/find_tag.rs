@@ -199,6 +199,16 @@ fn the_registrys_own_list_steps_in_for_the_web_api() {
 }
 
 #[test]
+fn a_web_api_that_leads_where_nothing_is_asked_is_not_passed_by() {
+    let docker = DockerHub::start(one_user("robot", "secret").anonymous(Rights::PULL));
+    push(&docker.registry, "acme/app", &["2026.34.103"]);
+    let inside = Reply::redirect(302, "http://169.254.169.254/");
+    let hub = hub(&[], HubOptions { refusal: Some(inside), ..HubOptions::default() });
+    let ran = docker.reach(tagwright(["find-tag", "acme/app", "--build", "103", "--hub-api", &hub.url()])).run();
+    assert_eq!((ran.code().as_str(), ran.warnings()), ("redirect-refused", vec![]), "{ran}");
+}
+
+#[test]
 fn the_source_of_the_list_can_be_chosen() {
     let docker = DockerHub::start(one_user("robot", "secret").anonymous(Rights::PULL));
     push(&docker.registry, "acme/app", &["2026.34.103"]);

@@ -182,7 +182,9 @@ fn a_tag_that_is_not_there_is_answered_with_those_that_come_near_it() {
         let list = format!("list the tags there are with `tagwright tags {}`", registry.name(app));
         assert_eq!(hint(&ran), format!("name one that is there, such as `latest`, or {list}"), "{ran}");
         assert_eq!(ran.error()["details"]["nearest"], json!(["latest"]));
-        assert!(registry.log().matching("GET", "tags/list") <= 2, "{:#?}", registry.log().lines());
+        // Why it is missing and what comes near it are read from one page; who tells more may list all tags beside that.
+        let most = if command == "labels" { 1 } else { 2 };
+        assert!(registry.log().matching("GET", "tags/list") <= most, "{:#?}", registry.log().lines());
         let ran = tagwright([command, &registry.name(&format!("{app}:frobnicate"))]).run();
         assert_eq!(hint(&ran), list, "{ran}");
     }

@@ -4,6 +4,7 @@ use crate::stage::{DockerHub, image, shown};
 use crate::support::cmd::{Ran, tagwright};
 use crate::support::image::{Built, Image, Index, generic_artifact, two_platforms, types};
 use crate::support::registry::{Options, Registry};
+use crate::support::reply::Reply;
 use crate::support::text::base64;
 use crate::support::token::{Rights, Rules};
 use serde_json::{Value, json};
@@ -163,6 +164,27 @@ fn both_families_nested_indexes_and_digests() {
     registry.push("acme/app", "1", &image("another"));
     let both = labels(&registry, &format!(":1@{digest}"), ["--label", "git_revision"]).result();
     assert_eq!(both["value"], "abc");
+}
+
+#[test]
+fn a_registry_that_gives_nothing_but_what_is_accepted_gives_every_kind() {
+    let kinds = [
+        image("abc"),
+        Index::of([image("abc")]).build(),
+        Image::new().docker().label("git_revision", "abc").build(),
+        Index::of([image("abc")]).docker().build(),
+    ];
+    for built in kinds {
+        let (registry, kind) = (with("1", &built), built.media_type.clone());
+        // Distribution says so of an index.
+        registry.before(move |asked, _| {
+            let is_accepted = asked.header("Accept").is_some_and(|kinds| kinds.split(", ").any(|one| one == kind));
+            let is_hidden = asked.path.ends_with("/manifests/1") && !is_accepted;
+            is_hidden.then(|| Reply::error(404, "MANIFEST_UNKNOWN", "accept header does not support OCI indexes"))
+        });
+        let ran = labels(&registry, ":1", ["--label", "git_revision"]);
+        assert_eq!(ran.result()["value"], "abc", "{ran}");
+    }
 }
 
 #[test]

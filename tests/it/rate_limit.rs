@@ -4,7 +4,7 @@ use crate::stage::{DockerHub, image, push, shown};
 use crate::support::cmd::{Ran, tagwright};
 use crate::support::image::{Image, Index};
 use crate::support::registry::{Registry, one_user};
-use crate::support::reply::Reply;
+use crate::support::reply::{Fault, Reply};
 use crate::support::token::Rights;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -156,6 +156,28 @@ fn no_run_leaves_less_of_a_limit_than_is_to_be_kept() {
     let ran = tagwright(["labels", &registry.name("acme/app:2026.34.103"), "--min-remaining", "10"]).run();
     insta::assert_snapshot!(text(&ran, &registry));
     assert_eq!(registry.log().count(), 1, "a look, and nothing more");
+}
+
+#[test]
+fn where_a_look_at_the_limit_fails_nothing_is_spent_of_it() {
+    for (reply, code) in [
+        (Reply::broken(Fault::Close), "unreachable"),
+        (Reply::status(429), "rate-limited"),
+        (Reply::status(503), "registry-unavailable"),
+    ] {
+        let (registry, budget) = counting(10);
+        registry.before(move |asked, _| (asked.method == "HEAD").then(|| reply.clone()));
+        // A server that is busy says nothing about limits.
+        registry.after(|asked, _, reply| {
+            if asked.method == "HEAD" {
+                reply.headers.retain(|(name, _)| !name.contains("RateLimit"));
+            }
+        });
+        let tagged = registry.name("acme/app:2026.34.103");
+        let ran = tagwright(["labels", &tagged, "--min-remaining", "10", "--retries", "0"]).run();
+        let left = budget.load(Ordering::SeqCst);
+        assert_eq!((ran.code().as_str(), left), (code, 10), "{:#?}", registry.log().lines());
+    }
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn a_list_of_docker_hub_may_grow_while_it_is_read_but_not_without_end() {
             let page: usize = asked.query("page")?.parse().ok()?;
             let next = (page < last).then(|| format!("{url}{}?page={}&page_size=100", asked.path, page + 1));
             let results = [page, page + 1].map(|n| json!({"name": format!("1.{n}")}));
-            Some(Reply::json(&json!({"count": 1, "next": next, "results": results})))
+            Some(Reply::json(&json!({"count": page, "next": next, "results": results})))
         });
         let ran = tagwright(["tags", "acme/app", "--via", "hub-api", "--hub-api", &hub.url()]).run();
         match expected {

@@ -7,7 +7,7 @@ use crate::pure::auth::challenge;
 use crate::pure::auth::scope::Action;
 use crate::pure::http::message::{Method, Request};
 use crate::pure::http::url::Scheme;
-use crate::pure::http::{Budget, ErrorDocument, Fault, Response, Subject, Url, redirect, refusal};
+use crate::pure::http::{Budget, ErrorDocument, Fault, Response, Subject, Url, redirect, refusal, retry};
 use crate::pure::image::{Registry, Repository};
 use crate::registry::limits;
 use crate::registry::login::Client;
@@ -71,7 +71,13 @@ impl Access<'_, '_> {
         // What is left is told by a look, which costs nothing.
         if exchange.settings.min_remaining.is_some() && is_pull(request) && client.ledger.is_new(self.registry()) {
             let look = Request { method: Method::Head, ..request.clone() };
-            self.speak(wanted, &look, Some(limits::SMALL)).map_or_else(ends, |_| Ok(()))?;
+            match self.speak(wanted, &look, Some(limits::SMALL)) {
+                // "Not now" tells of no limit, and would be said again.
+                Ok((answer, _)) if retry::is_passing(answer.status) => {
+                    return Err(refusal::error(Subject::Manifest, wanted, &look, &answer));
+                }
+                outcome => outcome.map_or_else(ends, |_| Ok(()))?,
+            }
         }
         let standing = self.standing();
         let authorize = || client.authorization(&standing).map_err(Error::unsent);
