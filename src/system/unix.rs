@@ -144,12 +144,11 @@ mod tests {
 
     #[test]
     fn a_file_that_a_link_leads_to_is_not_what_the_links_name_stands_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let [file, link] = ["file", "link"].map(|name| folder.path().join(name));
-        symlink(&file, &link).unwrap();
-        std::fs::write(&file, "").unwrap();
-        let opened = file.metadata().unwrap();
-        assert_eq!([&file, &link].map(|path| is_named(path, &opened).unwrap()), [true, false]);
+        let (file, folder) = (tempfile::NamedTempFile::new().unwrap(), tempfile::tempdir().unwrap());
+        let link = folder.path().join("link");
+        symlink(file.path(), &link).unwrap();
+        let opened = file.as_file().metadata().unwrap();
+        assert_eq!([file.path(), &link].map(|path| is_named(path, &opened).unwrap()), [true, false]);
     }
 
     #[test]
