@@ -295,6 +295,7 @@ fn an_absent_or_odd_metadata_service_costs_little_and_is_told() {
     let drip = Fault::Drip(Duration::from_millis(200));
     let slow = Listener::start(move |_| Reply::with(200, "text/plain", "t".repeat(1000)).fault(drip.clone()));
     let html = Listener::start(|_| Reply::with(200, "text/html", "<html>log in</html>"));
+    let odd = Listener::start(|_| Reply::with(200, "text/plain", "t\u{1}t"));
     let old = Listener::start(|asked| {
         if asked.method == "PUT" { Reply::status(405) } else { Reply::with(200, "text/plain", "role") }
     });
@@ -313,6 +314,7 @@ fn an_absent_or_odd_metadata_service_costs_little_and_is_told() {
         (hanging.url(), "set the instance's metadata hop limit to 2"),
         (slow.url(), "it accepted the connection and did not answer"),
         (html.url(), "it answered with something that is no token"),
+        (odd.url(), "it answered with something that is no token"),
         (old.url(), "it answered 405 to version 2, and version 1 is not used"),
         (bare.url(), "the instance has no role"),
         (refused.url(), "it answered 401 when asked for the role"),

@@ -142,7 +142,9 @@ fn a_repository_without_records_tells_what_the_list_tells() {
 fn a_list_that_tells_times_stands_in_for_records() {
     let registry = Registry::start();
     let digest = registry.push(APP, "latest", &image("2026.34.103"));
-    let listed = ["latest", "2026.34.103"].map(|name| HubTag { digest: Some(digest.clone()), ..HubTag::named(name) });
+    let other = registry.push(APP, "2026.34.102", &image("2026.34.102"));
+    let listed = [("2026.34.102", &other), ("latest", &digest), ("2026.34.103", &digest)]
+        .map(|(name, digest)| HubTag { digest: Some(digest.clone()), ..HubTag::named(name) });
     let hub = Hub::start(Source::List(HashMap::from([(APP.to_owned(), listed.to_vec())])), HubOptions::default());
     let ran = board(&registry, "", ["--via", "hub-api", "--hub-api", &hub.url()]).run();
     let row = &rows(&ran)[0];

@@ -207,6 +207,20 @@ fn with_entry(registry: &Registry, kind: &str, bytes: &[u8], stored: &str) -> Bu
 }
 
 #[test]
+fn an_index_that_names_too_much_of_other_kinds_is_not_looked_through() {
+    let (from, to) = (Registry::with(Options { careless: true, ..Options::default() }), Registry::start());
+    let mut index = Index::of([]).build();
+    let mut body: Value = serde_json::from_slice(&index.bytes).unwrap();
+    body["manifests"] =
+        (0..2001).map(|one| descriptor("application/vnd.example.thing+json", one.to_string().as_bytes())).collect();
+    index.bytes = body.to_string().into_bytes();
+    from.push(FROM, TAG, &index);
+    from.clear();
+    let ran = across(&from, &to).run();
+    assert_eq!((ran.code().as_str(), from.log().matching("HEAD", "/blobs/")), ("size-exceeded", 0), "{ran}");
+}
+
+#[test]
 fn what_an_index_names_twice_is_read_once() {
     let careless = || Registry::with(Options { careless: true, ..Options::default() });
     let (from, to) = (careless(), careless());
