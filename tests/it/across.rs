@@ -100,6 +100,21 @@ fn an_image_arrives_with_its_three_tags() {
 }
 
 #[test]
+fn an_index_that_is_there_without_a_tag_is_only_tagged_whatever_signatures_come() {
+    let (from, to) = (Registry::start(), Registry::start());
+    let built = signed(two_platforms("abc", "one"));
+    built.push(&Client::new(&from.host()), FROM, TAG);
+    let digest = to.state(|state| state.store(TO, &built.image));
+    let ran = across(&from, &to).run();
+    assert_eq!(
+        (&ran.result()["referrers"]["left"], to.resolve(TO, "latest")),
+        (&json!(0), Some(digest.clone())),
+        "{ran}"
+    );
+    assert_eq!(to.log().matching("PUT", &format!("/manifests/{digest}")), 0, "{:#?}", to.log().lines());
+}
+
+#[test]
 fn a_dry_run_tells_what_the_real_run_does_with_rights_to_read_alone() {
     let rules = one_user("robot", "secret").user("reader", "secret", Rights::PULL);
     let (from, to) = (Registry::start(), Registry::bearer(rules));

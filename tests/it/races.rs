@@ -285,6 +285,17 @@ fn the_very_version_that_a_tag_was_moved_from_is_written_over_when_it_stays_too_
 }
 
 #[test]
+fn an_image_of_no_version_that_a_tag_was_moved_from_is_not_written_over_when_it_stays() {
+    let registry = versions();
+    let before = registry.push(APP, "nightly", &image("nightly"));
+    registry.push(APP, "latest", &image("nightly"));
+    meanwhile(&registry, "PUT", "latest", 1, move |state| state.tag(APP, "latest", &before));
+    let ran = promote(&registry, ":2026.34.103", ["--allow-downgrade"]).run();
+    assert_eq!(ran.result()["tags"][1]["verified"], false, "{ran}");
+    assert_eq!(registry.log().matching("PUT", "/latest"), 1, "{ran}");
+}
+
+#[test]
 fn new_builds_are_not_taken_for_promotions() {
     let registry = versions();
     let newer = image("2026.34.104");
