@@ -218,6 +218,16 @@ fn a_new_tag_that_names_no_version_tells_no_other_run_of_this_one() {
 }
 
 #[test]
+fn a_newer_version_that_was_there_before_has_seen_the_new_tag_of_this_run() {
+    let registry = versions();
+    point(&registry, "latest", "2026.34.101");
+    registry.state(|state| announce(state, "2026.34.103"));
+    let ran = promote(&registry, ":2026.34.102", []).run();
+    assert_eq!(actions(&ran), ["2026.34.102-rc: created", "latest: moved"]);
+    assert_eq!(ran.warnings(), Vec::<String>::new(), "{ran}");
+}
+
+#[test]
 fn a_newer_version_that_comes_while_it_is_waited_for_supersedes_ours() {
     let registry = versions();
     point(&registry, "latest", "2026.34.101");
