@@ -202,6 +202,17 @@ fn what_is_longer_than_anybody_reads_is_cut_in_failures() {
 }
 
 #[test]
+fn a_refusal_is_read_up_to_sixty_four_kibibytes() {
+    for (letters, is_told) in [(64_000, true), (66_000, false)] {
+        let registry = Registry::start();
+        let body = json!({"errors": [{"code": "DENIED", "detail": "x".repeat(letters), "message": "ask its owner"}]});
+        registry.before(move |_, _| Some(Reply::with(403, "application/json", body.to_string())));
+        let ran = tagwright(["labels", &registry.name("acme/app:1")]).run();
+        assert_eq!((ran.exit, ran.stderr.contains("ask its owner")), (Some(4), is_told), "{letters}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn an_answer_of_call_has_four_mebibytes_at_most() {
     let registry = Registry::start();
     // Each letter takes six bytes where all is ASCII.
