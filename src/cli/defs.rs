@@ -558,7 +558,7 @@ pub static FLAGS: &[Flag] = &[
         "How often a request is repeated after a failure that may pass: no connection, a broken one, a service that is busy or asks to wait; 3 if not given, 0 for never."),
     one("min-remaining", "N").json(Json::Integer).help(
         "stop before a registry's limit has fewer left",
-        "Ends with `rate-limited` before less than so much is left of what a registry lets one read, as it says itself; one that tells of no limit is read as without it. What is left is asked first, which does not count. What was written by then is told as with every failure."),
+        "Ends with `rate-limited` before less than so much is left of what a registry lets one read, as it says itself; one that tells of no limit is read as without it, one that is too busy to tell is not read. What is left is asked first, which does not count. What was written by then is told as with every failure."),
     one("ca-file", "PEM").help(
         "trust the certificates in this file too",
         "Trusts the certificates in this PEM file too, beside the built-in roots, those of the system and those of `SSL_CERT_FILE`."),
